@@ -1,0 +1,15 @@
+/* careforall.h - everything an application needs; adapters have headers of their own. */
+#ifndef CAREFORALL_H
+#define CAREFORALL_H
+
+#include <careforall/base.h>
+#include <careforall/campaign.h>
+#include <careforall/engine.h>
+#include <careforall/error.h>
+#include <careforall/event.h>
+#include <careforall/money.h>
+#include <careforall/payment.h>
+#include <careforall/pledge.h>
+#include <careforall/totals.h>
+
+#endif
