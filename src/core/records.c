@@ -151,9 +151,19 @@ enum { CFA__WEBHOOK_FIELDS(POSITION) };
 static const cfa_field webhook_fields[] = { CFA__WEBHOOK_FIELDS(ROW) };
 static const cfa_index webhook_indexes[] = {
     { "primary", { webhook__provider, webhook__account, webhook__event_id }, 3, UNIQUE, 1 },
-    { "by_parked", { webhook__parked_for, webhook__parked_number, webhook__event_id }, 3, SPARSE, 1 },
 };
 DEFINE_KIND(12, webhook, "provider events, once each", webhook__version, -1)
+#undef KIND
+#undef RECORD
+
+#define KIND parked
+#define RECORD cfa__parked
+enum { CFA__PARKED_FIELDS(POSITION) };
+static const cfa_field parked_fields[] = { CFA__PARKED_FIELDS(ROW) };
+static const cfa_index parked_indexes[] = {
+    { "primary", { parked__provider, parked__account, parked__ref, parked__number }, 4, UNIQUE, 1 },
+};
+DEFINE_KIND(13, parked, "webhooks that wait for their object", -1, -1)
 #undef KIND
 #undef RECORD
 
@@ -164,7 +174,7 @@ static const cfa_field sink_fields[] = { CFA__SINK_FIELDS(ROW) };
 static const cfa_index sink_indexes[] = {
     { "primary", { sink__name }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(13, sink, "cursors into the log", sink__version, -1)
+DEFINE_KIND(14, sink, "cursors into the log", sink__version, -1)
 #undef KIND
 #undef RECORD
 
@@ -176,7 +186,7 @@ static const cfa_index contribution_indexes[] = {
     { "primary", { contribution__payment_id }, 1, UNIQUE, 1 },
     { "by_campaign", { contribution__campaign_id, contribution__created_us, contribution__payment_id }, 3, 0, 1 },
 };
-DEFINE_KIND(14, contribution, "each payment's part of the totals", contribution__version, -1)
+DEFINE_KIND(15, contribution, "each payment's part of the totals", contribution__version, -1)
 #undef KIND
 #undef RECORD
 
@@ -187,7 +197,7 @@ static const cfa_field totals_fields[] = { CFA__TOTALS_FIELDS(ROW) };
 static const cfa_index totals_indexes[] = {
     { "primary", { totals__campaign_id, totals__currency }, 2, UNIQUE, 1 },
 };
-DEFINE_KIND(15, totals, "sums per campaign and currency", totals__version, -1)
+DEFINE_KIND(16, totals, "sums per campaign and currency", totals__version, -1)
 #undef KIND
 #undef RECORD
 
@@ -198,7 +208,7 @@ static const cfa_field supporter_fields[] = { CFA__SUPPORTER_FIELDS(ROW) };
 static const cfa_index supporter_indexes[] = {
     { "primary", { supporter__campaign_id, supporter__currency, supporter__person_id }, 3, UNIQUE, 1 },
 };
-DEFINE_KIND(16, supporter, "distinct donors per campaign and currency", supporter__version, -1)
+DEFINE_KIND(17, supporter, "distinct donors per campaign and currency", supporter__version, -1)
 #undef KIND
 #undef RECORD
 
@@ -209,7 +219,7 @@ static const cfa_field staged_fields[] = { CFA__STAGED_FIELDS(ROW) };
 static const cfa_index staged_indexes[] = {
     { "primary", { staged__id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(17, staged, "events of joined transactions, before the log", -1, -1)
+DEFINE_KIND(18, staged, "events of joined transactions, before the log", -1, -1)
 #undef KIND
 #undef RECORD
 
@@ -220,7 +230,7 @@ static const cfa_field event_fields[] = { CFA__EVENT_FIELDS(ROW) };
 static const cfa_index event_indexes[] = {
     { "primary", { event__position }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(18, event, "the outbox: an insert-only log", -1, event__position)
+DEFINE_KIND(19, event, "the outbox: an insert-only log", -1, event__position)
 #undef KIND
 #undef RECORD
 

@@ -159,7 +159,8 @@ typedef char cfa__currency[4];
     F(TEXT, account, 0, 1, "")                                                                     \
     F(TEXT, ref, 0, 1, "the provider's id")                                                        \
     F(ID, payment_id, CFA_FIELD_NULLABLE, 1, "null: seen in a webhook, not bound yet")             \
-    F(INT, parked, 0, 1, "webhooks that wait for the binding")                                     \
+    F(INT, parked_count, 0, 1, "webhooks that ever waited for the binding")                        \
+    F(INT, drained_count, 0, 1, "of them applied since")                                           \
     F(INT, created_us, 0, 1, "")                                                                   \
     F(INT, version, 0, 1, "counts updates")
 
@@ -175,10 +176,16 @@ typedef char cfa__currency[4];
     F(INT, verdict, 0, 1, "cfa_webhook_verdict")                                                   \
     F(BYTES, facts, CFA_FIELD_NULLABLE, 1, "normalised, JSON")                                     \
     F(BYTES, body_hash, CFA_FIELD_NULLABLE, 1, "BLAKE2b-256 of the raw body")                      \
-    F(TEXT, parked_for, CFA_FIELD_NULLABLE, 1, "ref of the object it waits for")                   \
-    F(INT, parked_number, 0, 1, "order among those that wait for one object")                      \
     F(INT, received_us, 0, 1, "")                                                                  \
     F(INT, version, 0, 1, "counts updates")
+
+/* A webhook that waits for its object to be bound, in order of arrival. Insert only. */
+#define CFA__PARKED_FIELDS(F)                                                                      \
+    F(TEXT, provider, 0, 1, "")                                                                    \
+    F(TEXT, account, 0, 1, "")                                                                     \
+    F(TEXT, ref, 0, 1, "")                                                                         \
+    F(INT, number, 0, 1, "1, 2, 3, ... per object")                                                \
+    F(TEXT, event_id, 0, 1, "")
 
 /* The outbox. Insert only; positions dense and commit-ordered. */
 #define CFA__EVENT_FIELDS(F)                                                                       \
@@ -267,12 +274,13 @@ typedef char cfa__currency[4];
     K(10, operation, CFA__OPERATION_FIELDS, "provider calls, recorded before they are made")       \
     K(11, provider_object, CFA__PROVIDER_OBJECT_FIELDS, "which payment a provider's object is")    \
     K(12, webhook, CFA__WEBHOOK_FIELDS, "provider events, once each")                              \
-    K(13, sink, CFA__SINK_FIELDS, "cursors into the log")                                          \
-    K(14, contribution, CFA__CONTRIBUTION_FIELDS, "each payment's part of the totals")             \
-    K(15, totals, CFA__TOTALS_FIELDS, "sums per campaign and currency")                            \
-    K(16, supporter, CFA__SUPPORTER_FIELDS, "distinct donors per campaign and currency")           \
-    K(17, staged, CFA__STAGED_FIELDS, "events of joined transactions, before the log")             \
-    K(18, event, CFA__EVENT_FIELDS, "the outbox: an insert-only log")
+    K(13, parked, CFA__PARKED_FIELDS, "webhooks that wait for their object")                       \
+    K(14, sink, CFA__SINK_FIELDS, "cursors into the log")                                          \
+    K(15, contribution, CFA__CONTRIBUTION_FIELDS, "each payment's part of the totals")             \
+    K(16, totals, CFA__TOTALS_FIELDS, "sums per campaign and currency")                            \
+    K(17, supporter, CFA__SUPPORTER_FIELDS, "distinct donors per campaign and currency")           \
+    K(18, staged, CFA__STAGED_FIELDS, "events of joined transactions, before the log")             \
+    K(19, event, CFA__EVENT_FIELDS, "the outbox: an insert-only log")
 
 #define CFA__FIELD_MEMBER(type, name, flags, since, doc) CFA__TYPE_##type name;
 #define CFA__KIND_STRUCT(number, name, FIELDS, doc)                                                \
@@ -288,7 +296,6 @@ CFA__KIND_MAP(CFA__KIND_STRUCT)
 enum {
     CFA__PLEDGE_BY_CAMPAIGN = 1,        /* campaign_id, id */
     CFA__OPERATION_BY_DUE = 1,          /* due_us, payment_id, number; sparse */
-    CFA__WEBHOOK_BY_PARKED = 1,         /* parked_for, parked_number, event_id; sparse */
     CFA__CONTRIBUTION_BY_CAMPAIGN = 1   /* campaign_id, created_us, payment_id */
 };
 
