@@ -58,6 +58,35 @@ function(careforall_library name)
             endif()
         endforeach()
     endforeach()
+
+    careforall_install_library()
+endfunction()
+
+# The second half of careforall_library: uses the caller's variables.
+function(careforall_install_library)
+    set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/careforall)
+    foreach(variant IN LISTS variants)
+        set(linkage shared)
+        if(variant STREQUAL "${name}_static")
+            set(linkage static)
+        endif()
+        install(TARGETS ${variant} EXPORT ${name}-${linkage}-targets
+                LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+                ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+        install(EXPORT ${name}-${linkage}-targets NAMESPACE careforall:: DESTINATION ${package_dir})
+    endforeach()
+
+    # Paths are relative to the file itself, so that an installed tree can be moved.
+    file(RELATIVE_PATH pc_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+    string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
+    set(pc_requires)
+    foreach(used IN LISTS ARG_USES)
+        list(APPEND pc_requires "${used} = ${PROJECT_VERSION}")
+    endforeach()
+    list(JOIN pc_requires ", " pc_requires)
+    configure_file(${PROJECT_SOURCE_DIR}/pkgconfig/library.pc.in
+                   ${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
 # Give the shared library `name` a private copy of the stateless files src/util/<file>.c that it calls.
