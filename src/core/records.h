@@ -81,10 +81,12 @@ typedef char cfa__currency[4];
     F(TEXT, ref, CFA_FIELD_NULLABLE, 1, "the provider's id, once known")                           \
     F(INT, state, 0, 1, "cfa_payment_state, computed from the facts below")                        \
     F(INT, flags, 0, 1, "CFA_PAYMENT_FLAG_*")                                                      \
-    F(INT, durable, 0, 1, "facts: SUCCEEDED, CANCELED, EXPIRED")                                   \
-    F(INT, authorized_minor, 0, 1, "fact: most ever held")                                         \
+    F(INT, durable, 0, 1, "facts: SUCCEEDED, CANCELED, EXPIRED, and 65536 for a mismatch")         \
+    F(INT, authorized_minor, 0, 1, "fact: most ever reported as held; 0: only captures were")      \
     F(INT, captured_minor, 0, 1, "fact: most ever captured")                                       \
+    F(INT, hold, 0, 1, "fact: twice the attempt of the newest hold, plus 1 once it was lost")      \
     F(TEXT, cancel_reason, CFA_FIELD_NULLABLE, 1, "fact")                                          \
+    F(INT, canceled_us, 0, 1, "fact: earliest provider time of the cancel or expiry; 0: unknown")  \
     F(INT, volatile_fact, 0, 1, "facts of the newest attempt: NEEDS_ACTION, PROCESSING, FAILED")   \
     F(INT, volatile_attempt, 0, 1, "attempt the volatile fact is of")                              \
     F(INT, volatile_us, 0, 1, "provider time of the volatile fact")                                \
