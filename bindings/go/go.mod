@@ -1,0 +1,3 @@
+module careforall.org/go
+
+go 1.19

@@ -1,0 +1,149 @@
+// Package native is the generated layer over the C library: private, one function for each C function. native.go and
+// native_wrap.c are made by bindings/swig/regenerate.sh; this file holds the Go types that they name.
+package native
+
+/*
+#cgo pkg-config: careforall careforall-sqlite
+#include <careforall/careforall.h>
+
+#if CFA_VERSION_MAJOR == 0 && CFA_VERSION_MINOR < 1
+#error "careforall: libcareforall 0.1 or newer is needed"
+#endif
+*/
+import "C"
+
+import (
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+// Failure is what a call that failed left on its thread, copied before the call returned.
+type Failure struct {
+	Status, NativeCode     int32
+	Origin, Field, Message string
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+func failure(text string) error {
+	part := strings.SplitN(text, "\x00", 5)
+	if len(part) != 5 {
+		return &Failure{Status: int32(C.CFA_EBUG), Message: "an error without detail"}
+	}
+	status, _ := strconv.ParseInt(part[0], 10, 32)
+	native, _ := strconv.ParseInt(part[1], 10, 32)
+	return &Failure{int32(status), int32(native), part[2], part[3], part[4]}
+}
+
+// Handles of the C library. Each is freed by its own function, once.
+type (
+	Storage        unsafe.Pointer
+	Engine         unsafe.Pointer
+	Provider       unsafe.Pointer
+	Play           unsafe.Pointer
+	Campaign       unsafe.Pointer
+	CampaignList   unsafe.Pointer
+	Pledge         unsafe.Pointer
+	PledgeList     unsafe.Pointer
+	Payment        unsafe.Pointer
+	TransitionList unsafe.Pointer
+	Totals         unsafe.Pointer
+	EventList      unsafe.Pointer
+	Subscription   unsafe.Pointer
+	PulledCall     unsafe.Pointer
+	Rules          unsafe.Pointer
+	Text           unsafe.Pointer
+)
+
+// Money is passed by value.
+type Money = C.cfa_money
+
+// MakeMoney packs an amount; a code that does not fit becomes an empty one, which C refuses.
+func MakeMoney(minor int64, currency string) (money Money) {
+	money.minor = C.int64_t(minor)
+	if len(currency) == len(money.currency)-1 {
+		for i := range currency {
+			money.currency[i] = C.char(currency[i])
+		}
+	}
+	return money
+}
+
+// Split unpacks an amount.
+func Split(money Money) (minor int64, currency string) {
+	return int64(money.minor), C.GoString(&money.currency[0])
+}
+
+// Take copies text that C allocated, and frees it. The second result is false for NULL.
+func Take(text Text) (string, bool) {
+	if text == nil {
+		return "", false
+	}
+	taken := C.GoString((*C.char)(text))
+	Free(uintptr(text))
+	return taken, true
+}
+
+// Views of structs, valid as long as what they were read from.
+type (
+	EventView = *C.cfa_event_view
+	CallView  = *C.cfa_call
+	TotalsRow = *C.cfa_totals_row
+)
+
+func bytes(slice C.cfa_slice) []byte { return C.GoBytes(slice.data, C.int(slice.size)) }
+
+// Event is a copy of one event.
+type Event struct {
+	Position                       int64
+	Source, ID, EventType, Subject string
+	Sequence, TimeUs               int64
+	Traceparent                    string
+	Data                           []byte
+}
+
+func CopyEvent(view EventView) Event {
+	return Event{
+		int64(view.position), C.GoString(view.source), C.GoString(view.id), C.GoString(view.event_type),
+		C.GoString(view.subject), int64(view.sequence), int64(view.time_us), C.GoString(view.traceparent),
+		bytes(view.data),
+	}
+}
+
+// Call is a copy of one provider call.
+type Call struct {
+	Kind                                                 int32
+	OperationID, PaymentID, IdempotencyKey, Account, Ref string
+	AmountMinor                                          int64
+	Currency, PaymentMethod                              string
+	CaptureManual                                        bool
+	Body                                                 []byte
+	CreatedFromUs, CreatedUntilUs, NowUs                 int64
+	TimeoutMs                                            int32
+}
+
+func CopyCall(view CallView) Call {
+	minor, currency := Split(view.amount)
+	return Call{
+		int32(view.kind), C.GoString(view.operation_id), C.GoString(view.payment_id),
+		C.GoString(view.idempotency_key), C.GoString(view.account), C.GoString(view.ref), minor, currency,
+		C.GoString(view.payment_method), view.capture_manual != 0, bytes(view.body),
+		int64(view.created_from_us), int64(view.created_until_us), int64(view.now_us), int32(view.timeout_ms),
+	}
+}
+
+// Row is a copy of one currency's totals.
+type Row struct {
+	Currency                                             string
+	Pledged, Authorized, Raised, Refunded, Disputed, Net int64
+	Donations, Donors                                    int64
+}
+
+func CopyRow(row TotalsRow) Row {
+	return Row{
+		C.GoString(&row.currency[0]), int64(row.pledged_minor), int64(row.authorized_minor),
+		int64(row.raised_minor), int64(row.refunded_minor), int64(row.disputed_minor), int64(row.net_minor),
+		int64(row.donation_count), int64(row.donor_count),
+	}
+}

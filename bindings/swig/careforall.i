@@ -1,0 +1,341 @@
+/*
+ * careforall.i - what the bindings wrap, in every language: an allow-list over the public headers.
+ *
+ * The generated layer is private; typed packages written by hand stand on it (../python, ../go). No line here
+ * belongs to one language. Each language file must define these typemaps:
+ *
+ *   cfa_status                 a failure in the language's way, its detail copied before the call returns
+ *   const char *               text in; none is NULL. A NUL inside becomes U+0001, which every text rule refuses
+ *   char **out                 text out, released by cfa_free
+ *   cfa_money, cfa_money *out  by value
+ *   cfa_slice                  bytes
+ *   cfa_X *, cfa_X **out       an opaque handle that the typed layer frees
+ *   int32_t, uint32_t, int64_t, uint64_t, size_t and their `*out`
+ *   const cfa_event_view *, const cfa_call *, const cfa_totals_row *   a copy of the struct; none is NULL
+ *
+ * and %blocking(name) for functions that may wait. ../python/tests/test_coverage.py fails when an exported
+ * function is neither wrapped here nor listed in skipped.txt.
+ */
+%module native
+
+%{
+#include <careforall/adapters/memory.h>
+#include <careforall/adapters/play.h>
+#include <careforall/adapters/sqlite.h>
+#include <careforall/careforall.h>
+#include <string.h>
+%}
+
+%insert("header") "shim.h"
+
+%include <stdint.i>
+
+#if defined(SWIGPYTHON)
+%include "python.i"
+#elif defined(SWIGGO)
+%include "go.i"
+#endif
+
+/* ---- the allow-list: everything is ignored, then named again without its prefix ------------------------- */
+
+%rename("$ignore", regextarget = 1, fullname = 1) "^(cfa|CFA|CAREFORALL|shim)_.*$";
+
+%define %wrap(name)
+%rename(name) cfa_##name;
+%enddef
+
+%define %wrap_shim(name)
+%rename(name) shim_##name;
+%enddef
+
+%define %wrap_constant(name)
+%rename(name) CFA_##name;
+%enddef
+
+/* base, error, money */
+%wrap(version)
+%wrap(free)
+%wrap_shim(key_new)
+%wrap(status_name)
+%wrap(status_text)
+%wrap(status_class_of)
+%wrap(money_make)
+%wrap(money_parse)
+%wrap_shim(money_format)
+%wrap(money_add)
+%wrap(money_sub)
+%wrap(money_compare)
+%wrap(currency_exponent)
+%wrap(money_rules_stripe)
+%wrap(money_check)
+
+/* engine */
+%wrap_shim(memory_storage_new)
+%wrap_shim(storage_free)
+%wrap_shim(engine_open)
+%wrap(engine_close)
+%wrap(engine_tick)
+%wrap(engine_next_due_ms)
+%wrap(engine_descriptor)
+%wrap(engine_statistics)
+%wrap(runner_start)
+%wrap(runner_stop)
+%blocking(shim_engine_open)
+%blocking(cfa_engine_close)
+%blocking(cfa_engine_tick)
+%blocking(cfa_runner_start)
+%blocking(cfa_runner_stop)
+
+/* campaigns */
+%wrap_shim(campaign_create)
+%wrap_shim(campaign_update)
+%wrap(campaign_end)
+%wrap(campaign_get)
+%wrap_shim(campaign_page)
+%wrap(campaign_list_size)
+%wrap(campaign_list_at)
+%wrap(campaign_list_next)
+%wrap(campaign_list_free)
+%wrap(campaign_id)
+%wrap(campaign_title)
+%wrap(campaign_currencies)
+%wrap(campaign_goal)
+%wrap(campaign_deadline_us)
+%wrap(campaign_late_rule)
+%wrap(campaign_state_of)
+%wrap(campaign_state_name)
+%wrap(campaign_version)
+%wrap(campaign_created_us)
+%wrap(campaign_updated_us)
+%wrap(campaign_replayed)
+%wrap(campaign_position)
+%wrap(campaign_free)
+%blocking(shim_campaign_create)
+%blocking(shim_campaign_update)
+%blocking(cfa_campaign_end)
+%blocking(cfa_campaign_get)
+%blocking(shim_campaign_page)
+
+/* pledges and donors */
+%wrap_shim(pledge_create)
+%wrap(pledge_get)
+%wrap(pledge_find)
+%wrap_shim(pledge_page)
+%wrap(pledge_list_size)
+%wrap(pledge_list_at)
+%wrap(pledge_list_next)
+%wrap(pledge_list_free)
+%wrap(donor_erase)
+%wrap(pledge_id)
+%wrap(pledge_campaign_id)
+%wrap(pledge_payment_id)
+%wrap(pledge_amount)
+%wrap(pledge_state)
+%wrap(pledge_created_us)
+%wrap(pledge_donor_id)
+%wrap(pledge_donor_name)
+%wrap(pledge_donor_email)
+%wrap(pledge_donor_message)
+%wrap(pledge_visibility)
+%wrap(pledge_replayed)
+%wrap(pledge_pending)
+%wrap(pledge_answer)
+%wrap(pledge_client_secret)
+%wrap(pledge_position)
+%wrap(pledge_free)
+%blocking(shim_pledge_create)
+%blocking(cfa_pledge_get)
+%blocking(cfa_pledge_find)
+%blocking(shim_pledge_page)
+%blocking(cfa_donor_erase)
+
+/* payments and webhooks */
+%wrap(payment_get)
+%wrap(payment_wait)
+%wrap(payment_capture)
+%wrap(payment_cancel)
+%wrap(payment_id)
+%wrap(payment_pledge_id)
+%wrap(payment_campaign_id)
+%wrap(payment_state_of)
+%wrap(payment_state_name)
+%wrap(payment_flags)
+%wrap(payment_amount)
+%wrap(payment_authorized)
+%wrap(payment_captured)
+%wrap(payment_ref)
+%wrap(payment_failure_code)
+%wrap(payment_sequence)
+%wrap(payment_created_us)
+%wrap(payment_updated_us)
+%wrap(payment_position)
+%wrap(payment_free)
+%wrap(payment_history)
+%wrap(transition_list_size)
+%wrap(transition_from)
+%wrap(transition_to)
+%wrap(transition_rule)
+%wrap(transition_implied)
+%wrap(transition_at_us)
+%wrap(transition_list_free)
+%wrap(webhook_receive)
+%wrap_shim(webhook_accept)
+%wrap(webhook_verdict_name)
+%blocking(cfa_payment_get)
+%blocking(cfa_payment_wait)
+%blocking(cfa_payment_capture)
+%blocking(cfa_payment_cancel)
+%blocking(cfa_payment_history)
+%blocking(cfa_webhook_receive)
+%blocking(shim_webhook_accept)
+
+/* totals */
+%wrap_shim(totals_get)
+%wrap(campaign_get_with_totals)
+%wrap(totals_campaign_id)
+%wrap(totals_position)
+%wrap(totals_version)
+%wrap(totals_as_of_us)
+%wrap(totals_stale)
+%wrap(totals_size)
+%wrap(totals_at)
+%wrap(totals_free)
+%wrap(totals_verify)
+%blocking(shim_totals_get)
+%blocking(cfa_campaign_get_with_totals)
+%blocking(cfa_totals_verify)
+
+/* events and subscriptions */
+%wrap(event_page)
+%wrap(event_list_size)
+%wrap(event_list_at)
+%wrap(event_list_free)
+%wrap(subscription_open)
+%wrap(subscription_next)
+%wrap(subscription_ack)
+%wrap(subscription_free)
+%blocking(cfa_event_page)
+%blocking(cfa_subscription_open)
+%blocking(cfa_subscription_next)
+%blocking(cfa_subscription_ack)
+%blocking(cfa_subscription_free)
+
+/* pulled provider calls */
+%wrap_shim(provider_new)
+%wrap_shim(provider_free)
+%wrap(call_next)
+%wrap(pulled_call_view)
+%wrap_shim(call_done)
+%wrap(pulled_call_free)
+%blocking(cfa_call_next)
+%blocking(shim_call_done)
+%blocking(cfa_pulled_call_free)
+
+/* the play provider */
+%wrap_shim(play_new)
+%wrap(play_free)
+%wrap(play_provider)
+%wrap(play_confirm)
+%wrap(play_act)
+%wrap(play_settle)
+%wrap(play_expire)
+%wrap(play_fault_next)
+%wrap_shim(play_weather_set)
+%wrap(play_deliver)
+%wrap(play_webhook_take)
+%wrap(play_sign)
+%wrap_shim(play_books_get)
+%wrap_shim(play_payment)
+%blocking(cfa_play_confirm)
+%blocking(cfa_play_act)
+%blocking(cfa_play_settle)
+%blocking(cfa_play_expire)
+%blocking(cfa_play_deliver)
+
+/* constants */
+%wrap_constant(VERSION)
+%wrap_constant(CAMPAIGN_OPEN)
+%wrap_constant(CAMPAIGN_ENDED)
+%wrap_constant(LATE_ACCEPT)
+%wrap_constant(LATE_REFUSE)
+%wrap_constant(VISIBILITY_PUBLIC)
+%wrap_constant(VISIBILITY_OWNER)
+%wrap_constant(VISIBILITY_HIDDEN)
+%wrap_constant(WAIT_ANSWER)
+%wrap_constant(WAIT_COMMIT)
+%wrap_constant(WAIT_PAID)
+%wrap_constant(WORK_COMMANDS)
+%wrap_constant(WORK_CALLS)
+%wrap_constant(WORK_TOTALS)
+%wrap_constant(WORK_RELAY)
+%wrap_constant(WORK_UPKEEP)
+%wrap_constant(WORK_ALL)
+%wrap_constant(PAYMENT_PENDING)
+%wrap_constant(PAYMENT_REQUIRES_ACTION)
+%wrap_constant(PAYMENT_PROCESSING)
+%wrap_constant(PAYMENT_AUTHORIZED)
+%wrap_constant(PAYMENT_CAPTURED)
+%wrap_constant(PAYMENT_COMPLETED)
+%wrap_constant(PAYMENT_FAILED)
+%wrap_constant(PAYMENT_CANCELED)
+%wrap_constant(PAYMENT_EXPIRED)
+%wrap_constant(PAYMENT_FLAG_UNKNOWN)
+%wrap_constant(PAYMENT_FLAG_CONFLICT)
+%wrap_constant(PAYMENT_FLAG_SETTLED)
+%wrap_constant(PAYMENT_FLAG_LATE)
+%wrap_constant(WEBHOOK_APPLIED)
+%wrap_constant(WEBHOOK_DUPLICATE)
+%wrap_constant(WEBHOOK_STALE)
+%wrap_constant(WEBHOOK_PARKED)
+%wrap_constant(WEBHOOK_IGNORED)
+%wrap_constant(WEBHOOK_QUARANTINED)
+%wrap_constant(WEBHOOK_CONTRADICTION)
+%wrap_constant(CALL_CREATE)
+%wrap_constant(CALL_CAPTURE)
+%wrap_constant(CALL_CANCEL)
+%wrap_constant(CALL_RETRIEVE)
+%wrap_constant(CALL_LOOKUP)
+%wrap_constant(OUTCOME_UNKNOWN)
+%wrap_constant(OUTCOME_DONE)
+%wrap_constant(OUTCOME_PENDING)
+%wrap_constant(OUTCOME_REFUSED)
+%wrap_constant(OUTCOME_NOT_SENT)
+%wrap_constant(FACT_SUCCEEDED)
+%wrap_constant(FACT_CANCELED)
+%wrap_constant(FACT_EXPIRED)
+%wrap_constant(FACT_NEEDS_ACTION)
+%wrap_constant(FACT_PROCESSING)
+%wrap_constant(FACT_FAILED)
+%wrap_constant(PROVIDER_TWO_STEP)
+%wrap_constant(PROVIDER_LOOKUP_AUTHORITATIVE)
+%wrap_constant(PLAY_FAULT_NONE)
+%wrap_constant(PLAY_FAULT_REPLY_LOST)
+%wrap_constant(PLAY_FAULT_REQUEST_LOST)
+%wrap_constant(PLAY_FAULT_ERROR_AFTER)
+%wrap_constant(PLAY_FAULT_ERROR_BEFORE)
+%wrap_constant(PLAY_FAULT_NOT_SENT)
+%wrap_constant(PLAY_FAULT_REFUSED)
+%wrap_constant(CLASS_OK)
+%wrap_constant(CLASS_INVALID)
+%wrap_constant(CLASS_PERMANENT)
+%wrap_constant(CLASS_CONFLICT)
+%wrap_constant(CLASS_TRANSIENT)
+%wrap_constant(CLASS_IN_DOUBT)
+%wrap_constant(CLASS_INTERNAL)
+
+/* statuses: EKEYREUSE and so on */
+%rename("%(strip:[CFA_])s", regextarget = 1, fullname = 1) "^CFA_(OK|E[A-Z]+)$";
+
+%include <careforall/base.h>
+%include <careforall/error.h>
+%include <careforall/money.h>
+%include <careforall/sys/provider.h>
+%include <careforall/engine.h>
+%include <careforall/campaign.h>
+%include <careforall/payment.h>
+%include <careforall/pledge.h>
+%include <careforall/totals.h>
+%include <careforall/sys/transport.h>
+%include <careforall/event.h>
+%include <careforall/adapters/play.h>
+%include "shim.h"

@@ -1,0 +1,444 @@
+/*
+ * shim.h - what C says with structs, said with arguments: the few calls whose specs SWIG cannot build by itself,
+ * and a provider whose calls the host pulls. Parsed by SWIG and copied into each generated wrapper.
+ *
+ * It owns no behaviour: each function fills one struct and makes one call. Never add an API here that C lacks.
+ */
+#ifndef CAREFORALL_SHIM_H
+#define CAREFORALL_SHIM_H
+
+#include <careforall/adapters/memory.h>
+#include <careforall/adapters/play.h>
+#include <careforall/adapters/sqlite.h>
+#include <careforall/careforall.h>
+#include <string.h>
+
+/* ---- opening -------------------------------------------------------------------------------------------- */
+
+static inline cfa_status shim_memory_storage_new(cfa_storage **out)
+{
+    cfa_storage *storage = (cfa_storage *)cfa_alloc(sizeof *storage);
+    if (storage == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a store");
+    cfa_status status = cfa_memory_storage_new(storage);
+    if (status != CFA_OK) {
+        cfa_free(storage);
+        return status;
+    }
+    *out = storage;
+    return CFA_OK;
+}
+
+static inline void shim_storage_free(cfa_storage *storage)
+{
+    if (storage == NULL)
+        return;
+    storage->ops->close(storage->self);
+    cfa_free(storage);
+}
+
+/* `path` NULL: on `storage`, which stays the caller's. */
+static inline cfa_status shim_engine_open(cfa_engine **out, const char *path, const cfa_storage *storage,
+                                          const cfa_provider *provider, const char *account,
+                                          int32_t livemode, int32_t capture_manual, int32_t queue_limit,
+                                          int32_t batch_limit, int32_t timeout_ms, int32_t call_timeout_ms,
+                                          int64_t payment_expires_ms, int64_t answer_kept_ms,
+                                          int32_t totals_max_age_ms)
+{
+    cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
+    options.storage = storage;
+    options.provider = provider;
+    options.account = account;
+    options.livemode = livemode;
+    options.capture_manual = capture_manual;
+    options.queue_limit = queue_limit;
+    options.batch_limit = batch_limit;
+    options.timeout_ms = timeout_ms;
+    options.call_timeout_ms = call_timeout_ms;
+    options.payment_expires_ms = payment_expires_ms;
+    options.answer_kept_ms = answer_kept_ms;
+    options.totals_max_age_ms = totals_max_age_ms;
+    return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
+}
+
+/* ---- campaigns, pledges, totals -------------------------------------------------------------------------- */
+
+static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope, const char *title,
+                                                   const char *currencies, cfa_money goal,
+                                                   int64_t deadline_us, int32_t late_rule,
+                                                   int32_t timeout_ms)
+{
+    cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
+    spec.key = key;
+    spec.scope = scope;
+    spec.title = title;
+    spec.currencies = currencies;
+    spec.goal = goal;
+    spec.deadline_us = deadline_us;
+    spec.late_rule = late_rule;
+    spec.timeout_ms = timeout_ms;
+    return spec;
+}
+
+static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *engine, const char *key,
+                                              const char *scope, const char *title, const char *currencies,
+                                              cfa_money goal, int64_t deadline_us, int32_t late_rule,
+                                              int32_t timeout_ms)
+{
+    const cfa_campaign_spec spec =
+        shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
+    return cfa_campaign_create(out, engine, &spec);
+}
+
+static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *engine, const char *id,
+                                              int64_t expected_version, const char *key, const char *scope,
+                                              const char *title, const char *currencies, cfa_money goal,
+                                              int64_t deadline_us, int32_t late_rule, int32_t timeout_ms)
+{
+    const cfa_campaign_spec spec =
+        shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
+    return cfa_campaign_update(out, engine, id, expected_version, &spec);
+}
+
+static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine, const char *after,
+                                            int32_t limit)
+{
+    cfa_page page = CFA_PAGE_INIT;
+    page.after = after;
+    page.limit = limit;
+    return cfa_campaign_page(out, engine, &page);
+}
+
+static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine, const char *key,
+                                            const char *scope, const char *campaign_id, cfa_money amount,
+                                            const char *payment_method, const char *donor_reference,
+                                            const char *donor_name, const char *donor_email,
+                                            const char *donor_message, int32_t visibility, int32_t wait,
+                                            int32_t timeout_ms, const char *traceparent)
+{
+    cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
+    spec.key = key;
+    spec.scope = scope;
+    spec.campaign_id = campaign_id;
+    spec.amount = amount;
+    spec.payment_method = payment_method;
+    spec.donor_reference = donor_reference;
+    spec.donor_name = donor_name;
+    spec.donor_email = donor_email;
+    spec.donor_message = donor_message;
+    spec.visibility = visibility;
+    spec.wait = wait;
+    spec.timeout_ms = timeout_ms;
+    spec.traceparent = traceparent;
+    return cfa_pledge_create(out, engine, &spec);
+}
+
+static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *engine, const char *campaign_id,
+                                          const char *after, int32_t limit)
+{
+    cfa_page page = CFA_PAGE_INIT;
+    page.after = after;
+    page.limit = limit;
+    return cfa_pledge_page(out, engine, campaign_id, &page);
+}
+
+static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine, const char *campaign_id,
+                                         int64_t at_least, int32_t max_age_ms, int32_t timeout_ms)
+{
+    cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
+    spec.at_least = at_least;
+    spec.max_age_ms = max_age_ms;
+    spec.timeout_ms = timeout_ms;
+    return cfa_totals_get(out, engine, campaign_id, &spec);
+}
+
+/* ---- providers in the host's language --------------------------------------------------------------------- */
+
+static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount, uint32_t flags,
+                                   int64_t authorized_minor, int64_t captured_minor, int32_t attempt,
+                                   int64_t occurred_us, const char *failure_code, const char *cancel_reason)
+{
+    cfa_facts facts = CFA_FACTS_INIT;
+    facts.ref = ref;
+    facts.payment_id = payment_id;
+    facts.amount = amount;
+    facts.flags = flags;
+    facts.authorized_minor = authorized_minor;
+    facts.captured_minor = captured_minor;
+    facts.attempt = attempt;
+    facts.occurred_us = occurred_us;
+    facts.failure_code = failure_code;
+    facts.cancel_reason = cancel_reason;
+    return facts;
+}
+
+static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
+                                        int32_t stored, const char *ref, const char *payment_id,
+                                        cfa_money amount, uint32_t flags, int64_t authorized_minor,
+                                        int64_t captured_minor, int32_t attempt, int64_t occurred_us,
+                                        const char *failure_code, const char *cancel_reason,
+                                        const char *client_secret, const char *code, int64_t retry_after_ms,
+                                        int32_t timeout_ms)
+{
+    cfa_reply reply;
+    memset(&reply, 0, sizeof reply);
+    reply.struct_size = sizeof reply;
+    reply.outcome = outcome;
+    reply.stored = stored;
+    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor, attempt,
+                             occurred_us, failure_code, cancel_reason);
+    reply.client_secret = client_secret;
+    reply.code = code;
+    reply.retry_after_ms = retry_after_ms;
+    return cfa_call_done(engine, call, &reply, timeout_ms);
+}
+
+static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, const char *event_id,
+                                             const char *event_type, const char *account, int32_t livemode,
+                                             int32_t relevant, const char *ref, const char *payment_id,
+                                             cfa_money amount, uint32_t flags, int64_t authorized_minor,
+                                             int64_t captured_minor, int32_t attempt, int64_t occurred_us,
+                                             const char *failure_code, const char *cancel_reason,
+                                             int32_t timeout_ms)
+{
+    cfa_webhook_event event;
+    memset(&event, 0, sizeof event);
+    event.struct_size = sizeof event;
+    event.event_id = event_id;
+    event.event_type = event_type;
+    event.account = account;
+    event.livemode = livemode;
+    event.relevant = relevant;
+    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor, attempt,
+                             occurred_us, failure_code, cancel_reason);
+    return cfa_webhook_accept(out, engine, &event, timeout_ms);
+}
+
+#ifndef SWIG
+
+/* Append to what `prepare` writes; with `data` NULL only the size is counted. */
+typedef struct shim_text {
+    char *data;
+    size_t size;
+} shim_text;
+
+static inline void shim_put(shim_text *text, char character)
+{
+    if (text->data != NULL)
+        text->data[text->size] = character;
+    text->size++;
+}
+
+static inline void shim_put_raw(shim_text *text, const char *value)
+{
+    while (*value != '\0')
+        shim_put(text, *value++);
+}
+
+static inline void shim_put_text(shim_text *text, const char *name, const char *value)
+{
+    static const char hex[] = "0123456789abcdef";
+    shim_put_raw(text, name);
+    if (value == NULL) {
+        shim_put_raw(text, "null");
+        return;
+    }
+    shim_put(text, '"');
+    for (; *value != '\0'; value++) {
+        const unsigned char byte = (unsigned char)*value;
+        if (byte == '"' || byte == '\\') {
+            shim_put(text, '\\');
+            shim_put(text, *value);
+        } else if (byte < 0x20) {
+            shim_put_raw(text, "\\u00");
+            shim_put(text, hex[byte >> 4]);
+            shim_put(text, hex[byte & 15]);
+        } else {
+            shim_put(text, *value);
+        }
+    }
+    shim_put(text, '"');
+}
+
+static inline void shim_put_int(shim_text *text, const char *name, int64_t value)
+{
+    char digits[20];
+    size_t count = 0;
+    uint64_t rest = value < 0 ? (uint64_t)0 - (uint64_t)value : (uint64_t)value;
+    shim_put_raw(text, name);
+    if (value < 0)
+        shim_put(text, '-');
+    do {
+        digits[count++] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    while (count > 0)
+        shim_put(text, digits[--count]);
+}
+
+/* One JSON object, members in alphabetical order, no spaces: equal calls make equal bytes. */
+static inline void shim_put_call(shim_text *text, const cfa_call *call)
+{
+    static const char *const kinds[] = { "", "create", "capture", "cancel", "retrieve", "lookup" };
+    const int32_t kind = call->kind >= CFA_CALL_CREATE && call->kind <= CFA_CALL_LOOKUP ? call->kind : 0;
+    shim_put_text(text, "{\"account\":", call->account != NULL ? call->account : "");
+    shim_put_int(text, ",\"amount\":", call->amount.minor);
+    shim_put_raw(text, ",\"capture_manual\":");
+    shim_put_raw(text, call->capture_manual ? "true" : "false");
+    if (kind == CFA_CALL_LOOKUP) {
+        shim_put_int(text, ",\"created_from_us\":", call->created_from_us);
+        shim_put_int(text, ",\"created_until_us\":", call->created_until_us);
+    }
+    shim_put_text(text, ",\"currency\":", call->amount.currency);
+    shim_put_text(text, ",\"idempotency_key\":", call->idempotency_key);
+    shim_put_text(text, ",\"kind\":", kinds[kind]);
+    shim_put_text(text, ",\"operation_id\":", call->operation_id);
+    shim_put_text(text, ",\"payment_id\":", call->payment_id);
+    shim_put_text(text, ",\"payment_method\":", call->payment_method);
+    shim_put_text(text, ",\"ref\":", call->ref);
+    shim_put(text, '}');
+}
+
+static inline cfa_status shim_provider_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                                               cfa_slice *out_body)
+{
+    shim_text text = { NULL, 0 };
+    (void)self;
+    shim_put_call(&text, call);
+    text.data = (char *)cfa_arena_alloc(arena, text.size);
+    if (text.data == NULL)
+        return CFA_ENOMEM;
+    text.size = 0;
+    shim_put_call(&text, call);
+    out_body->data = text.data;
+    out_body->size = text.size;
+    return CFA_OK;
+}
+
+typedef struct shim_provider {
+    cfa_provider provider;
+    cfa_provider_ops ops;
+    char name[32];
+} shim_provider;
+
+#endif
+
+/* Make a provider without a `call` of its own: the host serves its calls through `cfa_call_next`. */
+static inline cfa_status shim_provider_new(cfa_provider **out, const char *name, uint32_t capabilities)
+{
+    const size_t size = name != NULL ? strlen(name) : 0;
+    if (size == 0 || size >= sizeof ((shim_provider *)0)->name)
+        return cfa_error_set(CFA_EINVAL, "bindings", "name", 0, "a provider's name has 1 to 31 bytes");
+    shim_provider *made = (shim_provider *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a provider");
+    memset(made, 0, sizeof *made);
+    memcpy(made->name, name, size);
+    made->ops.struct_size = sizeof made->ops;
+    made->ops.name = made->name;
+    made->ops.capabilities = capabilities;
+    made->ops.prepare = shim_provider_prepare;
+    made->provider.ops = &made->ops;
+    made->provider.self = made;
+    *out = &made->provider;
+    return CFA_OK;
+}
+
+static inline void shim_provider_free(cfa_provider *provider)
+{
+    if (provider != NULL)
+        cfa_free(provider->self);
+}
+
+/* ---- play ------------------------------------------------------------------------------------------------ */
+
+static inline cfa_status shim_play_new(cfa_play **out, uint64_t seed, int32_t one_step,
+                                       int32_t lookup_not_authoritative, int64_t key_retention_ms,
+                                       const char *webhook_secret)
+{
+    cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
+    options.seed = seed;
+    options.one_step = one_step;
+    options.lookup_not_authoritative = lookup_not_authoritative;
+    options.key_retention_ms = key_retention_ms;
+    options.webhook_secret = webhook_secret;
+    return cfa_play_new(out, &options);
+}
+
+static inline cfa_status shim_play_weather_set(cfa_play *play, int32_t reply_lost_ppm,
+                                               int32_t request_lost_ppm, int32_t error_after_ppm,
+                                               int32_t error_before_ppm, int32_t not_sent_ppm,
+                                               int32_t webhook_lost_ppm, int32_t webhook_duplicated_ppm,
+                                               int32_t webhook_reordered_ppm, int32_t delay_ms_max)
+{
+    cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
+    weather.reply_lost_ppm = reply_lost_ppm;
+    weather.request_lost_ppm = request_lost_ppm;
+    weather.error_after_ppm = error_after_ppm;
+    weather.error_before_ppm = error_before_ppm;
+    weather.not_sent_ppm = not_sent_ppm;
+    weather.webhook_lost_ppm = webhook_lost_ppm;
+    weather.webhook_duplicated_ppm = webhook_duplicated_ppm;
+    weather.webhook_reordered_ppm = webhook_reordered_ppm;
+    weather.delay_ms_max = delay_ms_max;
+    return cfa_play_weather_set(play, &weather);
+}
+
+static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_charges,
+                                             int64_t *out_charged_twice, int64_t *out_calls,
+                                             int64_t *out_webhooks_pending, cfa_play *play)
+{
+    cfa_play_books books = CFA_PLAY_BOOKS_INIT;
+    const cfa_status status = cfa_play_books_get(&books, play);
+    if (status != CFA_OK)
+        return status;
+    *out_intents = books.intent_count;
+    *out_charges = books.charge_count;
+    *out_charged_twice = books.charged_twice;
+    *out_calls = books.call_count;
+    *out_webhooks_pending = books.webhooks_pending;
+    return CFA_OK;
+}
+
+/* The number of successful charges of one payment. */
+static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play, const char *payment_id)
+{
+    cfa_arena *arena = NULL;
+    cfa_status status = cfa_arena_new(&arena);
+    if (status != CFA_OK)
+        return status;
+    cfa_facts facts = CFA_FACTS_INIT;
+    status = cfa_play_payment(&facts, out_charges, play, payment_id, arena);
+    cfa_arena_free(arena);
+    return status;
+}
+
+static inline cfa_status shim_key_new(char **out)
+{
+    char *key = (char *)cfa_alloc(37);
+    if (key == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a key");
+    const cfa_status status = cfa_key_new(key, 37);
+    if (status != CFA_OK) {
+        cfa_free(key);
+        return status;
+    }
+    *out = key;
+    return CFA_OK;
+}
+
+static inline cfa_status shim_money_format(char **out, cfa_money amount)
+{
+    char *text = (char *)cfa_alloc(CFA_MONEY_TEXT_SIZE);
+    if (text == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for text");
+    const cfa_status status = cfa_money_format(text, CFA_MONEY_TEXT_SIZE, amount);
+    if (status != CFA_OK) {
+        cfa_free(text);
+        return status;
+    }
+    *out = text;
+    return CFA_OK;
+}
+
+#endif
