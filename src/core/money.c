@@ -56,26 +56,28 @@ static const currency currencies[] = {
 /*
  * What Stripe documents, in ISO minor units, which are not always the units of its API:
  *   - Three-decimal currencies: the last digit must be 0, because its partners know two decimals.
- *   - ISK and UGX have no decimals in ISO, so every amount here is whole already. The adapter must write both with
- *     two decimals: Stripe kept that form for ISK when the krona became whole in 2023, and its page says the same of
- *     UGX. Older copies of the page list UGX as zero-decimal instead; sources disagree, so it is named here although
- *     its rule is the default, and the adapter's factor is to be proved against the live API.
+ *   - ISK and UGX have no decimals in ISO, so every amount here is whole already. Stripe's API kept two decimals,
+ *     always 00, when they became whole: its adapter multiplies both by 100. Of UGX the page says that and, in the
+ *     same breath, lists it among the currencies without decimals: sources disagree, the factor is to be proved
+ *     against the live API, and the rule here is right either way.
  *   - MGA has two decimals in ISO (a fifth of an ariary, written .20) but none in Stripe's API.
  *   - HUF and TWD can be charged with decimals but are paid out whole; an amount that could never be paid out as it
  *     was given is refused when it is pledged.
- *   - The minimum is that of the settlement currency, taken as if a payment settled in its own. When it settles in
- *     another, Stripe converts and has the last word.
+ *   - The minimum is that of a payment which settles in its own currency. When it settles in another, Stripe
+ *     converts and has the last word, as it has for the maximum, which depends on the payment method.
  */
 static const cfa_money_rule stripe_rules[] = {
-    { "AED", 1, 200 }, { "AUD", 1, 50 }, { "BHD", 10, 10 }, { "BIF", 1, 1 }, { "BRL", 1, 50 },
-    { "CAD", 1, 50 }, { "CHF", 1, 50 }, { "CLP", 1, 1 }, { "CZK", 1, 1500 }, { "DJF", 1, 1 },
-    { "DKK", 1, 250 }, { "EUR", 1, 50 }, { "GBP", 1, 30 }, { "GNF", 1, 1 }, { "HKD", 1, 400 },
-    { "HUF", 100, 17500 }, { "INR", 1, 50 }, { "ISK", 1, 1 }, { "JOD", 10, 10 }, { "JPY", 1, 50 },
-    { "KMF", 1, 1 }, { "KRW", 1, 1 }, { "KWD", 10, 10 }, { "MGA", 100, 100 }, { "MXN", 1, 1000 },
-    { "MYR", 1, 200 }, { "NOK", 1, 300 }, { "NZD", 1, 50 }, { "OMR", 10, 10 }, { "PLN", 1, 200 },
-    { "PYG", 1, 1 }, { "RON", 1, 200 }, { "RWF", 1, 1 }, { "SEK", 1, 300 }, { "SGD", 1, 50 },
-    { "THB", 1, 1000 }, { "TND", 10, 10 }, { "TWD", 100, 100 }, { "UGX", 1, 1 }, { "USD", 1, 50 },
-    { "VND", 1, 1 }, { "VUV", 1, 1 }, { "XAF", 1, 1 }, { "XOF", 1, 1 }, { "XPF", 1, 1 },
+    { "AED", 1, 200 }, { "ARS", 1, 50 }, { "AUD", 1, 50 }, { "BHD", 10, 10 }, { "BIF", 1, 1 },
+    { "BRL", 1, 50 }, { "CAD", 1, 50 }, { "CHF", 1, 50 }, { "CLP", 1, 1 }, { "COP", 1, 50 },
+    { "CZK", 1, 1500 }, { "DJF", 1, 1 }, { "DKK", 1, 250 }, { "EUR", 1, 50 }, { "GBP", 1, 30 },
+    { "GNF", 1, 1 }, { "HKD", 1, 400 }, { "HUF", 100, 17500 }, { "IDR", 1, 50 }, { "ILS", 1, 50 },
+    { "INR", 1, 50 }, { "ISK", 1, 1 }, { "JOD", 10, 10 }, { "JPY", 1, 50 }, { "KMF", 1, 1 },
+    { "KRW", 1, 50 }, { "KWD", 10, 10 }, { "MGA", 100, 100 }, { "MXN", 1, 1000 },
+    { "MYR", 1, 200 }, { "NOK", 1, 300 }, { "NZD", 1, 50 }, { "OMR", 10, 10 }, { "PHP", 1, 50 },
+    { "PLN", 1, 200 }, { "PYG", 1, 1 }, { "RON", 1, 200 }, { "RUB", 1, 50 }, { "RWF", 1, 1 },
+    { "SEK", 1, 300 }, { "SGD", 1, 50 }, { "THB", 1, 1000 }, { "TND", 10, 10 },
+    { "TWD", 100, 100 }, { "UGX", 1, 1 }, { "USD", 1, 50 }, { "VND", 1, 1 }, { "VUV", 1, 1 },
+    { "XAF", 1, 1 }, { "XOF", 1, 1 }, { "XPF", 1, 1 }, { "ZAR", 1, 50 },
 };
 
 static const cfa_money_rules stripe = {
