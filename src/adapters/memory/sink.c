@@ -1,15 +1,17 @@
 /*
  * sink.c - the memory sink: keeps a copy of every event it is sent, repeats included.
  *
- * What `send` took counts as durable at once. Used by one relay at a time; the tests that read it wait until
- * the relay rests. Never judges what is sent, so that a test can see what an engine really did.
+ * What `send` took counts as durable at once. A test may read while a relay sends: events stay where they
+ * are. Never judges what is sent, so that a test can see what an engine really did.
  */
 #include <careforall/adapters/memory.h>
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
 typedef struct memory_sink {
+    pthread_mutex_t mutex;
     cfa_event_view **events;    /* each in one allocation with all its texts */
     size_t size, capacity;
     int64_t acknowledged;
@@ -61,6 +63,7 @@ static cfa_event_view *copy_event(const cfa_event_view *event)
     return copy;
 }
 
+/* With the mutex held. */
 static bool reserve(memory_sink *sink)
 {
     if (sink->size < sink->capacity) {
@@ -76,18 +79,29 @@ static bool reserve(memory_sink *sink)
     return true;
 }
 
+static bool append(memory_sink *sink, cfa_event_view *event)
+{
+    pthread_mutex_lock(&sink->mutex);
+    bool reserved = reserve(sink);
+    if (reserved) {
+        sink->events[sink->size++] = event;
+        sink->acknowledged = event->position;
+    }
+    pthread_mutex_unlock(&sink->mutex);
+    return reserved;
+}
+
 static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count,
                             size_t *out_taken)
 {
     memory_sink *sink = self;
     size_t taken = 0;
     while (taken < count) {
-        cfa_event_view *copy = reserve(sink) ? copy_event(&events[taken]) : NULL;
-        if (copy == NULL) {
+        cfa_event_view *copy = copy_event(&events[taken]);
+        if (copy == NULL || !append(sink, copy)) {
+            cfa_free(copy);
             break;
         }
-        sink->events[sink->size++] = copy;
-        sink->acknowledged = copy->position;
         taken++;
     }
     if (taken == 0 && count > 0) {
@@ -99,15 +113,19 @@ static cfa_status sink_send(void *self, const cfa_event_view *events, size_t cou
 
 static cfa_status sink_poll(void *self, int64_t *out_acknowledged)
 {
-    const memory_sink *sink = self;
+    memory_sink *sink = self;
+    pthread_mutex_lock(&sink->mutex);
     *out_acknowledged = sink->acknowledged;
+    pthread_mutex_unlock(&sink->mutex);
     return CFA_OK;
 }
 
 static cfa_status sink_reset(void *self, int64_t position)
 {
     memory_sink *sink = self;
+    pthread_mutex_lock(&sink->mutex);
     sink->acknowledged = position;
+    pthread_mutex_unlock(&sink->mutex);
     return CFA_OK;
 }
 
@@ -117,6 +135,7 @@ static void sink_close(void *self)
     for (size_t i = 0; i < sink->size; i++) {
         cfa_free(sink->events[i]);
     }
+    pthread_mutex_destroy(&sink->mutex);
     cfa_free(sink->events);
     cfa_free(sink);
 }
@@ -132,6 +151,7 @@ cfa_status cfa_memory_sink_new(cfa_sink *out)
         return out_of_memory();
     }
     memset(sink, 0, sizeof(*sink));
+    pthread_mutex_init(&sink->mutex, NULL);
     out->ops = &sink_ops;
     out->self = sink;
     return CFA_OK;
@@ -139,11 +159,18 @@ cfa_status cfa_memory_sink_new(cfa_sink *out)
 
 size_t cfa_memory_sink_size(const cfa_sink *sink)
 {
-    return ((const memory_sink *)sink->self)->size;
+    memory_sink *self = sink->self;
+    pthread_mutex_lock(&self->mutex);
+    size_t size = self->size;
+    pthread_mutex_unlock(&self->mutex);
+    return size;
 }
 
 const cfa_event_view *cfa_memory_sink_at(const cfa_sink *sink, size_t index)
 {
-    const memory_sink *self = sink->self;
-    return index < self->size ? self->events[index] : NULL;
+    memory_sink *self = sink->self;
+    pthread_mutex_lock(&self->mutex);
+    const cfa_event_view *event = index < self->size ? self->events[index] : NULL;
+    pthread_mutex_unlock(&self->mutex);
+    return event;
 }
