@@ -40,21 +40,21 @@ int main(int argc, char **argv)
     check(cfa_key_new(key, sizeof key));             /* made once, kept until an answer came */
     cfa_pledge_spec gift = { sizeof gift, .key = key, .campaign_id = cfa_campaign_id(campaign) };
     check(cfa_money_parse(&gift.amount, "25.00 EUR"));
-    cfa_pledge *pledge, *again;
-    check(cfa_pledge_create(&pledge, engine, &gift));
+    cfa_pledge *first, *again;
+    check(cfa_pledge_create(&first, engine, &gift));
     check(cfa_pledge_create(&again, engine, &gift));     /* the double click: nothing new is made */
-    print_money("pledge", cfa_pledge_amount(pledge));
+    print_money("pledge", cfa_pledge_amount(first));
     printf("%-9s %s\n", "again", cfa_pledge_replayed(again) ? "replayed" : "a second pledge");
 
     cfa_payment *payment;                            /* the donor pays in the browser; we wait */
-    check(cfa_play_confirm(play, cfa_pledge_client_secret(pledge), "pm_ok"));
-    check(cfa_payment_wait(&payment, engine, cfa_pledge_payment_id(pledge), 5000));
+    check(cfa_play_confirm(play, cfa_pledge_client_secret(first), "pm_ok"));
+    check(cfa_payment_wait(&payment, engine, cfa_pledge_payment_id(first), 5000));
     printf("%-9s %s\n", "payment", cfa_payment_state_name(cfa_payment_state_of(payment)));
 
-    cfa_totals *totals;
+    cfa_totals *sum;
     cfa_totals_spec fresh = { sizeof fresh, .at_least = cfa_payment_position(payment) };
-    check(cfa_totals_get(&totals, engine, cfa_campaign_id(campaign), &fresh));
-    print_money("raised", (cfa_money){ cfa_totals_at(totals, 0)->raised_minor, "EUR" });
-    cfa_totals_free(totals), cfa_payment_free(payment), cfa_pledge_free(again), cfa_pledge_free(pledge);
+    check(cfa_totals_get(&sum, engine, cfa_campaign_id(campaign), &fresh));
+    print_money("raised", (cfa_money){ cfa_totals_at(sum, 0)->raised_minor, "EUR" });
+    cfa_totals_free(sum), cfa_payment_free(payment), cfa_pledge_free(again), cfa_pledge_free(first);
     cfa_campaign_free(campaign), cfa_engine_close(engine), cfa_play_free(play);
 }
