@@ -1,7 +1,8 @@
 /*
- * books.c - where the play provider keeps objects, payments and idempotency keys, and finds them again.
+ * books.c - where the play provider keeps objects, payments and idempotency keys, and finds them.
  *
- * Owns: the hash maps and the memory in them. Must never decide what a call means; intent.c and call.c do.
+ * Owns: the hash maps and the memory in them. Must never decide what a call means; intent.c and
+ * call.c do.
  */
 #include "adapters/play/books.h"
 
@@ -9,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- hash map: open addressing, linear probing, no tombstones ---------------------------------------------- */
+/* ---- hash map: open addressing, linear probing, no tombstones -------------------------------- */
 
 static uint64_t hash_bytes(const void *data, size_t size)
 {
@@ -113,7 +114,7 @@ void cfa__play_books_free(cfa_play *play)
     play->oldest_key = play->newest_key = NULL;
 }
 
-/* ---- payments and their objects ----------------------------------------------------------------------------- */
+/* ---- payments and their objects -------------------------------------------------------------- */
 
 static bool intent_equal(const cfa__play_item *item, const void *name, size_t size)
 {
@@ -123,7 +124,8 @@ static bool intent_equal(const cfa__play_item *item, const void *name, size_t si
 
 static cfa__play_intent *find_ref(const cfa_play *play, const char *ref, size_t size)
 {
-    return (cfa__play_intent *)map_find(&play->intents, hash_bytes(ref, size), intent_equal, ref, size);
+    return (cfa__play_intent *)map_find(&play->intents, hash_bytes(ref, size), intent_equal, ref,
+                                        size);
 }
 
 cfa__play_intent *cfa__play_find_ref(cfa_play *play, const char *ref)
@@ -149,8 +151,8 @@ static bool payment_equal(const cfa__play_item *item, const void *name, size_t s
 cfa__play_payment *cfa__play_find_payment(cfa_play *play, const char *payment_id)
 {
     size_t size = strlen(payment_id);
-    return (cfa__play_payment *)map_find(&play->payments, hash_bytes(payment_id, size), payment_equal,
-                                         payment_id, size);
+    return (cfa__play_payment *)map_find(&play->payments, hash_bytes(payment_id, size),
+                                         payment_equal, payment_id, size);
 }
 
 cfa__play_intent *cfa__play_best_intent(const cfa__play_payment *payment, const char *account,
@@ -210,7 +212,7 @@ cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, c
         cfa_free(intent);
         return NULL;
     }
-    /* The mix is a bijection: names look random, differ by seed, and never meet within one provider. */
+    /* The mix is a bijection: names look random, differ by seed, and never meet in one provider. */
     uint64_t name = cfa__play_mix(++play->intent_number ^ cfa__play_mix(play->seed));
     snprintf(intent->ref, sizeof intent->ref, "pi_play_%016llx", (unsigned long long)name);
     snprintf(intent->secret, sizeof intent->secret, "%s_secret_%016llx", intent->ref,
@@ -228,7 +230,7 @@ cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, c
     return intent;
 }
 
-/* ---- idempotency keys ---------------------------------------------------------------------------------------- */
+/* ---- idempotency keys ------------------------------------------------------------------------ */
 
 typedef struct key_name {
     const char *account, *key;
@@ -267,7 +269,8 @@ static bool key_is_forgotten(const cfa_play *play, const cfa__play_key *key, int
     return now_us - key->created_us >= play->key_retention_us;
 }
 
-cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const char *key, int64_t now_us)
+cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const char *key,
+                                  int64_t now_us)
 {
     while (play->oldest_key != NULL && key_is_forgotten(play, play->oldest_key, now_us)) {
         cfa__play_key_drop(play, play->oldest_key);

@@ -1,8 +1,8 @@
 /*
- * books.h - the play provider's inside: its objects, idempotency keys, webhook queue and the lock around them.
+ * books.h - the play provider's inside: objects, idempotency keys, webhooks, the lock around them.
  *
- * Everything here is used with `cfa_play.lock` held, but for what is marked immutable. Must never know the engine,
- * except in webhook.c, which delivers to one.
+ * Everything here is used with `cfa_play.lock` held, but for what is marked immutable. Must never
+ * know the engine, except in webhook.c, which delivers to one.
  */
 #ifndef CFA_ADAPTERS_PLAY_BOOKS_H
 #define CFA_ADAPTERS_PLAY_BOOKS_H
@@ -13,7 +13,7 @@
 
 #define CFA__PLAY_ORIGIN "provider.play"
 
-/* ---- hash map: pointers to structs that begin with a cfa__play_item --------------------------------------- */
+/* ---- hash map: pointers to structs that begin with a cfa__play_item -------------------------- */
 
 typedef struct cfa__play_item {
     uint64_t hash;
@@ -24,7 +24,7 @@ typedef struct cfa__play_map {
     size_t capacity, count;     /* capacity: 0 or a power of two */
 } cfa__play_map;
 
-/* ---- what happened to an object ---------------------------------------------------------------------------- */
+/* ---- what happened to an object -------------------------------------------------------------- */
 
 typedef enum cfa__play_state {
     CFA__PLAY_OPEN,             /* waits for a (next) payment method */
@@ -91,7 +91,7 @@ typedef struct cfa__play_key {
     char name[];                    /* account, NUL, key */
 } cfa__play_key;
 
-/* ---- webhooks ---------------------------------------------------------------------------------------------- */
+/* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef enum cfa__play_event_type {
     CFA__PLAY_INTENT_CREATED,
@@ -123,7 +123,7 @@ typedef struct cfa__play_queue {
     size_t capacity, head, count, in_flight;
 } cfa__play_queue;
 
-/* ---- the provider ------------------------------------------------------------------------------------------ */
+/* ---- the provider ---------------------------------------------------------------------------- */
 
 struct cfa_play {
     cfa_provider_ops ops;           /* this instance's capabilities; immutable, as the next five */
@@ -150,7 +150,7 @@ void cfa__play_unlock(cfa_play *play);
 int64_t cfa__play_now_us(const cfa_play *play);
 uint64_t cfa__play_mix(uint64_t bits);
 uint64_t cfa__play_draw(cfa_play *play);
-/* True in `ppm` of a million draws. Draws always, so that one rate does not shift another's luck. */
+/* True in `ppm` of a million draws. It always draws: one rate must not shift another's luck. */
 bool cfa__play_chance(cfa_play *play, int32_t ppm);
 
 /* books.c */
@@ -158,14 +158,16 @@ void cfa__play_books_free(cfa_play *play);
 cfa__play_intent *cfa__play_find_ref(cfa_play *play, const char *ref);
 cfa__play_intent *cfa__play_find_secret(cfa_play *play, const char *secret);
 cfa__play_payment *cfa__play_find_payment(cfa_play *play, const char *payment_id);
-/* The object that tells most about a payment: charged before held before newest. NULL: none in the window. */
+/* The object that tells most about a payment: charged before held before newest. NULL: none was
+ * made in the window. `account` NULL: any. */
 cfa__play_intent *cfa__play_best_intent(const cfa__play_payment *payment, const char *account,
                                         int64_t from_us, int64_t until_us);
 /* A new open object in the books, or NULL without memory. */
 cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, const char *account,
                                        cfa_money amount, bool capture_manual, int64_t now_us);
 /* The key's entry if it is not forgotten by now; forgets what is. */
-cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const char *key, int64_t now_us);
+cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const char *key,
+                                  int64_t now_us);
 cfa__play_key *cfa__play_key_new(cfa_play *play, const char *account, const char *key,
                                  const uint8_t body_hash[16], int64_t now_us);
 void cfa__play_key_drop(cfa_play *play, cfa__play_key *key);
@@ -176,11 +178,13 @@ void cfa__play_intent_announce(cfa_play *play, cfa__play_intent *intent);
 /* Try to pay an open object with a known method. False: declined. */
 bool cfa__play_intent_pay(cfa_play *play, cfa__play_intent *intent, const char *method);
 /* Each NULL when done, else the code of the refusal. `amount_minor` 0: all. */
-const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor);
+const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent,
+                                     int64_t amount_minor);
 const char *cfa__play_intent_cancel(cfa_play *play, cfa__play_intent *intent);
 
 /* call.c */
-cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body);
+cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                             cfa_slice *out_body);
 void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out);
 /* Copy facts of an object into `arena`. */
 CFA_MUST_CHECK cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
@@ -191,6 +195,13 @@ CFA_MUST_CHECK cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent
 CFA_MUST_CHECK cfa_status cfa__play_queue_reserve(cfa_play *play);
 void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type, const cfa__play_intent *intent,
                           const cfa__play_snapshot *facts);
+const char *cfa__play_event_type_name(cfa__play_event_type type);
+/* The flag's name in an event's body; NULL beyond the last. */
+const char *cfa__play_flag_name(size_t index, uint32_t *out_flag);
+/* The HMAC-SHA256 of "timestamp.body" under the webhook secret. */
+void cfa__play_mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body);
+
+/* verify.c */
 cfa_status cfa__play_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,
                              cfa_arena *arena, cfa_webhook_event *out);
 

@@ -1,8 +1,8 @@
 /*
- * call.c - the play provider's API: the bytes of a request, what is done with them, and what the caller sees.
+ * call.c - the play provider's API: a request's bytes, what is done with them, what comes back.
  *
- * Owns: idempotency, misfortune and replies. The provider acts on the request's body, as a real one does, and on what
- * travels beside it (account, idempotency key, path), never on fields that were not sent.
+ * Owns: idempotency, misfortune and replies. The provider acts on the request's body, as a real one
+ * does, and on what travels beside it (account, idempotency key), never on fields that are not sent.
  */
 #include "adapters/play/books.h"
 #include "util/buffer.h"
@@ -22,7 +22,7 @@ static bool is_empty(const char *text)
     return text == NULL || text[0] == '\0';
 }
 
-/* ---- prepare ---------------------------------------------------------------------------------------------------- */
+/* ---- prepare --------------------------------------------------------------------------------- */
 
 static cfa_status missing(const char *field)
 {
@@ -52,7 +52,8 @@ static cfa_status check_call(const cfa_call *call)
     }
 }
 
-cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body)
+cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                             cfa_slice *out_body)
 {
     (void)self;
     cfa_status status = check_call(call);
@@ -89,7 +90,7 @@ cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
     return cfa__buffer_finish(&body, out_body);
 }
 
-/* ---- the request as it arrives ------------------------------------------------------------------------------------ */
+/* ---- the request as it arrives --------------------------------------------------------------- */
 
 typedef struct wire_request {
     int32_t kind;
@@ -118,7 +119,8 @@ static bool parse_create(const cfa__json *root, wire_request *out)
     if (!cfa__json_read_text(cfa__json_get(root, "payment_id"), &out->payment_id) ||
         !cfa__json_read_int(cfa__json_get(root, "amount_minor"), &out->amount.minor) ||
         !read_currency(root, &out->amount) ||
-        !cfa__json_read_text(cfa__json_get(root, "capture"), &capture) || out->payment_id[0] == '\0') {
+        !cfa__json_read_text(cfa__json_get(root, "capture"), &capture) ||
+        is_empty(out->payment_id)) {
         return false;
     }
     out->capture_manual = strcmp(capture, "manual") == 0;
@@ -141,7 +143,8 @@ static bool parse_body(const cfa__json *root, wire_request *out)
                cfa__json_read_int(cfa__json_get(root, "amount_minor"), &out->amount.minor) &&
                read_currency(root, &out->amount);
     case CFA_CALL_CANCEL:
-        return strcmp(name, "cancel") == 0 && cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref);
+        return strcmp(name, "cancel") == 0 &&
+               cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref);
     default:
         return false;
     }
@@ -177,7 +180,7 @@ static void read_request(const cfa_call *call, wire_request *out, cfa__json **ou
     }
 }
 
-/* ---- acting, under the lock ----------------------------------------------------------------------------------------- */
+/* ---- acting, under the lock ------------------------------------------------------------------ */
 
 static cfa__play_answer refuse(const char *code)
 {
@@ -186,7 +189,9 @@ static cfa__play_answer refuse(const char *code)
 
 static cfa__play_answer tell(const cfa__play_intent *intent)
 {
-    return (cfa__play_answer){ .outcome = CFA_OUTCOME_DONE, .intent = intent, .facts = intent->now };
+    return (cfa__play_answer){
+        .outcome = CFA_OUTCOME_DONE, .intent = intent, .facts = intent->now
+    };
 }
 
 static cfa__play_answer act_create(cfa_play *play, const wire_request *request, int64_t now_us)
@@ -257,10 +262,13 @@ static cfa__play_answer act_read(cfa_play *play, const wire_request *request, in
     return intent != NULL ? tell(intent) : (cfa__play_answer){ .outcome = CFA_OUTCOME_NOT_SENT };
 }
 
-static const cfa__play_answer server_error = { .outcome = CFA_OUTCOME_UNKNOWN, .code = "api_error" };
+static const cfa__play_answer server_error = {
+    .outcome = CFA_OUTCOME_UNKNOWN, .code = "api_error"
+};
 
 /* Execute a request that no stored answer covers. */
-static cfa__play_answer execute(cfa_play *play, const wire_request *request, int32_t fault, int64_t now_us)
+static cfa__play_answer execute(cfa_play *play, const wire_request *request, int32_t fault,
+                                int64_t now_us)
 {
     if (fault == CFA_PLAY_FAULT_ERROR_BEFORE) {
         return server_error;
@@ -274,8 +282,8 @@ static cfa__play_answer execute(cfa_play *play, const wire_request *request, int
     return done && fault == CFA_PLAY_FAULT_ERROR_AFTER ? server_error : answer;
 }
 
-static cfa__play_answer act_write(cfa_play *play, const wire_request *request, int32_t fault, int64_t now_us,
-                                  bool *out_stored)
+static cfa__play_answer act_write(cfa_play *play, const wire_request *request, int32_t fault,
+                                  int64_t now_us, bool *out_stored)
 {
     bool breaks = fault == CFA_PLAY_FAULT_ERROR_BEFORE || fault == CFA_PLAY_FAULT_ERROR_AFTER;
     cfa__play_key *key = NULL;
@@ -311,7 +319,8 @@ static cfa__play_answer act_write(cfa_play *play, const wire_request *request, i
     return answer;
 }
 
-static cfa__play_answer act(cfa_play *play, const wire_request *request, int32_t fault, bool *out_stored)
+static cfa__play_answer act(cfa_play *play, const wire_request *request, int32_t fault,
+                            bool *out_stored)
 {
     int64_t now_us = cfa__play_now_us(play);
     *out_stored = false;
@@ -327,7 +336,7 @@ static cfa__play_answer act(cfa_play *play, const wire_request *request, int32_t
     return request->refusal != NULL ? refuse(request->refusal) : act_read(play, request, now_us);
 }
 
-/* ---- misfortune ------------------------------------------------------------------------------------------------------- */
+/* ---- misfortune ------------------------------------------------------------------------------ */
 
 static int32_t draw_weather(cfa_play *play)
 {
@@ -350,7 +359,8 @@ static int32_t draw_weather(cfa_play *play)
     return CFA_PLAY_FAULT_NONE;
 }
 
-/* The fault and delay of one call. A pushed fault goes before the weather, but the weather is drawn all the same. */
+/* The fault and delay of one call. A pushed fault goes before the weather, which is drawn all the
+ * same. */
 static int32_t take_fault(cfa_play *play, int64_t *out_delay_ms)
 {
     int32_t fault = draw_weather(play);
@@ -374,7 +384,7 @@ static void sleep_ms(int64_t duration_ms)
     }
 }
 
-/* ---- the call ----------------------------------------------------------------------------------------------------------- */
+/* ---- the call -------------------------------------------------------------------------------- */
 
 cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
                            const cfa__play_snapshot *facts, cfa_arena *arena)
@@ -397,8 +407,9 @@ cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
     return CFA_OK;
 }
 
-/* Reading an answer may fail for lack of memory; then the caller knows nothing, which is UNKNOWN. */
-static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *arena, cfa_reply *out)
+/* Reading an answer may fail for lack of memory; then the caller knows nothing: UNKNOWN. */
+static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *arena,
+                        cfa_reply *out)
 {
     cfa_reply reply = { .struct_size = sizeof reply };
     reply.outcome = answer->outcome;

@@ -1,5 +1,5 @@
 /*
- * intent.c - the life of one object at the play provider: what each step changes and which events it makes.
+ * intent.c - the life of one object at the play provider: what a step changes, what it announces.
  *
  * Owns: the rules of the objects' states. Must never allocate: a step happens wholly or not at all.
  */
@@ -10,16 +10,19 @@
 
 #define VOLATILE_FACTS ((uint32_t)(CFA_FACT_NEEDS_ACTION | CFA_FACT_PROCESSING | CFA_FACT_FAILED))
 
-/* Replace the volatile fact (0: none) and move the object's own time, which never stands still: two facts of
- * one object always have an order. */
-static void turn(cfa_play *play, cfa__play_intent *intent, cfa__play_state state, uint32_t volatile_fact,
-                 const char *failure_code)
+/* Replace the volatile fact (0: none) and move the object's own time, which never stands still: two
+ * facts of one object always have an order. */
+static void turn(cfa_play *play, cfa__play_intent *intent, cfa__play_state state,
+                 uint32_t volatile_fact, const char *failure_code)
 {
     int64_t now_us = cfa__play_now_us(play);
     intent->state = state;
     intent->now.flags = (intent->now.flags & ~VOLATILE_FACTS) | volatile_fact;
     intent->now.failure_code = failure_code;
-    intent->now.occurred_us = now_us > intent->now.occurred_us ? now_us : intent->now.occurred_us + 1;
+    intent->now.occurred_us++;
+    if (now_us > intent->now.occurred_us) {
+        intent->now.occurred_us = now_us;
+    }
 }
 
 static void emit(cfa_play *play, const cfa__play_intent *intent, cfa__play_event_type type)
@@ -32,7 +35,7 @@ void cfa__play_intent_announce(cfa_play *play, cfa__play_intent *intent)
     emit(play, intent, CFA__PLAY_INTENT_CREATED);
 }
 
-/* ---- money ---------------------------------------------------------------------------------------------------- */
+/* ---- money ----------------------------------------------------------------------------------- */
 
 static void take(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor)
 {
@@ -65,7 +68,7 @@ static void decline(cfa_play *play, cfa__play_intent *intent, const char *code)
     emit(play, intent, CFA__PLAY_INTENT_PAYMENT_FAILED);
 }
 
-/* ---- payment methods ------------------------------------------------------------------------------------------- */
+/* ---- payment methods ------------------------------------------------------------------------- */
 
 typedef enum method_effect { APPROVES, DECLINES, NEEDS_ACTION, IS_SLOW } method_effect;
 
@@ -120,7 +123,7 @@ bool cfa__play_intent_pay(cfa_play *play, cfa__play_intent *intent, const char *
     return false;
 }
 
-/* ---- calls on an object ------------------------------------------------------------------------------------------ */
+/* ---- calls on an object ---------------------------------------------------------------------- */
 
 const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor)
 {
@@ -159,11 +162,12 @@ const char *cfa__play_intent_cancel(cfa_play *play, cfa__play_intent *intent)
     return NULL;
 }
 
-/* ---- the donor's and the world's side ------------------------------------------------------------------------------ */
+/* ---- the donor's and the world's side -------------------------------------------------------- */
 
 static cfa_status missing(const char *field)
 {
-    return cfa_error_set(CFA_ENOTFOUND, CFA__PLAY_ORIGIN, field, 0, "the provider has no such payment");
+    return cfa_error_set(CFA_ENOTFOUND, CFA__PLAY_ORIGIN, field, 0,
+                         "the provider has no such payment");
 }
 
 static cfa_status wrong_state(const cfa__play_intent *intent)
@@ -215,8 +219,8 @@ cfa_status cfa_play_confirm(cfa_play *play, const char *client_secret, const cha
 }
 
 /* Finish an attempt that waits in `waiting`. */
-static cfa_status finish(cfa_play *play, cfa__play_intent *intent, cfa__play_state waiting, bool succeed,
-                         const char *failure_code, const char *field)
+static cfa_status finish(cfa_play *play, cfa__play_intent *intent, cfa__play_state waiting,
+                         bool succeed, const char *failure_code, const char *field)
 {
     if (intent == NULL) {
         return missing(field);

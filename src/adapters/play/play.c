@@ -55,7 +55,7 @@ bool cfa__play_chance(cfa_play *play, int32_t ppm)
     return (int64_t)(cfa__play_draw(play) % 1000000) < ppm;
 }
 
-/* ---- construction ---------------------------------------------------------------------------------------------------- */
+/* ---- construction ---------------------------------------------------------------------------- */
 
 static cfa_status fill(cfa_play *play, const cfa_play_options *options)
 {
@@ -74,7 +74,10 @@ static cfa_status fill(cfa_play *play, const cfa_play_options *options)
         return cfa_error_set(CFA_ENOMEM, CFA__PLAY_ORIGIN, NULL, 0, "no memory for a provider");
     }
     memcpy(play->webhook_secret, secret, secret_size + 1);
-    play->platform = options->platform != NULL ? *options->platform : (cfa_platform)CFA_PLATFORM_INIT;
+    play->platform = (cfa_platform)CFA_PLATFORM_INIT;
+    if (options->platform != NULL) {
+        play->platform = *options->platform;
+    }
     play->one_step = options->one_step != 0;
     play->lookup_authoritative = options->lookup_not_authoritative == 0;
     play->key_retention_us =
@@ -153,7 +156,7 @@ const cfa_provider *cfa_play_provider(cfa_play *play)
     return &play->provider;
 }
 
-/* ---- misfortune --------------------------------------------------------------------------------------------------------- */
+/* ---- misfortune ------------------------------------------------------------------------------ */
 
 static cfa_status push_fault(cfa_play *play, int32_t fault)
 {
@@ -189,8 +192,9 @@ cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given)
     if (status != CFA_OK) {
         return status;
     }
-    const int32_t rates[] = { weather->reply_lost_ppm, weather->request_lost_ppm, weather->error_after_ppm,
-                              weather->error_before_ppm, weather->not_sent_ppm };
+    const int32_t rates[] = { weather->reply_lost_ppm, weather->request_lost_ppm,
+                              weather->error_after_ppm, weather->error_before_ppm,
+                              weather->not_sent_ppm };
     const int32_t webhook_rates[] = { weather->webhook_lost_ppm, weather->webhook_duplicated_ppm,
                                       weather->webhook_reordered_ppm };
     bool fits = weather->delay_ms_max >= 0;
@@ -212,7 +216,7 @@ cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given)
     return CFA_OK;
 }
 
-/* ---- the books ------------------------------------------------------------------------------------------------------------- */
+/* ---- the books ------------------------------------------------------------------------------- */
 
 cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play)
 {
@@ -233,8 +237,8 @@ cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play)
     return CFA_OK;
 }
 
-cfa_status cfa_play_payment(cfa_facts *out, int64_t *out_charges, cfa_play *play, const char *payment_id,
-                            cfa_arena *arena)
+cfa_status cfa_play_payment(cfa_facts *out, int64_t *out_charges, cfa_play *play,
+                            const char *payment_id, cfa_arena *arena)
 {
     cfa__play_lock(play);
     const cfa__play_payment *payment = cfa__play_find_payment(play, payment_id);

@@ -1,12 +1,11 @@
 /*
- * webhook.c - the play provider's webhooks: the queue, the bytes, signing, delivering, and the receiver's verification.
+ * webhook.c - the play provider's webhooks: the queue, their bytes, signing and delivering them.
  *
- * An event carries the facts as of its own moment, so one that comes late says less. Verification must stay pure and
- * must compare signatures in constant time.
+ * An event carries the facts as of its own moment, so one that comes late says less. Bytes are made
+ * when an event leaves: a repeat has the same body and a new signature, as a real provider's has.
  */
 #include "adapters/play/books.h"
 #include "util/buffer.h"
-#include "util/json.h"
 #include "util/secure.h"
 
 #include <careforall/payment.h>
@@ -15,10 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TOLERANCE_US INT64_C(300000000)
-#define TIMESTAMP_DIGITS_MAX 12
-#define SIGNATURE_BYTES_MAX 4096
-#define EVENT_ID_BYTES_MAX 255
 /* A reordered event changes places with one of this many that wait before it. */
 #define REORDER_WINDOW 32
 
@@ -39,13 +34,26 @@ static const struct flag_name {
     uint32_t flag;
     const char *name;
 } flag_names[] = {
-    { CFA_FACT_SUCCEEDED, "succeeded" },       { CFA_FACT_CANCELED, "canceled" },
-    { CFA_FACT_EXPIRED, "expired" },           { CFA_FACT_NEEDS_ACTION, "needs_action" },
-    { CFA_FACT_PROCESSING, "processing" },     { CFA_FACT_FAILED, "failed" },
+    { CFA_FACT_SUCCEEDED, "succeeded" },   { CFA_FACT_CANCELED, "canceled" },
+    { CFA_FACT_EXPIRED, "expired" },       { CFA_FACT_NEEDS_ACTION, "needs_action" },
+    { CFA_FACT_PROCESSING, "processing" }, { CFA_FACT_FAILED, "failed" },
 };
-#define FLAG_NAMES (sizeof flag_names / sizeof flag_names[0])
 
-/* ---- the queue ------------------------------------------------------------------------------------------------------- */
+const char *cfa__play_event_type_name(cfa__play_event_type type)
+{
+    return type_names[type];
+}
+
+const char *cfa__play_flag_name(size_t index, uint32_t *out_flag)
+{
+    if (index >= sizeof flag_names / sizeof flag_names[0]) {
+        return NULL;
+    }
+    *out_flag = flag_names[index].flag;
+    return flag_names[index].name;
+}
+
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 static cfa__play_event *queue_at(cfa__play_queue *queue, size_t index)
 {
@@ -60,8 +68,8 @@ cfa_status cfa__play_queue_reserve(cfa_play *play)
     if (needed <= queue->capacity) {
         return CFA_OK;
     }
-    cfa__play_queue grown = { NULL, queue->capacity == 0 ? 64 : queue->capacity * 2, 0, queue->count,
-                              queue->in_flight };
+    cfa__play_queue grown = { NULL, queue->capacity == 0 ? 64 : queue->capacity * 2, 0,
+                              queue->count, queue->in_flight };
     grown.events = cfa_alloc(grown.capacity * sizeof *grown.events);
     if (grown.events == NULL) {
         return cfa_error_set(CFA_ENOMEM, CFA__PLAY_ORIGIN, NULL, 0, "no memory for webhooks");
@@ -145,7 +153,7 @@ static void put_down(cfa_play *play, const cfa__play_event *event, event_fate fa
     cfa__play_unlock(play);
 }
 
-/* ---- the bytes --------------------------------------------------------------------------------------------------------- */
+/* ---- the bytes ------------------------------------------------------------------------------- */
 
 static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa_arena *arena,
                          cfa_slice *out)
@@ -168,9 +176,11 @@ static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa
     cfa__json_int(&body, "amount_minor", intent->amount.minor);
     cfa__json_text(&body, "currency", intent->amount.currency);
     cfa__json_open(&body, "flags", '[');
-    for (size_t i = 0; i < FLAG_NAMES; i++) {
-        if ((event->facts.flags & flag_names[i].flag) != 0) {
-            cfa__json_text(&body, NULL, flag_names[i].name);
+    uint32_t flag;
+    const char *name;
+    for (size_t i = 0; (name = cfa__play_flag_name(i, &flag)) != NULL; i++) {
+        if ((event->facts.flags & flag) != 0) {
+            cfa__json_text(&body, NULL, name);
         }
     }
     cfa__json_close(&body, ']');
@@ -188,7 +198,7 @@ static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa
 /* Room for "t=", a number, ",v1=", 64 hex digits and a NUL. */
 #define HEADER_SIZE 96
 
-static void mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body)
+void cfa__play_mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body)
 {
     const cfa_slice key = { play->webhook_secret, strlen(play->webhook_secret) };
     const cfa_slice parts[] = { timestamp, { ".", 1 }, body };
@@ -201,12 +211,15 @@ static void sign(char out[HEADER_SIZE], const cfa_play *play, cfa_slice body, in
     int size = snprintf(timestamp, sizeof timestamp, "%lld", (long long)(at_us / 1000000));
     assert(size > 0);
     uint8_t code[32];
-    mac(code, play, (cfa_slice){ timestamp, (size_t)size }, body);
+    cfa__play_mac(code, play, (cfa_slice){ timestamp, (size_t)size }, body);
     int end = snprintf(out, HEADER_SIZE, "t=%s,v1=", timestamp);
     assert(end > 0 && (size_t)end + 2 * sizeof code < HEADER_SIZE);
+    char *at = out + end;
     for (size_t i = 0; i < sizeof code; i++) {
-        snprintf(out + (size_t)end + 2 * i, 3, "%02x", code[i]);
+        *at++ = "0123456789abcdef"[code[i] >> 4];
+        *at++ = "0123456789abcdef"[code[i] & 15];
     }
+    *at = '\0';
 }
 
 static char *copy_out(const void *data, size_t size)
@@ -269,7 +282,7 @@ cfa_status cfa_play_webhook_take(char **out_signature, char **out_body, cfa_play
     return status;
 }
 
-/* ---- delivering ---------------------------------------------------------------------------------------------------------- */
+/* ---- delivering ------------------------------------------------------------------------------ */
 
 static cfa_status deliver_one(cfa_play *play, cfa_engine *engine, const cfa__play_event *event,
                               cfa_arena *arena)
@@ -285,7 +298,8 @@ static cfa_status deliver_one(cfa_play *play, cfa_engine *engine, const cfa__pla
     return cfa_webhook_receive(&verdict, engine, (cfa_slice){ header, strlen(header) }, body, 0);
 }
 
-cfa_status cfa_play_deliver(int32_t *out_delivered, cfa_play *play, cfa_engine *engine, int32_t limit)
+cfa_status cfa_play_deliver(int32_t *out_delivered, cfa_play *play, cfa_engine *engine,
+                            int32_t limit)
 {
     cfa__play_lock(play);
     size_t tries = play->queue.count;
@@ -322,262 +336,4 @@ cfa_status cfa_play_deliver(int32_t *out_delivered, cfa_play *play, cfa_engine *
         *out_delivered = delivered;
     }
     return status != CFA_OK ? status : refusal;
-}
-
-/* ---- verifying: the receiver's half ---------------------------------------------------------------------------------------- */
-
-static cfa_status untrusted(const char *message)
-{
-    return cfa_error_set(CFA_ESIGNATURE, CFA__PLAY_ORIGIN, "signature", 0, message);
-}
-
-/* Lower-case only, as it is sent: two headers never mean the same bytes. */
-static bool read_hex(uint8_t out[32], const char *text, size_t size)
-{
-    if (size != 64) {
-        return false;
-    }
-    for (size_t i = 0; i < 64; i++) {
-        char digit = text[i];
-        int value = digit >= '0' && digit <= '9' ? digit - '0'
-                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-        if (value < 0) {
-            return false;
-        }
-        out[i / 2] = (uint8_t)(i % 2 == 0 ? value << 4 : out[i / 2] | value);
-    }
-    return true;
-}
-
-static bool read_timestamp(int64_t *out, const char *text, size_t size)
-{
-    if (size == 0 || size > TIMESTAMP_DIGITS_MAX) {
-        return false;
-    }
-    int64_t value = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-        value = value * 10 + (text[i] - '0');
-    }
-    *out = value;
-    return true;
-}
-
-/* Split off the next "name=value" of a comma-separated header. */
-static bool next_element(const char **at, const char *end, const char **out_name, size_t *out_name_size,
-                         cfa_slice *out_value)
-{
-    const char *comma = memchr(*at, ',', (size_t)(end - *at));
-    const char *stop = comma != NULL ? comma : end;
-    const char *equals = memchr(*at, '=', (size_t)(stop - *at));
-    if (equals == NULL || (comma != NULL && comma + 1 == end)) {
-        return false;
-    }
-    *out_name = *at;
-    *out_name_size = (size_t)(equals - *at);
-    *out_value = (cfa_slice){ equals + 1, (size_t)(stop - equals) - 1 };
-    *at = comma != NULL ? comma + 1 : end;
-    return true;
-}
-
-static cfa_status verify(const cfa_play *play, cfa_slice signature, cfa_slice body, int64_t now_us)
-{
-    if (signature.size == 0) {
-        return untrusted("the signature header is missing");
-    }
-    static const char *const malformed = "the signature header is malformed: t=<seconds>,v1=<64 hex digits>";
-    if (signature.size > SIGNATURE_BYTES_MAX) {
-        return untrusted(malformed);
-    }
-    const char *at = signature.data;
-    const char *end = at + signature.size;
-    cfa_slice timestamp = { NULL, 0 };
-    int64_t signed_s = 0;
-    int32_t codes = 0;
-    bool matches = false;
-    uint8_t expected[32];
-    while (at < end) {
-        const char *name;
-        size_t name_size;
-        cfa_slice value;
-        uint8_t code[32];
-        if (!next_element(&at, end, &name, &name_size, &value)) {
-            return untrusted(malformed);
-        }
-        if (name_size == 1 && name[0] == 't') {
-            /* First, so that the codes behind it can be compared; twice would be ambiguous. */
-            if (timestamp.data != NULL || !read_timestamp(&signed_s, value.data, value.size)) {
-                return untrusted(malformed);
-            }
-            timestamp = value;
-            mac(expected, play, timestamp, body);
-        } else if (name_size == 2 && memcmp(name, "v1", 2) == 0) {
-            if (timestamp.data == NULL || !read_hex(code, value.data, value.size)) {
-                return untrusted(malformed);
-            }
-            codes++;
-            matches |= cfa__equal_constant_time(code, expected, sizeof code);
-        }
-    }
-    if (timestamp.data == NULL || codes == 0) {
-        return untrusted(malformed);
-    }
-    if (!matches) {
-        return untrusted("the signature does not match: the body was altered, or the secret is another one");
-    }
-    int64_t signed_us = signed_s * 1000000;
-    if (now_us - signed_us > TOLERANCE_US) {
-        return untrusted("the signature is too old: it was made more than 300 s ago");
-    }
-    if (signed_us - now_us > TOLERANCE_US) {
-        return untrusted("the signature is from the future: it was made more than 300 s ahead of this clock");
-    }
-    return CFA_OK;
-}
-
-/* ---- normalising ------------------------------------------------------------------------------------------------------------ */
-
-static cfa_status malformed_body(const char *field)
-{
-    return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, field, 0, "the webhook's body lacks this, or it is wrong");
-}
-
-/* Copy a text member into `arena`. A missing one is NULL when it may be, else an error. */
-static cfa_status copy_text(const char **out, const cfa__json *object, const char *name, bool required,
-                            cfa_arena *arena)
-{
-    const cfa__json *value = cfa__json_get(object, name);
-    const char *text;
-    *out = NULL;
-    if (value == NULL && !required) {
-        return CFA_OK;
-    }
-    if (!cfa__json_read_text(value, &text) || (required && text[0] == '\0') ||
-        strlen(text) > EVENT_ID_BYTES_MAX) {
-        return malformed_body(name);
-    }
-    *out = cfa_arena_copy(arena, text, strlen(text));
-    return *out != NULL ? CFA_OK : CFA_ENOMEM;
-}
-
-static cfa_status read_amount(int64_t *out, const cfa__json *object, const char *name, int64_t most)
-{
-    return cfa__json_read_int(cfa__json_get(object, name), out) && *out >= 0 && *out <= most
-               ? CFA_OK
-               : malformed_body(name);
-}
-
-static cfa_status read_flags(uint32_t *out, const cfa__json *flags)
-{
-    *out = 0;
-    for (size_t i = 0; i < cfa__json_size(flags); i++) {
-        const char *name;
-        if (!cfa__json_read_text(cfa__json_at(flags, i), &name)) {
-            return malformed_body("flags");
-        }
-        for (size_t known = 0; known < FLAG_NAMES; known++) {
-            *out |= strcmp(name, flag_names[known].name) == 0 ? flag_names[known].flag : 0;
-        }
-    }
-    return CFA_OK;
-}
-
-static cfa_status read_facts(cfa_facts *out, const cfa__json *data, cfa_arena *arena)
-{
-    cfa_facts facts = CFA_FACTS_INIT;
-    const char *currency;
-    int64_t attempt;
-    int64_t amount_minor;
-    cfa_status status = copy_text(&facts.ref, data, "ref", true, arena);
-    if (status == CFA_OK) {
-        status = copy_text(&facts.payment_id, data, "payment_id", false, arena);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&amount_minor, data, "amount_minor", CFA_MONEY_MINOR_MAX);
-    }
-    if (status == CFA_OK && (!cfa__json_read_text(cfa__json_get(data, "currency"), &currency) ||
-                             cfa_money_make(&facts.amount, amount_minor, currency) != CFA_OK)) {
-        status = malformed_body("currency");
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&facts.authorized_minor, data, "authorized_minor", CFA_MONEY_MINOR_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&facts.captured_minor, data, "captured_minor", CFA_MONEY_MINOR_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&attempt, data, "attempt", INT32_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&facts.occurred_us, data, "occurred_us", INT64_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_flags(&facts.flags, cfa__json_get(data, "flags"));
-    }
-    if (status == CFA_OK) {
-        status = copy_text(&facts.failure_code, data, "failure_code", false, arena);
-    }
-    if (status == CFA_OK) {
-        status = copy_text(&facts.cancel_reason, data, "cancel_reason", false, arena);
-    }
-    if (status == CFA_OK) {
-        facts.attempt = (int32_t)attempt;
-        *out = facts;
-    }
-    return status;
-}
-
-static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook_event *out)
-{
-    cfa_webhook_event event = { .struct_size = sizeof event, .facts = CFA_FACTS_INIT };
-    bool livemode;
-    cfa_status status = copy_text(&event.event_id, root, "id", true, arena);
-    if (status == CFA_OK) {
-        status = copy_text(&event.event_type, root, "type", true, arena);
-    }
-    if (status == CFA_OK) {
-        status = copy_text(&event.account, root, "account", false, arena);
-    }
-    if (status == CFA_OK && !cfa__json_read_bool(cfa__json_get(root, "livemode"), &livemode)) {
-        status = malformed_body("livemode");
-    }
-    if (status != CFA_OK) {
-        return status;
-    }
-    event.account = event.account != NULL ? event.account : "";
-    event.livemode = livemode;
-    for (size_t i = 0; i < CFA__PLAY_EVENT_TYPES; i++) {
-        event.relevant |= strcmp(event.event_type, type_names[i]) == 0;
-    }
-    if (event.relevant) {
-        status = read_facts(&event.facts, cfa__json_get(root, "data"), arena);
-    }
-    if (status == CFA_OK) {
-        *out = event;
-    }
-    return status;
-}
-
-cfa_status cfa__play_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,
-                             cfa_arena *arena, cfa_webhook_event *out)
-{
-    if (body.size > CFA_WEBHOOK_BYTES_MAX) {
-        return cfa_error_set(CFA_ETOOLONG, CFA__PLAY_ORIGIN, "body", 0, "a webhook is at most 1 MiB");
-    }
-    cfa_status status = verify(self, signature, body, now_us);
-    if (status != CFA_OK) {
-        return status;
-    }
-    cfa__json *root;
-    status = cfa__json_parse(&root, body);
-    if (status != CFA_OK) {
-        return status == CFA_ENOMEM
-                   ? status
-                   : cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, "body", 0, "the webhook's body is not JSON");
-    }
-    status = normalise(root, arena, out);
-    cfa__json_free(root);
-    return status;
 }
