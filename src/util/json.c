@@ -8,6 +8,7 @@
 #include "util/json.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <string.h>
@@ -51,13 +52,22 @@ static bool is_too_deep(const char *text, size_t size)
     return false;
 }
 
-static cfa_status parse_error(const json_error_t *error)
+/*
+ * jansson has a code for memory that ran out and never sets it while parsing: it leaves the error empty, or takes the
+ * token that it could not store for a wrong one. What malloc left in errno tells the two apart.
+ */
+static bool is_out_of_memory(const json_error_t *error, int parse_errno)
 {
+    return parse_errno == ENOMEM || error->text[0] == '\0';
+}
+
+static cfa_status parse_error(const json_error_t *error, int parse_errno)
+{
+    if (is_out_of_memory(error, parse_errno))
+        return cfa_error_set(CFA_ENOMEM, "util.json", NULL, 0, "out of memory");
     cfa_status status = CFA_EINVAL;
     const char *reason = "not valid JSON";
     switch (json_error_code(error)) {
-    case json_error_out_of_memory:
-        return cfa_error_set(CFA_ENOMEM, "util.json", NULL, 0, "out of memory");
     case json_error_invalid_utf8:
         status = CFA_EENCODING;
         reason = "not valid UTF-8";
@@ -97,9 +107,10 @@ cfa_status cfa__json_parse(cfa__json **out, cfa_slice text)
         return cfa_error_format(CFA_EINVAL, "util.json", NULL, 0,
                                 "JSON: nested deeper than %d levels", DEPTH_MAX);
     json_error_t error;
+    errno = 0;
     json_t *root = json_loadb(data, text.size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (root == NULL)
-        return parse_error(&error);
+        return parse_error(&error, errno);
     *out = (cfa__json *)root;
     return CFA_OK;
 }
