@@ -2,9 +2,12 @@
  * adapters/sqlite.h - a book in one SQLite file. Library careforall-sqlite, pkg-config careforall-sqlite.
  *
  * WAL, synchronous=FULL, STRICT tables. Several processes may open one file on one machine; not on a network
- * file system. SQLite older than 3.51.3 (but 3.44.6 and 3.50.7) can lose a checkpoint race across
- * connections; there checkpoints are done by the writer alone, under a lock file beside the database
- * (source: sqlite.org, release notes of 3.51.3, WAL-reset bug).
+ * file system. A host may keep tables of its own in the file, if their names do not begin with "cfa_".
+ *
+ * SQLite before 3.51.3 (but 3.44.6 and 3.50.7) can corrupt a database when one connection checkpoints while another
+ * commits (sqlite.org/wal.html, "The WAL-reset bug"). There the library checkpoints only while it holds the write lock,
+ * and switches automatic checkpoints off, also on connections that join. With such a release a host must not let other
+ * connections of its own checkpoint this file: set wal_autocheckpoint=0 and SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE on them.
  */
 #ifndef CAREFORALL_ADAPTERS_SQLITE_H
 #define CAREFORALL_ADAPTERS_SQLITE_H

@@ -197,6 +197,9 @@ typedef struct cfa_tx cfa_tx;
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_tx_new(cfa_tx **out, cfa_engine *engine, cfa_session *session);
 
+/* The storage an engine works on, borrowed. For adapters that join: to see that it is their own, and which file. */
+CFA_API const cfa_storage *cfa_engine_storage(cfa_engine *engine);
+
 CFA_END
 
 #endif
