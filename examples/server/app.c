@@ -1,0 +1,352 @@
+/*
+ * app.c - start and end in the right order: provider and sink before the engine, engine before the runner, all of them
+ * before the first connection; and back. Must never leave a request without its engine.
+ */
+#include "app.h"
+#include "log.h"
+
+#include <careforall/adapters/memory.h>
+#include <careforall/adapters/ndjson.h>
+#include <careforall/adapters/sqlite.h>
+
+#include <errno.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { DELIVER_MS = 50, COMPLETIONS_PER_TURN = 256, LISTEN_BACKLOG = 511, QUEUE_LIMIT = 8192 };
+
+#define DEMO_KEY "careforall-demo-campaign"
+
+/* This thread's last error. */
+static cfa_error last_error(void)
+{
+    cfa_error error = CFA_ERROR_INIT;
+    if (cfa_error_last(&error) != CFA_OK || error.message[0] == '\0')
+        snprintf(error.message, sizeof error.message, "no detail");
+    return error;
+}
+
+/* ---- the book ------------------------------------------------------------------------------------------ */
+
+static void write_log(void *self, const cfa_log_record *record)
+{
+    (void)self;
+    if (record->level > CFA_LOG_INFO)
+        return;
+    log_line(record->level == CFA_LOG_ERROR ? "error" : record->level == CFA_LOG_WARNING ? "warning" : "info",
+             record->event, json_pack("{s:s, s:s}", "component", record->component, "text", record->text));
+}
+
+static const cfa_platform platform = { sizeof(cfa_platform), NULL, NULL, NULL, NULL, write_log };
+
+static const char *open_fix(cfa_status status)
+{
+    switch (status) {
+    case CFA_ESCHEMA:
+        return "give another --database, or use the version that wrote it";
+    case CFA_EREADONLY:
+        return "make the file and its directory writable, or give another --database";
+    case CFA_EMODE:
+        return "start with the provider and mode the book began with, or give another --database";
+    case CFA_EBUSY:
+        return "another process holds it: stop that or wait";
+    case CFA_ENOSPACE:
+        return "free some space";
+    default:
+        return "check that --database names a file of this program";
+    }
+}
+
+static bool open_parts(server_app *app)
+{
+    const server_config *config = app->config;
+    if (config->provider == PROVIDER_PLAY) {
+        cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
+        /* Ids of the sandbox must not repeat after a restart: the book remembers the old ones. */
+        options.seed = uv_hrtime() ^ ((uint64_t)getpid() << 40);
+        if (cfa_play_new(&app->play, &options) != CFA_OK) {
+            config_complain("cannot start the play provider: %s", last_error().message);
+            return false;
+        }
+    }
+    if (config->events) {
+        app->events.name = "events";
+        if (cfa_ndjson_sink_new(&app->events.sink, config->events) != CFA_OK) {
+            config_complain("cannot write events to %s: %s; give --events a file in a writable directory",
+                            config->events, last_error().message);
+            return false;
+        }
+    }
+    return true;
+}
+
+static cfa_status open_engine(server_app *app)
+{
+    const server_config *config = app->config;
+    cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
+    options.provider = app->play ? cfa_play_provider(app->play) : NULL;
+    options.platform = &platform;
+    options.queue_limit = QUEUE_LIMIT;
+    options.timeout_ms = HTTP_CALL_MS;
+    if (app->events.name) {
+        options.sinks = &app->events;
+        options.sink_count = 1;
+    }
+    if (!config->memory)
+        return cfa_sqlite_open(&app->engine, config->database, &options);
+    cfa_storage storage;
+    cfa_status status = cfa_memory_storage_new(&storage);
+    if (status != CFA_OK)
+        return status;
+    options.storage = &storage;
+    options.owns_storage = 1;
+    status = cfa_engine_open(&app->engine, &options);
+    if (status != CFA_OK)
+        storage.ops->close(storage.self);
+    return status;
+}
+
+bool app_open(server_app *out, const server_config *config)
+{
+    memset(out, 0, sizeof *out);
+    out->config = config;
+    if (!open_parts(out))
+        return false;
+    cfa_status status = open_engine(out);
+    if (status != CFA_OK) {
+        config_complain("cannot open %s: %s; %s", config->memory ? "the book in memory" : config->database,
+                        last_error().message, open_fix(status));
+        return false;
+    }
+    return true;
+}
+
+bool app_demo(server_app *app)
+{
+    cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
+    spec.key = DEMO_KEY;
+    spec.scope = "service";
+    spec.title = "Clean water for everyone";
+    spec.currencies = "EUR,USD";
+    spec.goal.minor = 1000000;
+    memcpy(spec.goal.currency, "EUR", 4);
+    cfa_campaign *campaign = NULL;
+    if (cfa_campaign_create(&campaign, app->engine, &spec) != CFA_OK) {
+        config_complain("cannot create the demo campaign: %s", last_error().message);
+        return false;
+    }
+    printf("demo campaign %s\n", cfa_campaign_id(campaign));
+    cfa_campaign_free(campaign);
+    return true;
+}
+
+void app_close(server_app *app)
+{
+    if (app->runner)
+        cfa_runner_stop(app->engine);
+    cfa_port_free(app->port);
+    cfa_engine_close(app->engine);
+    if (app->events.sink.ops)
+        app->events.sink.ops->close(app->events.sink.self);
+    cfa_play_free(app->play);
+    memset(app, 0, sizeof *app);
+}
+
+/* ---- listening ------------------------------------------------------------------------------------------- */
+
+static int open_listener(const server_config *config)
+{
+    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+    struct addrinfo *found = NULL;
+    int code = getaddrinfo(config->host, config->port, &hints, &found);
+    if (code != 0) {
+        config_complain("--listen %s: no such address (%s); give an address of this machine, such as "
+                        "127.0.0.1:8080", config->listen, gai_strerror(code));
+        return -1;
+    }
+    int one = 1;
+    int listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool open = listener >= 0 && setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                bind(listener, found->ai_addr, found->ai_addrlen) == 0 && listen(listener, LISTEN_BACKLOG) == 0;
+    int error = errno;
+    freeaddrinfo(found);
+    if (open)
+        return listener;
+    if (error == EADDRINUSE)
+        config_complain("--listen %s: the port is taken; stop the other program or choose another port (0: any)",
+                        config->listen);
+    else
+        config_complain("--listen %s: %s; give an address of this machine, such as 127.0.0.1:8080",
+                        config->listen, strerror(error));
+    if (listener >= 0)
+        close(listener);
+    return -1;
+}
+
+static void print_address(const server_config *config, int listener)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char port[8] = "";
+    if (getsockname(listener, (struct sockaddr *)&address, &size) == 0)
+        (void)getnameinfo((struct sockaddr *)&address, size, NULL, 0, port, sizeof port, NI_NUMERICSERV);
+    bool bracket = strchr(config->host, ':') != NULL;
+    printf("listening on http://%s%s%s:%s\n", bracket ? "[" : "", config->host, bracket ? "]" : "", port);
+    fflush(stdout);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------- */
+
+static void on_completions(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    server_app *app = poll->data;
+    for (int i = 0; i < COMPLETIONS_PER_TURN; i++) {
+        cfa_completion *completion = NULL;
+        if (cfa_port_next(&completion, app->port, 0) != CFA_OK || !completion)
+            return;
+        http_completed((http_request *)(uintptr_t)cfa_completion_token(completion), completion);
+        cfa_completion_free(completion);
+    }
+}
+
+static void run_deliver(uv_work_t *work)
+{
+    server_app *app = work->data;
+    /* What is not acknowledged stays pending and is delivered again by the next round. */
+    if (cfa_play_deliver(NULL, app->play, app->engine, 0) != CFA_OK)
+        log_line("warning", "play_delivery_failed", json_pack("{s:s}", "text", last_error().message));
+}
+
+static void on_delivered(uv_work_t *work, int status)
+{
+    (void)status;
+    server_app *app = work->data;
+    app->delivering = false;
+}
+
+static void on_deliver_timer(uv_timer_t *timer)
+{
+    server_app *app = timer->data;
+    cfa_play_books books = CFA_PLAY_BOOKS_INIT;
+    if (app->delivering || cfa_play_books_get(&books, app->play) != CFA_OK || books.webhooks_pending == 0)
+        return;
+    app->delivering = uv_queue_work(&app->loop, &app->deliver_work, run_deliver, on_delivered) == 0;
+}
+
+static void on_drained(server_app *app, bool clean)
+{
+    app->failed = !clean;
+    uv_stop(&app->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    server_app *app = handle->data;
+    if (app->stopping)
+        _exit(EXIT_FAILED);
+    app->stopping = true;
+    log_line("info", "draining", json_pack("{s:i}", "signal", number));
+    http_drain(app->http, app->config->drain_ms, on_drained);
+}
+
+/* As many descriptors as the system allows: each connection is one. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool start_loop(server_app *app)
+{
+    if (uv_loop_init(&app->loop) != 0) {
+        config_complain("the event loop did not start: raise the limit of open files (ulimit -n)");
+        return false;
+    }
+    app->port_poll.data = app->deliver_timer.data = app->deliver_work.data = app->terminate.data =
+        app->interrupt.data = app;
+    uv_timer_init(&app->loop, &app->deliver_timer);
+    uv_signal_init(&app->loop, &app->terminate);
+    uv_signal_init(&app->loop, &app->interrupt);
+    uv_signal_start(&app->terminate, on_signal, SIGTERM);
+    uv_signal_start(&app->interrupt, on_signal, SIGINT);
+    if (app->play)
+        uv_timer_start(&app->deliver_timer, on_deliver_timer, DELIVER_MS, DELIVER_MS);
+    return true;
+}
+
+static void close_handle(uv_handle_t *handle, void *self)
+{
+    (void)self;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* Everything that is left on the loop ends here; work on the pool is waited for, engine calls are bounded. */
+static void stop_loop(server_app *app)
+{
+    uv_walk(&app->loop, close_handle, NULL);
+    uv_run(&app->loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&app->loop) != 0)
+        log_line("error", "loop_not_empty", NULL);
+}
+
+static bool start_engine_side(server_app *app)
+{
+    if (cfa_port_new(&app->port, app->engine) != CFA_OK ||
+        cfa_runner_start(app->engine, CFA_WORK_ALL) != CFA_OK) {
+        config_complain("the engine did not start: %s", last_error().message);
+        return false;
+    }
+    app->runner = true;
+    if (uv_poll_init(&app->loop, &app->port_poll, cfa_port_descriptor(app->port)) != 0) {
+        config_complain("the engine's descriptor cannot be watched");
+        return false;
+    }
+    uv_poll_start(&app->port_poll, UV_READABLE, on_completions);
+    return true;
+}
+
+bool app_serve(server_app *app)
+{
+    const server_config *config = app->config;
+    raise_descriptor_limit();
+    int listener = open_listener(config);
+    if (listener < 0)
+        return false;
+    if (!start_loop(app)) {
+        close(listener);
+        return false;
+    }
+    const char *reason = NULL;
+    http_options options = { app, &app->loop, listener, config->connection_limit, config->request_limit,
+                             config->quiet };
+    bool started = start_engine_side(app);
+    app->http = started ? http_start(&options, &reason) : NULL;
+    if (!app->http) {
+        if (started)
+            config_complain("cannot answer requests: %s", reason);
+        close(listener);
+        stop_loop(app);
+        return false;
+    }
+    print_address(config, listener);
+    uv_run(&app->loop, UV_RUN_DEFAULT);
+    if (app->failed)
+        log_line("warning", "drain_incomplete", NULL);
+    if (!http_is_idle(app->http))
+        _exit(EXIT_FAILED);   /* a thread is stuck in a call: what was acknowledged is durable */
+    http_stop(app->http);
+    stop_loop(app);
+    return !app->failed;
+}

@@ -1,0 +1,19 @@
+/* handlers.h - one function per route; each sets an answer, offloads, or begins an engine call. */
+#ifndef SERVER_HANDLERS_H
+#define SERVER_HANDLERS_H
+
+#include "http.h"
+
+void handle_health(http_request *request);
+void handle_campaign_create(http_request *request);
+void handle_campaign_list(http_request *request);
+void handle_campaign_get(http_request *request);
+void handle_campaign_update(http_request *request);
+void handle_campaign_end(http_request *request);
+void handle_totals_get(http_request *request);
+void handle_pledge_create(http_request *request);
+void handle_pledge_get(http_request *request);
+void handle_webhook(http_request *request);
+void handle_play_confirm(http_request *request);
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * handlers_campaign.c - campaigns, totals and health. All of it may touch the store, so all of it runs on the thread
+ * pool.
+ */
+#include "app.h"
+#include "body.h"
+#include "handlers.h"
+#include "header.h"
+#include "problem.h"
+#include "view.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CURRENCIES_MAX = 16 };
+
+typedef struct campaign_input {
+    cfa_campaign_spec spec;
+    char key[CFA_KEY_BYTES_MAX + 1];
+    char currencies[CURRENCIES_MAX * 4 + 1];
+    int64_t version, at_least, limit;
+    const char *after;
+} campaign_input;
+
+/* ---- answers ------------------------------------------------------------------------------------------- */
+
+static void set_version(http_request *request, const cfa_campaign *campaign)
+{
+    snprintf(request->answer.entity_tag, sizeof request->answer.entity_tag, "\"%lld\"",
+             (long long)cfa_campaign_version(campaign));
+    if (cfa_campaign_position(campaign) > 0)
+        snprintf(request->answer.position, sizeof request->answer.position, "%lld",
+                 (long long)cfa_campaign_position(campaign));
+}
+
+static void answer_command(http_request *request, cfa_status status, cfa_campaign *campaign, int fresh_status)
+{
+    if (status != CFA_OK) {
+        problem_last(request, status);
+        return;
+    }
+    bool replayed = cfa_campaign_replayed(campaign) != 0;
+    set_version(request, campaign);
+    request->answer.replayed = replayed;
+    if (fresh_status == 201)
+        snprintf(request->answer.location, sizeof request->answer.location, "/api/v1/campaigns/%s",
+                 cfa_campaign_id(campaign));
+    http_answer_json(request, replayed ? 200 : fresh_status, view_campaign(campaign));
+    cfa_campaign_free(campaign);
+}
+
+/* ---- create, update, end ---------------------------------------------------------------------------------- */
+
+static bool refuse_currencies(http_request *request)
+{
+    problem_status(request, 0, CFA_ECURRENCY, "currencies", "give 1 to %d ISO 4217 codes, such as [\"EUR\"]",
+                   CURRENCIES_MAX);
+    return false;
+}
+
+static bool read_currencies(http_request *request, campaign_input *input, const json_t *array)
+{
+    size_t count = json_array_size(array);
+    if (count == 0 || count > CURRENCIES_MAX)
+        return refuse_currencies(request);
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *code = json_string_value(json_array_get(array, i));
+        if (!code || strlen(code) != 3 || strchr(code, ','))
+            return refuse_currencies(request);
+        if (used > 0)
+            input->currencies[used++] = ',';
+        memcpy(input->currencies + used, code, 3);
+        used += 3;
+    }
+    return true;
+}
+
+static bool read_late_rule(http_request *request, const char *text, cfa_late_rule *out)
+{
+    bool known = strcmp(text, "accept") == 0 || strcmp(text, "refuse") == 0;
+    if (known)
+        *out = strcmp(text, "refuse") == 0 ? CFA_LATE_REFUSE : CFA_LATE_ACCEPT;
+    else
+        problem_status(request, 0, CFA_EINVAL, "late_rule", "use \"accept\" or \"refuse\"");
+    return known;
+}
+
+static bool read_campaign(http_request *request, campaign_input *input)
+{
+    const char *deadline = NULL, *late_rule = "accept";
+    json_t *currencies = NULL, *goal = NULL;
+    cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
+    const body_field fields[] = {
+        { "title", BODY_TEXT, true, &spec.title },
+        { "currencies", BODY_ARRAY, true, &currencies },
+        { "goal", BODY_OBJECT, false, &goal },
+        { "deadline", BODY_TEXT, false, &deadline },
+        { "late_rule", BODY_TEXT, false, &late_rule },
+    };
+    if (!header_key(request, input->key) ||
+        !body_read(request, request->json, "", fields, sizeof fields / sizeof fields[0]) ||
+        !read_currencies(request, input, currencies) || !read_late_rule(request, late_rule, &spec.late_rule) ||
+        (goal && !body_read_money(request, goal, "goal.", &spec.goal)))
+        return false;
+    if (deadline && !body_parse_time(deadline, &spec.deadline_us)) {
+        problem_status(request, 0, CFA_EINVAL, "deadline", "give RFC 3339, such as 2026-12-31T23:59:59Z");
+        return false;
+    }
+    spec.key = input->key;
+    spec.scope = header_scope(request);
+    spec.currencies = input->currencies;
+    spec.timeout_ms = HTTP_CALL_MS;
+    input->spec = spec;
+    return true;
+}
+
+static void run_create(http_request *request)
+{
+    const campaign_input *input = request->input;
+    cfa_campaign *campaign = NULL;
+    cfa_status status = cfa_campaign_create(&campaign, request->app->engine, &input->spec);
+    answer_command(request, status, campaign, 201);
+}
+
+void handle_campaign_create(http_request *request)
+{
+    campaign_input *input = http_input(request, sizeof *input);
+    if (input && read_campaign(request, input))
+        http_offload(request, run_create);
+}
+
+static void run_update(http_request *request)
+{
+    const campaign_input *input = request->input;
+    cfa_campaign *campaign = NULL;
+    cfa_status status = cfa_campaign_update(&campaign, request->app->engine, request->parameter,
+                                            input->version, &input->spec);
+    answer_command(request, status, campaign, 200);
+}
+
+void handle_campaign_update(http_request *request)
+{
+    campaign_input *input = http_input(request, sizeof *input);
+    if (input && header_version(request, true, &input->version) && read_campaign(request, input))
+        http_offload(request, run_update);
+}
+
+/* Without If-Match the newest version is meant: ending loses nobody's update. A change in between is read again. */
+static void run_end(http_request *request)
+{
+    const campaign_input *input = request->input;
+    cfa_engine *engine = request->app->engine;
+    cfa_campaign *campaign = NULL;
+    cfa_status status = CFA_EVERSION;
+    for (int tries = 0; status == CFA_EVERSION && tries < 4; tries++) {
+        int64_t version = input->version;
+        if (version == 0) {
+            cfa_campaign *seen = NULL;
+            status = cfa_campaign_get(&seen, engine, request->parameter);
+            if (status != CFA_OK)
+                break;
+            version = cfa_campaign_version(seen);
+            cfa_campaign_free(seen);
+        }
+        status = cfa_campaign_end(&campaign, engine, request->parameter, version, header_scope(request),
+                                  input->key);
+        if (input->version != 0)
+            break;
+    }
+    answer_command(request, status, campaign, 200);
+}
+
+void handle_campaign_end(http_request *request)
+{
+    campaign_input *input = http_input(request, sizeof *input);
+    if (input && header_version(request, false, &input->version) && header_key(request, input->key))
+        http_offload(request, run_end);
+}
+
+/* ---- reads --------------------------------------------------------------------------------------------------- */
+
+static void run_list(http_request *request)
+{
+    const campaign_input *input = request->input;
+    cfa_page page = CFA_PAGE_INIT;
+    page.after = input->after;
+    page.limit = (int32_t)input->limit;
+    cfa_campaign_list *list = NULL;
+    cfa_status status = cfa_campaign_page(&list, request->app->engine, &page);
+    if (status != CFA_OK) {
+        problem_last(request, status);
+        return;
+    }
+    json_t *items = json_array();
+    bool whole = items != NULL;
+    for (size_t i = 0; whole && i < cfa_campaign_list_size(list); i++)
+        whole = json_array_append_new(items, view_campaign(cfa_campaign_list_at(list, i))) == 0;
+    if (!whole) {
+        json_decref(items);
+        items = NULL;
+    }
+    http_answer_json(request, 200,
+                     items ? json_pack("{s:o, s:s?}", "campaigns", items, "next", cfa_campaign_list_next(list))
+                           : NULL);
+    cfa_campaign_list_free(list);
+}
+
+void handle_campaign_list(http_request *request)
+{
+    campaign_input *input = http_input(request, sizeof *input);
+    if (!input || !header_query_number(request, "limit", 1, CFA_PAGE_LIMIT_MAX, 100, &input->limit))
+        return;
+    input->after = http_query(request, "after");
+    http_offload(request, run_list);
+}
+
+/* Do the projector's work up to `at_least`; false after a problem was answered. */
+static bool reach(http_request *request, int64_t at_least)
+{
+    if (at_least == 0)
+        return true;
+    cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
+    spec.at_least = at_least;
+    spec.timeout_ms = HTTP_CALL_MS;
+    cfa_totals *totals = NULL;
+    cfa_status status = cfa_totals_get(&totals, request->app->engine, request->parameter, &spec);
+    if (status != CFA_OK)
+        problem_last(request, status);
+    cfa_totals_free(totals);
+    return status == CFA_OK;
+}
+
+static void run_get(http_request *request)
+{
+    const campaign_input *input = request->input;
+    if (!reach(request, input->at_least))
+        return;
+    cfa_campaign *campaign = NULL;
+    cfa_totals *totals = NULL;
+    cfa_status status =
+        cfa_campaign_get_with_totals(&campaign, &totals, request->app->engine, request->parameter);
+    if (status != CFA_OK) {
+        problem_last(request, status);
+        return;
+    }
+    set_version(request, campaign);
+    json_t *out = view_campaign(campaign);
+    if (out && json_object_set_new(out, "totals", view_totals(totals)) != 0) {
+        json_decref(out);
+        out = NULL;
+    }
+    http_answer_json(request, 200, out);
+    cfa_campaign_free(campaign);
+    cfa_totals_free(totals);
+}
+
+static void run_totals(http_request *request)
+{
+    const campaign_input *input = request->input;
+    cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
+    spec.at_least = input->at_least;
+    spec.timeout_ms = HTTP_CALL_MS;
+    cfa_totals *totals = NULL;
+    cfa_status status = cfa_totals_get(&totals, request->app->engine, request->parameter, &spec);
+    if (status != CFA_OK)
+        problem_last(request, status);
+    else
+        http_answer_json(request, 200, view_totals(totals));
+    cfa_totals_free(totals);
+}
+
+static void read_at_least(http_request *request, void (*run)(http_request *request))
+{
+    campaign_input *input = http_input(request, sizeof *input);
+    if (input && header_query_number(request, "at_least", 0, INT64_C(999999999999999999), 0, &input->at_least))
+        http_offload(request, run);
+}
+
+void handle_campaign_get(http_request *request)
+{
+    read_at_least(request, run_get);
+}
+
+void handle_totals_get(http_request *request)
+{
+    read_at_least(request, run_totals);
+}
+
+/* ---- health -------------------------------------------------------------------------------------------------- */
+
+static void run_health(http_request *request)
+{
+    server_app *app = request->app;
+    cfa_page page = CFA_PAGE_INIT;
+    page.limit = 1;
+    cfa_campaign_list *list = NULL;
+    cfa_status storage = cfa_campaign_page(&list, app->engine, &page);
+    cfa_campaign_list_free(list);
+    bool ready = storage == CFA_OK && app->runner && !app->stopping;
+    http_answer_json(request, ready ? 200 : 503,
+                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "status", ready ? "ok" : "unavailable",
+                               "version", cfa_version(), "storage", storage == CFA_OK ? "ok" : "unreachable",
+                               "runner", app->runner ? "running" : "stopped", "provider",
+                               app->play ? "play" : "none", "draining", app->stopping));
+}
+
+void handle_health(http_request *request)
+{
+    http_offload(request, run_health);
+}

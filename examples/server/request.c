@@ -1,0 +1,499 @@
+/*
+ * request.c - one exchange: its headers are judged before its body is read, its body is bounded, its answer is sent
+ * once. Must never hand a handler a request whose framing is in doubt.
+ */
+#include "app.h"
+#include "http.h"
+#include "http_internal.h"
+#include "log.h"
+#include "problem.h"
+#include "route.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- life -------------------------------------------------------------------------------------------- */
+
+static http_request *request_new(http_server *http, struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    http_peer *peer = info ? info->socket_context : NULL;
+    http_request *request = peer ? calloc(1, sizeof *request) : NULL;
+    if (!request)
+        return NULL;
+    request->http = http;
+    request->app = http->options.app;
+    request->connection = connection;
+    request->peer = peer;
+    request->references = 1;
+    request->number = http->request_number++;
+    request->started_us = uv_hrtime() / 1000u;
+    request->method = "?";
+    request->next = http->requests;
+    if (request->next)
+        request->next->previous = request;
+    http->requests = request;
+    http->request_count++;
+    peer->current = request;
+    peer->deadline_ms = http_now_ms() + HTTP_BODY_MS;
+    return request;
+}
+
+void http_release(http_request *request)
+{
+    if (--request->references > 0)
+        return;
+    http_server *http = request->http;
+    if (request->next)
+        request->next->previous = request->previous;
+    if (request->previous)
+        request->previous->next = request->next;
+    else
+        http->requests = request->next;
+    json_decref(request->json);
+    free(request->body);
+    free(request->input);
+    free(request->answer.body);
+    free(request);
+}
+
+static void write_id(char out[32], const http_request *request)
+{
+    snprintf(out, 32, "%016llx%08llx", (unsigned long long)request->http->request_base,
+             (unsigned long long)(request->number & 0xffffffffu));
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------- */
+
+typedef struct header_scan {
+    size_t count, bytes;
+    int hosts, lengths, encodings;
+    bool bad_name, bad_value, bad_encoding, bad_length;
+} header_scan;
+
+static bool name_is(const char *name, size_t size, const char *wanted)
+{
+    return size == strlen(wanted) && strncasecmp(name, wanted, size) == 0;
+}
+
+static enum MHD_Result scan_header(void *self, enum MHD_ValueKind kind, const char *name, size_t name_size,
+                                   const char *value, size_t value_size)
+{
+    (void)kind;
+    header_scan *scan = self;
+    scan->count++;
+    scan->bytes += name_size + value_size + 4;
+    for (size_t i = 0; i < name_size; i++) {
+        unsigned char c = (unsigned char)name[i];
+        /* RFC 9110, token; whitespace before the colon is the classic smuggling shape. */
+        if (c <= ' ' || c >= 127 || strchr("\"(),/:;<=>?@[\\]{}", c))
+            scan->bad_name = true;
+    }
+    if (name_size == 0)
+        scan->bad_name = true;
+    for (size_t i = 0; i < value_size; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < ' ' && c != '\t') || c == 127)
+            scan->bad_value = true;
+    }
+    if (name_is(name, name_size, "Host"))
+        scan->hosts++;
+    else if (name_is(name, name_size, "Content-Length")) {
+        scan->lengths++;
+        if (value_size == 0 || value_size > 18 || strspn(value, "0123456789") != value_size)
+            scan->bad_length = true;
+    } else if (name_is(name, name_size, "Transfer-Encoding")) {
+        scan->encodings++;
+        if (!name_is(value ? value : "", value_size, "chunked"))
+            scan->bad_encoding = true;
+    }
+    return MHD_YES;
+}
+
+/* What a proxy before us might have read differently is refused, and the connection with it. */
+static bool check_framing(http_request *request, const char *version)
+{
+    header_scan scan = { 0 };
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
+    bool http_1_0 = strcmp(version, "HTTP/1.0") == 0;
+    const char *wrong = NULL;
+    if (scan.bad_name)
+        wrong = "a header name holds a space or another forbidden character";
+    else if (scan.bad_value)
+        wrong = "a header value holds a control character";
+    else if (scan.lengths > 1)
+        wrong = "there is more than one Content-Length";
+    else if (scan.bad_length)
+        wrong = "Content-Length is not a plain number";
+    else if (scan.encodings > 0 && scan.lengths > 0)
+        wrong = "there is a Content-Length beside a Transfer-Encoding";
+    else if (scan.encodings > 1 || scan.bad_encoding || (scan.encodings > 0 && http_1_0))
+        wrong = "Transfer-Encoding may only be \"chunked\", once, in HTTP/1.1";
+    else if (scan.hosts > 1 || (scan.hosts == 0 && !http_1_0))
+        wrong = "there must be exactly one Host";
+    if (wrong) {
+        problem_http(request, PROBLEM_BAD_REQUEST, NULL, "%s", wrong);
+        request->answer.close = true;
+        return false;
+    }
+    if (scan.count > HTTP_HEADER_COUNT_MAX || scan.bytes > HTTP_HEADER_BYTES_MAX) {
+        problem_http(request, PROBLEM_HEADERS_TOO_LARGE, NULL, "at most %d headers with %d bytes",
+                     HTTP_HEADER_COUNT_MAX, HTTP_HEADER_BYTES_MAX);
+        request->answer.close = true;
+        return false;
+    }
+    return true;
+}
+
+static unsigned long long declared_size(http_request *request)
+{
+    const char *text = http_header(request, "Content-Length", NULL);
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
+static void refuse_size(http_request *request)
+{
+    problem_http(request, PROBLEM_BODY_TOO_LARGE, NULL, "at most %zu bytes", request->body_limit);
+}
+
+/* Judge everything that stands before the body. An answer that is set here is sent after the body was read and
+ * dropped, so that the connection stays in step; with `answer.close` it is sent at once. */
+static void admit(http_request *request, const char *method, const char *path, const char *version)
+{
+    if (!check_framing(request, version))
+        return;
+    unsigned long long size = declared_size(request);
+    if (size > HTTP_DISCARD_BYTES_MAX)
+        request->answer.close = true;
+    if (strlen(path) > HTTP_TARGET_BYTES_MAX) {
+        problem_http(request, PROBLEM_TARGET_TOO_LONG, NULL, "at most %d bytes", HTTP_TARGET_BYTES_MAX);
+        return;
+    }
+    switch (route_find(request, method, path)) {
+    case ROUTE_NO_PATH:
+        problem_http(request, PROBLEM_NO_ROUTE, NULL, "docs/http.md lists the routes");
+        return;
+    case ROUTE_NO_METHOD:
+        problem_http(request, PROBLEM_NO_METHOD, NULL, "use %s", request->answer.allow);
+        return;
+    case ROUTE_FOUND:
+        break;
+    }
+    request->body_limit = request->route->body_limit;
+    if (size > request->body_limit) {
+        refuse_size(request);
+        return;
+    }
+    route_admit(request);
+}
+
+/* Keep or drop a piece of the body; false when the connection is not worth reading on. */
+static bool take_body(http_request *request, const char *data, size_t size)
+{
+    if (!request->answered && size > request->body_limit - request->body_size)
+        refuse_size(request);
+    if (request->answered) {
+        request->discarded += size;
+        return request->discarded <= HTTP_DISCARD_BYTES_MAX;
+    }
+    if (request->body_size + size > request->body_capacity) {
+        size_t capacity = request->body_capacity ? request->body_capacity * 2 : 1024;
+        while (capacity < request->body_size + size)
+            capacity *= 2;
+        char *grown = realloc(request->body, capacity);
+        if (!grown)
+            return false;
+        request->body = grown;
+        request->body_capacity = capacity;
+    }
+    memcpy(request->body + request->body_size, data, size);
+    request->body_size += size;
+    return true;
+}
+
+static int count_trailers(http_request *request)
+{
+    return MHD_get_connection_values(request->connection, MHD_FOOTER_KIND, NULL, NULL);
+}
+
+/* ---- answering --------------------------------------------------------------------------------------- */
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (value && *value != '\0')
+        (void)MHD_add_response_header(response, name, value);
+}
+
+static struct MHD_Response *response_new(http_request *request)
+{
+    static char out_of_memory[] =
+        "{\"type\":\"urn:careforall:problem:cfa_enomem\",\"title\":\"out of memory; nothing was done\","
+        "\"status\":500,\"code\":\"cfa_enomem\"}";
+    http_answer *answer = &request->answer;
+    if (!answer->body) {
+        answer->status = 500;
+        answer->content_type = "application/problem+json";
+        return MHD_create_response_from_buffer(sizeof out_of_memory - 1, out_of_memory,
+                                               MHD_RESPMEM_PERSISTENT);
+    }
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(answer->body_size, answer->body, MHD_RESPMEM_MUST_FREE);
+    if (response)
+        answer->body = NULL;
+    return response;
+}
+
+static enum MHD_Result queue_answer(http_request *request)
+{
+    http_answer *answer = &request->answer;
+    struct MHD_Response *response = response_new(request);
+    if (!response)
+        return MHD_NO;
+    char id[32];
+    write_id(id, request);
+    char number[16] = "";
+    if (answer->retry_after_s > 0)
+        snprintf(number, sizeof number, "%d", answer->retry_after_s);
+    add_header(response, "Content-Type", answer->content_type);
+    add_header(response, "Cache-Control", "no-store");
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    add_header(response, "X-Request-Id", id);
+    add_header(response, "Location", answer->location);
+    add_header(response, "ETag", answer->entity_tag);
+    add_header(response, "Careforall-Position", answer->position);
+    add_header(response, "Allow", answer->allow);
+    add_header(response, "Retry-After", number);
+    add_header(response, "Idempotent-Replayed", answer->replayed ? "true" : NULL);
+    add_header(response, "WWW-Authenticate", answer->challenge ? "Bearer" : NULL);
+    if (answer->close || request->http->draining)
+        add_header(response, "Connection", "close");
+    request->queued = true;
+    request->peer->deadline_ms = http_now_ms() + HTTP_WRITE_MS;
+    enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)answer->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+void http_answer_bytes(http_request *request, int status, const void *data, size_t size)
+{
+    free(request->answer.body);
+    request->answer.body = malloc(size > 0 ? size : 1);
+    if (request->answer.body && size > 0)
+        memcpy(request->answer.body, data, size);
+    request->answer.body_size = size;
+    request->answer.status = status;
+    if (!request->answer.content_type)
+        request->answer.content_type = "application/json";
+    request->answered = true;
+}
+
+void http_answer_json(http_request *request, int status, json_t *value)
+{
+    size_t flags = JSON_COMPACT;
+    size_t size = value ? json_dumpb(value, NULL, 0, flags) : 0;
+    free(request->answer.body);
+    request->answer.body = size > 0 ? malloc(size + 1) : NULL;
+    if (request->answer.body) {
+        (void)json_dumpb(value, request->answer.body, size, flags);
+        request->answer.body[size++] = '\n';
+    }
+    json_decref(value);
+    request->answer.body_size = size;
+    request->answer.status = status;
+    if (!request->answer.content_type)
+        request->answer.content_type = "application/json";
+    request->answered = true;
+}
+
+void http_finish(http_request *request)
+{
+    request->http->in_work--;
+    if (request->suspended) {
+        request->suspended = false;
+        MHD_resume_connection(request->connection);
+    }
+}
+
+/* ---- work elsewhere ------------------------------------------------------------------------------------- */
+
+static void on_work(uv_work_t *work)
+{
+    http_request *request = work->data;
+    request->run(request);
+}
+
+static void on_work_done(uv_work_t *work, int status)
+{
+    http_request *request = work->data;
+    if (status != 0)   /* cancelled before it began */
+        problem_status(request, 0, CFA_ECLOSING, NULL, "the server is closing; nothing was done");
+    request->run = NULL;
+    http_finish(request);
+    http_release(request);
+}
+
+void http_offload(http_request *request, void (*run)(http_request *request))
+{
+    request->run = run;
+    request->work.data = request;
+    request->references++;
+    if (uv_queue_work(request->http->options.loop, &request->work, on_work, on_work_done) != 0) {
+        request->references--;
+        request->run = NULL;
+        problem_status(request, 0, CFA_EQUEUE, NULL, "the thread pool took no work; nothing was done");
+    }
+}
+
+void http_await(http_request *request, void (*complete)(http_request *request, cfa_completion *completion))
+{
+    request->complete = complete;
+    request->deadline_ms = http_now_ms() + HTTP_WORK_MS;
+    request->references++;
+}
+
+void http_completed(http_request *request, cfa_completion *completion)
+{
+    if (request->complete) {
+        request->complete(request, completion);
+        request->complete = NULL;
+        http_finish(request);
+    }
+    http_release(request);
+}
+
+void http_abandon(http_request *request, bool closing)
+{
+    request->complete = NULL;
+    problem_status(request, 0, CFA_EINDOUBT, NULL, "the %s; repeat with the same key",
+                   closing ? "server is closing" : "deadline passed while the request was in work");
+    http_finish(request);
+}
+
+/* ---- libmicrohttpd's side --------------------------------------------------------------------------------- */
+
+static enum MHD_Result dispatch(http_request *request)
+{
+    http_server *http = request->http;
+    request->dispatched = true;
+    if (count_trailers(request) > 0) {
+        problem_http(request, PROBLEM_BAD_REQUEST, NULL, "trailers are not taken");
+        request->answer.close = true;
+    } else if (http->in_work >= http->options.request_limit) {
+        problem_http(request, PROBLEM_OVERLOADED, NULL, "at most %d requests are in work at once",
+                     http->options.request_limit);
+        request->answer.retry_after_s = 1;
+    } else {
+        http->in_work++;
+        route_dispatch(request);
+        if (!request->answered) {
+            request->suspended = true;
+            MHD_suspend_connection(request->connection);
+            return MHD_YES;
+        }
+        http->in_work--;
+    }
+    return queue_answer(request);
+}
+
+enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **request_slot)
+{
+    http_request *request = *request_slot;
+    if (!request) {
+        request = request_new(self, connection);
+        if (!request)
+            return MHD_NO;
+        *request_slot = request;
+        admit(request, method, url, version);
+        bool at_once = request->answer.close || http_header(request, "Expect", NULL);
+        return request->answered && at_once ? queue_answer(request) : MHD_YES;
+    }
+    if (request->queued)
+        return MHD_YES;
+    if (*upload_size > 0) {
+        size_t size = *upload_size;
+        *upload_size = 0;
+        return take_body(request, upload, size) ? MHD_YES : MHD_NO;
+    }
+    if (request->answered)
+        return queue_answer(request);
+    return dispatch(request);
+}
+
+static void log_request(const http_request *request, enum MHD_RequestTerminationCode code)
+{
+    char id[32];
+    write_id(id, request);
+    const http_answer *answer = &request->answer;
+    json_t *fields = json_pack(
+        "{s:s, s:s, s:s, s:i, s:I, s:I, s:s*, s:s*, s:b}", "request_id", id, "method", request->method,
+        "route", request->route ? request->route->pattern : "-", "status", request->queued ? answer->status : 0,
+        "duration_us", (json_int_t)(uv_hrtime() / 1000u - request->started_us),
+        "body_bytes", (json_int_t)request->body_size, "code", answer->code[0] != '\0' ? answer->code : NULL,
+        "ended", code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? NULL : "aborted",
+        "replayed", answer->replayed);
+    log_line("info", "request", fields);
+}
+
+void http_on_completed(void *self, struct MHD_Connection *connection, void **request_slot,
+                       enum MHD_RequestTerminationCode code)
+{
+    (void)connection;
+    http_server *http = self;
+    http_request *request = *request_slot;
+    *request_slot = NULL;
+    if (!request)
+        return;
+    if (!http->options.quiet)
+        log_request(request, code);
+    request->peer->current = NULL;
+    request->peer->deadline_ms = http_now_ms() + HTTP_IDLE_MS + HTTP_HEADERS_MS;
+    request->connection = NULL;
+    http->request_count--;
+    http_release(request);
+    http_check_drained(http);
+}
+
+/* ---- for handlers ------------------------------------------------------------------------------------------ */
+
+typedef struct header_search {
+    const char *name, *value;
+    int count;
+} header_search;
+
+static enum MHD_Result match_header(void *self, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    header_search *search = self;
+    if (strcasecmp(name, search->name) == 0) {
+        search->count++;
+        search->value = value ? value : "";
+    }
+    return MHD_YES;
+}
+
+const char *http_header(http_request *request, const char *name, int *out_count)
+{
+    header_search search = { name, NULL, 0 };
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, match_header, &search);
+    if (out_count)
+        *out_count = search.count;
+    return search.value;
+}
+
+const char *http_query(http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+void *http_input(http_request *request, size_t size)
+{
+    request->input = calloc(1, size);
+    if (!request->input)
+        problem_status(request, 0, CFA_ENOMEM, NULL, "nothing was done");
+    return request->input;
+}
