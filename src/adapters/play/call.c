@@ -2,7 +2,7 @@
  * call.c - the play provider's API: a request's bytes, what is done with them, what comes back.
  *
  * Owns: idempotency, misfortune and replies. The provider acts on the request's body, as a real one
- * does, and on what travels beside it (account, idempotency key), never on fields that are not sent.
+ * does, and on what travels beside it (account, idempotency key), never on what is not sent.
  */
 #include "adapters/play/books.h"
 #include "util/buffer.h"

@@ -1,5 +1,5 @@
 /*
- * verify.c - the receiver's half of the play provider's webhooks: is it authentic, what does it say.
+ * verify.c - the receiver's half of the play provider's webhooks: are they real, what do they say.
  *
  * Must stay pure (no clock, no books, no lock) and must compare signatures in constant time.
  */
@@ -246,7 +246,8 @@ static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook
     event.account = event.account != NULL ? event.account : "";
     event.livemode = livemode;
     for (size_t i = 0; i < CFA__PLAY_EVENT_TYPES; i++) {
-        event.relevant |= strcmp(event.event_type, cfa__play_event_type_name((cfa__play_event_type)i)) == 0;
+        const char *known = cfa__play_event_type_name((cfa__play_event_type)i);
+        event.relevant |= strcmp(event.event_type, known) == 0;
     }
     if (event.relevant) {
         status = read_facts(&event.facts, cfa__json_get(root, "data"), arena);
