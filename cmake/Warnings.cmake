@@ -6,7 +6,7 @@ set(CAREFORALL_WARNINGS
     -Wmissing-prototypes -Wmissing-declarations -Wold-style-definition -Wpointer-arith -Wwrite-strings
     -Wundef -Wvla -Wformat=2 -Wcast-align)
 
-foreach(flag IN ITEMS -Wlogical-op -Wduplicated-cond -Wrestrict)
+foreach(flag IN ITEMS -Wduplicated-cond -Wrestrict)
     string(MAKE_C_IDENTIFIER "CAREFORALL_HAS${flag}" result)
     check_c_compiler_flag(${flag} ${result})
     if(${result})
