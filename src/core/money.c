@@ -1,6 +1,6 @@
 /*
- * money.c - amounts: the ISO 4217 table, exact text, checked arithmetic, and what a provider can represent.
- * Integers only; nothing is ever rounded, and nothing wraps.
+ * money.c - amounts: the ISO 4217 table, exact text, checked arithmetic, and what a provider can
+ * represent. Integers only; nothing is ever rounded, and nothing wraps.
  */
 #include <careforall/money.h>
 #include <careforall/sys/platform.h>
@@ -13,9 +13,10 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
- * ISO 4217 list one as of 2026: XCG has replaced ANG, ZWG ZWL, and the euro BGN. Fund codes are listed because they
- * have minor units (CLF and UYW four decimals). Left out is what has none: metals (XAU ...), bond units (XBA ...),
- * XDR, XSU, XUA, and the codes for tests and for no currency. Sorted, for the search below.
+ * ISO 4217 list one as of 2026: XCG has replaced ANG, ZWG ZWL, and the euro BGN. Fund codes are
+ * listed because they have minor units (CLF and UYW four decimals). Left out is what has none:
+ * metals (XAU ...), bond units (XBA ...), XDR, XSU, XUA, and the codes for tests and for no
+ * currency. Sorted, for the search below.
  */
 typedef struct currency {
     char code[4];
@@ -56,15 +57,17 @@ static const currency currencies[] = {
 /*
  * What Stripe documents, in ISO minor units, which are not always the units of its API:
  *   - Three-decimal currencies: the last digit must be 0, because its partners know two decimals.
- *   - ISK and UGX have no decimals in ISO, so every amount here is whole already. Stripe's API kept two decimals,
- *     always 00, when they became whole: its adapter multiplies both by 100. Of UGX the page says that and, in the
- *     same breath, lists it among the currencies without decimals: sources disagree, the factor is to be proved
- *     against the live API, and the rule here is right either way.
+ *   - ISK and UGX have no decimals in ISO, so every amount here is whole already. Stripe's API kept
+ *     two decimals, always 00, when they became whole: its adapter multiplies both by 100. Of UGX
+ *     the page says that and, in the same breath, lists it among the currencies without decimals:
+ *     sources disagree, the factor is to be proved against the live API, and the rule here is right
+ *     either way.
  *   - MGA has two decimals in ISO (a fifth of an ariary, written .20) but none in Stripe's API.
- *   - HUF and TWD can be charged with decimals but are paid out whole; an amount that could never be paid out as it
- *     was given is refused when it is pledged.
- *   - The minimum is that of a payment which settles in its own currency. When it settles in another, Stripe
- *     converts and has the last word, as it has for the maximum, which depends on the payment method.
+ *   - HUF and TWD can be charged with decimals but are paid out whole; an amount that could never
+ *     be paid out as it was given is refused when it is pledged.
+ *   - The minimum is that of a payment which settles in its own currency. When it settles in
+ *     another, Stripe converts and has the last word, as it has for the maximum, which depends on
+ *     the payment method.
  */
 static const cfa_money_rule stripe_rules[] = {
     { "AED", 1, 200 }, { "ARS", 1, 50 }, { "AUD", 1, 50 }, { "BHD", 10, 10 }, { "BIF", 1, 1 },
@@ -113,7 +116,10 @@ static cfa_status unknown_currency(void)
                          "the currency is no upper-case ISO 4217 code with a minor unit");
 }
 
-/* The currency of an amount, which a caller may have filled by hand: the NUL is not taken for granted. */
+/*
+ * The currency of an amount, which a caller may have filled by hand: the NUL is not taken for
+ * granted.
+ */
 static const currency *currency_of(const cfa_money *amount)
 {
     return amount->currency[3] == '\0' ? currency_find(amount->currency) : NULL;
@@ -203,7 +209,9 @@ static bool scan(amount_text *parts, const char *text)
     return at != NULL && *at == '\0';
 }
 
-/* Digits are added with the sign they will have, so that INT64_MIN is read like any other number. */
+/*
+ * Digits are added with the sign they will have, so that INT64_MIN is read like any other number.
+ */
 static bool add_digits(int64_t *minor, const char *digits, size_t count, bool negative)
 {
     for (size_t i = 0; i < count; i++) {
@@ -250,7 +258,9 @@ cfa_status cfa_money_format(char *out_text, size_t size, cfa_money amount)
     char *at = end - 5;
     at[0] = ' ';
     memcpy(at + 1, found->code, 4);
-    uint64_t rest = amount.minor < 0 ? UINT64_C(0) - (uint64_t)amount.minor : (uint64_t)amount.minor;
+    uint64_t rest = (uint64_t)amount.minor;
+    if (amount.minor < 0)
+        rest = UINT64_C(0) - rest;
     /* Digits from the last; at least one stands before the point. */
     for (int32_t place = 0; rest != 0 || place <= found->exponent; place++, rest /= 10) {
         if (place == found->exponent && place != 0)

@@ -1,6 +1,7 @@
 /*
- * alloc.c - the library's allocator: malloc, or what the host put in its place. It owns the one piece of global
- * state the library has. Never called before `cfa_allocator_set` by a host that replaces it, so it takes no lock.
+ * alloc.c - the library's allocator: malloc, or what the host put in its place. It owns the one
+ * piece of global state the library has. Never called before `cfa_allocator_set` by a host that
+ * replaces it, so it takes no lock.
  */
 #include <careforall/sys/platform.h>
 
@@ -53,7 +54,10 @@ cfa_status cfa_allocator_set(const cfa_allocator *replacement)
     return CFA_OK;
 }
 
-/* A size of 0 is asked for as 1: what an allocator answers to 0 is its own choice, and NULL means failure here. */
+/*
+ * A size of 0 is asked for as 1: what an allocator answers to 0 is its own choice, and NULL means
+ * failure here.
+ */
 void *cfa_alloc(size_t size)
 {
     return allocator.allocate(allocator.user, size != 0 ? size : 1);

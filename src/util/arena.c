@@ -1,7 +1,8 @@
 /*
- * arena.c - memory that is handed out by moving a pointer and given back as a whole. Blocks double from 4 KiB to
- * 256 KiB; what is larger than a quarter of that gets a block of its own, so that no block is left half empty for it.
- * Only memory that is handed out is zeroed. Never shared between threads.
+ * arena.c - memory that is handed out by moving a pointer and given back as a whole. Blocks double
+ * from 4 KiB to 256 KiB; what is larger than a quarter of that gets a block of its own, so that no
+ * block is left half empty for it. Only memory that is handed out is zeroed. Never shared between
+ * threads.
  */
 #include <careforall/sys/platform.h>
 
@@ -17,7 +18,10 @@
 #define ARENA_SANITIZED 1
 #endif
 
-/* Under AddressSanitizer whatever was not handed out is poisoned, and a gap follows every allocation. */
+/*
+ * Under AddressSanitizer whatever was not handed out is poisoned, and a gap follows every
+ * allocation.
+ */
 #ifdef ARENA_SANITIZED
 #include <sanitizer/asan_interface.h>
 #define POISON(memory, size) ASAN_POISON_MEMORY_REGION(memory, size)
@@ -45,7 +49,10 @@ struct cfa_arena {
     char *next, *end;       /* what is left of the first block; `next` is aligned */
 };
 
-/* Room lost at most to a block's header and to aligning behind it: an allocator of the host may give 8 bytes only. */
+/*
+ * Room lost at most to a block's header and to aligning behind it: an allocator of the host may
+ * give 8 bytes only.
+ */
 #define BLOCK_OVERHEAD (sizeof(block) + ALIGNMENT)
 
 static char *block_start(block *b)
@@ -105,7 +112,10 @@ void cfa_arena_free(cfa_arena *arena)
     cfa_free(arena);
 }
 
-/* The largest block stays: after a few rounds an arena that is used again and again allocates nothing. */
+/*
+ * The largest block stays: after a few rounds an arena that is used again and again allocates
+ * nothing.
+ */
 void cfa_arena_reset(cfa_arena *arena)
 {
     blocks_free(arena->large);

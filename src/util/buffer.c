@@ -1,6 +1,7 @@
 /*
- * buffer.c - growing bytes and writing JSON (RFC 8259) into them. Text is expected to be valid UTF-8, which is
- * checked where it enters the library; it is escaped here, and never changed otherwise.
+ * buffer.c - growing bytes and writing JSON (RFC 8259) into them. Text is expected to be valid
+ * UTF-8, which is checked where it enters the library; it is escaped here, and never changed
+ * otherwise.
  */
 #include "util/buffer.h"
 
@@ -43,7 +44,9 @@ static bool grow(cfa__buffer *buffer, size_t size)
 
 static inline bool reserve(cfa__buffer *buffer, size_t size)
 {
-    /* Once failed, `size` and `capacity` may still have room: later appends must not fill a hole. */
+    /*
+     * Once failed, `size` and `capacity` may still have room: later appends must not fill a hole.
+     */
     if (size < buffer->capacity - buffer->size && !buffer->failed)
         return true;
     return grow(buffer, size);

@@ -1,6 +1,7 @@
 /*
- * error.c - names and texts of the statuses, and each thread's last error. The error is a plain thread-local struct:
- * it owns no memory, so a thread that ends leaves nothing behind. Never allocates, and keeps errno as it was.
+ * error.c - names and texts of the statuses, and each thread's last error. The error is a plain
+ * thread-local struct: it owns no memory, so a thread that ends leaves nothing behind. Never
+ * allocates, and keeps errno as it was.
  */
 #include <careforall/sys/platform.h>
 
@@ -47,8 +48,8 @@ cfa_status_class cfa_status_class_of(cfa_status status)
 }
 
 /*
- * Copy one line: control characters, which native messages end in and spread over lines, become spaces, and a cut
- * never leaves half a UTF-8 character.
+ * Copy one line: control characters, which native messages end in and spread over lines, become
+ * spaces, and a cut never leaves half a UTF-8 character.
  */
 static void copy_line(char *out, size_t out_size, const char *text)
 {
@@ -87,7 +88,10 @@ cfa_status cfa_error_format(cfa_status status, const char *origin, const char *f
                             int32_t native_code, const char *format, ...)
 {
     int saved_errno = errno;
-    /* One byte more than a message holds, so that copy_line sees what was cut and ends on a whole character. */
+    /*
+     * One byte more than a message holds, so that copy_line sees what was cut and ends on a whole
+     * character.
+     */
     char message[sizeof(last_error.message) + 1];
     va_list arguments;
     va_start(arguments, format);

@@ -1,5 +1,6 @@
 /*
- * id.c - making, writing and reading ids. Pure functions of their arguments: no clock, no randomness, no allocation.
+ * id.c - making, writing and reading ids. Pure functions of their arguments: no clock, no
+ * randomness, no allocation.
  */
 #include "util/id.h"
 
@@ -17,8 +18,9 @@ cfa__id cfa__id_make(int64_t now_us, const uint8_t random[10])
     uint64_t time_us = now_us > 0 ? (uint64_t)now_us : 0;
     uint64_t time_ms = time_us / 1000;
     /*
-     * RFC 9562 section 6.2, method 3: rand_a is the fraction of the millisecond in 1/4096. One microsecond is 4 or 5
-     * of those, so the two lowest bits can be random as well without disturbing the order.
+     * RFC 9562 section 6.2, method 3: rand_a is the fraction of the millisecond in 1/4096. One
+     * microsecond is 4 or 5 of those, so the two lowest bits can be random as well without
+     * disturbing the order.
      */
     uint64_t fraction = (time_us % 1000) * 4096 / 1000 + (random[8] & 3u);
     cfa__id id;

@@ -1,9 +1,10 @@
 /*
  * json.c - strict reading of JSON through jansson, and the only file in src/ that includes it.
  *
- * jansson allocates with malloc, not through the library's allocator: json_set_alloc_funcs is one switch for the
- * whole process, and a host that uses jansson itself would have its values freed by the wrong allocator. So every
- * NULL that jansson returns is handled here, and nothing of jansson leaves this file. Messages never quote the text.
+ * jansson allocates with malloc, not through the library's allocator: json_set_alloc_funcs is one
+ * switch for the whole process, and a host that uses jansson itself would have its values freed by
+ * the wrong allocator. So every NULL that jansson returns is handled here, and nothing of jansson
+ * leaves this file. Messages never quote the text.
  */
 #include "util/json.h"
 
@@ -26,8 +27,8 @@ static const cfa__json *from_jansson(const json_t *value)
 }
 
 /*
- * jansson recurses, and stops only at 2048 levels: deeper text is refused before it is given any. A text whose
- * strings are broken may be counted wrongly here, and is then refused by the parser.
+ * jansson recurses, and stops only at 2048 levels: deeper text is refused before it is given any. A
+ * text whose strings are broken may be counted wrongly here, and is then refused by the parser.
  */
 static bool is_too_deep(const char *text, size_t size)
 {
@@ -53,8 +54,9 @@ static bool is_too_deep(const char *text, size_t size)
 }
 
 /*
- * jansson has a code for memory that ran out and never sets it while parsing: it leaves the error empty, or takes the
- * token that it could not store for a wrong one. What malloc left in errno tells the two apart.
+ * jansson has a code for memory that ran out and never sets it while parsing: it leaves the error
+ * empty, or takes the token that it could not store for a wrong one. What malloc left in errno
+ * tells the two apart.
  */
 static bool is_out_of_memory(const json_error_t *error, int parse_errno)
 {

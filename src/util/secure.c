@@ -1,6 +1,7 @@
 /*
- * secure.c - randomness from the kernel; hashes, MACs and comparison from libsodium, which only this file includes.
- * Keys and intermediate states are wiped before a function returns. Never a primitive of our own.
+ * secure.c - randomness from the kernel; hashes, MACs and comparison from libsodium, which only
+ * this file includes. Keys and intermediate states are wiped before a function returns. Never a
+ * primitive of our own.
  */
 #define _GNU_SOURCE
 #include "util/secure.h"
@@ -13,8 +14,8 @@
 #include <sys/random.h>
 
 /*
- * sodium_init only chooses the fastest implementation for this processor. Hashes are right without it, so its answer
- * is not needed; but it must have finished before a second thread hashes.
+ * sodium_init only chooses the fastest implementation for this processor. Hashes are right without
+ * it, so its answer is not needed; but it must have finished before a second thread hashes.
  */
 static void initialise(void)
 {
@@ -28,7 +29,10 @@ static void ensure_initialised(void)
     (void)pthread_once(&once, initialise);
 }
 
-/* Not randombytes_buf: libsodium ends the process when the kernel refuses, and a host is not ours to end. */
+/*
+ * Not randombytes_buf: libsodium ends the process when the kernel refuses, and a host is not ours
+ * to end.
+ */
 cfa_status cfa__random(void *out, size_t size)
 {
     uint8_t *at = out;
@@ -71,7 +75,8 @@ void cfa__hmac_sha256(uint8_t out[32], cfa_slice key, const cfa_slice *parts, si
 {
     ensure_initialised();
     crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init(&state, key.data, key.size);
+    /* libsodium declares the key non-null even when it is empty. */
+    crypto_auth_hmacsha256_init(&state, key.data != NULL ? key.data : "", key.size);
     for (size_t i = 0; i < part_count; i++)
         crypto_auth_hmacsha256_update(&state, parts[i].data, parts[i].size);
     crypto_auth_hmacsha256_final(&state, out);

@@ -1,5 +1,6 @@
 /*
- * text.c - what text may enter, and how time is written. Pure functions; never a locale, never the C library's time.
+ * text.c - what text may enter, and how time is written. Pure functions; never a locale, never the
+ * C library's time.
  */
 #define _POSIX_C_SOURCE 200809L
 #include "util/text.h"
@@ -8,7 +9,10 @@
 #include <careforall/sys/platform.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 character at `at` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), 0 if broken. */
+/*
+ * Bytes of the UTF-8 character at `at` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), 0
+ * if broken.
+ */
 static size_t utf8_size(const unsigned char *at, size_t left)
 {
     unsigned char lead = at[0];
@@ -17,7 +21,10 @@ static size_t utf8_size(const unsigned char *at, size_t left)
     size_t size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     if (lead < 0xc2 || lead > 0xf4 || size > left)
         return 0;
-    /* The second byte's range is what refuses overlong forms, surrogates and numbers beyond the last. */
+    /*
+     * The second byte's range is what refuses overlong forms, surrogates and numbers beyond the
+     * last.
+     */
     unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
     if (at[1] < low || at[1] > high)
@@ -91,9 +98,10 @@ static bool joins(const unsigned char *text, size_t size, size_t at)
 }
 
 /*
- * Does a card number begin with the group of digits at `start`? Looked at are the numbers made of whole groups. Short
- * groups, as in dates and lists of numbers, count only when the number is everything there is; otherwise a sentence
- * full of numbers would offer so many windows that one of them passes Luhn by chance.
+ * Does a card number begin with the group of digits at `start`? Looked at are the numbers made of
+ * whole groups. Short groups, as in dates and lists of numbers, count only when the number is
+ * everything there is; otherwise a sentence full of numbers would offer so many windows that one of
+ * them passes Luhn by chance.
  */
 static bool card_begins(const unsigned char *text, size_t size, size_t start)
 {
@@ -124,8 +132,8 @@ static bool card_begins(const unsigned char *text, size_t size, size_t start)
 }
 
 /*
- * Bytes of an identifier at `at` in which digits mean nothing: a UUID, or 24 and more hex digits with a letter among
- * them. 0 if there is none. Their digit groups would pass Luhn once in ten.
+ * Bytes of an identifier at `at` in which digits mean nothing: a UUID, or 24 and more hex digits
+ * with a letter among them. 0 if there is none. Their digit groups would pass Luhn once in ten.
  */
 static size_t identifier_size(const unsigned char *at, size_t left)
 {
@@ -146,8 +154,9 @@ static size_t identifier_size(const unsigned char *at, size_t left)
 }
 
 /*
- * A first digit of 0 is nobody's and of 1 an airline's account: numbers that begin so are the timestamps in milli-
- * and microseconds and the sequence ids that hosts use as references, and are let through.
+ * A first digit of 0 is nobody's and of 1 an airline's account: numbers that begin so are the
+ * timestamps in milli- and microseconds and the sequence ids that hosts use as references, and are
+ * let through.
  */
 bool cfa__text_has_card_number(const void *data, size_t size)
 {
@@ -202,7 +211,10 @@ static void put_digits(char *out, int64_t value, int count)
 #define YEAR_0_US (INT64_C(-719528) * US_PER_DAY)
 #define YEAR_10000_US (INT64_C(2932897) * US_PER_DAY)
 
-/* RFC 3339 has four digits for the year; what is outside is written as the nearest time that has one. */
+/*
+ * RFC 3339 has four digits for the year; what is outside is written as the nearest time that has
+ * one.
+ */
 void cfa__time_format(char out[28], int64_t time_us)
 {
     if (time_us < YEAR_0_US)
@@ -211,7 +223,10 @@ void cfa__time_format(char out[28], int64_t time_us)
         time_us = YEAR_10000_US - 1;
     int64_t since_0_us = time_us - YEAR_0_US;
     int64_t day = since_0_us / US_PER_DAY, us = since_0_us % US_PER_DAY;
-    /* Count years from March, so that the leap day is a year's last; day 0 is then 0000-03-01, a cycle earlier. */
+    /*
+     * Count years from March, so that the leap day is a year's last; day 0 is then 0000-03-01, a
+     * cycle earlier.
+     */
     day += 146097 - 60;
     int64_t cycle = day / 146097, day_of_cycle = day % 146097;
     int64_t year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 -

@@ -1,5 +1,6 @@
 /*
- * version.c - what an application asks of the library before it has an engine: the version, and a fresh key.
+ * version.c - what an application asks of the library before it has an engine: the version, and a
+ * fresh key.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <careforall/sys/platform.h>

@@ -1,5 +1,6 @@
 /*
- * test_money.c - amounts: text, arithmetic at the edges of 64 bits, ISO 4217, and what a provider can represent.
+ * test_money.c - amounts: text, arithmetic at the edges of 64 bits, ISO 4217, and what a provider
+ * can represent.
  */
 #include <careforall/error.h>
 #include <careforall/money.h>
@@ -10,16 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Written down a second time, grouped by decimals, so that a slip in the library's table is seen. */
+/*
+ * Written down a second time, grouped by decimals, so that a slip in the library's table is seen.
+ */
 static const char *const codes_by_exponent[5] = {
     "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     NULL,
-    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF "
-    "CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD "
-    "GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL "
-    "MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR "
-    "PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP "
-    "TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG",
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD "
+    "CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
+    "GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD "
+    "LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB "
+    "PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP "
+    "SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW "
+    "ZWG",
     "BHD IQD JOD KWD LYD OMR TND",
     "CLF UYW",
 };
@@ -81,7 +85,10 @@ START_TEST(every_iso_code_has_its_exponent_and_no_other_code_is_known)
         ck_assert_int_eq(exponent, codes[i].exponent);
     }
     for (int i = 0; i < 26 * 26 * 26; i++) {
-        char code[4] = { (char)('A' + i / 676), (char)('A' + i / 26 % 26), (char)('A' + i % 26), 0 };
+        char code[4] = "AAA";
+        code[0] = (char)('A' + i / 676);
+        code[1] = (char)('A' + i / 26 % 26);
+        code[2] = (char)('A' + i % 26);
         int32_t exponent = -1;
         cfa_status status = cfa_currency_exponent(&exponent, code);
         known += status == CFA_OK;
@@ -96,8 +103,10 @@ END_TEST
 
 START_TEST(codes_that_are_no_currency_are_refused_and_outputs_left_alone)
 {
-    static const char *const bad[] = { "", "E", "EU", "EURO", "eur", "Eur", "EU\xc3", "XXX", "XTS", "XAU",
-                                       "XDR", "BGN", "ANG", "HRK", "123", "E R", "ZZZ", "AAA" };
+    static const char *const bad[] = {
+        "", "E", "EU", "EURO", "eur", "Eur", "EU\xc3", "XXX", "XTS", "XAU", "XDR", "BGN", "ANG",
+        "HRK", "123", "E R", "ZZZ", "AAA",
+    };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         cfa_money amount = { 7, "USD" };
         ck_assert_int_eq(cfa_money_make(&amount, 1, bad[i]), CFA_ECURRENCY);
@@ -117,7 +126,10 @@ START_TEST(codes_that_are_no_currency_are_refused_and_outputs_left_alone)
 }
 END_TEST
 
-/* One assertion for everything: the library's answers to thousands of amounts, not check's pipe, should take the time. */
+/*
+ * One assertion for everything: the library's answers to thousands of amounts, not check's pipe,
+ * should take the time.
+ */
 static bool survives_round_trip(int64_t minor, const char *currency)
 {
     char text[CFA_MONEY_TEXT_SIZE], swapped[CFA_MONEY_TEXT_SIZE], small[CFA_MONEY_TEXT_SIZE] = "x";
@@ -143,8 +155,9 @@ static bool survives_round_trip(int64_t minor, const char *currency)
 START_TEST(format_and_parse_are_inverse_for_every_currency)
 {
     static const int64_t edges[] = {
-        0, 1, -1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10000, 10001, -99, -100, -1000, -10000,
-        CFA_MONEY_MINOR_MAX, INT64_MAX, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1,
+        0, 1, -1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10000, 10001,
+        -99, -100, -1000, -10000, CFA_MONEY_MINOR_MAX, INT64_MAX, INT64_MAX - 1,
+        INT64_MIN, INT64_MIN + 1,
     };
     listed codes[CODES_MAX];
     size_t count = list_codes(codes);
@@ -245,7 +258,8 @@ START_TEST(text_is_read_exactly_or_refused_with_the_right_reason)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         cfa_money amount = { 77, "SEK" };
         cfa_status status = cfa_money_parse(&amount, texts[i].text);
-        ck_assert_msg(status == texts[i].status, "\"%s\": %s", texts[i].text, cfa_status_name(status));
+        ck_assert_msg(status == texts[i].status, "\"%s\": %s", texts[i].text,
+                      cfa_status_name(status));
         bool good = status == CFA_OK;
         ck_assert_msg(amount.minor == (good ? texts[i].minor : 77), "\"%s\"", texts[i].text);
         ck_assert_str_eq(amount.currency, good ? texts[i].currency : "SEK");
@@ -298,7 +312,8 @@ START_TEST(sums_are_exact_up_to_the_last_unit_and_refused_beyond)
         { -2, INT64_MAX, true, false },        { -1, INT64_MAX, true, true },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        cfa_money a = money(cases[i].a, "EUR"), b = money(cases[i].b, "EUR"), out = money(42, "USD");
+        cfa_money a = money(cases[i].a, "EUR"), b = money(cases[i].b, "EUR"),
+            out = money(42, "USD");
         ck_assert_int_eq(cfa_money_add(&out, a, b), cases[i].sum_fits ? CFA_OK : CFA_ERANGE);
         ck_assert_int_eq(out.minor, cases[i].sum_fits ? cases[i].a + cases[i].b : 42);
         ck_assert_str_eq(out.currency, cases[i].sum_fits ? "EUR" : "USD");
@@ -382,7 +397,8 @@ START_TEST(each_rule_of_the_provider_holds)
         ck_assert_int_eq(cfa_money_check(money(least - 1, rule->currency), rules),
                          least == 1 ? CFA_ERANGE : CFA_EAMOUNT);
         for (int64_t off = 1; off < step; off++) {
-            ck_assert_int_eq(cfa_money_check(money(least + off, rule->currency), rules), CFA_EAMOUNT);
+            ck_assert_int_eq(cfa_money_check(money(least + off, rule->currency), rules),
+                             CFA_EAMOUNT);
             ck_assert_str_eq(last_field(), "amount");
         }
     }

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An allocator that counts, fails after `left` allocations (negative: never), and aligns no better than to 8. */
+/*
+ * An allocator that counts, fails after `left` allocations (negative: never), and aligns no better
+ * than to 8.
+ */
 typedef struct counting {
     int64_t live, calls, left;
 } counting;
@@ -88,7 +91,8 @@ END_TEST
 
 START_TEST(an_incomplete_allocator_is_refused)
 {
-    cfa_allocator good = { sizeof(good), NULL, counting_allocate, counting_reallocate, counting_release };
+    cfa_allocator good = { sizeof(good), NULL, counting_allocate, counting_reallocate,
+                           counting_release };
     cfa_allocator bad = good;
     bad.struct_size = 0;
     ck_assert_int_eq(cfa_allocator_set(&bad), CFA_EABI);
@@ -185,7 +189,10 @@ START_TEST(blocks_double_so_that_many_small_pieces_cost_few_allocations)
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     for (int i = 0; i < 16384; i++)
         ck_assert_ptr_nonnull(cfa_arena_copy(arena, "0123456789abcde", 15));
-    /* 256 KiB in all, twice that with the sanitizer's gaps: 4 + 8 + ... + 256 KiB, then 256 KiB each. */
+    /*
+     * 256 KiB in all, twice that with the sanitizer's gaps: 4 + 8 + ... + 256 KiB, then 256 KiB
+     * each.
+     */
     ck_assert_int_le(counter.calls, 10);
     cfa_arena_free(arena);
     use_malloc();
@@ -238,7 +245,8 @@ START_TEST(a_size_that_would_wrap_is_out_of_memory)
 {
     cfa_arena *arena;
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
-    static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 15, SIZE_MAX - 16, SIZE_MAX / 2 + 1 };
+    static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 15, SIZE_MAX - 16,
+                                    SIZE_MAX / 2 + 1 };
     for (size_t i = 0; i < COUNT(sizes); i++) {
         cfa_error_clear();
         ck_assert_ptr_null(cfa_arena_alloc(arena, sizes[i]));
@@ -278,7 +286,8 @@ START_TEST(the_last_error_is_copied_out_and_kept_until_the_next)
     ck_assert_int_eq(last_error()->status, CFA_OK);
     ck_assert_str_eq(last_error()->message, "");
     errno = 77;
-    ck_assert_int_eq(cfa_error_format(CFA_EBUSY, "storage.test", NULL, -5, "waited %d ms", 250), CFA_EBUSY);
+    ck_assert_int_eq(cfa_error_format(CFA_EBUSY, "storage.test", NULL, -5, "waited %d ms", 250),
+                     CFA_EBUSY);
     ck_assert_int_eq(errno, 77);
     for (int i = 0; i < 2; i++) {
         const cfa_error *error = last_error();
