@@ -71,8 +71,8 @@ static int careforall_as_money(PyObject *value, cfa_money *out)
     return 1;
 }
 
-/* Text for C, in `*out_owned` when it had to be changed. NULL for None. */
-static int careforall_as_text(PyObject *value, const char **out, char **out_owned)
+/* Text for C, in `*out_owned` when it had to be changed. NULL for None. `field` names it in errors. */
+static int careforall_as_text(PyObject *value, const char *field, const char **out, char **out_owned)
 {
     Py_ssize_t size = 0;
     const char *text = NULL;
@@ -85,8 +85,11 @@ static int careforall_as_text(PyObject *value, const char **out, char **out_owne
         return 0;
     }
     text = PyUnicode_AsUTF8AndSize(value, &size);
-    if (text == NULL)
+    if (text == NULL) {
+        PyErr_Clear();
+        careforall_raise(cfa_error_set(CFA_EENCODING, "python", field, 0, "text holds a lone surrogate"));
         return 0;
+    }
     *out = text;
     if (memchr(text, '\0', (size_t)size) != NULL) {
         char *copy = (char *)PyMem_Malloc((size_t)size + 1);
@@ -131,7 +134,7 @@ static int careforall_as_text(PyObject *value, const char **out, char **out_owne
 /* ---- text, bytes, money -------------------------------------------------------------------------------- */
 
 %typemap(in) const char * (char *owned = NULL) %{
-  if (!careforall_as_text($input, (const char **)&$1, &owned)) SWIG_fail;
+  if (!careforall_as_text($input, "$1_name", (const char **)&$1, &owned)) SWIG_fail;
 %}
 %typemap(freearg) const char * %{ PyMem_Free(owned$argnum); %}
 %typemap(out) const char * %{ $result = careforall_text($1); %}

@@ -1,0 +1,22 @@
+"""libcareforall: an embeddable donation engine. See ``Engine``; examples/quickstart.py is the five-line tour."""
+
+from . import native
+from .engine import Engine, new_key
+from .errors import (CareForAllError, ConflictError, InDoubtError, InternalError, InvalidError, PermanentError,
+                     TransientError)
+from .models import (Campaign, CampaignState, Event, LateRule, Payment, PaymentFlag, PaymentState, Pledge, Totals,
+                     TotalsRow, Transition, Visibility, Wait, WebhookVerdict, Work)
+from .money import Money
+from .provider import (Books, CallKind, Fact, Facts, Outcome, PlayFault, PlayProvider, Provider, Reply, Request,
+                       WebhookEvent)
+from .subscription import Subscription
+
+__version__: str = native.version()
+
+__all__ = [
+    "Books", "CallKind", "Campaign", "CampaignState", "CareForAllError", "ConflictError", "Engine", "Event", "Fact",
+    "Facts", "InDoubtError", "InternalError", "InvalidError", "LateRule", "Money", "Outcome", "Payment",
+    "PaymentFlag", "PaymentState", "PermanentError", "PlayFault", "PlayProvider", "Pledge", "Provider", "Reply",
+    "Request", "Subscription", "Totals", "TotalsRow", "TransientError", "Transition", "Visibility", "Wait",
+    "WebhookEvent", "WebhookVerdict", "Work", "new_key",
+]

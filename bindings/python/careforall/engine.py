@@ -1,0 +1,427 @@
+"""The engine: one book, free-threaded, closed by ``close`` or a ``with`` statement."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from . import errors, native
+from .models import (Campaign, Event, LateRule, Payment, Pledge, Totals, Transition, Visibility, Wait,
+                     WebhookVerdict, Work)
+from .money import Money, to_pair
+from .provider import Adapter, PlayProvider, Provider, Reply, Request, WebhookEvent
+from .subscription import Subscription
+from .times import span_to_ms, to_ms, to_us
+
+__all__ = ["Engine", "new_key"]
+
+_T = TypeVar("_T")
+_log = logging.getLogger("careforall")
+
+#: No single native call waits longer, so that close and Ctrl-C are never far away.
+_SLICE_SECONDS = 0.2
+
+
+def new_key() -> str:
+    """A fresh idempotency key, a time-ordered UUIDv7.
+
+    Make it before the first attempt and keep it until an answer came: a repeat can never charge twice.
+    """
+    key: str = native.key_new()
+    return key
+
+
+def _currencies(currencies: str | Iterable[str]) -> str:
+    return currencies if isinstance(currencies, str) else ",".join(currencies)
+
+
+def _release(handle: Any, storage: Any, adapter: Adapter) -> None:
+    """Close in the order that borrowing demands; `adapter` is alive until here."""
+    native.engine_close(handle)
+    native.storage_free(storage)
+    del adapter
+
+
+class Engine:
+    """One book: campaigns, pledges, payments, events and totals in one database.
+
+    Any thread may call any method at once. ``close`` waits for the calls that run and refuses new ones.
+    """
+
+    def __init__(self, path: str | None, storage: Any, provider: PlayProvider | Provider | None, account: str,
+                 livemode: bool, capture_manual: bool, queue_limit: int, batch_limit: int, timeout: float | None,
+                 call_timeout: float | None, payment_expires: timedelta | None, answer_kept: timedelta | None,
+                 totals_max_age: float | None) -> None:
+        adapter = Adapter(provider)
+        try:
+            handle = native.engine_open(path, storage, adapter.handle, account, livemode, capture_manual,
+                                        queue_limit, batch_limit, to_ms(timeout), to_ms(call_timeout),
+                                        span_to_ms(payment_expires), span_to_ms(answer_kept),
+                                        to_ms(totals_max_age))
+        except BaseException:
+            native.storage_free(storage)
+            raise
+        self._handle = handle
+        self._provider = provider
+        self._condition = threading.Condition()
+        self._calls = 0
+        self._closed = False
+        self._serving: set[int] = set()
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
+        self._finalizer = weakref.finalize(self, _release, handle, storage, adapter)
+
+    # ---- opening and closing -----------------------------------------------------------------------
+
+    @classmethod
+    def sqlite(cls, path: str | os.PathLike[str], *, provider: PlayProvider | Provider | None = None,
+               account: str = "", livemode: bool = False, capture_manual: bool = False, queue_limit: int = 0,
+               batch_limit: int = 0, timeout: float | None = None, call_timeout: float | None = None,
+               payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
+               totals_max_age: float | None = None) -> Engine:
+        """Open a book in one SQLite file, created if needed. Mode, provider and account are pinned at the first
+        start. Zero and None are the library's defaults."""
+        text = os.fspath(path)
+        if not isinstance(text, str):
+            raise TypeError(f"a path is str, not {type(text).__name__}")
+        if not text or "\0" in text:
+            raise errors.invalid(native.EINVAL, "path", "a path is not empty and holds no NUL")
+        return cls(text, None, provider, account, livemode, capture_manual, queue_limit, batch_limit, timeout,
+                   call_timeout, payment_expires, answer_kept, totals_max_age)
+
+    @classmethod
+    def memory(cls, *, provider: PlayProvider | Provider | None = None, account: str = "", livemode: bool = False,
+               capture_manual: bool = False, queue_limit: int = 0, batch_limit: int = 0,
+               timeout: float | None = None, call_timeout: float | None = None,
+               payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
+               totals_max_age: float | None = None) -> Engine:
+        """Open an empty book that lives in this process alone, for tests."""
+        return cls(None, native.memory_storage_new(), provider, account, livemode, capture_manual, queue_limit,
+                   batch_limit, timeout, call_timeout, payment_expires, answer_kept, totals_max_age)
+
+    def close(self) -> None:
+        """Refuse new calls, wait for those that run, and close. A repeat does nothing.
+
+        Unfinished work is durable and goes on at the next open.
+        """
+        if threading.get_ident() in self._serving:
+            raise errors.invalid(native.EMISUSE, "", "an engine cannot be closed by the provider it serves")
+        with self._condition:
+            self._closed = True
+            self._condition.wait_for(lambda: self._calls == 0)
+        for subscription in list(self._subscriptions):
+            subscription._release()
+        self._finalizer()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _enter(self) -> Any:
+        with self._condition:
+            if self._closed:
+                raise errors.invalid(native.EMISUSE, "", "the engine is closed")
+            self._calls += 1
+        return self._handle
+
+    def _leave(self) -> None:
+        with self._condition:
+            self._calls -= 1
+            if self._closed and self._calls == 0:
+                self._condition.notify_all()
+
+    def _call(self, function: Callable[[Any], _T]) -> _T:
+        handle = self._enter()
+        try:
+            return function(handle)
+        finally:
+            self._leave()
+
+    def _read(self, function: Callable[[Any], Any], read: Callable[[Any], _T], free: Callable[[Any], None]) -> _T:
+        """Make a call and turn the handle it returns into a copy."""
+        handle = self._enter()
+        try:
+            made = function(handle)
+            try:
+                return read(made)
+            finally:
+                free(made)
+        finally:
+            self._leave()
+
+    def _command(self, key: str | None, command: Callable[[Any, str], Any], read: Callable[[Any], _T],
+                 free: Callable[[Any], None]) -> _T:
+        """Make a call under an idempotency key, which an error carries along for the repeat."""
+        used = new_key() if key is None else key
+        try:
+            return self._read(lambda handle: command(handle, used), read, free)
+        except errors.CareForAllError as error:
+            error.key = used
+            raise
+
+    # ---- campaigns -----------------------------------------------------------------------------------
+
+    def create_campaign(self, title: str, currencies: str | Iterable[str], *, goal: Money | None = None,
+                        deadline: datetime | None = None, late_rule: LateRule = LateRule.ACCEPT,
+                        key: str | None = None, scope: str | None = None,
+                        timeout: float | None = None) -> Campaign:
+        """Create a campaign, once per (scope, key).
+
+        Without ``key`` the call draws a fresh one, so that a repeat makes another campaign; see ``new_key``.
+        """
+        return self._command(
+            key, lambda handle, used: native.campaign_create(
+                handle, used, scope, title, _currencies(currencies), to_pair(goal), to_us(deadline), late_rule,
+                to_ms(timeout)),
+            Campaign._read, native.campaign_free)
+
+    def update_campaign(self, campaign_id: str, expected_version: int, *, title: str,
+                        currencies: str | Iterable[str], goal: Money | None = None,
+                        deadline: datetime | None = None, late_rule: LateRule = LateRule.ACCEPT,
+                        key: str | None = None, scope: str | None = None,
+                        timeout: float | None = None) -> Campaign:
+        """Replace a campaign's fields if its version still is ``expected_version``, else ConflictError."""
+        return self._command(
+            key, lambda handle, used: native.campaign_update(
+                handle, campaign_id, expected_version, used, scope, title, _currencies(currencies), to_pair(goal),
+                to_us(deadline), late_rule, to_ms(timeout)),
+            Campaign._read, native.campaign_free)
+
+    def end_campaign(self, campaign_id: str, expected_version: int, *, key: str | None = None,
+                     scope: str | None = None) -> Campaign:
+        """End a campaign: no pledge commits after it."""
+        return self._command(
+            key, lambda handle, used: native.campaign_end(handle, campaign_id, expected_version, scope, used),
+            Campaign._read, native.campaign_free)
+
+    def campaign(self, campaign_id: str) -> Campaign:
+        return self._read(lambda handle: native.campaign_get(handle, campaign_id), Campaign._read,
+                          native.campaign_free)
+
+    def campaign_with_totals(self, campaign_id: str) -> tuple[Campaign, Totals]:
+        """Read a campaign and its totals from one snapshot."""
+        def read(pair: tuple[Any, Any]) -> tuple[Campaign, Totals]:
+            return Campaign._read(pair[0]), Totals._read(pair[1])
+
+        def free(pair: tuple[Any, Any]) -> None:
+            native.campaign_free(pair[0])
+            native.totals_free(pair[1])
+
+        return self._read(lambda handle: native.campaign_get_with_totals(handle, campaign_id), read, free)
+
+    def campaigns(self, *, page_size: int = 100) -> Iterator[Campaign]:
+        """All campaigns, oldest first, read page by page."""
+        return self._pages(lambda handle, after: native.campaign_page(handle, after, page_size),
+                           native.campaign_list_size, native.campaign_list_at, native.campaign_list_next,
+                           Campaign._read, native.campaign_list_free)
+
+    def _pages(self, page: Callable[[Any, str | None], Any], size: Callable[[Any], int],
+               at: Callable[[Any, int], Any], following: Callable[[Any], str | None], read: Callable[[Any], _T],
+               free: Callable[[Any], None]) -> Iterator[_T]:
+        after: str | None = None
+        while True:
+            rows, after = self._read(
+                lambda handle: page(handle, after),
+                lambda made: ([read(at(made, index)) for index in range(size(made))], following(made)), free)
+            yield from rows
+            if after is None:
+                return
+
+    # ---- pledges and donors -----------------------------------------------------------------------------
+
+    def create_pledge(self, campaign_id: str, amount: Money, *, key: str | None = None, scope: str | None = None,
+                      payment_method: str | None = None, donor_reference: str | None = None,
+                      donor_name: str | None = None, donor_email: str | None = None,
+                      donor_message: str | None = None, visibility: Visibility = Visibility.PUBLIC,
+                      wait: Wait = Wait.ANSWER, timeout: float | None = None,
+                      traceparent: str | None = None) -> Pledge:
+        """Create a pledge and its payment, once per (scope, key). Durable when it returns.
+
+        Pass the ``key`` that the donor's form was made with: a double click, a retry or a resend then returns
+        the same pledge with ``replayed`` set and never charges again. Without it the call draws a fresh key,
+        which protects this one call only; an error carries it in ``error.key`` for the repeat.
+        """
+        return self._command(
+            key, lambda handle, used: native.pledge_create(
+                handle, used, scope, campaign_id, to_pair(amount), payment_method, donor_reference, donor_name,
+                donor_email, donor_message, visibility, wait, to_ms(timeout), traceparent),
+            Pledge._read, native.pledge_free)
+
+    def pledge(self, pledge_id: str) -> Pledge:
+        return self._read(lambda handle: native.pledge_get(handle, pledge_id), Pledge._read, native.pledge_free)
+
+    def find_pledge(self, key: str, *, scope: str | None = None) -> Pledge:
+        """Find the pledge that a key made; PermanentError (CFA_ENOTFOUND) when it made none."""
+        return self._read(lambda handle: native.pledge_find(handle, scope, key), Pledge._read,
+                          native.pledge_free)
+
+    def pledges(self, campaign_id: str, *, page_size: int = 100) -> Iterator[Pledge]:
+        """A campaign's pledges, oldest first, read page by page."""
+        return self._pages(lambda handle, after: native.pledge_page(handle, campaign_id, after, page_size),
+                           native.pledge_list_size, native.pledge_list_at, native.pledge_list_next, Pledge._read,
+                           native.pledge_list_free)
+
+    def erase_donor(self, pledge_id: str, *, timeout: float | None = None) -> None:
+        """Erase the personal data of a pledge's donor. Amounts stay."""
+        self._call(lambda handle: native.donor_erase(handle, pledge_id, to_ms(timeout)))
+
+    # ---- payments and webhooks ----------------------------------------------------------------------------
+
+    def payment(self, payment_id: str) -> Payment:
+        return self._read(lambda handle: native.payment_get(handle, payment_id), Payment._read,
+                          native.payment_free)
+
+    def wait_payment(self, payment_id: str, timeout: float = 10.0) -> Payment:
+        """Wait until the payment is settled, doing its due work on this thread. Returns it as it stands at the
+        end of ``timeout``, settled or not."""
+        until = time.monotonic() + timeout
+        while True:
+            left = until - time.monotonic()
+            payment = self._read(
+                lambda handle: native.payment_wait(handle, payment_id, to_ms(min(left, _SLICE_SECONDS))),
+                Payment._read, native.payment_free)
+            if payment.state.settled or left <= _SLICE_SECONDS:
+                return payment
+
+    def capture_payment(self, payment_id: str, amount: Money | None = None, *, key: str | None = None,
+                        scope: str | None = None, timeout: float | None = None) -> Payment:
+        """Capture an authorized payment, in full or in part."""
+        return self._command(
+            key, lambda handle, used: native.payment_capture(handle, payment_id, to_pair(amount), scope, used,
+                                                             to_ms(timeout)),
+            Payment._read, native.payment_free)
+
+    def cancel_payment(self, payment_id: str, *, key: str | None = None, scope: str | None = None,
+                       timeout: float | None = None) -> Payment:
+        """Cancel a payment that is not captured."""
+        return self._command(
+            key, lambda handle, used: native.payment_cancel(handle, payment_id, scope, used, to_ms(timeout)),
+            Payment._read, native.payment_free)
+
+    def payment_history(self, payment_id: str) -> list[Transition]:
+        """The payment's transitions, oldest first."""
+        return self._read(
+            lambda handle: native.payment_history(handle, payment_id),
+            lambda made: [Transition._read(made, i) for i in range(native.transition_list_size(made))],
+            native.transition_list_free)
+
+    def receive_webhook(self, signature: bytes, body: bytes, *, timeout: float | None = None) -> WebhookVerdict:
+        """Verify and apply one webhook, given as received. Durable when it returns: acknowledge it."""
+        return WebhookVerdict(self._call(
+            lambda handle: native.webhook_receive(handle, signature, body, to_ms(timeout))))
+
+    def accept_webhook(self, event: WebhookEvent, *, timeout: float | None = None) -> WebhookVerdict:
+        """Apply an event that the host verified itself, for providers written in Python."""
+        return WebhookVerdict(self._call(
+            lambda handle: native.webhook_accept(handle, event.event_id, event.event_type, event.account,
+                                                 event.livemode, event.relevant, *event.facts._arguments(),
+                                                 to_ms(timeout))))
+
+    # ---- totals and events ----------------------------------------------------------------------------------
+
+    def totals(self, campaign_id: str, *, at_least: int = 0, max_age: float | None = None,
+               timeout: float | None = None) -> Totals:
+        """What a campaign raised. ``at_least`` is the ``position`` of a result that must be included."""
+        return self._read(
+            lambda handle: native.totals_get(handle, campaign_id, at_least, to_ms(max_age), to_ms(timeout)),
+            Totals._read, native.totals_free)
+
+    def verify_totals(self, campaign_id: str, *, timeout: float | None = None) -> bool:
+        """Recompute the totals from the payments' facts and compare."""
+        return bool(self._call(lambda handle: native.totals_verify(handle, campaign_id, to_ms(timeout))))
+
+    def events(self, after: int = 0, *, limit: int = 100) -> list[Event]:
+        """Events after a position. No cursor moves."""
+        return self._read(lambda handle: native.event_page(handle, after, limit), Event._read_list,
+                          native.event_list_free)
+
+    def subscribe(self, name: str) -> Subscription:
+        """Open the durable subscription ``name``; an earlier reader of that name is fenced off."""
+        return Subscription(self, name)
+
+    # ---- driving ----------------------------------------------------------------------------------------------
+
+    def tick(self, work: Work = Work.ALL, budget: float = 0.01) -> int:
+        """Do due work for about ``budget`` seconds; returns the number of steps done."""
+        done: int = self._call(lambda handle: native.engine_tick(handle, work, max(to_ms(budget), 0)))
+        return done
+
+    def next_due(self, work: Work = Work.ALL) -> float:
+        """Seconds until work is due, at most 1."""
+        due: int = self._call(lambda handle: native.engine_next_due_ms(handle, work))
+        return due / 1000
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when work became due, for ``selectors`` and asyncio; -1 if none."""
+        descriptor: int = self._call(native.engine_descriptor)
+        return descriptor
+
+    def start_runner(self, work: Work = Work.ALL) -> None:
+        """Let two threads of the library do the work until ``stop_runner`` or ``close``."""
+        self._call(lambda handle: native.runner_start(handle, work))
+
+    def stop_runner(self) -> None:
+        self._call(native.runner_stop)
+
+    def statistics(self) -> dict[str, Any]:
+        """Counters and gauges, as described in docs/statistics.md."""
+        statistics: dict[str, Any] = json.loads(self._call(native.engine_statistics))
+        return statistics
+
+    def serve_provider(self, provider: Provider | None = None, budget: float = 0.0) -> int:
+        """Bring the calls that are due to a provider written in Python, for about ``budget`` seconds; 0: those due
+        now. Several threads may serve at once. Returns how many calls were made."""
+        serving = self._provider if provider is None else provider
+        if isinstance(serving, PlayProvider) or not isinstance(serving, Provider):
+            raise TypeError("serve_provider needs a provider with a method call")
+        until = time.monotonic() + budget
+        served = 0
+        while True:
+            left = until - time.monotonic()
+            if self._serve_one(serving, to_ms(min(left, _SLICE_SECONDS))):
+                served += 1
+            elif left <= 0:
+                return served
+
+    def _serve_one(self, provider: Provider, timeout_ms: int) -> bool:
+        handle = self._enter()
+        self._serving.add(threading.get_ident())
+        try:
+            call = native.call_next(handle, timeout_ms)
+            if call is None:
+                return False
+            try:
+                reply = _ask(provider, Request._read(native.pulled_call_view(call)))
+                native.call_done(handle, call, reply.outcome, reply.stored, *reply.facts._arguments(),
+                                 reply.client_secret, reply.code, int(reply.retry_after * 1000), 0)
+            finally:
+                native.pulled_call_free(call)
+            return True
+        finally:
+            self._serving.discard(threading.get_ident())
+            self._leave()
+
+
+def _ask(provider: Provider, request: Request) -> Reply:
+    """Make one call. Whatever goes wrong in it, the honest answer is that nobody knows."""
+    try:
+        reply = provider.call(request)
+        if not isinstance(reply, Reply):
+            raise TypeError(f"a provider answers with careforall.Reply, not {type(reply).__name__}")
+        reply.facts._arguments()
+        return reply
+    except Exception:
+        _log.exception("provider %s: the call %s is in doubt", provider.name, request.operation_id)
+        return Reply()

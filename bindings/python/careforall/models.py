@@ -1,0 +1,308 @@
+"""Snapshots: immutable copies of what the engine knew at one moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, IntFlag
+from types import MappingProxyType
+from typing import Any
+
+from . import native
+from .money import Money, from_pair
+from .times import from_us, maybe_from_us
+
+__all__ = [
+    "Campaign", "CampaignState", "Event", "LateRule", "Payment", "PaymentFlag", "PaymentState", "Pledge",
+    "Totals", "TotalsRow", "Transition", "Visibility", "Wait", "WebhookVerdict", "Work",
+]
+
+
+class CampaignState(IntEnum):
+    OPEN = native.CAMPAIGN_OPEN
+    ENDED = native.CAMPAIGN_ENDED
+
+
+class LateRule(IntEnum):
+    """What becomes of money that is captured after the campaign's end."""
+
+    ACCEPT = native.LATE_ACCEPT
+    REFUSE = native.LATE_REFUSE
+
+
+class PaymentState(IntEnum):
+    PENDING = native.PAYMENT_PENDING
+    REQUIRES_ACTION = native.PAYMENT_REQUIRES_ACTION
+    PROCESSING = native.PAYMENT_PROCESSING
+    AUTHORIZED = native.PAYMENT_AUTHORIZED
+    CAPTURED = native.PAYMENT_CAPTURED
+    COMPLETED = native.PAYMENT_COMPLETED
+    FAILED = native.PAYMENT_FAILED
+    CANCELED = native.PAYMENT_CANCELED
+    EXPIRED = native.PAYMENT_EXPIRED
+
+    @property
+    def settled(self) -> bool:
+        """True when waiting longer would bring nothing. FAILED is soft: a later success wins."""
+        return self in _SETTLED
+
+
+_SETTLED = frozenset({PaymentState.COMPLETED, PaymentState.FAILED, PaymentState.CANCELED, PaymentState.EXPIRED})
+
+
+class PaymentFlag(IntFlag):
+    UNKNOWN = native.PAYMENT_FLAG_UNKNOWN
+    CONFLICT = native.PAYMENT_FLAG_CONFLICT
+    SETTLED = native.PAYMENT_FLAG_SETTLED
+    LATE = native.PAYMENT_FLAG_LATE
+
+
+class Visibility(IntEnum):
+    PUBLIC = native.VISIBILITY_PUBLIC
+    OWNER = native.VISIBILITY_OWNER
+    HIDDEN = native.VISIBILITY_HIDDEN
+
+
+class Wait(IntEnum):
+    """How far ``create_pledge`` waits."""
+
+    ANSWER = native.WAIT_ANSWER
+    COMMIT = native.WAIT_COMMIT
+    PAID = native.WAIT_PAID
+
+
+class WebhookVerdict(IntEnum):
+    APPLIED = native.WEBHOOK_APPLIED
+    DUPLICATE = native.WEBHOOK_DUPLICATE
+    STALE = native.WEBHOOK_STALE
+    PARKED = native.WEBHOOK_PARKED
+    IGNORED = native.WEBHOOK_IGNORED
+    QUARANTINED = native.WEBHOOK_QUARANTINED
+    CONTRADICTION = native.WEBHOOK_CONTRADICTION
+
+
+class Work(IntFlag):
+    """What a tick or the runner may do."""
+
+    COMMANDS = native.WORK_COMMANDS
+    CALLS = native.WORK_CALLS
+    TOTALS = native.WORK_TOTALS
+    RELAY = native.WORK_RELAY
+    UPKEEP = native.WORK_UPKEEP
+    ALL = native.WORK_ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    id: str
+    title: str
+    currencies: tuple[str, ...]
+    goal: Money | None
+    deadline: datetime | None
+    late_rule: LateRule
+    state: CampaignState
+    version: int
+    created: datetime
+    updated: datetime
+    replayed: bool
+    position: int
+
+    @classmethod
+    def _read(cls, handle: Any) -> Campaign:
+        return cls(
+            id=native.campaign_id(handle),
+            title=native.campaign_title(handle),
+            currencies=tuple(native.campaign_currencies(handle).split(",")),
+            goal=from_pair(native.campaign_goal(handle)),
+            deadline=maybe_from_us(native.campaign_deadline_us(handle)),
+            late_rule=LateRule(native.campaign_late_rule(handle)),
+            state=CampaignState(native.campaign_state_of(handle)),
+            version=native.campaign_version(handle),
+            created=from_us(native.campaign_created_us(handle)),
+            updated=from_us(native.campaign_updated_us(handle)),
+            replayed=bool(native.campaign_replayed(handle)),
+            position=native.campaign_position(handle),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pledge:
+    """A promise and its payment. ``answer`` is fixed once: equal bytes for every repeat of the key."""
+
+    id: str
+    campaign_id: str
+    payment_id: str
+    amount: Money
+    state: PaymentState
+    created: datetime
+    donor_id: str | None
+    donor_name: str | None
+    donor_email: str | None
+    donor_message: str | None
+    visibility: Visibility
+    replayed: bool
+    pending: bool
+    answer: bytes
+    client_secret: str | None
+    position: int
+
+    @classmethod
+    def _read(cls, handle: Any) -> Pledge:
+        return cls(
+            id=native.pledge_id(handle),
+            campaign_id=native.pledge_campaign_id(handle),
+            payment_id=native.pledge_payment_id(handle),
+            amount=Money._trusted(*native.pledge_amount(handle)),
+            state=PaymentState(native.pledge_state(handle)),
+            created=from_us(native.pledge_created_us(handle)),
+            donor_id=native.pledge_donor_id(handle),
+            donor_name=native.pledge_donor_name(handle),
+            donor_email=native.pledge_donor_email(handle),
+            donor_message=native.pledge_donor_message(handle),
+            visibility=Visibility(native.pledge_visibility(handle)),
+            replayed=bool(native.pledge_replayed(handle)),
+            pending=bool(native.pledge_pending(handle)),
+            answer=native.pledge_answer(handle),
+            client_secret=native.pledge_client_secret(handle),
+            position=native.pledge_position(handle),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    id: str
+    pledge_id: str
+    campaign_id: str
+    state: PaymentState
+    flags: PaymentFlag
+    amount: Money
+    authorized: Money
+    captured: Money
+    ref: str | None
+    failure_code: str | None
+    sequence: int
+    created: datetime
+    updated: datetime
+    position: int
+
+    @classmethod
+    def _read(cls, handle: Any) -> Payment:
+        return cls(
+            id=native.payment_id(handle),
+            pledge_id=native.payment_pledge_id(handle),
+            campaign_id=native.payment_campaign_id(handle),
+            state=PaymentState(native.payment_state_of(handle)),
+            flags=PaymentFlag(native.payment_flags(handle)),
+            amount=Money._trusted(*native.payment_amount(handle)),
+            authorized=Money._trusted(*native.payment_authorized(handle)),
+            captured=Money._trusted(*native.payment_captured(handle)),
+            ref=native.payment_ref(handle),
+            failure_code=native.payment_failure_code(handle),
+            sequence=native.payment_sequence(handle),
+            created=from_us(native.payment_created_us(handle)),
+            updated=from_us(native.payment_updated_us(handle)),
+            position=native.payment_position(handle),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One step of a payment; ``before`` is None for its first. ``rule`` is a row of docs/payment-states.md."""
+
+    before: PaymentState | None
+    after: PaymentState
+    rule: str
+    implied: bool
+    at: datetime
+
+    @classmethod
+    def _read(cls, handle: Any, index: int) -> Transition:
+        before = native.transition_from(handle, index)
+        return cls(
+            before=PaymentState(before) if before else None,
+            after=PaymentState(native.transition_to(handle, index)),
+            rule=native.transition_rule(handle, index),
+            implied=bool(native.transition_implied(handle, index)),
+            at=from_us(native.transition_at_us(handle, index)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsRow:
+    """One currency's numbers; net = raised - refunded - disputed."""
+
+    currency: str
+    pledged: Money
+    authorized: Money
+    raised: Money
+    refunded: Money
+    disputed: Money
+    net: Money
+    donations: int
+    donors: int
+
+    @classmethod
+    def _read(cls, row: tuple[Any, ...]) -> TotalsRow:
+        currency = row[0]
+        return cls(currency, *(Money._trusted(minor, currency) for minor in row[1:7]), row[7], row[8])
+
+
+@dataclass(frozen=True, slots=True)
+class Totals(Mapping[str, TotalsRow]):
+    """What a campaign raised: a mapping from currency to its row."""
+
+    campaign_id: str
+    position: int
+    version: int
+    as_of: datetime
+    stale: bool
+    rows: Mapping[str, TotalsRow]
+
+    def __getitem__(self, currency: str) -> TotalsRow:
+        return self.rows[currency]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def _read(cls, handle: Any) -> Totals:
+        rows = (TotalsRow._read(native.totals_at(handle, i)) for i in range(native.totals_size(handle)))
+        return cls(
+            campaign_id=native.totals_campaign_id(handle),
+            position=native.totals_position(handle),
+            version=native.totals_version(handle),
+            as_of=from_us(native.totals_as_of_us(handle)),
+            stale=bool(native.totals_stale(handle)),
+            rows=MappingProxyType({row.currency: row for row in rows}),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it stands in the log; CloudEvents 1.0 names. ``data`` is JSON, byte for byte."""
+
+    position: int
+    source: str
+    id: str
+    type: str
+    subject: str
+    sequence: int
+    time: datetime
+    traceparent: str | None
+    data: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+    @classmethod
+    def _read_list(cls, handle: Any) -> list[Event]:
+        events = []
+        for index in range(native.event_list_size(handle)):
+            view = native.event_list_at(handle, index)
+            events.append(cls(*view[:6], from_us(view[6]), *view[7:]))
+        return events

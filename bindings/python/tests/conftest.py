@@ -1,0 +1,54 @@
+"""Finds the built package: PYTHONPATH first, then $CAREFORALL_PYTHON, then the newest build folder."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def _built():
+    chosen = os.environ.get("CAREFORALL_PYTHON")
+    if chosen:
+        return pathlib.Path(chosen)
+    found = [path.parents[1] for path in ROOT.glob("build/*/bindings/python/careforall/_native*.so")]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+try:
+    import careforall  # noqa: F401
+except ImportError:
+    built = _built()
+    if built is None:
+        raise RuntimeError("the Python binding is not built: configure with -DCAREFORALL_BINDINGS_PYTHON=ON") from None
+    sys.path.insert(0, str(built))
+
+from careforall import Engine, Money, PlayProvider  # noqa: E402
+
+
+@pytest.fixture
+def play():
+    return PlayProvider()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def engine(request, play, tmp_path):
+    if request.param == "memory":
+        opened = Engine.memory(provider=play)
+    else:
+        opened = Engine.sqlite(tmp_path / "book.db", provider=play)
+    with opened:
+        yield opened
+
+
+@pytest.fixture
+def memory(play):
+    with Engine.memory(provider=play) as opened:
+        yield opened
+
+
+@pytest.fixture
+def campaign(engine):
+    return engine.create_campaign("Clean water", ["EUR"], goal=Money.parse("10000.00 EUR"))
