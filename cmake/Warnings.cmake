@@ -4,7 +4,7 @@ include(CheckCCompilerFlag)
 set(CAREFORALL_WARNINGS
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
     -Wmissing-prototypes -Wmissing-declarations -Wold-style-definition -Wpointer-arith -Wwrite-strings
-    -Wundef -Wvla -Wformat=2 -Wcast-align)
+    -Wundef -Wvla -Wformat=2)
 
 foreach(flag IN ITEMS -Wduplicated-cond -Wrestrict)
     string(MAKE_C_IDENTIFIER "CAREFORALL_HAS${flag}" result)
