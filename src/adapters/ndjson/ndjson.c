@@ -1,14 +1,13 @@
 /*
  * ndjson.c - a sink that writes one CloudEvents 1.0 object per line to a file or a pipe.
  *
- * Owns: the descriptor and the lines that are not acknowledged yet. Must never leave half a line for
- * a reader, acknowledge what is not on disk, or raise SIGPIPE in the host. `send` does no I/O; `poll`
- * writes.
+ * Owns: the descriptor and the lines not acknowledged yet. Must never leave half a line for a
+ * reader, acknowledge what is not on disk, or raise SIGPIPE in the host. `send` does no I/O;
+ * `poll` writes.
  */
 #include <careforall/adapters/ndjson.h>
 
-#include "util/buffer.h"
-#include "util/text.h"
+#include "adapters/ndjson/line.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ORIGIN "sink.ndjson"
+#define ORIGIN CFA__NDJSON_ORIGIN
 #define BUFFER_START 65536
 /* Lines of one disk synchronisation; holds several of the largest. */
 #define BUFFER_LIMIT 1048576
@@ -82,52 +81,7 @@ static cfa_status system_error(int error, const char *doing)
     return cfa_error_format(status, ORIGIN, NULL, error, "%s: %s", doing, text);
 }
 
-/* ---- lines ----------------------------------------------------------------------------------- */
-
-static cfa_status check_event(const cfa_event_view *event)
-{
-    if (event->position <= 0) {
-        return cfa_error_set(CFA_EINVAL, ORIGIN, "position", 0, "positions begin at 1");
-    }
-    if (event->data.size > CFA_EVENT_BYTES_MAX) {
-        return cfa_error_set(CFA_ETOOLONG, ORIGIN, "data", 0, "an event's data is at most 64 KiB");
-    }
-    if (event->data.size > 0 && memchr(event->data.data, '\n', event->data.size) != NULL) {
-        return cfa_error_set(CFA_EINVAL, ORIGIN, "data", 0,
-                             "data with a line break would break the line it stands in");
-    }
-    return CFA_OK;
-}
-
-/* `sequence` orders the events of one source and must sort as text (CloudEvents' extension). */
-static cfa_status format_line(const cfa_event_view *event, cfa_arena *arena, cfa_slice *out)
-{
-    char time[28];
-    char sequence[24];
-    cfa__time_format(time, event->time_us);
-    snprintf(sequence, sizeof sequence, "%020lld", (long long)event->position);
-    cfa__buffer line;
-    cfa__buffer_init(&line, arena, event->data.size + 512);
-    cfa__json_open(&line, NULL, '{');
-    cfa__json_text(&line, "specversion", "1.0");
-    cfa__json_text(&line, "id", event->id);
-    cfa__json_text(&line, "source", event->source);
-    cfa__json_text(&line, "type", event->event_type);
-    cfa__json_text(&line, "subject", event->subject);
-    cfa__json_text(&line, "time", time);
-    cfa__json_text(&line, "datacontenttype", "application/json");
-    cfa__json_text(&line, "partitionkey", event->subject);
-    cfa__json_text(&line, "sequence", sequence);
-    if (event->traceparent != NULL) {
-        cfa__json_text(&line, "traceparent", event->traceparent);
-    }
-    if (event->data.size > 0) {
-        cfa__json_raw(&line, "data", event->data);
-    }
-    cfa__json_close(&line, '}');
-    cfa__buffer_text(&line, "\n");
-    return cfa__buffer_finish(&line, out);
-}
+/* ---- taking ---------------------------------------------------------------------------------- */
 
 /* True when the line is in the buffer; false with CFA_OK when there is no room for now. */
 static cfa_status append_line(ndjson *sink, cfa_slice line, bool *out_fits)
@@ -163,10 +117,7 @@ static cfa_status take(ndjson *sink, const cfa_event_view *event, bool *out_fits
     }
     cfa_slice line;
     cfa_arena_reset(sink->arena);
-    cfa_status status = check_event(event);
-    if (status == CFA_OK) {
-        status = format_line(event, sink->arena, &line);
-    }
+    cfa_status status = cfa__ndjson_line(event, sink->arena, &line);
     if (status == CFA_OK) {
         status = append_line(sink, line, out_fits);
     }
@@ -270,7 +221,7 @@ static cfa_status cut(ndjson *sink, int64_t size)
 }
 
 /*
- * Make the file end where we left it, or, when a crash or somebody else changed it, at a line's end.
+ * Make the file end where we left it, or at a line's end when a crash or somebody else changed it.
  * Then our own half-written line is gone or stands torn in front of us: write it again as a whole.
  */
 static cfa_status align(ndjson *sink)
