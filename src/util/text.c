@@ -109,10 +109,12 @@ static bool card_begins(const unsigned char *text, size_t size, size_t start)
     size_t count = 0, group = 0;
     bool short_groups = false;
     bool whole_start = start == 0 || !joins(text, size, start - 1);
-    for (size_t i = start; i < size; i++) {
+    /* Behind every digit comes another, or a joining separator, or the return at the loop's end. */
+    for (size_t i = start;; i++) {
+        assert(i < size);
         if (!is_digit(text[i])) {
             group = 0;
-            continue;       /* a joining separator: any other ended the loop */
+            continue;
         }
         if (count == CARD_DIGITS_MAX)
             return false;
@@ -128,7 +130,6 @@ static bool card_begins(const unsigned char *text, size_t size, size_t start)
         if (whole_end)
             return false;
     }
-    return false;
 }
 
 /*

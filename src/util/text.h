@@ -8,7 +8,8 @@
 #include <stdbool.h>
 
 bool cfa__text_is_utf8(const void *data, size_t size);
-/* 13 to 19 digits that pass Luhn, with any single spaces or dashes between them, not inside a longer run. */
+/* 13 to 19 digits that pass Luhn, with any single spaces or dashes between them, not inside a longer run. Not
+ * counted: a first digit of 0 or 1 (timestamps), and digits of a UUID or of a hex token of 24 and more. */
 bool cfa__text_has_card_number(const void *data, size_t size);
 
 /*

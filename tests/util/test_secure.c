@@ -1,12 +1,36 @@
 /*
  * test_secure.c - hashes and MACs against known answers, comparison, randomness.
  */
+#define _GNU_SOURCE
 #include "util/suite.h"
 
 #include "util/secure.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Stands before the C library's: the kernel's answers that a test cannot wait for. */
+static enum { KERNEL_WORKS, KERNEL_INTERRUPTS, KERNEL_REFUSES, KERNEL_GIVES_NOTHING } kernel;
+static int kernel_calls;
+
+ssize_t getrandom(void *out, size_t size, unsigned flags)
+{
+    kernel_calls++;
+    if (kernel == KERNEL_GIVES_NOTHING)
+        return 0;
+    if (kernel == KERNEL_REFUSES || (kernel == KERNEL_INTERRUPTS && kernel_calls % 2 == 1)) {
+        errno = kernel == KERNEL_REFUSES ? ENOSYS : EINTR;
+        return -1;
+    }
+    /* Interrupted calls give little at a time as well. */
+    if (kernel == KERNEL_INTERRUPTS && size > 3)
+        size = 3;
+    return (ssize_t)syscall(SYS_getrandom, out, size, flags);
+}
 
 static const char *to_hex(const uint8_t *bytes, size_t size)
 {
@@ -164,6 +188,32 @@ START_TEST(randomness_fills_everything_it_is_asked_for)
 }
 END_TEST
 
+START_TEST(an_interrupted_kernel_is_asked_again)
+{
+    uint8_t bytes[16] = { 0 }, zeros[16] = { 0 };
+    kernel = KERNEL_INTERRUPTS;
+    kernel_calls = 0;
+    ck_assert_int_eq(cfa__random(bytes, sizeof(bytes)), CFA_OK);
+    ck_assert_int_eq(kernel_calls, 12);
+    ck_assert_mem_ne(bytes + 8, zeros, 8);
+}
+END_TEST
+
+START_TEST(a_kernel_without_randomness_is_an_error_and_no_abort)
+{
+    uint8_t bytes[16];
+    char key[37] = "untouched";
+    kernel = KERNEL_REFUSES;
+    ck_assert_int_eq(cfa__random(bytes, sizeof(bytes)), CFA_EIO);
+    ck_assert_int_eq(last_error()->native_code, ENOSYS);
+    ck_assert_int_eq(cfa_key_new(key, sizeof(key)), CFA_EIO);
+    ck_assert_str_eq(key, "untouched");
+    kernel = KERNEL_GIVES_NOTHING;
+    ck_assert_int_eq(cfa__random(bytes, sizeof(bytes)), CFA_EIO);
+    ck_assert_int_eq(last_error()->native_code, 0);
+}
+END_TEST
+
 static void *hash_first(void *out)
 {
     cfa_slice part = text_slice("first use");
@@ -195,6 +245,8 @@ int main(int argc, char **argv)
     TCase *rest = tcase_create("behaviour");
     tcase_add_test(rest, every_difference_is_seen_by_the_comparison);
     tcase_add_test(rest, randomness_fills_everything_it_is_asked_for);
+    tcase_add_test(rest, an_interrupted_kernel_is_asked_again);
+    tcase_add_test(rest, a_kernel_without_randomness_is_an_error_and_no_abort);
     tcase_add_test(rest, the_first_use_may_be_on_many_threads);
     suite_add_tcase(suite, rest);
     return run_suite(suite, argc, argv);
