@@ -216,6 +216,8 @@ static const struct {
     { "1 ZZZ", CFA_ECURRENCY, 0, NULL },
     { "1 eur", CFA_ECURRENCY, 0, NULL },
     { "ZZZ 1", CFA_ECURRENCY, 0, NULL },
+    { "1 aaz", CFA_ECURRENCY, 0, NULL },
+    { "zza 1", CFA_ECURRENCY, 0, NULL },
     { "1.23456789 ZZZ", CFA_ECURRENCY, 0, NULL },
     { "", CFA_EINVAL, 0, NULL },
     { " ", CFA_EINVAL, 0, NULL },
