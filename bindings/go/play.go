@@ -1,0 +1,233 @@
+package careforall
+
+import (
+	"sync"
+	"time"
+
+	"careforall.org/go/internal/native"
+)
+
+// Play is a payment provider inside the process, for tests and for trying things out. No money moves.
+//
+// Payment methods: "pm_ok", "pm_declined", "pm_funds", "pm_action" (see Act), "pm_slow" (see Settle).
+type Play struct {
+	handle  native.Play
+	handles handles
+}
+
+// PlayOptions of a play provider. The zero value of each field is the default.
+type PlayOptions struct {
+	Seed                   uint64
+	OneStep                bool // charge in the create call
+	LookupNotAuthoritative bool
+	WebhookSecret          string
+}
+
+// NewPlay makes a provider with empty books. Close it when done; engines that use it keep it alive.
+func NewPlay(options PlayOptions) (*Play, error) {
+	var handle native.Play
+	err := native.Play_new(&handle, options.Seed, flag(options.OneStep), flag(options.LookupNotAuthoritative), 0,
+		options.WebhookSecret)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	play := &Play{handle: handle}
+	_, err = play.acquire() // our own reference, until Close
+	return play, err
+}
+
+func (p *Play) acquire() (native.Provider, error) {
+	return p.handles.acquire(func() (native.Provider, func(), error) {
+		if p.handles.spent {
+			return nil, nil, failed(EMISUSE, "provider", "the play provider is closed")
+		}
+		return native.Play_provider(p.handle), func() { native.Play_free(p.handle) }, nil
+	})
+}
+
+func (p *Play) release() { p.handles.release() }
+
+// Close frees the provider, once the engines that use it are closed too. A repeat does nothing.
+func (p *Play) Close() error {
+	p.handles.giveUp()
+	return nil
+}
+
+// use runs a call while the provider cannot be freed.
+func (p *Play) use(call func() error) error {
+	if !p.handles.borrow() {
+		return failed(EMISUSE, "", "the play provider is closed")
+	}
+	defer p.handles.release()
+	return wrap(call())
+}
+
+// Confirm confirms an intent as the donor's browser would. EDECLINED when declined.
+func (p *Play) Confirm(clientSecret, paymentMethod string) error {
+	return p.use(func() error { return native.Play_confirm(p.handle, clientSecret, paymentMethod) })
+}
+
+// Act finishes what "pm_action" asked for.
+func (p *Play) Act(clientSecret string, approve bool) error {
+	return p.use(func() error { return native.Play_act(p.handle, clientSecret, flag(approve)) })
+}
+
+// Settle finishes what "pm_slow" left processing.
+func (p *Play) Settle(ref string, succeed bool) error {
+	return p.use(func() error { return native.Play_settle(p.handle, ref, flag(succeed)) })
+}
+
+// Expire lets an unpaid intent or an uncaptured hold run out.
+func (p *Play) Expire(ref string) error {
+	return p.use(func() error { return native.Play_expire(p.handle, ref) })
+}
+
+// PlayFault is what goes wrong with one call.
+type PlayFault int32
+
+const (
+	PlayFaultNone        PlayFault = 0
+	PlayFaultReplyLost   PlayFault = 1
+	PlayFaultRequestLost PlayFault = 2
+	PlayFaultErrorAfter  PlayFault = 3
+	PlayFaultErrorBefore PlayFault = 4
+	PlayFaultNotSent     PlayFault = 5
+	PlayFaultRefused     PlayFault = 6
+)
+
+// FaultNext makes the next call that has no fault yet go wrong.
+func (p *Play) FaultNext(fault PlayFault) error {
+	return p.use(func() error { return native.Play_fault_next(p.handle, int32(fault)) })
+}
+
+// Weather sets the rates of misfortune, in parts per million.
+type Weather struct {
+	ReplyLost, RequestLost, ErrorAfter, ErrorBefore, NotSent int32
+	WebhookLost, WebhookDuplicated, WebhookReordered         int32
+	DelayMax                                                 time.Duration // real sleep inside a call
+}
+
+// SetWeather replaces the rates.
+func (p *Play) SetWeather(weather Weather) error {
+	return p.use(func() error {
+		return native.Play_weather_set(p.handle, weather.ReplyLost, weather.RequestLost, weather.ErrorAfter,
+			weather.ErrorBefore, weather.NotSent, weather.WebhookLost, weather.WebhookDuplicated,
+			weather.WebhookReordered, milliseconds(weather.DelayMax))
+	})
+}
+
+// Deliver delivers pending webhooks to an engine as HTTP would, at most limit (0: all), and returns how many.
+func (p *Play) Deliver(engine *Engine, limit int) (int, error) {
+	if err := engine.enter(); err != nil {
+		return 0, err
+	}
+	defer engine.gate.leave()
+	var delivered int32
+	err := p.use(func() error {
+		return native.Play_deliver(&delivered, p.handle, engine.handle, clamp(int64(limit)))
+	})
+	return int(delivered), err
+}
+
+// TakeWebhook takes the next pending webhook instead of delivering it; body is nil when there is none.
+func (p *Play) TakeWebhook() (signature, body []byte, err error) {
+	var signatureText, bodyText native.Text
+	err = p.use(func() error { return native.Play_webhook_take(&signatureText, &bodyText, p.handle) })
+	if err != nil {
+		return nil, nil, err
+	}
+	if text, there := native.Take(signatureText); there {
+		signature = []byte(text)
+	}
+	if text, there := native.Take(bodyText); there {
+		body = []byte(text)
+	}
+	return signature, body, nil
+}
+
+// Sign signs any body, for tests.
+func (p *Play) Sign(body []byte, at time.Time) ([]byte, error) {
+	var text native.Text
+	if err := p.use(func() error { return native.Play_sign(&text, p.handle, body, microseconds(at)) }); err != nil {
+		return nil, err
+	}
+	signature, _ := native.Take(text)
+	return []byte(signature), nil
+}
+
+// PlayBooks are the play provider's ground truth; ChargedTwice must be 0.
+type PlayBooks struct {
+	Intents, Charges, ChargedTwice, Calls, WebhooksPending int64
+}
+
+// Books reads the ground truth.
+func (p *Play) Books() (PlayBooks, error) {
+	var intents, charges, twice, calls, pending int64
+	err := p.use(func() error {
+		return native.Play_books_get(&intents, &charges, &twice, &calls, &pending, p.handle)
+	})
+	return PlayBooks{intents, charges, twice, calls, pending}, err
+}
+
+// Charges returns the number of successful charges of one payment.
+func (p *Play) Charges(paymentID string) (int64, error) {
+	var charges int64
+	err := p.use(func() error { return native.Play_payment(&charges, p.handle, paymentID) })
+	return charges, err
+}
+
+// handles counts who needs a provider's native adapter, and frees it after the last.
+type handles struct {
+	mutex   sync.Mutex
+	users   int
+	made    native.Provider
+	free    func()
+	spent   bool // freed for good, or about to be
+	givenUp bool
+}
+
+func (h *handles) acquire(make func() (native.Provider, func(), error)) (native.Provider, error) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if h.users == 0 {
+		made, free, err := make()
+		if err != nil {
+			return nil, err
+		}
+		h.made, h.free = made, free
+	}
+	h.users++
+	return h.made, nil
+}
+
+// borrow is acquire for a provider that must exist already.
+func (h *handles) borrow() bool {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	if h.users == 0 {
+		return false
+	}
+	h.users++
+	return true
+}
+
+func (h *handles) release() {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.users--
+	if h.users == 0 {
+		h.spent = true
+		h.free()
+	}
+}
+
+// giveUp releases the maker's own reference, once.
+func (h *handles) giveUp() {
+	h.mutex.Lock()
+	first := !h.givenUp
+	h.givenUp = true
+	h.mutex.Unlock()
+	if first {
+		h.release()
+	}
+}

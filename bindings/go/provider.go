@@ -1,0 +1,176 @@
+package careforall
+
+import (
+	"context"
+	"time"
+
+	"careforall.org/go/internal/native"
+)
+
+// CallKind is what a provider is asked to do.
+type CallKind int32
+
+const (
+	CallCreate   CallKind = 1
+	CallCapture  CallKind = 2
+	CallCancel   CallKind = 3
+	CallRetrieve CallKind = 4
+	CallLookup   CallKind = 5
+)
+
+// Outcome is what became of a call. Unknown is the safe reading, and the zero value.
+type Outcome int32
+
+const (
+	OutcomeUnknown Outcome = 0 // it may have happened
+	OutcomeDone    Outcome = 1 // it happened; Facts say what
+	OutcomePending Outcome = 2 // accepted, the result comes later
+	OutcomeRefused Outcome = 3 // it certainly will not happen
+	OutcomeNotSent Outcome = 4 // nothing reached the provider
+)
+
+// FactFlags are a set of Fact values.
+type FactFlags uint32
+
+const (
+	FactSucceeded   FactFlags = 1
+	FactCanceled    FactFlags = 2
+	FactExpired     FactFlags = 4
+	FactNeedsAction FactFlags = 16
+	FactProcessing  FactFlags = 32
+	FactFailed      FactFlags = 64
+)
+
+// Facts are what the provider knows about a payment. They only grow, so their order does not matter.
+type Facts struct {
+	Ref             string
+	PaymentID       string
+	Amount          Money
+	Flags           FactFlags
+	AuthorizedMinor int64
+	CapturedMinor   int64
+	Attempt         int
+	Occurred        time.Time
+	FailureCode     string
+	CancelReason    string
+}
+
+// Request is one provider call. Body was fixed before the call was committed: equal for every repeat, as is
+// IdempotencyKey.
+type Request struct {
+	Kind           CallKind
+	OperationID    string
+	PaymentID      string
+	IdempotencyKey string
+	Account        string
+	Ref            string
+	Amount         Money
+	PaymentMethod  string
+	CaptureManual  bool
+	Body           []byte
+	CreatedFrom    time.Time
+	CreatedUntil   time.Time
+	Now            time.Time
+}
+
+// Reply is what a provider answered. The zero value: nobody knows, so it will be asked again.
+type Reply struct {
+	Outcome      Outcome
+	Facts        Facts
+	ClientSecret string
+	Code         string
+	Stored       bool
+	RetryAfter   time.Duration
+}
+
+// Capabilities are a set of Provider values.
+type Capabilities uint32
+
+const (
+	ProviderTwoStep             Capabilities = 1 // create first, the donor confirms later
+	ProviderLookupAuthoritative Capabilities = 2 // a lookup that finds nothing proves absence
+)
+
+// Provider is a payment provider written in Go. Engine.ServeProvider brings it the calls that are due.
+type Provider interface {
+	Name() string // part of every provider key: never change it
+	Capabilities() Capabilities
+	// Call makes one call before the context's deadline. A panic counts as unknown: it may have happened. It must not
+	// close the engine.
+	Call(ctx context.Context, request Request) Reply
+}
+
+// Host makes an Adapter of a Provider, for Options.
+func Host(provider Provider) Adapter { return &host{provider: provider} }
+
+type host struct {
+	provider Provider
+	handles  handles
+}
+
+func (h *host) acquire() (native.Provider, error) {
+	return h.handles.acquire(func() (native.Provider, func(), error) {
+		var made native.Provider
+		if err := native.Provider_new(&made, h.provider.Name(), uint32(h.provider.Capabilities())); err != nil {
+			return nil, nil, wrap(err)
+		}
+		return made, func() { native.Provider_free(made) }, nil
+	})
+}
+
+func (h *host) release() { h.handles.release() }
+
+// ServeProvider brings the calls that are due to a provider until the context is done, and then returns nil. Several
+// goroutines may serve at once. A transient failure of the store is not an end; any other error is.
+func (e *Engine) ServeProvider(ctx context.Context, provider Provider) error {
+	for ctx.Err() == nil {
+		if _, err := e.ServeOne(ctx, provider, slice); err != nil && !retryable(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ServeOne waits up to wait for a call to become due and makes it; false when none did.
+func (e *Engine) ServeOne(ctx context.Context, provider Provider, wait time.Duration) (bool, error) {
+	if err := e.enter(); err != nil {
+		return false, err
+	}
+	defer e.gate.leave()
+	if wait <= 0 {
+		wait = -1
+	}
+	var call native.PulledCall
+	if err := native.Call_next(&call, e.handle, milliseconds(wait)); err != nil {
+		return false, wrap(err)
+	}
+	if call == nil {
+		return false, nil
+	}
+	defer native.Pulled_call_free(call)
+	reply := ask(ctx, provider, native.CopyCall(native.Pulled_call_view(call)))
+	facts := reply.Facts
+	err := native.Call_done(e.handle, call, int32(reply.Outcome), flag(reply.Stored), facts.Ref, facts.PaymentID,
+		facts.Amount.native(), uint32(facts.Flags), facts.AuthorizedMinor, facts.CapturedMinor,
+		clamp(int64(facts.Attempt)), microseconds(facts.Occurred), facts.FailureCode, facts.CancelReason,
+		reply.ClientSecret, reply.Code, reply.RetryAfter.Milliseconds(), 0)
+	return true, wrap(err)
+}
+
+// ask makes one call. Whatever goes wrong in it, the honest answer is that nobody knows.
+func ask(ctx context.Context, provider Provider, call native.Call) (reply Reply) {
+	defer func() {
+		if recover() != nil {
+			reply = Reply{}
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(call.TimeoutMs)*time.Millisecond)
+	defer cancel()
+	return provider.Call(ctx, Request{
+		Kind: CallKind(call.Kind), OperationID: call.OperationID, PaymentID: call.PaymentID,
+		IdempotencyKey: call.IdempotencyKey, Account: call.Account, Ref: call.Ref,
+		Amount: Money{call.AmountMinor, call.Currency}, PaymentMethod: call.PaymentMethod,
+		CaptureManual: call.CaptureManual, Body: call.Body, CreatedFrom: instant(call.CreatedFromUs),
+		CreatedUntil: instant(call.CreatedUntilUs), Now: instant(call.NowUs),
+	})
+}
