@@ -69,6 +69,13 @@ static bool open_parts(server_app *app)
         cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
         /* Ids of the sandbox must not repeat after a restart: the book remembers the old ones. */
         options.seed = uv_hrtime() ^ ((uint64_t)getpid() << 40);
+        /* A secret that everybody knows would let anybody report payments. */
+        char secret[CFA_ID_TEXT_SIZE + 8] = "";
+        options.webhook_secret = config->webhook_secret ? config->webhook_secret : secret;
+        if (!config->webhook_secret && cfa_key_new(secret, sizeof secret) != CFA_OK) {
+            config_complain("the system gave no randomness: %s", last_error().message);
+            return false;
+        }
         if (cfa_play_new(&app->play, &options) != CFA_OK) {
             config_complain("cannot start the play provider: %s", last_error().message);
             return false;

@@ -29,6 +29,7 @@ static const char usage[] =
     "  --provider play|none     default play, a sandbox: no money moves        CAREFORALL_PROVIDER\n"
     "  --admin-token-file FILE  holds the service token, 32 characters or more CAREFORALL_ADMIN_TOKEN_FILE\n"
     "                           (or the token itself in                        CAREFORALL_ADMIN_TOKEN)\n"
+    "                           (secret of webhooks posted from outside:        CAREFORALL_WEBHOOK_SECRET)\n"
     "  --events FILE            write every event as a line of CloudEvents     CAREFORALL_EVENTS\n"
     "  --demo                   create the demo campaign once and print its id\n"
     "  --connections N          open connections at once, default 1000\n"
@@ -264,6 +265,21 @@ static bool read_token(server_config *out)
     return true;
 }
 
+/* Webhooks are delivered inside this process: a secret is needed only to post them from outside. */
+static bool read_webhook_secret(server_config *out)
+{
+    const char *text = getenv("CAREFORALL_WEBHOOK_SECRET");
+    if (!text || *text == '\0')
+        return true;
+    if (strlen(text) < CONFIG_WEBHOOK_SECRET_BYTES_MIN) {
+        config_complain("CAREFORALL_WEBHOOK_SECRET has %zu characters, it needs at least %d "
+                        "(make one with: openssl rand -hex 32)", strlen(text), CONFIG_WEBHOOK_SECRET_BYTES_MIN);
+        return false;
+    }
+    out->webhook_secret = text;
+    return true;
+}
+
 /* The mistakes of a first try that can be seen without opening the database. */
 static bool check_database(const server_config *config)
 {
@@ -361,7 +377,7 @@ config_result config_read(server_config *out, int argc, char **argv)
         }
         return CONFIG_RUN;
     }
-    if (!split_listen(out) || !check_provider(out) || !read_token(out))
+    if (!split_listen(out) || !check_provider(out) || !read_token(out) || !read_webhook_secret(out))
         return CONFIG_WRONG;
     return CONFIG_RUN;
 }

@@ -10,6 +10,7 @@
 
 #define CONFIG_TOKEN_BYTES_MIN 32
 #define CONFIG_TOKEN_BYTES_MAX 512
+#define CONFIG_WEBHOOK_SECRET_BYTES_MIN 16
 
 /* Exit codes of the program. */
 enum { EXIT_FAILED = 1, EXIT_CONFIG = 2 };
@@ -29,6 +30,7 @@ typedef struct server_config {
     int provider;
     const char *token_file;
     char token[CONFIG_TOKEN_BYTES_MAX + 2];
+    const char *webhook_secret;  /* of the provider's webhooks; NULL: a random one of this process */
     const char *events;          /* NULL: no sink */
     bool demo;
     bool check_only;

@@ -289,23 +289,35 @@ void handle_totals_get(http_request *request)
 
 /* ---- health -------------------------------------------------------------------------------------------------- */
 
+typedef struct health_input {
+    int32_t in_work;
+    bool draining;
+} health_input;
+
 static void run_health(http_request *request)
 {
-    server_app *app = request->app;
+    const server_app *app = request->app;
+    const health_input *input = request->input;
     cfa_page page = CFA_PAGE_INIT;
     page.limit = 1;
     cfa_campaign_list *list = NULL;
     cfa_status storage = cfa_campaign_page(&list, app->engine, &page);
     cfa_campaign_list_free(list);
-    bool ready = storage == CFA_OK && app->runner && !app->stopping;
+    bool ready = storage == CFA_OK && app->runner && !input->draining;
     http_answer_json(request, ready ? 200 : 503,
-                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "status", ready ? "ok" : "unavailable",
+                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "status", ready ? "ok" : "unavailable",
                                "version", cfa_version(), "storage", storage == CFA_OK ? "ok" : "unreachable",
                                "runner", app->runner ? "running" : "stopped", "provider",
-                               app->play ? "play" : "none", "draining", app->stopping));
+                               app->play ? "play" : "none", "in_work", (int)input->in_work, "draining",
+                               input->draining));
 }
 
 void handle_health(http_request *request)
 {
+    health_input *input = http_input(request, sizeof *input);
+    if (!input)
+        return;
+    input->in_work = http_in_work(request->http) - 1;   /* without this one */
+    input->draining = request->app->stopping;
     http_offload(request, run_health);
 }

@@ -54,6 +54,11 @@ static void on_turn_timer(uv_timer_t *timer)
     turn(timer->data);
 }
 
+void http_wake(http_server *http)
+{
+    uv_timer_start(&http->turn_timer, on_turn_timer, 0, 0);
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     (void)status;
@@ -166,6 +171,11 @@ http_server *http_start(const http_options *options, const char **out_reason)
 }
 
 /* ---- end --------------------------------------------------------------------------------------------- */
+
+int32_t http_in_work(const http_server *http)
+{
+    return http->in_work;
+}
 
 bool http_is_idle(const http_server *http)
 {

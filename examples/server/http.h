@@ -75,7 +75,9 @@ struct http_request {
     size_t body_size, body_capacity, body_limit, discarded;
     json_t *json;
 
-    bool dispatched, suspended, answered, queued;
+    bool suspended, queued;
+    bool pending;                        /* worked on elsewhere; the loop must not look at the answer */
+    bool answered;
     uint64_t deadline_ms;                /* of an engine call that was begun */
     uv_work_t work;
     void (*run)(http_request *request);
@@ -99,6 +101,9 @@ http_server *http_start(const http_options *options, const char **out_reason);
 
 /* Stop accepting and finish what is in flight, at most `limit_ms`; then `drained(app, clean)` is called once. */
 void http_drain(http_server *http, int32_t limit_ms, void (*drained)(struct server_app *app, bool clean));
+
+/* Requests whose answer is being worked out. The loop's thread alone. */
+int32_t http_in_work(const http_server *http);
 
 /* False while an exchange is not over: then a thread is stuck, and `http_stop` must not be called. */
 bool http_is_idle(const http_server *http);

@@ -37,6 +37,8 @@ void http_on_completed(void *self, struct MHD_Connection *connection, void **req
 
 /* The answer is set: let the suspended connection send it. */
 void http_finish(http_request *request);
+/* Run libmicrohttpd soon: it does not notice by itself that a connection was resumed. */
+void http_wake(http_server *http);
 /* Give up waiting for a begun engine call. */
 void http_abandon(http_request *request, bool closing);
 void http_release(http_request *request);

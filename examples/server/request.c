@@ -310,10 +310,12 @@ void http_answer_json(http_request *request, int status, json_t *value)
 
 void http_finish(http_request *request)
 {
+    request->pending = false;
     request->http->in_work--;
     if (request->suspended) {
         request->suspended = false;
         MHD_resume_connection(request->connection);
+        http_wake(request->http);
     }
 }
 
@@ -330,7 +332,6 @@ static void on_work_done(uv_work_t *work, int status)
     http_request *request = work->data;
     if (status != 0)   /* cancelled before it began */
         problem_status(request, 0, CFA_ECLOSING, NULL, "the server is closing; nothing was done");
-    request->run = NULL;
     http_finish(request);
     http_release(request);
 }
@@ -338,11 +339,12 @@ static void on_work_done(uv_work_t *work, int status)
 void http_offload(http_request *request, void (*run)(http_request *request))
 {
     request->run = run;
+    request->pending = true;
     request->work.data = request;
     request->references++;
     if (uv_queue_work(request->http->options.loop, &request->work, on_work, on_work_done) != 0) {
         request->references--;
-        request->run = NULL;
+        request->pending = false;
         problem_status(request, 0, CFA_EQUEUE, NULL, "the thread pool took no work; nothing was done");
     }
 }
@@ -350,6 +352,7 @@ void http_offload(http_request *request, void (*run)(http_request *request))
 void http_await(http_request *request, void (*complete)(http_request *request, cfa_completion *completion))
 {
     request->complete = complete;
+    request->pending = true;
     request->deadline_ms = http_now_ms() + HTTP_WORK_MS;
     request->references++;
 }
@@ -377,7 +380,6 @@ void http_abandon(http_request *request, bool closing)
 static enum MHD_Result dispatch(http_request *request)
 {
     http_server *http = request->http;
-    request->dispatched = true;
     if (count_trailers(request) > 0) {
         problem_http(request, PROBLEM_BAD_REQUEST, NULL, "trailers are not taken");
         request->answer.close = true;
@@ -388,7 +390,7 @@ static enum MHD_Result dispatch(http_request *request)
     } else {
         http->in_work++;
         route_dispatch(request);
-        if (!request->answered) {
+        if (request->pending) {
             request->suspended = true;
             MHD_suspend_connection(request->connection);
             return MHD_YES;
