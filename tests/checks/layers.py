@@ -30,7 +30,7 @@ LAYERS = [
     ("src/util/secure.c", SYSTEM | {"sodium.h"}, [r"careforall/(base|error|sys/platform)\.h", r"util/.*"]),
     ("src/util", SYSTEM, [r"careforall/(base|error|sys/platform)\.h", r"util/.*"]),
     ("src/core/decide", PURE_C, [PUBLIC, r"core/(?!engine/|api/).*", r"util/.*"]),
-    ("src/core/engine", PURE_C | THREADS, [PUBLIC, r"core/(?!api/).*", r"util/.*"]),
+    ("src/core/engine", PURE_C | THREADS | {"signal.h"}, [PUBLIC, r"core/(?!api/).*", r"util/.*"]),
     ("src/core", PURE_C | THREADS, [PUBLIC, r"core/.*", r"util/.*"]),
     ("src/adapters/sqlite", SYSTEM | {"sqlite3.h"}, [ANY_PUBLIC, r"util/.*", r"adapters/(sql|sqlite)/.*"]),
     ("src/adapters/sql", SYSTEM, [ANY_PUBLIC, r"util/.*", r"adapters/sql/.*"]),
