@@ -69,10 +69,10 @@ def main():
     problems += [f"{entry}: declared, not exported" for entry in sorted(promised - found)]
     problems += [f"{entry}: exported, not declared in its library's header" for entry in sorted(found - promised)]
     if "--update" in sys.argv[2:]:
-        LIST.write_text("".join(f"{entry}\n" for entry in sorted(found)))
+        LIST.write_text("".join(f"{entry}\n" for entry in sorted(promised)))
     listed = set(LIST.read_text().splitlines()) if LIST.exists() else set()
-    problems += [f"{entry}: gone, though exports.txt promises it" for entry in sorted(listed - found)]
-    problems += [f"{entry}: new; run exports.py with --update" for entry in sorted(found - listed)]
+    problems += [f"{entry}: gone, though exports.txt promises it" for entry in sorted(listed - promised)]
+    problems += [f"{entry}: new in the headers; run exports.py with --update" for entry in sorted(promised - listed)]
     finish("exports", problems, f"{len(found)} symbols")
 
 
