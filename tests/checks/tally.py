@@ -1,6 +1,10 @@
 #!/usr/bin/env python3
 """Print "passed failed" for a JUnit file of ctest: the own counts of libcheck, conformance suites and pytest where a
-program prints them, else one per program. A program that failed, or is missing, counts at least one failure."""
+program prints them, else one per program. A program that failed, or is missing, counts at least one failure.
+
+    tally.py FILE.xml              a run of ctest
+    tally.py --text FILE STATUS    what one program printed, and its exit code
+"""
 
 import re
 import sys
@@ -16,16 +20,15 @@ COUNTS = [
 ]
 
 
-def count(case):
+def count(output, succeeded):
     passed = failed = 0
-    output = case.findtext("system-out") or ""
     for expression, meaning in COUNTS:
         for match in expression.finditer(output):
             more_passed, more_failed = meaning(*match.groups())
             passed, failed = passed + more_passed, failed + more_failed
-    if case.get("status") == "run":
+    if succeeded:
         return (passed, failed) if passed + failed else (1, 0)
-    return passed, max(failed, 1)   # "fail", or "notrun": its program is missing
+    return passed, max(failed, 1)
 
 
 def skipped(case):
@@ -35,8 +38,13 @@ def skipped(case):
 
 
 def main():
+    if sys.argv[1] == "--text":
+        with open(sys.argv[2], encoding="utf-8", errors="replace") as file:
+            print(*count(file.read(), sys.argv[3] == "0"))
+        return
     cases = xml.etree.ElementTree.parse(sys.argv[1]).getroot().iter("testcase")
-    counts = [count(case) for case in cases if not skipped(case)]
+    counts = [count(case.findtext("system-out") or "", case.get("status") == "run")
+              for case in cases if not skipped(case)]
     print(sum(passed for passed, _ in counts), sum(failed for _, failed in counts))
 
 
