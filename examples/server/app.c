@@ -1,6 +1,7 @@
 /*
- * app.c - start and end in the right order: provider and sink before the engine, engine before the runner, all of them
- * before the first connection; and back. Must never leave a request without its engine.
+ * app.c - start and end in the right order: provider and sink before the engine, engine before the
+ * runner, all of them before the first connection; and back. Must never leave a request without its
+ * engine.
  */
 #include "app.h"
 #include "log.h"
@@ -31,15 +32,18 @@ static cfa_error last_error(void)
     return error;
 }
 
-/* ---- the book ------------------------------------------------------------------------------------------ */
+/* ---- the book ------------------------------------------------------------------------------- */
 
 static void write_log(void *self, const cfa_log_record *record)
 {
     (void)self;
     if (record->level > CFA_LOG_INFO)
         return;
-    log_line(record->level == CFA_LOG_ERROR ? "error" : record->level == CFA_LOG_WARNING ? "warning" : "info",
-             record->event, json_pack("{s:s, s:s}", "component", record->component, "text", record->text));
+    log_line(record->level == CFA_LOG_ERROR     ? "error"
+             : record->level == CFA_LOG_WARNING ? "warning"
+                                                : "info",
+             record->event,
+             json_pack("{s:s, s:s}", "component", record->component, "text", record->text));
 }
 
 static const cfa_platform platform = { sizeof(cfa_platform), NULL, NULL, NULL, NULL, write_log };
@@ -84,8 +88,9 @@ static bool open_parts(server_app *app)
     if (config->events) {
         app->events.name = "events";
         if (cfa_ndjson_sink_new(&app->events.sink, config->events) != CFA_OK) {
-            config_complain("cannot write events to %s: %s; give --events a file in a writable directory",
-                            config->events, last_error().message);
+            config_complain(
+                "cannot write events to %s: %s; give --events a file in a writable directory",
+                config->events, last_error().message);
             return false;
         }
     }
@@ -126,7 +131,8 @@ bool app_open(server_app *out, const server_config *config)
         return false;
     cfa_status status = open_engine(out);
     if (status != CFA_OK) {
-        config_complain("cannot open %s: %s; %s", config->memory ? "the book in memory" : config->database,
+        config_complain("cannot open %s: %s; %s",
+                        config->memory ? "the book in memory" : config->database,
                         last_error().message, open_fix(status));
         return false;
     }
@@ -164,29 +170,35 @@ void app_close(server_app *app)
     memset(app, 0, sizeof *app);
 }
 
-/* ---- listening ------------------------------------------------------------------------------------------- */
+/* ---- listening ------------------------------------------------------------------------------ */
 
 static int open_listener(const server_config *config)
 {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+    struct addrinfo hints = { .ai_family = AF_UNSPEC,
+                              .ai_socktype = SOCK_STREAM,
                               .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
     struct addrinfo *found = NULL;
     int code = getaddrinfo(config->host, config->port, &hints, &found);
     if (code != 0) {
-        config_complain("--listen %s: no such address (%s); give an address of this machine, such as "
-                        "127.0.0.1:8080", config->listen, gai_strerror(code));
+        config_complain(
+            "--listen %s: no such address (%s); give an address of this machine, such as "
+            "127.0.0.1:8080",
+            config->listen, gai_strerror(code));
         return -1;
     }
     int one = 1;
     int listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool open = listener >= 0 && setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-                bind(listener, found->ai_addr, found->ai_addrlen) == 0 && listen(listener, LISTEN_BACKLOG) == 0;
+    bool open = listener >= 0 &&
+                setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                bind(listener, found->ai_addr, found->ai_addrlen) == 0 &&
+                listen(listener, LISTEN_BACKLOG) == 0;
     int error = errno;
     freeaddrinfo(found);
     if (open)
         return listener;
     if (error == EADDRINUSE)
-        config_complain("--listen %s: the port is taken; stop the other program or choose another port (0: any)",
+        config_complain("--listen %s: the port is taken; stop the other program or choose another "
+                        "port (0: any)",
                         config->listen);
     else
         config_complain("--listen %s: %s; give an address of this machine, such as 127.0.0.1:8080",
@@ -202,13 +214,15 @@ static void print_address(const server_config *config, int listener)
     socklen_t size = sizeof address;
     char port[8] = "";
     if (getsockname(listener, (struct sockaddr *)&address, &size) == 0)
-        (void)getnameinfo((struct sockaddr *)&address, size, NULL, 0, port, sizeof port, NI_NUMERICSERV);
+        (void)getnameinfo((struct sockaddr *)&address, size, NULL, 0, port, sizeof port,
+                          NI_NUMERICSERV);
     bool bracket = strchr(config->host, ':') != NULL;
-    printf("listening on http://%s%s%s:%s\n", bracket ? "[" : "", config->host, bracket ? "]" : "", port);
+    printf("listening on http://%s%s%s:%s\n", bracket ? "[" : "", config->host, bracket ? "]" : "",
+           port);
     fflush(stdout);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 static void on_completions(uv_poll_t *poll, int status, int events)
 {
@@ -229,7 +243,8 @@ static void run_deliver(uv_work_t *work)
     server_app *app = work->data;
     /* What is not acknowledged stays pending and is delivered again by the next round. */
     if (cfa_play_deliver(NULL, app->play, app->engine, 0) != CFA_OK)
-        log_line("warning", "play_delivery_failed", json_pack("{s:s}", "text", last_error().message));
+        log_line("warning", "play_delivery_failed",
+                 json_pack("{s:s}", "text", last_error().message));
 }
 
 static void on_delivered(uv_work_t *work, int status)
@@ -243,7 +258,8 @@ static void on_deliver_timer(uv_timer_t *timer)
 {
     server_app *app = timer->data;
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
-    if (app->delivering || cfa_play_books_get(&books, app->play) != CFA_OK || books.webhooks_pending == 0)
+    if (app->delivering || cfa_play_books_get(&books, app->play) != CFA_OK ||
+        books.webhooks_pending == 0)
         return;
     app->delivering = uv_queue_work(&app->loop, &app->deliver_work, run_deliver, on_delivered) == 0;
 }
@@ -299,7 +315,8 @@ static void close_handle(uv_handle_t *handle, void *self)
         uv_close(handle, NULL);
 }
 
-/* Everything that is left on the loop ends here; work on the pool is waited for, engine calls are bounded. */
+/* Everything that is left on the loop ends here; work on the pool is waited for, engine calls are
+ * bounded. */
 static void stop_loop(server_app *app)
 {
     uv_walk(&app->loop, close_handle, NULL);
@@ -336,8 +353,9 @@ bool app_serve(server_app *app)
         return false;
     }
     const char *reason = NULL;
-    http_options options = { app, &app->loop, listener, config->connection_limit, config->request_limit,
-                             config->quiet };
+    http_options options = {
+        app, &app->loop, listener, config->connection_limit, config->request_limit, config->quiet
+    };
     bool started = start_engine_side(app);
     app->http = started ? http_start(&options, &reason) : NULL;
     if (!app->http) {
@@ -352,7 +370,7 @@ bool app_serve(server_app *app)
     if (app->failed)
         log_line("warning", "drain_incomplete", NULL);
     if (!http_is_idle(app->http))
-        _exit(EXIT_FAILED);   /* a thread is stuck in a call: what was acknowledged is durable */
+        _exit(EXIT_FAILED); /* a thread is stuck in a call: what was acknowledged is durable */
     http_stop(app->http);
     stop_loop(app);
     return !app->failed;

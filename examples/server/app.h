@@ -1,6 +1,6 @@
 /*
- * app.h - what the process holds: the book (engine, provider, sink), the loop, the HTTP server, and their order of
- * start and end.
+ * app.h - what the process holds: the book (engine, provider, sink), the loop, the HTTP server, and
+ * their order of start and end.
  */
 #ifndef SERVER_APP_H
 #define SERVER_APP_H
@@ -14,8 +14,8 @@ typedef struct server_app {
     const server_config *config;
     uv_loop_t loop;
     cfa_engine *engine;
-    cfa_play *play;              /* NULL without the play provider */
-    cfa_sink_binding events;     /* ops NULL: none */
+    cfa_play *play;          /* NULL without the play provider */
+    cfa_sink_binding events; /* ops NULL: none */
     cfa_port *port;
     uv_poll_t port_poll;
     uv_timer_t deliver_timer;

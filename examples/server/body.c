@@ -1,6 +1,7 @@
 /*
- * body.c - strict JSON. jansson parses; what it does not refuse by itself (depth, number of values, fields that were
- * not declared, fractions where an integer belongs) is refused here. Every refusal names its field.
+ * body.c - strict JSON. jansson parses; what it does not refuse by itself (depth, number of values,
+ * fields that were not declared, fractions where an integer belongs) is refused here. Every refusal
+ * names its field.
  */
 #include "body.h"
 #include "problem.h"
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- a look at the text before it is parsed ------------------------------------------------------------ */
+/* ---- a look at the text before it is parsed ------------------------------------------------- */
 
 enum { PATH_BYTES_MAX = 48 };
 
@@ -16,21 +17,21 @@ typedef struct json_scan {
     int depth;
     size_t values;
     struct {
-        const char *name;    /* newest key at this depth; NULL inside arrays */
+        const char *name; /* newest key at this depth; NULL inside arrays */
         size_t size;
         bool array;
     } level[BODY_DEPTH_MAX + 1];
 } json_scan;
 
 /*
- * Walk `text` up to `stop` and keep the open objects and their newest keys. Knows strings and brackets alone: the
- * parser judges the rest. False when it is nested too deeply.
+ * Walk `text` up to `stop` and keep the open objects and their newest keys. Knows strings and
+ * brackets alone: the parser judges the rest. False when it is nested too deeply.
  */
 static bool scan_json(json_scan *scan, const char *text, size_t stop)
 {
     memset(scan, 0, sizeof *scan);
     scan->values = 1;
-    const char *string = NULL;   /* the newest complete string, a key if a colon follows */
+    const char *string = NULL; /* the newest complete string, a key if a colon follows */
     size_t string_size = 0;
     for (size_t i = 0; i < stop; i++) {
         switch (text[i]) {
@@ -39,7 +40,7 @@ static bool scan_json(json_scan *scan, const char *text, size_t stop)
             while (i < stop && text[i] != '"')
                 i += text[i] == '\\' ? 2 : 1;
             if (i >= stop)
-                return true;   /* inside a value: the path is its key's */
+                return true; /* inside a value: the path is its key's */
             string = text + begin;
             string_size = i - begin;
             break;
@@ -123,8 +124,8 @@ static void refuse_json(http_request *request, const json_error_t *error)
         problem_status(request, 0, CFA_ENOMEM, NULL, "nothing was done");
         return;
     default:
-        problem_http(request, PROBLEM_BAD_JSON, path, "the syntax breaks at line %d, column %d", error->line,
-                     error->column);
+        problem_http(request, PROBLEM_BAD_JSON, path, "the syntax breaks at line %d, column %d",
+                     error->line, error->column);
         return;
     }
 }
@@ -134,8 +135,8 @@ bool body_parse(http_request *request)
     json_scan scan;
     if (!scan_json(&scan, request->body ? request->body : "", request->body_size) ||
         scan.values > BODY_VALUES_MAX) {
-        problem_http(request, PROBLEM_TOO_DEEP, NULL, "at most %d levels and %d values", BODY_DEPTH_MAX,
-                     BODY_VALUES_MAX);
+        problem_http(request, PROBLEM_TOO_DEEP, NULL, "at most %d levels and %d values",
+                     BODY_DEPTH_MAX, BODY_VALUES_MAX);
         return false;
     }
     json_error_t error;
@@ -152,7 +153,7 @@ bool body_parse(http_request *request)
     return true;
 }
 
-/* ---- fields ---------------------------------------------------------------------------------------------- */
+/* ---- fields --------------------------------------------------------------------------------- */
 
 static bool read_field(json_t *value, const body_field *field)
 {
@@ -197,7 +198,8 @@ static void join_path(char out[PATH_BYTES_MAX], const char *path, const char *na
     snprintf(out, PATH_BYTES_MAX, "%s%s", path, name);
 }
 
-bool body_read(http_request *request, json_t *object, const char *path, const body_field *fields, size_t count)
+bool body_read(http_request *request, json_t *object, const char *path, const body_field *fields,
+               size_t count)
 {
     char name[PATH_BYTES_MAX];
     const char *key = NULL;
@@ -209,7 +211,8 @@ bool body_read(http_request *request, json_t *object, const char *path, const bo
         join_path(name, path, key);
         if (i == count) {
             /* Cut inside a character the name would not be UTF-8 any more. */
-            problem_http(request, PROBLEM_UNKNOWN_FIELD, strlen(path) + strlen(key) < sizeof name ? name : NULL,
+            problem_http(request, PROBLEM_UNKNOWN_FIELD,
+                         strlen(path) + strlen(key) < sizeof name ? name : NULL,
                          "docs/http.md lists the fields of each body");
             return false;
         }
@@ -243,7 +246,8 @@ bool body_read_money(http_request *request, json_t *object, const char *path, cf
     if (strlen(currency) != 3) {
         char name[PATH_BYTES_MAX];
         join_path(name, path, "currency");
-        problem_status(request, 0, CFA_ECURRENCY, name, "an ISO 4217 code has three capital letters");
+        problem_status(request, 0, CFA_ECURRENCY, name,
+                       "an ISO 4217 code has three capital letters");
         return false;
     }
     memcpy(money.currency, currency, 4);
@@ -251,7 +255,7 @@ bool body_read_money(http_request *request, json_t *object, const char *path, cf
     return true;
 }
 
-/* ---- times ----------------------------------------------------------------------------------------------- */
+/* ---- times ---------------------------------------------------------------------------------- */
 
 static bool read_digits(const char **text, int count, int64_t *out)
 {
@@ -285,7 +289,8 @@ static int64_t days_since_1970(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2 ? 1 : 0;
     int64_t shifted = month > 2 ? month - 3 : month + 9;
-    return year * 365 + year / 4 - year / 100 + year / 400 + (153 * shifted + 2) / 5 + day - 1 - 719468;
+    return year * 365 + year / 4 - year / 100 + year / 400 + (153 * shifted + 2) / 5 + day - 1 -
+           719468;
 }
 
 /* "Z", "+01:00", "-05:30" */
@@ -305,11 +310,13 @@ static bool read_offset(const char **text, int64_t *out_minutes)
 
 bool body_parse_time(const char *text, int64_t *out_us)
 {
-    int64_t year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, fraction = 0, offset = 0;
+    int64_t year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, fraction = 0,
+            offset = 0;
     if (!read_digits(&text, 4, &year) || !read_mark(&text, "-") || !read_digits(&text, 2, &month) ||
         !read_mark(&text, "-") || !read_digits(&text, 2, &day) || !read_mark(&text, "Tt") ||
-        !read_digits(&text, 2, &hour) || !read_mark(&text, ":") || !read_digits(&text, 2, &minute) ||
-        !read_mark(&text, ":") || !read_digits(&text, 2, &second))
+        !read_digits(&text, 2, &hour) || !read_mark(&text, ":") ||
+        !read_digits(&text, 2, &minute) || !read_mark(&text, ":") ||
+        !read_digits(&text, 2, &second))
         return false;
     if (read_mark(&text, ".")) {
         int64_t scale = 100000;
@@ -320,8 +327,8 @@ bool body_parse_time(const char *text, int64_t *out_us)
     }
     if (!read_offset(&text, &offset) || *text != '\0')
         return false;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) || hour > 23 ||
-        minute > 59 || second > 59)
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days_of_month(year, month) ||
+        hour > 23 || minute > 59 || second > 59)
         return false;
     int64_t minutes = (days_since_1970(year, month, day) * 24 + hour) * 60 + minute - offset;
     *out_us = (minutes * 60 + second) * 1000000 + fraction;

@@ -1,4 +1,5 @@
-/* body.h - strict reading of JSON bodies: every field is declared, everything else is refused by name. */
+/* body.h - strict reading of JSON bodies: every field is declared, everything else is refused by
+ * name. */
 #ifndef SERVER_BODY_H
 #define SERVER_BODY_H
 
@@ -19,7 +20,8 @@ typedef struct body_field {
 /* Parse `request->body` into `request->json`, an object; false after a problem was answered. */
 bool body_parse(http_request *request);
 
-/* Read the declared fields of `object`; `path` is its own name with a dot, "" for the body itself. */
+/* Read the declared fields of `object`; `path` is its own name with a dot, "" for the body itself.
+ */
 bool body_read(http_request *request, json_t *object, const char *path, const body_field *fields,
                size_t count);
 

@@ -1,5 +1,6 @@
 /*
- * config.c - flags, environment and their checks. Opens nothing but the token file; never prints a token.
+ * config.c - flags, environment and their checks. Opens nothing but the token file; never prints a
+ * token.
  */
 #include "config.h"
 
@@ -23,14 +24,13 @@ static const char usage[] =
     "  careforall-server migrate --database PATH                      bring the schema up to date\n"
     "\n"
     "Flags of serve, each with its environment variable:\n"
-    "  --database PATH          SQLite file, created if its directory exists   CAREFORALL_DATABASE\n"
+    "  --database PATH          SQLite file, created if need be (CAREFORALL_DATABASE)\n"
     "  --memory                 keep everything in memory; nothing survives the process\n"
-    "  --listen HOST:PORT       default 127.0.0.1:8080; port 0: any free one   CAREFORALL_LISTEN\n"
-    "  --provider play|none     default play, a sandbox: no money moves        CAREFORALL_PROVIDER\n"
-    "  --admin-token-file FILE  holds the service token, 32 characters or more CAREFORALL_ADMIN_TOKEN_FILE\n"
-    "                           (or the token itself in                        CAREFORALL_ADMIN_TOKEN)\n"
-    "                           (secret of webhooks posted from outside:        CAREFORALL_WEBHOOK_SECRET)\n"
-    "  --events FILE            write every event as a line of CloudEvents     CAREFORALL_EVENTS\n"
+    "  --listen HOST:PORT       default 127.0.0.1:8080; port 0: any (CAREFORALL_LISTEN)\n"
+    "  --provider play|none     default play: no money moves (CAREFORALL_PROVIDER)\n"
+    "  --admin-token-file FILE  the service token, 32 characters or more\n"
+    "                           (CAREFORALL_ADMIN_TOKEN_FILE, or CAREFORALL_ADMIN_TOKEN itself)\n"
+    "  --events FILE            append every event as a CloudEvents line (CAREFORALL_EVENTS)\n"
     "  --demo                   create the demo campaign once and print its id\n"
     "  --connections N          open connections at once, default 1000\n"
     "  --requests N             requests in work at once, default 512; more get 503\n"
@@ -38,6 +38,8 @@ static const char usage[] =
     "  --quiet                  no log line per request\n"
     "  --check-config           check flags, token and paths, then leave\n"
     "  --help, --version\n"
+    "\n"
+    "CAREFORALL_WEBHOOK_SECRET: secret of webhooks posted from outside, 16 characters or more\n"
     "\n"
     "Routes, codes and limits: docs/http.md\n";
 
@@ -55,8 +57,10 @@ static const flag flags[] = {
     { "--database", "CAREFORALL_DATABASE", FLAG_TEXT, offsetof(server_config, database), 0, 0 },
     { "--memory", NULL, FLAG_SWITCH, offsetof(server_config, memory), 0, 0 },
     { "--listen", "CAREFORALL_LISTEN", FLAG_TEXT, offsetof(server_config, listen), 0, 0 },
-    { "--provider", "CAREFORALL_PROVIDER", FLAG_TEXT, offsetof(server_config, provider_name), 0, 0 },
-    { "--admin-token-file", "CAREFORALL_ADMIN_TOKEN_FILE", FLAG_TEXT, offsetof(server_config, token_file), 0, 0 },
+    { "--provider", "CAREFORALL_PROVIDER", FLAG_TEXT, offsetof(server_config, provider_name), 0,
+      0 },
+    { "--admin-token-file", "CAREFORALL_ADMIN_TOKEN_FILE", FLAG_TEXT,
+      offsetof(server_config, token_file), 0, 0 },
     { "--events", "CAREFORALL_EVENTS", FLAG_TEXT, offsetof(server_config, events), 0, 0 },
     { "--demo", NULL, FLAG_SWITCH, offsetof(server_config, demo), 0, 0 },
     { "--connections", NULL, FLAG_NUMBER, offsetof(server_config, connection_limit), 1, 100000 },
@@ -87,9 +91,10 @@ static bool set_number(server_config *out, const flag *which, const char *text)
     char *end = NULL;
     errno = 0;
     long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < which->minimum || value > which->maximum) {
-        config_complain("%s %s: give a whole number from %d to %d", which->name, text, which->minimum,
-                        which->maximum);
+    if (errno != 0 || end == text || *end != '\0' || value < which->minimum ||
+        value > which->maximum) {
+        config_complain("%s %s: give a whole number from %d to %d", which->name, text,
+                        which->minimum, which->maximum);
         return false;
     }
     *(int32_t *)(void *)((char *)out + which->offset) = (int32_t)value;
@@ -120,9 +125,11 @@ static bool read_environment(server_config *out)
 {
     for (int i = 0; i < FLAG_COUNT; i++) {
         const char *value = flags[i].variable ? getenv(flags[i].variable) : NULL;
-        if (!value || *value == '\0' || (flags[i].offset == offsetof(server_config, database) && out->memory))
+        if (!value || *value == '\0' ||
+            (flags[i].offset == offsetof(server_config, database) && out->memory))
             continue;
-        if (!*(const char **)(void *)((char *)out + flags[i].offset) && !set_flag(out, &flags[i], value))
+        if (!*(const char **)(void *)((char *)out + flags[i].offset) &&
+            !set_flag(out, &flags[i], value))
             return false;
     }
     return true;
@@ -168,7 +175,7 @@ static bool split_listen(server_config *out)
         host++;
         host_size -= 2;
     } else if (host_size > 0 && memchr(host, ':', host_size)) {
-        host_size = 0;   /* a bare IPv6 address: where the port begins is a guess */
+        host_size = 0; /* a bare IPv6 address: where the port begins is a guess */
     }
     const char *port = colon ? colon + 1 : "";
     size_t port_size = strspn(port, "0123456789");
@@ -209,8 +216,9 @@ static bool read_token_file(server_config *out)
     }
     bool sound = false;
     if (!S_ISREG(status.st_mode))
-        config_complain("the token file %s is not a regular file: give the path of a file that holds the token",
-                        out->token_file);
+        config_complain(
+            "the token file %s is not a regular file: give the path of a file that holds the token",
+            out->token_file);
     else if ((status.st_mode & S_IRWXO) != 0)
         config_complain("the token file %s is open to everybody: run chmod 600 %s", out->token_file,
                         out->token_file);
@@ -241,14 +249,16 @@ static bool read_token(server_config *out)
         size_t length = strnlen(variable, CONFIG_TOKEN_BYTES_MAX + 1);
         memcpy(out->token, variable, length);
     } else {
-        config_complain("no service token: give --admin-token-file FILE or set CAREFORALL_ADMIN_TOKEN "
-                        "(make one with: openssl rand -hex 32)");
+        config_complain(
+            "no service token: give --admin-token-file FILE or set CAREFORALL_ADMIN_TOKEN "
+            "(make one with: openssl rand -hex 32)");
         return false;
     }
     size_t size = strlen(out->token);
     if (size < CONFIG_TOKEN_BYTES_MIN) {
         config_complain("the service token has %zu characters, it needs at least %d "
-                        "(make one with: openssl rand -hex 32)", size, CONFIG_TOKEN_BYTES_MIN);
+                        "(make one with: openssl rand -hex 32)",
+                        size, CONFIG_TOKEN_BYTES_MIN);
         return false;
     }
     if (size > CONFIG_TOKEN_BYTES_MAX) {
@@ -258,7 +268,8 @@ static bool read_token(server_config *out)
     }
     for (size_t i = 0; i < size; i++) {
         if (!isgraph((unsigned char)out->token[i])) {
-            config_complain("the service token holds a space or control character: use visible ASCII alone");
+            config_complain(
+                "the service token holds a space or control character: use visible ASCII alone");
             return false;
         }
     }
@@ -273,7 +284,8 @@ static bool read_webhook_secret(server_config *out)
         return true;
     if (strlen(text) < CONFIG_WEBHOOK_SECRET_BYTES_MIN) {
         config_complain("CAREFORALL_WEBHOOK_SECRET has %zu characters, it needs at least %d "
-                        "(make one with: openssl rand -hex 32)", strlen(text), CONFIG_WEBHOOK_SECRET_BYTES_MIN);
+                        "(make one with: openssl rand -hex 32)",
+                        strlen(text), CONFIG_WEBHOOK_SECRET_BYTES_MIN);
         return false;
     }
     out->webhook_secret = text;
@@ -304,17 +316,21 @@ static bool check_database(const server_config *config)
     directory[slash ? size : 1] = '\0';
     struct stat status;
     if (stat(directory, &status) != 0) {
-        config_complain("the database's directory %s cannot be used (%s): create it with mkdir -p %s",
-                        directory, strerror(errno), directory);
+        config_complain(
+            "the database's directory %s cannot be used (%s): create it with mkdir -p %s",
+            directory, strerror(errno), directory);
         return false;
     }
     if (!S_ISDIR(status.st_mode)) {
-        config_complain("%s is a file, not a directory: give --database a path inside a directory", directory);
+        config_complain("%s is a file, not a directory: give --database a path inside a directory",
+                        directory);
         return false;
     }
     if (access(directory, W_OK | X_OK) != 0) {
-        config_complain("the database's directory %s is read-only for this user: make it writable or move "
-                        "the database", directory);
+        config_complain(
+            "the database's directory %s is read-only for this user: make it writable or move "
+            "the database",
+            directory);
         return false;
     }
     if (stat(config->database, &status) == 0 && S_ISDIR(status.st_mode)) {
@@ -372,7 +388,8 @@ config_result config_read(server_config *out, int argc, char **argv)
         return CONFIG_WRONG;
     if (out->command == COMMAND_MIGRATE) {
         if (out->memory) {
-            config_complain("migrate needs --database PATH: a book in memory has nothing to migrate");
+            config_complain(
+                "migrate needs --database PATH: a book in memory has nothing to migrate");
             return CONFIG_WRONG;
         }
         return CONFIG_RUN;

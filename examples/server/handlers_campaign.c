@@ -1,6 +1,6 @@
 /*
- * handlers_campaign.c - campaigns, totals and health. All of it may touch the store, so all of it runs on the thread
- * pool.
+ * handlers_campaign.c - campaigns, totals and health. All of it may touch the store, so all of it
+ * runs on the thread pool.
  */
 #include "app.h"
 #include "body.h"
@@ -22,7 +22,7 @@ typedef struct campaign_input {
     const char *after;
 } campaign_input;
 
-/* ---- answers ------------------------------------------------------------------------------------------- */
+/* ---- answers -------------------------------------------------------------------------------- */
 
 static void set_version(http_request *request, const cfa_campaign *campaign)
 {
@@ -33,7 +33,8 @@ static void set_version(http_request *request, const cfa_campaign *campaign)
                  (long long)cfa_campaign_position(campaign));
 }
 
-static void answer_command(http_request *request, cfa_status status, cfa_campaign *campaign, int fresh_status)
+static void answer_command(http_request *request, cfa_status status, cfa_campaign *campaign,
+                           int fresh_status)
 {
     if (status != CFA_OK) {
         problem_last(request, status);
@@ -49,12 +50,12 @@ static void answer_command(http_request *request, cfa_status status, cfa_campaig
     cfa_campaign_free(campaign);
 }
 
-/* ---- create, update, end ---------------------------------------------------------------------------------- */
+/* ---- create, update, end -------------------------------------------------------------------- */
 
 static bool refuse_currencies(http_request *request)
 {
-    problem_status(request, 0, CFA_ECURRENCY, "currencies", "give 1 to %d ISO 4217 codes, such as [\"EUR\"]",
-                   CURRENCIES_MAX);
+    problem_status(request, 0, CFA_ECURRENCY, "currencies",
+                   "give 1 to %d ISO 4217 codes, such as [\"EUR\"]", CURRENCIES_MAX);
     return false;
 }
 
@@ -100,11 +101,13 @@ static bool read_campaign(http_request *request, campaign_input *input)
     };
     if (!header_key(request, input->key) ||
         !body_read(request, request->json, "", fields, sizeof fields / sizeof fields[0]) ||
-        !read_currencies(request, input, currencies) || !read_late_rule(request, late_rule, &spec.late_rule) ||
+        !read_currencies(request, input, currencies) ||
+        !read_late_rule(request, late_rule, &spec.late_rule) ||
         (goal && !body_read_money(request, goal, "goal.", &spec.goal)))
         return false;
     if (deadline && !body_parse_time(deadline, &spec.deadline_us)) {
-        problem_status(request, 0, CFA_EINVAL, "deadline", "give RFC 3339, such as 2026-12-31T23:59:59Z");
+        problem_status(request, 0, CFA_EINVAL, "deadline",
+                       "give RFC 3339, such as 2026-12-31T23:59:59Z");
         return false;
     }
     spec.key = input->key;
@@ -146,7 +149,8 @@ void handle_campaign_update(http_request *request)
         http_offload(request, run_update);
 }
 
-/* Without If-Match the newest version is meant: ending loses nobody's update. A change in between is read again. */
+/* Without If-Match the newest version is meant: ending loses nobody's update. A change in between
+ * is read again. */
 static void run_end(http_request *request)
 {
     const campaign_input *input = request->input;
@@ -163,8 +167,8 @@ static void run_end(http_request *request)
             version = cfa_campaign_version(seen);
             cfa_campaign_free(seen);
         }
-        status = cfa_campaign_end(&campaign, engine, request->parameter, version, header_scope(request),
-                                  input->key);
+        status = cfa_campaign_end(&campaign, engine, request->parameter, version,
+                                  header_scope(request), input->key);
         if (input->version != 0)
             break;
     }
@@ -178,7 +182,7 @@ void handle_campaign_end(http_request *request)
         http_offload(request, run_end);
 }
 
-/* ---- reads --------------------------------------------------------------------------------------------------- */
+/* ---- reads ---------------------------------------------------------------------------------- */
 
 static void run_list(http_request *request)
 {
@@ -200,9 +204,10 @@ static void run_list(http_request *request)
         json_decref(items);
         items = NULL;
     }
-    http_answer_json(request, 200,
-                     items ? json_pack("{s:o, s:s?}", "campaigns", items, "next", cfa_campaign_list_next(list))
-                           : NULL);
+    http_answer_json(
+        request, 200,
+        items ? json_pack("{s:o, s:s?}", "campaigns", items, "next", cfa_campaign_list_next(list))
+              : NULL);
     cfa_campaign_list_free(list);
 }
 
@@ -273,7 +278,8 @@ static void run_totals(http_request *request)
 static void read_at_least(http_request *request, void (*run)(http_request *request))
 {
     campaign_input *input = http_input(request, sizeof *input);
-    if (input && header_query_number(request, "at_least", 0, INT64_C(999999999999999999), 0, &input->at_least))
+    if (input && header_query_number(request, "at_least", 0, INT64_C(999999999999999999), 0,
+                                     &input->at_least))
         http_offload(request, run);
 }
 
@@ -287,7 +293,7 @@ void handle_totals_get(http_request *request)
     read_at_least(request, run_totals);
 }
 
-/* ---- health -------------------------------------------------------------------------------------------------- */
+/* ---- health --------------------------------------------------------------------------------- */
 
 typedef struct health_input {
     int32_t in_work;
@@ -305,11 +311,12 @@ static void run_health(http_request *request)
     cfa_campaign_list_free(list);
     bool ready = storage == CFA_OK && app->runner && !input->draining;
     http_answer_json(request, ready ? 200 : 503,
-                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "status", ready ? "ok" : "unavailable",
-                               "version", cfa_version(), "storage", storage == CFA_OK ? "ok" : "unreachable",
-                               "runner", app->runner ? "running" : "stopped", "provider",
-                               app->play ? "play" : "none", "in_work", (int)input->in_work, "draining",
-                               input->draining));
+                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "status",
+                               ready ? "ok" : "unavailable", "version", cfa_version(), "storage",
+                               storage == CFA_OK ? "ok" : "unreachable", "runner",
+                               app->runner ? "running" : "stopped", "provider",
+                               app->play ? "play" : "none", "in_work", (int)input->in_work,
+                               "draining", input->draining));
 }
 
 void handle_health(http_request *request)
@@ -317,7 +324,7 @@ void handle_health(http_request *request)
     health_input *input = http_input(request, sizeof *input);
     if (!input)
         return;
-    input->in_work = http_in_work(request->http) - 1;   /* without this one */
+    input->in_work = http_in_work(request->http) - 1; /* without this one */
     input->draining = request->app->stopping;
     http_offload(request, run_health);
 }

@@ -1,6 +1,6 @@
 /*
- * handlers_pledge.c - pledges. Creating one only enqueues on the loop's thread; the engine's runner commits it and
- * calls the provider.
+ * handlers_pledge.c - pledges. Creating one only enqueues on the loop's thread; the engine's runner
+ * commits it and calls the provider.
  */
 #include "app.h"
 #include "body.h"
@@ -15,9 +15,11 @@
 static void answer_pledge(http_request *request, const cfa_pledge *pledge)
 {
     http_answer *answer = &request->answer;
-    snprintf(answer->location, sizeof answer->location, "/api/v1/pledges/%s", cfa_pledge_id(pledge));
+    snprintf(answer->location, sizeof answer->location, "/api/v1/pledges/%s",
+             cfa_pledge_id(pledge));
     if (cfa_pledge_position(pledge) > 0)
-        snprintf(answer->position, sizeof answer->position, "%lld", (long long)cfa_pledge_position(pledge));
+        snprintf(answer->position, sizeof answer->position, "%lld",
+                 (long long)cfa_pledge_position(pledge));
     if (cfa_pledge_pending(pledge)) {
         /* Never stored: the fixed answer follows when the provider's object is known. */
         answer->retry_after_s = 1;
@@ -29,7 +31,7 @@ static void answer_pledge(http_request *request, const cfa_pledge *pledge)
     cfa_slice bytes = cfa_pledge_answer(pledge);
     if (bytes.size > 0)
         http_answer_bytes(request, status, bytes.data, bytes.size);
-    else   /* the stored answer is gone after 30 days; the key still finds its pledge */
+    else /* the stored answer is gone after 30 days; the key still finds its pledge */
         http_answer_json(request, status, view_pledge(pledge, request->service));
 }
 
@@ -59,7 +61,8 @@ static bool read_visibility(http_request *request, const char *text, cfa_visibil
             return true;
         }
     }
-    problem_status(request, 0, CFA_EINVAL, "donor.visibility", "use \"public\", \"owner\" or \"hidden\"");
+    problem_status(request, 0, CFA_EINVAL, "donor.visibility",
+                   "use \"public\", \"owner\" or \"hidden\"");
     return false;
 }
 

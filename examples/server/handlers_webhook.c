@@ -1,6 +1,6 @@
 /*
- * handlers_webhook.c - what the provider tells us, byte for byte as received, and the stand-in for the provider's
- * hosted page when the provider is the sandbox inside this process.
+ * handlers_webhook.c - what the provider tells us, byte for byte as received, and the stand-in for
+ * the provider's hosted page when the provider is the sandbox inside this process.
  */
 #include "app.h"
 #include "body.h"
@@ -17,20 +17,23 @@ static void complete_webhook(http_request *request, cfa_completion *completion)
             error.status = cfa_completion_status(completion);
         problem_error(request, &error);
         if (cfa_status_class_of(error.status) == CFA_CLASS_INVALID)
-            request->answer.status = 400;   /* providers are told "malformed" by 400 alone */
+            request->answer.status = 400; /* providers are told "malformed" by 400 alone */
         return;
     }
     cfa_webhook_verdict verdict = cfa_completion_webhook(completion);
     if (verdict == CFA_WEBHOOK_CONTRADICTION)
-        problem_status(request, 400, CFA_ESTATE, NULL, "the event contradicts what is known of its payment");
+        problem_status(request, 400, CFA_ESTATE, NULL,
+                       "the event contradicts what is known of its payment");
     else
-        http_answer_json(request, 200, json_pack("{s:s}", "verdict", cfa_webhook_verdict_name(verdict)));
+        http_answer_json(request, 200,
+                         json_pack("{s:s}", "verdict", cfa_webhook_verdict_name(verdict)));
 }
 
 void handle_webhook(http_request *request)
 {
     if (request->app->config->provider == PROVIDER_NONE) {
-        problem_http(request, PROBLEM_NO_PROVIDER, NULL, "this server knows no provider: start it with --provider");
+        problem_http(request, PROBLEM_NO_PROVIDER, NULL,
+                     "this server knows no provider: start it with --provider");
         return;
     }
     int own_count = 0, stripe_count = 0;
@@ -55,7 +58,7 @@ void handle_webhook(http_request *request)
         request->answer.status = 400;
 }
 
-/* ---- the sandbox ------------------------------------------------------------------------------------------------ */
+/* ---- the sandbox ---------------------------------------------------------------------------- */
 
 typedef struct confirm_input {
     const char *client_secret, *payment_method;
@@ -64,7 +67,8 @@ typedef struct confirm_input {
 static void run_confirm(http_request *request)
 {
     const confirm_input *input = request->input;
-    cfa_status status = cfa_play_confirm(request->app->play, input->client_secret, input->payment_method);
+    cfa_status status =
+        cfa_play_confirm(request->app->play, input->client_secret, input->payment_method);
     if (status != CFA_OK)
         problem_last(request, status);
     else

@@ -1,4 +1,5 @@
-/* header.c - the meaning of headers. Secrets are compared in constant time and never copied into answers. */
+/* header.c - the meaning of headers. Secrets are compared in constant time and never copied into
+ * answers. */
 #include "header.h"
 #include "problem.h"
 
@@ -59,7 +60,9 @@ bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1])
     int count = 0;
     const char *text = http_header(request, "Idempotency-Key", &count);
     if (count == 0)
-        return refuse_key(request, "send an Idempotency-Key header, made before the first try and kept for repeats");
+        return refuse_key(
+            request,
+            "send an Idempotency-Key header, made before the first try and kept for repeats");
     if (count > 1)
         return refuse_key(request, "there is more than one Idempotency-Key");
     char key[CFA_KEY_BYTES_MAX + 2] = "";
@@ -71,13 +74,17 @@ bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1])
         memcpy(key, text, size);
     }
     if (size == 0 || size > CFA_KEY_BYTES_MAX)
-        return refuse_key(request, "a key has 1 to 255 visible ASCII characters, bare or in double quotes");
+        return refuse_key(request,
+                          "a key has 1 to 255 visible ASCII characters, bare or in double quotes");
     for (size_t i = 0; i < size; i++)
         if (key[i] < 0x21 || key[i] > 0x7e)
-            return refuse_key(request, "a key has 1 to 255 visible ASCII characters, bare or in double quotes");
-    /* Callers without a name share one scope: only a key that cannot be guessed keeps them apart. */
+            return refuse_key(
+                request, "a key has 1 to 255 visible ASCII characters, bare or in double quotes");
+    /* Callers without a name share one scope: only a key that cannot be guessed keeps them apart.
+     */
     if (!request->service && size < HEADER_ANONYMOUS_KEY_BYTES_MIN)
-        return refuse_key(request, "without the service token a key needs at least 20 characters; a UUID has 36");
+        return refuse_key(
+            request, "without the service token a key needs at least 20 characters; a UUID has 36");
     memcpy(out_key, key, size);
     out_key[size] = '\0';
     return true;
@@ -109,8 +116,9 @@ bool header_version(http_request *request, bool required, int64_t *out)
     *out = 0;
     if (count == 0) {
         if (required)
-            problem_http(request, PROBLEM_NO_PRECONDITION, "If-Match",
-                         "send If-Match with the ETag of the version that this change was made from");
+            problem_http(
+                request, PROBLEM_NO_PRECONDITION, "If-Match",
+                "send If-Match with the ETag of the version that this change was made from");
         return !required;
     }
     size_t size = count == 1 ? strlen(text) : 0;
@@ -120,7 +128,8 @@ bool header_version(http_request *request, bool required, int64_t *out)
     }
     if (parse_number(text, size, out) && *out > 0)
         return true;
-    problem_http(request, PROBLEM_BAD_HEADER, "If-Match", "a version is one ETag of this campaign, such as \"3\"");
+    problem_http(request, PROBLEM_BAD_HEADER, "If-Match",
+                 "a version is one ETag of this campaign, such as \"3\"");
     return false;
 }
 
@@ -132,7 +141,8 @@ const char *header_trace(http_request *request)
     if (count != 1 || strlen(text) != sizeof shape - 1)
         return NULL;
     for (size_t i = 0; i < sizeof shape - 1; i++) {
-        bool fits = shape[i] == 'x' ? strchr("0123456789abcdef", text[i]) != NULL : text[i] == shape[i];
+        bool fits =
+            shape[i] == 'x' ? strchr("0123456789abcdef", text[i]) != NULL : text[i] == shape[i];
         if (!fits)
             return NULL;
     }

@@ -1,4 +1,5 @@
-/* header.h - headers and query arguments that carry meaning: token, idempotency key, versions, trace context. */
+/* header.h - headers and query arguments that carry meaning: token, idempotency key, versions,
+ * trace context. */
 #ifndef SERVER_HEADER_H
 #define SERVER_HEADER_H
 
@@ -15,7 +16,8 @@ bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1]);
 /* Whose key it is. */
 const char *header_scope(const http_request *request);
 
-/* Read If-Match: "3" or 3. `*out` is 0 when absent and not required; false after a problem was answered. */
+/* Read If-Match: "3" or 3. `*out` is 0 when absent and not required; false after a problem was
+ * answered. */
 bool header_version(http_request *request, bool required, int64_t *out);
 
 /* The request's traceparent if it is well formed, else NULL. Borrowed. */

@@ -1,6 +1,6 @@
 /*
- * http.c - the daemon in the loop: connections and their deadlines, the listening socket, drain. Must never block
- * and never look into a request.
+ * http.c - the daemon in the loop: connections and their deadlines, the listening socket, drain.
+ * Must never block and never look into a request.
  */
 #include "http.h"
 #include "http_internal.h"
@@ -34,7 +34,7 @@ static void peer_shutdown(const http_peer *peer)
         shutdown(descriptor, SHUT_RDWR);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------- */
+/* ---- the loop ------------------------------------------------------------------------------- */
 
 static void on_turn_timer(uv_timer_t *timer);
 
@@ -90,7 +90,7 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         peer = calloc(1, sizeof *peer);
         if (!peer)
-            return;   /* its requests are refused: they find no peer */
+            return; /* its requests are refused: they find no peer */
         peer->connection = connection;
         peer->deadline_ms = http_now_ms() + HTTP_HEADERS_MS;
         peer->next = http->peers;
@@ -122,21 +122,18 @@ static size_t keep_escapes(void *self, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-/* ---- start ------------------------------------------------------------------------------------------- */
+/* ---- start ---------------------------------------------------------------------------------- */
 
 static struct MHD_Daemon *daemon_start(http_server *http)
 {
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, http->options.listener,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)http->options.connection_limit,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(HTTP_IDLE_MS / 1000),
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_END);
+        MHD_OPTION_LISTEN_SOCKET, http->options.listener, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)http->options.connection_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HTTP_CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)(HTTP_IDLE_MS / 1000), MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        http_on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 }
 
 http_server *http_start(const http_options *options, const char **out_reason)
@@ -156,7 +153,7 @@ http_server *http_start(const http_options *options, const char **out_reason)
     if (!info || uv_poll_init(options->loop, &http->poll, info->epoll_fd) != 0) {
         *out_reason = "the HTTP library did not start";
         if (http->daemon) {
-            (void)MHD_quiesce_daemon(http->daemon);   /* the listener stays the caller's */
+            (void)MHD_quiesce_daemon(http->daemon); /* the listener stays the caller's */
             MHD_stop_daemon(http->daemon);
         }
         free(http);
@@ -165,12 +162,13 @@ http_server *http_start(const http_options *options, const char **out_reason)
     uv_timer_init(options->loop, &http->turn_timer);
     uv_timer_init(options->loop, &http->sweep_timer);
     uv_timer_init(options->loop, &http->drain_timer);
-    http->poll.data = http->turn_timer.data = http->sweep_timer.data = http->drain_timer.data = http;
+    http->poll.data = http->turn_timer.data = http->sweep_timer.data = http->drain_timer.data =
+        http;
     uv_poll_start(&http->poll, UV_READABLE, on_readable);
     return http;
 }
 
-/* ---- end --------------------------------------------------------------------------------------------- */
+/* ---- end ------------------------------------------------------------------------------------ */
 
 int32_t http_in_work(const http_server *http)
 {
@@ -218,12 +216,13 @@ static void on_drain_timer(uv_timer_t *timer)
     turn(http);
 }
 
-void http_drain(http_server *http, int32_t limit_ms, void (*drained)(struct server_app *app, bool clean))
+void http_drain(http_server *http, int32_t limit_ms,
+                void (*drained)(struct server_app *app, bool clean))
 {
     if (http->draining)
         return;
     http->on_drained = drained;
-    turn(http);   /* take in what has already arrived */
+    turn(http); /* take in what has already arrived */
     http->draining = true;
     MHD_socket listener = MHD_quiesce_daemon(http->daemon);
     if (listener != MHD_INVALID_SOCKET)
@@ -252,7 +251,8 @@ void http_stop(http_server *http)
     uv_close((uv_handle_t *)&http->drain_timer, on_closed);
     uv_run(http->options.loop, UV_RUN_NOWAIT);
     MHD_stop_daemon(http->daemon);
-    /* Given up on by their callers, still awaiting the engine: their completions are dropped with the port. */
+    /* Given up on by their callers, still awaiting the engine: their completions are dropped with
+     * the port. */
     while (http->requests) {
         http->requests->references = 1;
         http_release(http->requests);

@@ -1,9 +1,10 @@
 /*
- * http.h - HTTP/1.1 by libmicrohttpd inside the libuv loop: connections, one request object per request, limits,
- * work on the thread pool, drain. Knows routes only through route.h; must never block the loop's thread.
+ * http.h - HTTP/1.1 by libmicrohttpd inside the libuv loop: connections, one request object per
+ * request, limits, work on the thread pool, drain. Knows routes only through route.h; must never
+ * block the loop's thread.
  *
- * A request is touched by the loop's thread, but for the time between `http_offload` and its return, when it belongs
- * to the pool's thread.
+ * A request is touched by the loop's thread, but for the time between `http_offload` and its
+ * return, when it belongs to the pool's thread.
  */
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
@@ -20,19 +21,19 @@
 
 /* Limits; docs/http.md lists them. */
 enum {
-    HTTP_CONNECTION_MEMORY_BYTES = 24 * 1024,   /* header and read buffer of one connection */
+    HTTP_CONNECTION_MEMORY_BYTES = 24 * 1024, /* header and read buffer of one connection */
     HTTP_HEADER_BYTES_MAX = 16 * 1024,
     HTTP_HEADER_COUNT_MAX = 64,
     HTTP_TARGET_BYTES_MAX = 2048,
     HTTP_BODY_BYTES_MAX = 64 * 1024,
     HTTP_WEBHOOK_BYTES_MAX = 512 * 1024,
-    HTTP_DISCARD_BYTES_MAX = 1024 * 1024,       /* of a refused body that is still read */
+    HTTP_DISCARD_BYTES_MAX = 1024 * 1024, /* of a refused body that is still read */
     HTTP_IDLE_MS = 15000,
     HTTP_HEADERS_MS = 10000,
     HTTP_BODY_MS = 20000,
     HTTP_WORK_MS = 30000,
     HTTP_WRITE_MS = 15000,
-    HTTP_CALL_MS = 8000                         /* what an engine call may take */
+    HTTP_CALL_MS = 8000 /* what an engine call may take */
 };
 
 typedef struct http_server http_server;
@@ -46,43 +47,43 @@ typedef struct http_answer {
     char *body;
     size_t body_size;
     const char *content_type;
-    char code[32];              /* of a problem, for the log; "" */
+    char code[32]; /* of a problem, for the log; "" */
     char location[96];
     char entity_tag[32];
     char position[24];
     char allow[32];
-    int retry_after_s;          /* 0: none */
+    int retry_after_s; /* 0: none */
     bool replayed;
-    bool challenge;             /* WWW-Authenticate */
+    bool challenge; /* WWW-Authenticate */
     bool close;
 } http_answer;
 
 struct http_request {
     http_server *http;
     struct server_app *app;
-    struct MHD_Connection *connection;   /* NULL once the exchange is over */
+    struct MHD_Connection *connection; /* NULL once the exchange is over */
     struct http_peer *peer;
-    http_request *next, *previous;       /* all requests, for drain */
-    int references;                      /* connection, pool work, engine call */
+    http_request *next, *previous; /* all requests, for drain */
+    int references;                /* connection, pool work, engine call */
     uint64_t number;
     uint64_t started_us;
     const char *method;
-    const struct http_route *route;           /* NULL when refused before routing */
-    char parameter[64];                  /* the path's {id} */
-    bool service;                        /* carries the service token */
+    const struct http_route *route; /* NULL when refused before routing */
+    char parameter[64];             /* the path's {id} */
+    bool service;                   /* carries the service token */
 
     char *body;
     size_t body_size, body_capacity, body_limit, discarded;
     json_t *json;
 
     bool suspended, queued;
-    bool pending;                        /* worked on elsewhere; the loop must not look at the answer */
+    bool pending; /* worked on elsewhere; the loop must not look at the answer */
     bool answered;
-    uint64_t deadline_ms;                /* of an engine call that was begun */
+    uint64_t deadline_ms; /* of an engine call that was begun */
     uv_work_t work;
     void (*run)(http_request *request);
-    void (*complete)(http_request *request, cfa_completion *completion);   /* NULL: nothing begun */
-    void *input;                         /* the handler's own, freed with the request */
+    void (*complete)(http_request *request, cfa_completion *completion); /* NULL: nothing begun */
+    void *input; /* the handler's own, freed with the request */
 
     http_answer answer;
 };
@@ -90,7 +91,7 @@ struct http_request {
 typedef struct http_options {
     struct server_app *app;
     uv_loop_t *loop;
-    int listener;               /* bound, listening, non-blocking; taken over on success */
+    int listener; /* bound, listening, non-blocking; taken over on success */
     int32_t connection_limit;
     int32_t request_limit;
     bool quiet;
@@ -99,33 +100,38 @@ typedef struct http_options {
 /* Start answering. NULL with the reason in `*out_reason`. */
 http_server *http_start(const http_options *options, const char **out_reason);
 
-/* Stop accepting and finish what is in flight, at most `limit_ms`; then `drained(app, clean)` is called once. */
-void http_drain(http_server *http, int32_t limit_ms, void (*drained)(struct server_app *app, bool clean));
+/* Stop accepting and finish what is in flight, at most `limit_ms`; then `drained(app, clean)` is
+ * called once. */
+void http_drain(http_server *http, int32_t limit_ms,
+                void (*drained)(struct server_app *app, bool clean));
 
 /* Requests whose answer is being worked out. The loop's thread alone. */
 int32_t http_in_work(const http_server *http);
 
-/* False while an exchange is not over: then a thread is stuck, and `http_stop` must not be called. */
+/* False while an exchange is not over: then a thread is stuck, and `http_stop` must not be called.
+ */
 bool http_is_idle(const http_server *http);
 
 /* Free everything, after `drained`. */
 void http_stop(http_server *http);
 
-/* ---- for handlers ------------------------------------------------------------------------------------ */
+/* ---- for handlers --------------------------------------------------------------------------- */
 
 /* One header's value, or NULL; `*out_count` (may be NULL) tells how often it was sent. */
 const char *http_header(http_request *request, const char *name, int *out_count);
 /* One query argument's value as sent, without any decoding, or NULL. */
 const char *http_query(http_request *request, const char *name);
 
-/* Zeroed memory that lives as long as the request; NULL after a 500 was answered. Once per request. */
+/* Zeroed memory that lives as long as the request; NULL after a 500 was answered. Once per request.
+ */
 void *http_input(http_request *request, size_t size);
 
 /* Run `run` on the thread pool; it must set an answer. */
 void http_offload(http_request *request, void (*run)(http_request *request));
 
 /* An engine call with this request as its token was begun; `complete` must set an answer. */
-void http_await(http_request *request, void (*complete)(http_request *request, cfa_completion *completion));
+void http_await(http_request *request,
+                void (*complete)(http_request *request, cfa_completion *completion));
 /* The loop's thread hands over a completion that a port returned. */
 void http_completed(http_request *request, cfa_completion *completion);
 

@@ -8,7 +8,7 @@
 typedef struct http_peer {
     struct http_peer *next, *previous;
     struct MHD_Connection *connection;
-    http_request *current;       /* NULL between requests */
+    http_request *current; /* NULL between requests */
     uint64_t deadline_ms;
 } http_peer;
 
@@ -16,13 +16,13 @@ struct http_server {
     http_options options;
     struct MHD_Daemon *daemon;
     uv_poll_t poll;
-    uv_timer_t turn_timer;       /* when libmicrohttpd wants to be run again */
-    uv_timer_t sweep_timer;      /* deadlines; runs while there are connections */
+    uv_timer_t turn_timer;  /* when libmicrohttpd wants to be run again */
+    uv_timer_t sweep_timer; /* deadlines; runs while there are connections */
     uv_timer_t drain_timer;
     http_peer *peers;
     http_request *requests;
-    size_t request_count;        /* exchanges that are not over */
-    int32_t in_work;             /* dispatched and not yet answered */
+    size_t request_count; /* exchanges that are not over */
+    int32_t in_work;      /* dispatched and not yet answered */
     uint64_t request_base, request_number;
     bool draining, drained, forced;
     void (*on_drained)(struct server_app *app, bool clean);

@@ -19,7 +19,8 @@ void log_line(const char *level, const char *event, json_t *fields)
         (void)json_object_update(line, fields);
     json_decref(fields);
     char buffer[2048];
-    size_t size = line ? json_dumpb(line, buffer, sizeof buffer - 1, JSON_COMPACT | JSON_ENSURE_ASCII) : 0;
+    size_t size =
+        line ? json_dumpb(line, buffer, sizeof buffer - 1, JSON_COMPACT | JSON_ENSURE_ASCII) : 0;
     json_decref(line);
     if (size == 0 || size > sizeof buffer - 1)
         return;

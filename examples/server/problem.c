@@ -20,12 +20,12 @@ static const problem_kind_text kinds[] = {
 
 /* The engine's names of fields and what the caller knows them as. */
 static const char *const field_names[][2] = {
-    { "key", "Idempotency-Key" },           { "signature", "Careforall-Signature" },
-    { "expected_version", "If-Match" },
-    { "donor_reference", "donor.reference" }, { "donor_name", "donor.name" },
-    { "donor_email", "donor.email" },       { "donor_message", "donor.message" },
-    { "visibility", "donor.visibility" },   { "deadline_us", "deadline" },
-    { "currency", "amount.currency" },      { "minor", "amount.minor" },
+    { "key", "Idempotency-Key" },         { "signature", "Careforall-Signature" },
+    { "expected_version", "If-Match" },   { "donor_reference", "donor.reference" },
+    { "donor_name", "donor.name" },       { "donor_email", "donor.email" },
+    { "donor_message", "donor.message" }, { "visibility", "donor.visibility" },
+    { "deadline_us", "deadline" },        { "currency", "amount.currency" },
+    { "minor", "amount.minor" },
 };
 
 static const char *public_field(const char *field)
@@ -81,8 +81,8 @@ int problem_http_status(cfa_status status)
     }
 }
 
-static void answer(http_request *request, int status, const char *code, const char *title, const char *field,
-                   const char *detail)
+static void answer(http_request *request, int status, const char *code, const char *title,
+                   const char *field, const char *detail)
 {
     http_answer *out = &request->answer;
     snprintf(out->code, sizeof out->code, "%s", code);
@@ -92,12 +92,13 @@ static void answer(http_request *request, int status, const char *code, const ch
     if (status == 503 && out->retry_after_s == 0)
         out->retry_after_s = 1;
     http_answer_json(request, status,
-                     json_pack("{s:s, s:s, s:i, s:s*, s:s, s:s*}", "type", type, "title", title, "status",
-                               status, "detail", *detail != '\0' ? detail : NULL, "code", out->code,
-                               "field", field && *field != '\0' ? field : NULL));
+                     json_pack("{s:s, s:s, s:i, s:s*, s:s, s:s*}", "type", type, "title", title,
+                               "status", status, "detail", *detail != '\0' ? detail : NULL, "code",
+                               out->code, "field", field && *field != '\0' ? field : NULL));
 }
 
-void problem_http(http_request *request, problem_kind which, const char *field, const char *format, ...)
+void problem_http(http_request *request, problem_kind which, const char *field, const char *format,
+                  ...)
 {
     char detail[256];
     va_list arguments;
@@ -108,8 +109,8 @@ void problem_http(http_request *request, problem_kind which, const char *field, 
     answer(request, kind->status, kind->code, kind->title, field, detail);
 }
 
-static void answer_status(http_request *request, int http_status, cfa_status status, const char *field,
-                          const char *detail)
+static void answer_status(http_request *request, int http_status, cfa_status status,
+                          const char *field, const char *detail)
 {
     char code[32];
     write_code(code, sizeof code, cfa_status_name(status));
@@ -130,7 +131,8 @@ void problem_status(http_request *request, int http_status, cfa_status status, c
 
 void problem_error(http_request *request, const cfa_error *error)
 {
-    /* What went wrong inside is for the operator's log; the caller learns the class and what to do. */
+    /* What went wrong inside is for the operator's log; the caller learns the class and what to do.
+     */
     cfa_status_class kind = cfa_status_class_of(error->status);
     const char *detail = error->message;
     if (kind == CFA_CLASS_IN_DOUBT)
@@ -141,10 +143,12 @@ void problem_error(http_request *request, const cfa_error *error)
         detail = "an internal error; the request id finds it in the log";
     if (kind >= CFA_CLASS_TRANSIENT) {
         log_line("error", "engine_error",
-                 json_pack("{s:s, s:s, s:i, s:s}", "status", cfa_status_name(error->status), "origin",
-                           error->origin, "native", (int)error->native_code, "text", error->message));
+                 json_pack("{s:s, s:s, s:i, s:s}", "status", cfa_status_name(error->status),
+                           "origin", error->origin, "native", (int)error->native_code, "text",
+                           error->message));
     }
-    /* A path that is not an id names nothing to be processed: a malformed request, not a refused value. */
+    /* A path that is not an id names nothing to be processed: a malformed request, not a refused
+     * value. */
     int http_status = error->status == CFA_EINVAL && strcmp(request->method, "GET") == 0 ? 400 : 0;
     answer_status(request, http_status, error->status, public_field(error->field), detail);
 }

@@ -1,10 +1,12 @@
-/* problem.h - errors as application/problem+json (RFC 9457), each with a stable code; docs/http.md lists them. */
+/* problem.h - errors as application/problem+json (RFC 9457), each with a stable code; docs/http.md
+ * lists them. */
 #ifndef SERVER_PROBLEM_H
 #define SERVER_PROBLEM_H
 
 #include "http.h"
 
-/* X(name, status, code, title): what HTTP itself gets wrong. The engine's statuses have their own names. */
+/* X(name, status, code, title): what HTTP itself gets wrong. The engine's statuses have their own
+ * names. */
 #define PROBLEM_MAP(X)                                                                             \
     X(BAD_REQUEST, 400, "http_bad_request", "the request is malformed")                            \
     X(BAD_JSON, 400, "http_bad_json", "the body is not valid JSON")                                \
@@ -33,8 +35,8 @@ typedef enum problem_kind {
 } problem_kind;
 
 /* Answer with a problem of HTTP's own. `field`: "" or NULL when there is none. */
-void problem_http(http_request *request, problem_kind which, const char *field, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void problem_http(http_request *request, problem_kind which, const char *field, const char *format,
+                  ...) __attribute__((format(printf, 4, 5)));
 
 /* Answer with an engine status that the server itself found out; `http_status` 0: the usual one. */
 void problem_status(http_request *request, int http_status, cfa_status status, const char *field,

@@ -1,6 +1,6 @@
 /*
- * request.c - one exchange: its headers are judged before its body is read, its body is bounded, its answer is sent
- * once. Must never hand a handler a request whose framing is in doubt.
+ * request.c - one exchange: its headers are judged before its body is read, its body is bounded,
+ * its answer is sent once. Must never hand a handler a request whose framing is in doubt.
  */
 #include "app.h"
 #include "http.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- life -------------------------------------------------------------------------------------------- */
+/* ---- life ----------------------------------------------------------------------------------- */
 
 static http_request *request_new(http_server *http, struct MHD_Connection *connection)
 {
@@ -66,7 +66,7 @@ static void write_id(char out[32], const http_request *request)
              (unsigned long long)(request->number & 0xffffffffu));
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 typedef struct header_scan {
     size_t count, bytes;
@@ -79,8 +79,8 @@ static bool name_is(const char *name, size_t size, const char *wanted)
     return size == strlen(wanted) && strncasecmp(name, wanted, size) == 0;
 }
 
-static enum MHD_Result scan_header(void *self, enum MHD_ValueKind kind, const char *name, size_t name_size,
-                                   const char *value, size_t value_size)
+static enum MHD_Result scan_header(void *self, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_size, const char *value, size_t value_size)
 {
     (void)kind;
     header_scan *scan = self;
@@ -159,8 +159,9 @@ static void refuse_size(http_request *request)
     problem_http(request, PROBLEM_BODY_TOO_LARGE, NULL, "at most %zu bytes", request->body_limit);
 }
 
-/* Judge everything that stands before the body. An answer that is set here is sent after the body was read and
- * dropped, so that the connection stays in step; with `answer.close` it is sent at once. */
+/* Judge everything that stands before the body. An answer that is set here is sent after the body
+ * was read and dropped, so that the connection stays in step; with `answer.close` it is sent at
+ * once. */
 static void admit(http_request *request, const char *method, const char *path, const char *version)
 {
     if (!check_framing(request, version))
@@ -169,7 +170,8 @@ static void admit(http_request *request, const char *method, const char *path, c
     if (size > HTTP_DISCARD_BYTES_MAX)
         request->answer.close = true;
     if (strlen(path) > HTTP_TARGET_BYTES_MAX) {
-        problem_http(request, PROBLEM_TARGET_TOO_LONG, NULL, "at most %d bytes", HTTP_TARGET_BYTES_MAX);
+        problem_http(request, PROBLEM_TARGET_TOO_LONG, NULL, "at most %d bytes",
+                     HTTP_TARGET_BYTES_MAX);
         return;
     }
     switch (route_find(request, method, path)) {
@@ -219,7 +221,7 @@ static int count_trailers(http_request *request)
     return MHD_get_connection_values(request->connection, MHD_FOOTER_KIND, NULL, NULL);
 }
 
-/* ---- answering --------------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------ */
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -229,9 +231,9 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
 
 static struct MHD_Response *response_new(http_request *request)
 {
-    static char out_of_memory[] =
-        "{\"type\":\"urn:careforall:problem:cfa_enomem\",\"title\":\"out of memory; nothing was done\","
-        "\"status\":500,\"code\":\"cfa_enomem\"}";
+    static char out_of_memory[] = "{\"type\":\"urn:careforall:problem:cfa_enomem\",\"title\":\"out "
+                                  "of memory; nothing was done\","
+                                  "\"status\":500,\"code\":\"cfa_enomem\"}";
     http_answer *answer = &request->answer;
     if (!answer->body) {
         answer->status = 500;
@@ -272,7 +274,8 @@ static enum MHD_Result queue_answer(http_request *request)
         add_header(response, "Connection", "close");
     request->queued = true;
     request->peer->deadline_ms = http_now_ms() + HTTP_WRITE_MS;
-    enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)answer->status, response);
+    enum MHD_Result result =
+        MHD_queue_response(request->connection, (unsigned)answer->status, response);
     MHD_destroy_response(response);
     return result;
 }
@@ -319,7 +322,7 @@ void http_finish(http_request *request)
     }
 }
 
-/* ---- work elsewhere ------------------------------------------------------------------------------------- */
+/* ---- work elsewhere ------------------------------------------------------------------------- */
 
 static void on_work(uv_work_t *work)
 {
@@ -330,7 +333,7 @@ static void on_work(uv_work_t *work)
 static void on_work_done(uv_work_t *work, int status)
 {
     http_request *request = work->data;
-    if (status != 0)   /* cancelled before it began */
+    if (status != 0) /* cancelled before it began */
         problem_status(request, 0, CFA_ECLOSING, NULL, "the server is closing; nothing was done");
     http_finish(request);
     http_release(request);
@@ -345,11 +348,13 @@ void http_offload(http_request *request, void (*run)(http_request *request))
     if (uv_queue_work(request->http->options.loop, &request->work, on_work, on_work_done) != 0) {
         request->references--;
         request->pending = false;
-        problem_status(request, 0, CFA_EQUEUE, NULL, "the thread pool took no work; nothing was done");
+        problem_status(request, 0, CFA_EQUEUE, NULL,
+                       "the thread pool took no work; nothing was done");
     }
 }
 
-void http_await(http_request *request, void (*complete)(http_request *request, cfa_completion *completion))
+void http_await(http_request *request,
+                void (*complete)(http_request *request, cfa_completion *completion))
 {
     request->complete = complete;
     request->pending = true;
@@ -375,7 +380,7 @@ void http_abandon(http_request *request, bool closing)
     http_finish(request);
 }
 
-/* ---- libmicrohttpd's side --------------------------------------------------------------------------------- */
+/* ---- libmicrohttpd's side ------------------------------------------------------------------- */
 
 static enum MHD_Result dispatch(http_request *request)
 {
@@ -432,12 +437,13 @@ static void log_request(const http_request *request, enum MHD_RequestTermination
     write_id(id, request);
     const http_answer *answer = &request->answer;
     json_t *fields = json_pack(
-        "{s:s, s:s, s:s, s:i, s:I, s:I, s:s*, s:s*, s:b}", "request_id", id, "method", request->method,
-        "route", request->route ? request->route->pattern : "-", "status", request->queued ? answer->status : 0,
-        "duration_us", (json_int_t)(uv_hrtime() / 1000u - request->started_us),
-        "body_bytes", (json_int_t)request->body_size, "code", answer->code[0] != '\0' ? answer->code : NULL,
-        "ended", code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? NULL : "aborted",
-        "replayed", answer->replayed);
+        "{s:s, s:s, s:s, s:i, s:I, s:I, s:s*, s:s*, s:b}", "request_id", id, "method",
+        request->method, "route", request->route ? request->route->pattern : "-", "status",
+        request->queued ? answer->status : 0, "duration_us",
+        (json_int_t)(uv_hrtime() / 1000u - request->started_us), "body_bytes",
+        (json_int_t)request->body_size, "code", answer->code[0] != '\0' ? answer->code : NULL,
+        "ended", code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? NULL : "aborted", "replayed",
+        answer->replayed);
     log_line("info", "request", fields);
 }
 
@@ -460,14 +466,15 @@ void http_on_completed(void *self, struct MHD_Connection *connection, void **req
     http_check_drained(http);
 }
 
-/* ---- for handlers ------------------------------------------------------------------------------------------ */
+/* ---- for handlers --------------------------------------------------------------------------- */
 
 typedef struct header_search {
     const char *name, *value;
     int count;
 } header_search;
 
-static enum MHD_Result match_header(void *self, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result match_header(void *self, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
 {
     (void)kind;
     header_search *search = self;

@@ -1,6 +1,6 @@
 /*
- * route.c - the table of routes and what holds for every route: token, query names, media type. The path is
- * matched byte for byte.
+ * route.c - the table of routes and what holds for every route: token, query names, media type. The
+ * path is matched byte for byte.
  */
 #include "route.h"
 #include "app.h"
@@ -26,12 +26,14 @@ static const http_route routes[] = {
     { "POST", "/api/v1/pledges", ROUTE_JSON, HTTP_BODY_BYTES_MAX, "", handle_pledge_create },
     { "GET", "/api/v1/pledges/{id}", 0, 0, "", handle_pledge_get },
     { "POST", "/webhooks/payment", ROUTE_RAW, HTTP_WEBHOOK_BYTES_MAX, "", handle_webhook },
-    { "POST", "/play/confirm", ROUTE_JSON | ROUTE_PLAY, HTTP_BODY_BYTES_MAX, "", handle_play_confirm },
+    { "POST", "/play/confirm", ROUTE_JSON | ROUTE_PLAY, HTTP_BODY_BYTES_MAX, "",
+      handle_play_confirm },
 };
 
 enum { ROUTE_COUNT = (int)(sizeof routes / sizeof routes[0]) };
 
-static bool path_matches(const char *pattern, const char *path, char *parameter, size_t parameter_size)
+static bool path_matches(const char *pattern, const char *path, char *parameter,
+                         size_t parameter_size)
 {
     const char *brace = strchr(pattern, '{');
     if (!brace)
@@ -65,14 +67,14 @@ route_match route_find(http_request *request, const char *method, const char *pa
             return ROUTE_FOUND;
         }
         size_t used = strlen(allow);
-        snprintf(allow + used, sizeof allow - used, "%s%s%s", used > 0 ? ", " : "", candidate->method,
-                 strcmp(candidate->method, "GET") == 0 ? ", HEAD" : "");
+        snprintf(allow + used, sizeof allow - used, "%s%s%s", used > 0 ? ", " : "",
+                 candidate->method, strcmp(candidate->method, "GET") == 0 ? ", HEAD" : "");
     }
     memcpy(request->answer.allow, allow, sizeof allow);
     return allow[0] != '\0' ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
 }
 
-/* ---- what holds for every route ------------------------------------------------------------------------- */
+/* ---- what holds for every route ------------------------------------------------------------- */
 
 typedef struct query_scan {
     const char *allowed;
@@ -80,7 +82,8 @@ typedef struct query_scan {
     unsigned seen;
 } query_scan;
 
-static enum MHD_Result scan_query(void *self, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result scan_query(void *self, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
 {
     (void)kind;
     (void)value;
@@ -111,7 +114,8 @@ static bool check_query(http_request *request)
     return !scan.unknown && !scan.repeated;
 }
 
-/* A form or plain-text post is what a foreign page can make a browser send without asking; JSON is not. */
+/* A form or plain-text post is what a foreign page can make a browser send without asking; JSON is
+ * not. */
 static bool check_media_type(http_request *request)
 {
     int count = 0;
@@ -126,11 +130,13 @@ static bool check_media_type(http_request *request)
         if (*text == ';') {
             text++;
             text += strspn(text, " \t");
-            if (strcasecmp(text, "charset=utf-8") == 0 || strcasecmp(text, "charset=\"utf-8\"") == 0)
+            if (strcasecmp(text, "charset=utf-8") == 0 ||
+                strcasecmp(text, "charset=\"utf-8\"") == 0)
                 return true;
         }
     }
-    problem_http(request, PROBLEM_BAD_MEDIA_TYPE, "Content-Type", "send Content-Type: application/json");
+    problem_http(request, PROBLEM_BAD_MEDIA_TYPE, "Content-Type",
+                 "send Content-Type: application/json");
     return false;
 }
 

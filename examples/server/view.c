@@ -4,14 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Days since 1970-01-01 to a date, in the proleptic Gregorian calendar: years begin in March, so that the leap day
- * is the last one. */
+/* Days since 1970-01-01 to a date, in the proleptic Gregorian calendar: years begin in March, so
+ * that the leap day is the last one. */
 static void split_days(int64_t days, int64_t *out_year, int *out_month, int *out_day)
 {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t shifted = (5 * day_of_year + 2) / 153;
     *out_day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
@@ -30,9 +31,9 @@ json_t *view_time(int64_t time_us)
     int month = 0, day = 0;
     split_days(days, &year, &month, &day);
     char text[48];
-    snprintf(text, sizeof text, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long)year, month, day,
-             (int)(rest / INT64_C(3600000000)), (int)(rest / 60000000 % 60), (int)(rest / 1000000 % 60),
-             (int)(rest % 1000000));
+    snprintf(text, sizeof text, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long)year, month,
+             day, (int)(rest / INT64_C(3600000000)), (int)(rest / 60000000 % 60),
+             (int)(rest / 1000000 % 60), (int)(rest % 1000000));
     return json_string(text);
 }
 
@@ -59,25 +60,27 @@ static json_t *view_currencies(const char *list)
 
 json_t *view_campaign(const cfa_campaign *campaign)
 {
-    return json_pack(
-        "{s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o}", "id", cfa_campaign_id(campaign), "title",
-        cfa_campaign_title(campaign), "currencies", view_currencies(cfa_campaign_currencies(campaign)), "goal",
-        view_money(cfa_campaign_goal(campaign)), "deadline", view_time(cfa_campaign_deadline_us(campaign)),
-        "late_rule", cfa_campaign_late_rule(campaign) == CFA_LATE_REFUSE ? "refuse" : "accept", "state",
-        cfa_campaign_state_name(cfa_campaign_state_of(campaign)), "version",
-        (json_int_t)cfa_campaign_version(campaign), "created_at", view_time(cfa_campaign_created_us(campaign)),
-        "updated_at", view_time(cfa_campaign_updated_us(campaign)));
+    return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o}", "id",
+                     cfa_campaign_id(campaign), "title", cfa_campaign_title(campaign), "currencies",
+                     view_currencies(cfa_campaign_currencies(campaign)), "goal",
+                     view_money(cfa_campaign_goal(campaign)), "deadline",
+                     view_time(cfa_campaign_deadline_us(campaign)), "late_rule",
+                     cfa_campaign_late_rule(campaign) == CFA_LATE_REFUSE ? "refuse" : "accept",
+                     "state", cfa_campaign_state_name(cfa_campaign_state_of(campaign)), "version",
+                     (json_int_t)cfa_campaign_version(campaign), "created_at",
+                     view_time(cfa_campaign_created_us(campaign)), "updated_at",
+                     view_time(cfa_campaign_updated_us(campaign)));
 }
 
 static json_t *view_row(const cfa_totals_row *row)
 {
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "currency", row->currency,
-                     "pledged_minor", (json_int_t)row->pledged_minor, "authorized_minor",
-                     (json_int_t)row->authorized_minor, "raised_minor", (json_int_t)row->raised_minor,
-                     "refunded_minor", (json_int_t)row->refunded_minor, "disputed_minor",
-                     (json_int_t)row->disputed_minor, "net_minor", (json_int_t)row->net_minor,
-                     "donation_count", (json_int_t)row->donation_count, "donor_count",
-                     (json_int_t)row->donor_count);
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "currency", row->currency, "pledged_minor",
+        (json_int_t)row->pledged_minor, "authorized_minor", (json_int_t)row->authorized_minor,
+        "raised_minor", (json_int_t)row->raised_minor, "refunded_minor",
+        (json_int_t)row->refunded_minor, "disputed_minor", (json_int_t)row->disputed_minor,
+        "net_minor", (json_int_t)row->net_minor, "donation_count", (json_int_t)row->donation_count,
+        "donor_count", (json_int_t)row->donor_count);
 }
 
 json_t *view_totals(const cfa_totals *totals)
@@ -89,10 +92,11 @@ json_t *view_totals(const cfa_totals *totals)
             return NULL;
         }
     }
-    return json_pack("{s:s, s:I, s:I, s:o, s:b, s:o}", "campaign_id", cfa_totals_campaign_id(totals),
-                     "version", (json_int_t)cfa_totals_version(totals), "position",
-                     (json_int_t)cfa_totals_position(totals), "as_of", view_time(cfa_totals_as_of_us(totals)),
-                     "stale", cfa_totals_stale(totals) != 0, "currencies", rows);
+    return json_pack(
+        "{s:s, s:I, s:I, s:o, s:b, s:o}", "campaign_id", cfa_totals_campaign_id(totals), "version",
+        (json_int_t)cfa_totals_version(totals), "position", (json_int_t)cfa_totals_position(totals),
+        "as_of", view_time(cfa_totals_as_of_us(totals)), "stale", cfa_totals_stale(totals) != 0,
+        "currencies", rows);
 }
 
 static json_t *view_donor(const cfa_pledge *pledge)
@@ -100,9 +104,11 @@ static json_t *view_donor(const cfa_pledge *pledge)
     static const char *const visibilities[] = { "public", "owner", "hidden" };
     cfa_visibility visibility = cfa_pledge_visibility(pledge);
     return json_pack("{s:s?, s:s?, s:s?, s:s?, s:s}", "id", cfa_pledge_donor_id(pledge), "name",
-                     cfa_pledge_donor_name(pledge), "email", cfa_pledge_donor_email(pledge), "message",
-                     cfa_pledge_donor_message(pledge), "visibility",
-                     visibility >= 0 && visibility <= CFA_VISIBILITY_HIDDEN ? visibilities[visibility] : "hidden");
+                     cfa_pledge_donor_name(pledge), "email", cfa_pledge_donor_email(pledge),
+                     "message", cfa_pledge_donor_message(pledge), "visibility",
+                     visibility >= 0 && visibility <= CFA_VISIBILITY_HIDDEN
+                         ? visibilities[visibility]
+                         : "hidden");
 }
 
 json_t *view_pledge(const cfa_pledge *pledge, bool complete)
@@ -110,8 +116,8 @@ json_t *view_pledge(const cfa_pledge *pledge, bool complete)
     json_t *out = json_pack(
         "{s:s, s:s, s:o, s:s, s:b, s:o}", "id", cfa_pledge_id(pledge), "campaign_id",
         cfa_pledge_campaign_id(pledge), "amount", view_money(cfa_pledge_amount(pledge)), "state",
-        cfa_payment_state_name(cfa_pledge_state(pledge)), "pending", cfa_pledge_pending(pledge) != 0,
-        "created_at", view_time(cfa_pledge_created_us(pledge)));
+        cfa_payment_state_name(cfa_pledge_state(pledge)), "pending",
+        cfa_pledge_pending(pledge) != 0, "created_at", view_time(cfa_pledge_created_us(pledge)));
     if (!out || !complete)
         return out;
     if (json_object_set_new(out, "payment_id", json_string(cfa_pledge_payment_id(pledge))) != 0 ||

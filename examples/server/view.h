@@ -1,4 +1,5 @@
-/* view.h - the engine's snapshots as JSON. What the public may see is decided here and nowhere else. */
+/* view.h - the engine's snapshots as JSON. What the public may see is decided here and nowhere
+ * else. */
 #ifndef SERVER_VIEW_H
 #define SERVER_VIEW_H
 
@@ -8,7 +9,7 @@
 #include <stdbool.h>
 
 /* Each makes a new reference, or NULL when out of memory. */
-json_t *view_time(int64_t time_us);                  /* 0: null */
+json_t *view_time(int64_t time_us); /* 0: null */
 json_t *view_money(cfa_money amount);
 json_t *view_campaign(const cfa_campaign *campaign);
 json_t *view_totals(const cfa_totals *totals);
