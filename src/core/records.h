@@ -81,7 +81,7 @@ typedef char cfa__currency[4];
     F(TEXT, ref, CFA_FIELD_NULLABLE, 1, "the provider's id, once known")                           \
     F(INT, state, 0, 1, "cfa_payment_state, computed from the facts below")                        \
     F(INT, flags, 0, 1, "CFA_PAYMENT_FLAG_*")                                                      \
-    F(INT, durable, 0, 1, "facts: SUCCEEDED, CANCELED, EXPIRED, and 65536 for a mismatch")         \
+    F(INT, durable, 0, 1, "facts: SUCCEEDED, CANCELED, EXPIRED; 65536: some were quarantined")     \
     F(INT, authorized_minor, 0, 1, "fact: most ever reported as held; 0: only captures were")      \
     F(INT, captured_minor, 0, 1, "fact: most ever captured")                                       \
     F(INT, hold, 0, 1, "fact: twice the attempt of the newest hold, plus 1 once it was lost")      \
@@ -127,6 +127,7 @@ typedef char cfa__currency[4];
     F(INT, lease_epoch, 0, 1, "raised by each lease; fences a late owner")                         \
     F(INT, tries, 0, 1, "calls made")                                                              \
     F(INT, first_sent_us, 0, 1, "0: never; guards re-use of the key")                              \
+    F(INT, last_sent_us, 0, 1, "newest time that the call itself, not a look-up, was sent")        \
     F(INT, outcome, 0, 1, "CFA_OUTCOME_* of the newest call")                                      \
     F(TEXT, code, CFA_FIELD_NULLABLE, 1, "provider's code of the newest call")                     \
     F(INT, created_us, 0, 1, "")                                                                   \

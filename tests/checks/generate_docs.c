@@ -175,10 +175,9 @@ static void write_payment_states(FILE *out)
           "| Verdict | When |\n| --- | --- |\n"
           "| APPLIED | a fact is new |\n"
           "| STALE | nothing is new |\n"
-          "| QUARANTINED | another amount or currency, or more held or captured than was asked for: only the flag "
-          "*conflict* is set |\n"
-          "| CONTRADICTION | about another provider object, which changes nothing; or a new hold reported for a time "
-          "after the cancel, which is kept but moves no state |\n\n"
+          "| QUARANTINED | another amount, currency or provider object, or more held or captured than was asked for: "
+          "only the flag *conflict* is set |\n"
+          "| CONTRADICTION | a new hold reported for a time after the cancel, which is kept but moves no state |\n\n"
           "A capture above a known hold is applied, since the provider took the money, and sets *conflict* until a "
           "greater hold\nexplains it. Money and a cancel together set *late*, whichever came first.\n\n"
           "## Totals\n\n"
@@ -266,8 +265,8 @@ static void write_schema(FILE *out)
             "# Schema\n\n" GENERATED
             "Version %d. Every kind of record is described once, in src/core/records.h; from it come the tables of the "
             "databases,\nthe memory store and this page. Times (`_us`) are microseconds since 1970 in UTC, amounts "
-            "(`_minor`) are in the\ncurrency's minor unit, ids that we make are UUIDv7. A sparse index leaves out rows whose first "
-            "column in it is 0 or null.\n",
+            "(`_minor`) are in the\ncurrency's minor unit, ids that we make are UUIDv7. A sparse index leaves out rows "
+            "whose first column in it is 0 or null.\n",
             (int)cfa__schema.version);
     for (int32_t i = 0; i < cfa__schema.kind_count; i++)
         write_kind(out, cfa__schema.kinds[i]);

@@ -79,16 +79,17 @@ START_TEST(a_hold_that_need_not_be_newer_than_the_cancel_is_only_late)
 }
 END_TEST
 
-START_TEST(facts_about_another_provider_object_change_nothing)
+START_TEST(facts_about_another_provider_object_are_quarantined)
 {
     apply(FACTS(.ref = "pi_1"));
-    cfa__payment before = payment;
-    apply(FACTS(.ref = "pi_2", .flags = CFA_FACT_SUCCEEDED, .amount = { 5, "EUR" }));
-    ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_CONTRADICTION);
-    ck_assert_int_eq(reduction.notice, 0);
-    ck_assert(payment_equals(&before, &payment));
+    apply(FACTS(.ref = "pi_2", .flags = CFA_FACT_SUCCEEDED));
+    ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_QUARANTINED);
+    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_CONFLICT);
+    ck_assert_int_eq(payment.captured_minor, 0);
     succeeded();
     ck_assert_mem_eq(payment.ref.data, "pi_1", 5);
+    ck_assert_int_eq(payment.state, CFA_PAYMENT_COMPLETED);
+    ck_assert_int_eq(payment.flags, CFA_PAYMENT_FLAG_CONFLICT);
 }
 END_TEST
 
@@ -202,7 +203,7 @@ static Suite *payment_facts_suite(void)
     tcase_add_checked_fixture(facts, setup, teardown);
     tcase_add_test(facts, a_new_hold_after_the_cancel_contradicts_it);
     tcase_add_test(facts, a_hold_that_need_not_be_newer_than_the_cancel_is_only_late);
-    tcase_add_test(facts, facts_about_another_provider_object_change_nothing);
+    tcase_add_test(facts, facts_about_another_provider_object_are_quarantined);
     tcase_add_test(facts, a_report_that_says_nothing_is_stale);
     tcase_add_test(facts, a_tie_in_provider_time_is_ranked_and_probed);
     tcase_add_test(facts, a_tie_is_not_probed_when_money_has_decided);

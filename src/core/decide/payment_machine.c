@@ -70,8 +70,8 @@ static const cfa__payment_rule rules[] = {
          "flag LATE; payment.late_success follows"),
     STAY("P17", 0, "a lower durable or an older volatile fact", "verdict STALE when nothing is new"),
     STAY("P18", 0, "the same report again", "verdict DUPLICATE by event id, STALE by content"),
-    STAY("P19", CFA__EVENT_PAYMENT_CONFLICT, "amount or currency differ, or captured above the hold",
-         "flag conflict; verdict QUARANTINED for what cannot be true"),
+    STAY("P19", CFA__EVENT_PAYMENT_CONFLICT, "what the provider says cannot be true of this payment",
+         "another amount, currency or object: QUARANTINED; captured above the hold: applied. Flag conflict"),
     STAY("P20", CFA__EVENT_PAYMENT_OUTCOME_UNKNOWN, "a provider call is in doubt", "flag unknown; probes run"),
     STAY("P21", CFA__EVENT_PAYMENT_OUTCOME_RESOLVED, "a probe finds, or proves absence",
          "the flag goes; the state follows the facts found"),
@@ -177,7 +177,7 @@ cfa__buckets cfa__payment_buckets(const cfa__payment *payment)
     if (is_one_of((cfa_payment_state)payment->state, WAITING))
         buckets.pledged_minor = payment->amount_minor;
     else if (payment->state == CFA_PAYMENT_AUTHORIZED)
-        buckets.authorized_minor = payment->authorized_minor;
+        buckets.authorized_minor = cfa__payment_authorized_minor(payment);
     else if (is_one_of((cfa_payment_state)payment->state, CAPTURED | COMPLETED))
         buckets.raised_minor = payment->captured_minor;
     return buckets;
@@ -349,9 +349,12 @@ static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__pay
 
 /* ---- the reducer ------------------------------------------------------------------------------------ */
 
-/* Compared with nothing but what never changes about the payment. */
+/* Why facts are refused. Compared with nothing but what never changes about the payment, once its ref is known. */
 static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts)
 {
+    cfa_slice ref = text_of(facts->ref);
+    if (ref.size > 0 && payment->ref.size > 0 && !text_equals(ref, payment->ref))
+        return "the facts are about another provider object";
     if (facts->amount.minor != 0 && facts->amount.minor != payment->amount_minor)
         return "the provider's amount differs from the payment's";
     if (facts->amount.currency[0] != '\0' &&
@@ -403,17 +406,13 @@ cfa_status cfa__payment_reduce(cfa__payment *payment, const cfa_facts *facts, cf
     cfa__reduction reduction = { .verdict = CFA_WEBHOOK_STALE };
     assert(before.state == cfa__payment_state(&before));
 
-    cfa_slice ref = text_of(facts->ref);
-    bool foreign = ref.size > 0 && before.ref.size > 0 && !text_equals(ref, before.ref);
-    const char *refusal = foreign ? "the facts are about another provider object" : mismatch(&before, facts);
-    if (foreign) {
-        reduction.verdict = CFA_WEBHOOK_CONTRADICTION;
-    } else if (refusal != NULL) {
+    const char *refusal = mismatch(&before, facts);
+    if (refusal != NULL) {
         reduction.verdict = CFA_WEBHOOK_QUARANTINED;
         after.durable |= CFA__FACT_MISMATCH;
     } else {
         if (before.ref.size == 0)
-            after.ref = ref;
+            after.ref = text_of(facts->ref);
         merge_durable(&after, facts);
         bool tied = merge_volatile(&after, facts);
         after.state = cfa__payment_state(&after);

@@ -23,8 +23,8 @@
  *
  * What is refused, by comparison with what never changes, so that order does not matter here either:
  *   QUARANTINED    amount or currency differ from the payment's, or a held or captured amount is negative or
- *                  above it. Nothing changes but the conflict flag.
- *   CONTRADICTION  facts about another provider object: nothing changes.
+ *                  above it, or the facts are about another provider object than the one the payment is bound
+ *                  to. Nothing changes but the conflict flag (and MISMATCH in `durable`, which keeps it).
  * And what is recorded, but said aloud:
  *   CONTRADICTION  a greater hold than was known, reported alone and for a provider time after the cancel. The fact
  *                  is kept and the state unaffected. The same report from before the cancel is only late: APPLIED.
@@ -44,7 +44,7 @@
 
 #define CFA__STEPS_MAX 4
 
-/* In `durable`, beside the public facts: a report named another amount or currency. */
+/* In `durable`, beside the public facts: a report was quarantined. */
 #define CFA__FACT_MISMATCH 65536
 
 /* One step of the walk. `event` is what it emits, 0 for none. From a state to itself: the amounts grew. */
