@@ -149,8 +149,8 @@ void problem_error(http_request *request, const cfa_error *error)
     }
     /* A path that is not an id names nothing to be processed: a malformed request, not a refused
      * value. */
-    int http_status = error->status == CFA_EINVAL && strcmp(request->method, "GET") == 0 ? 400 : 0;
-    answer_status(request, http_status, error->status, public_field(error->field), detail);
+    bool reading = strcmp(request->route->method, "GET") == 0;
+    answer_status(request, reading && error->status == CFA_EINVAL ? 400 : 0, error->status, public_field(error->field), detail);
 }
 
 void problem_last(http_request *request, cfa_status status)

@@ -4,15 +4,17 @@ import concurrent.futures
 import contextlib
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import signal
+import socket
 import sqlite3
 import time
 
 import pytest
 
-from conftest import DEADLINE_S, TOKEN, WEBHOOK_SECRET, environment, eventually, new_key
+from conftest import DEADLINE_S, TOKEN, WEBHOOK_SECRET, eventually, new_key
 
 
 @pytest.fixture
@@ -281,6 +283,35 @@ def test_a_terminated_server_finishes_what_is_in_flight(tmp_path, start):
 
 def in_work(server):
     return server.get("/health").json["in_work"]
+
+
+def test_idle_connections_do_not_hold_up_the_end(start):
+    server = start("--memory")
+    silent = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S)
+    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
+    kept.request("GET", "/health")
+    kept.getresponse().read()
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 8
+    assert silent.recv(1) == b""
+    silent.close()
+    kept.close()
+
+
+def test_a_caller_that_leaves_has_still_made_its_pledge(tmp_path, start):
+    path = str(tmp_path / "book.db")
+    server = start("--database", path)
+    campaign_id, key = server.campaign(), new_key()
+    body = json.dumps({"campaign_id": campaign_id, "amount": {"minor": 2500, "currency": "EUR"}})
+    with locked(path):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as peer:
+            peer.sendall((f"POST /api/v1/pledges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                          f"Idempotency-Key: {key}\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode())
+            eventually(lambda: in_work(server) >= 1, "the pledge in work")
+    eventually(lambda: in_work(server) == 0, "the end of the abandoned pledge")
+    again = server.pledge(campaign_id, key)
+    assert again.status == 200 and again.headers["idempotent-replayed"] == "true"
 
 
 def test_a_second_signal_ends_at_once(tmp_path, start):

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -11,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, TOKEN, Server, environment, eventually, new_key
+from conftest import BINARY, DEADLINE_S, TOKEN, Server, environment, new_key
 
 CARD = "4242 4242 4242 4242"
 
