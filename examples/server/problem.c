@@ -1,6 +1,7 @@
 /* problem.c - one way to say what went wrong. Never puts a value of the request into the text. */
 #include "problem.h"
 #include "log.h"
+#include "route.h"
 
 #include <ctype.h>
 #include <stdarg.h>
