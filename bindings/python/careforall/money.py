@@ -25,6 +25,8 @@ class Money:
     def __post_init__(self) -> None:
         if type(self.minor) is not int:
             raise TypeError(f"minor units are int, not {type(self.minor).__name__}")
+        if not isinstance(self.currency, str):
+            raise TypeError(f"a currency is str, not {type(self.currency).__name__}")
         if not _MINOR_MIN <= self.minor <= _MINOR_MAX:
             raise errors.invalid(native.ERANGE, "minor", "an amount has 64 bits")
         native.money_make(self.minor, self.currency)

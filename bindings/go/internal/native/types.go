@@ -18,6 +18,15 @@ import (
 	"unsafe"
 )
 
+func init() {
+	part := strings.SplitN(Version(), ".", 3)
+	major, _ := strconv.Atoi(part[0])
+	minor, _ := strconv.Atoi(part[1])
+	if major*1000+minor < int(C.CFA_VERSION_MAJOR)*1000+int(C.CFA_VERSION_MINOR) {
+		panic("careforall: built for libcareforall " + VERSION + ", found " + Version())
+	}
+}
+
 // Failure is what a call that failed left on its thread, copied before the call returned.
 type Failure struct {
 	Status, NativeCode     int32

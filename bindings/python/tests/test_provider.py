@@ -1,0 +1,154 @@
+"""A payment provider written in Python, whose calls are pulled."""
+
+import json
+import threading
+from datetime import datetime, timezone
+
+import pytest
+
+from careforall import (CallKind, Engine, Fact, Facts, InvalidError, Money, Outcome, PaymentState, PlayFault,
+                        PlayProvider, Reply, Wait, WebhookEvent, WebhookVerdict)
+
+AMOUNT = Money(2500, "EUR")
+
+
+class Notebook:
+    """A provider that writes intents into a dict, as a remote one would into its books."""
+
+    name = "notebook"
+    lookup_authoritative = True
+
+    def __init__(self):
+        self.requests, self.intents, self.fail = [], {}, []
+
+    def call(self, request):
+        self.requests.append(request)
+        if self.fail:
+            raise self.fail.pop()
+        if request.kind == CallKind.CREATE:
+            ref = self.intents.setdefault(request.idempotency_key, f"nb_{len(self.intents) + 1}")
+            facts = Facts(ref=ref, payment_id=request.payment_id, amount=request.amount)
+            return Reply(Outcome.DONE, facts, client_secret=f"{ref}_secret")
+        if request.kind in (CallKind.RETRIEVE, CallKind.LOOKUP):
+            return Reply(Outcome.NOT_SENT) if not self.intents else Reply(
+                Outcome.DONE, Facts(ref=next(iter(self.intents.values())), payment_id=request.payment_id,
+                                    amount=request.amount))
+        return Reply(Outcome.REFUSED, code="not_here")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def book(request, tmp_path):
+    notebook = Notebook()
+    opened = Engine.memory(provider=notebook) if request.param == "memory" else \
+        Engine.sqlite(tmp_path / "book.db", provider=notebook)
+    with opened as engine:
+        yield engine, notebook, engine.create_campaign("Clean water", "EUR")
+
+
+def serve_until(engine, condition):
+    for _ in range(200):
+        if condition():
+            return
+        engine.serve_provider(budget=0.05)
+    raise AssertionError("the provider was not asked")
+
+
+def succeeded(pledge, ref):
+    return Facts(ref=ref, payment_id=pledge.payment_id, amount=AMOUNT, flags=Fact.SUCCEEDED,
+                 authorized_minor=AMOUNT.minor, captured_minor=AMOUNT.minor, attempt=1,
+                 occurred=datetime.now(timezone.utc))
+
+
+def test_calls_are_pulled_and_answered(book):
+    engine, notebook, campaign = book
+    pledge = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+    assert pledge.pending
+    serve_until(engine, lambda: notebook.requests)
+    request = notebook.requests[0]
+    assert (request.kind, request.payment_id, request.amount) == (CallKind.CREATE, pledge.payment_id, AMOUNT)
+    body = json.loads(request.body)
+    assert list(body) == sorted(body)
+    assert (body["kind"], body["amount"], body["currency"]) == ("create", 2500, "EUR")
+    assert body["idempotency_key"] == request.idempotency_key
+    assert engine.payment(pledge.payment_id).ref == "nb_1"
+
+
+def test_another_thread_serves_while_a_pledge_waits(book):
+    engine, notebook, campaign = book
+    stop = threading.Event()
+
+    def serve():
+        while not stop.is_set():
+            engine.serve_provider(budget=0.05)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        pledge = engine.create_pledge(campaign.id, AMOUNT, timeout=30)
+    finally:
+        stop.set()
+        thread.join()
+    assert not pledge.pending and pledge.client_secret == "nb_1_secret"
+    assert engine.accept_webhook(WebhookEvent("ev_1", "paid", succeeded(pledge, "nb_1"))) == WebhookVerdict.APPLIED
+    again = engine.accept_webhook(WebhookEvent("ev_1", "paid", succeeded(pledge, "nb_1")))
+    assert again == WebhookVerdict.DUPLICATE
+    payment = engine.payment(pledge.payment_id)
+    assert payment.state == PaymentState.COMPLETED
+    assert engine.totals(campaign.id, at_least=payment.position)["EUR"].raised == AMOUNT
+
+
+def test_an_exception_means_that_nobody_knows(book, caplog):
+    engine, notebook, campaign = book
+    notebook.fail = [RuntimeError("the line went dead")]
+    pledge = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+    serve_until(engine, lambda: notebook.requests)
+    payment = engine.payment(pledge.payment_id)
+    assert payment.state == PaymentState.PENDING
+    assert payment.flags.UNKNOWN in payment.flags
+    assert "in doubt" in caplog.text
+
+
+def test_a_provider_cannot_close_the_engine_it_serves(book):
+    engine, notebook, campaign = book
+    caught = []
+
+    def call(request):
+        try:
+            engine.close()
+        except InvalidError as error:
+            caught.append(error.name)
+        return Reply(Outcome.NOT_SENT)
+
+    notebook.call = call
+    engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+    serve_until(engine, lambda: caught)
+    assert caught[0] == "CFA_EMISUSE" and not engine.closed
+
+
+def test_what_is_no_provider_is_refused(memory):
+    with pytest.raises(TypeError):
+        memory.serve_provider()
+    with pytest.raises(TypeError):
+        memory.serve_provider(object())
+    notebook = Notebook()
+    notebook.name = "x" * 40
+    with pytest.raises(InvalidError):
+        Engine.memory(provider=notebook)
+
+
+def test_lost_replies_never_charge_twice(tmp_path):
+    play = PlayProvider(one_step=True)
+    with Engine.sqlite(tmp_path / "book.db", provider=play) as engine:
+        campaign = engine.create_campaign("Clean water", "EUR")
+        play.fault_next(PlayFault.REPLY_LOST)
+        pledge = engine.create_pledge(campaign.id, AMOUNT, payment_method="pm_ok", key="k", timeout=20)
+        payment = engine.wait_payment(pledge.payment_id, timeout=30)
+        assert payment.state == PaymentState.COMPLETED
+        assert play.charges(pledge.payment_id) == 1 and play.books.charged_twice == 0
+
+
+def test_the_play_provider_outlives_its_last_name():
+    engine = Engine.memory(provider=PlayProvider())
+    campaign = engine.create_campaign("Clean water", "EUR")
+    assert engine.create_pledge(campaign.id, AMOUNT).client_secret
+    engine.close()
