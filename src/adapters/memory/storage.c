@@ -7,7 +7,7 @@
  */
 #include <careforall/adapters/memory.h>
 
-#include "adapters/memory/layout.h"
+#include "adapters/memory/change.h"
 #include "adapters/memory/query.h"
 
 #include <assert.h>
@@ -106,41 +106,6 @@ static void writer_commit(struct store *store, cfa__layout *layout, cfa__tree **
 
 /* ---- migrations ----------------------------------------------------------------------------------- */
 
-static cfa_status row_failed(cfa_status status, const cfa_kind *kind, const cfa_index *index)
-{
-    switch (status) {
-    case CFA_EEXISTS:
-        return cfa_error_format(status, CFA__MEMORY_ORIGIN, index->name, 0,
-                                "a row of %s with the same %s key exists", kind->name,
-                                index->name);
-    case CFA_ENOMEM:
-        return out_of_memory("no memory for an index");
-    default:
-        return cfa_error_format(status, CFA__MEMORY_ORIGIN, index->name, 0,
-                                "index %s of %s misses a row", index->name, kind->name);
-    }
-}
-
-static cfa_status insert_row(cfa__heap *heap, cfa__tree *trees, const cfa__layout_kind *kind,
-                             const void *record)
-{
-    cfa__block *row;
-    cfa_status status = cfa__row_new(&row, heap, kind, record);
-    if (status != CFA_OK) {
-        return status;
-    }
-    for (int32_t i = 0; i < kind->kind->index_count; i++) {
-        if (!cfa__key_holds(&kind->keys[i], cfa__row_record(row))) {
-            continue;
-        }
-        status = cfa__tree_insert(heap, &trees[kind->first_tree + i], &kind->keys[i], row);
-        if (status != CFA_OK) {
-            return row_failed(status, kind->kind, &kind->kind->indexes[i]);
-        }
-    }
-    return CFA_OK;
-}
-
 /* Insert the rows of one kind again, in their new shape. */
 static cfa_status upgrade_kind(struct store *store, const cfa__layout_kind *old,
                                const cfa__layout_kind *next, cfa__tree *trees)
@@ -157,7 +122,7 @@ static cfa_status upgrade_kind(struct store *store, const cfa__layout_kind *old,
     while (status == CFA_OK && (row = cfa__cursor_next(&cursor)) != NULL) {
         memset(record, 0, next->kind->record_size);
         cfa__row_upgrade(old, row, next->kind, record);
-        status = insert_row(&store->heap, trees, next, record);
+        status = cfa__memory_insert(&store->heap, trees, next, record);
     }
     cfa_free(record);
     return status;
@@ -314,12 +279,9 @@ static cfa_status memory_begin(cfa_session *session, int32_t mode, int32_t timeo
     if (mode == CFA_SESSION_WRITE) {
         status = writer_enter(store, timeout_ms);
     }
-    if (status == CFA_OK) {
+    bool entered = status == CFA_OK;
+    if (entered) {
         status = take_snapshot(session);
-        if (status != CFA_OK && mode == CFA_SESSION_WRITE) {
-            store->writer = false;
-            pthread_cond_signal(&store->writer_left);
-        }
     }
     if (status == CFA_OK && mode == CFA_SESSION_READ) {
         readers_append(store, session);
@@ -329,6 +291,8 @@ static cfa_status memory_begin(cfa_session *session, int32_t mode, int32_t timeo
         session->transaction = mode;
         session->doomed = false;
         session->dirty = false;
+    } else if (entered && mode == CFA_SESSION_WRITE) {
+        writer_leave(store);
     }
     return status;
 }
@@ -393,140 +357,6 @@ static cfa_status memory_load(cfa_session *session, cfa_query *queries, size_t c
     return CFA_OK;
 }
 
-static int64_t version_of(const cfa_kind *kind, const void *record)
-{
-    int64_t version = 0;
-    if (kind->version_field >= 0) {
-        memcpy(&version, (const char *)record + kind->fields[kind->version_field].offset,
-               sizeof(version));
-    }
-    return version;
-}
-
-/* The row with the primary key and version of `record`. */
-static cfa_status find_version(const cfa_session *session, const cfa__layout_kind *kind,
-                               const void *record, const cfa__block **out)
-{
-    const cfa__block *row =
-        cfa__tree_find(&session->trees[kind->first_tree], &kind->keys[0], record);
-    if (row == NULL) {
-        return cfa_error_format(CFA_EVERSION, CFA__MEMORY_ORIGIN, NULL, 0,
-                                "the row of %s is gone", kind->kind->name);
-    }
-    if (version_of(kind->kind, cfa__row_record_const(row)) != version_of(kind->kind, record)) {
-        return cfa_error_format(CFA_EVERSION, CFA__MEMORY_ORIGIN, NULL, 0,
-                                "the row of %s changed since it was read", kind->kind->name);
-    }
-    *out = row;
-    return CFA_OK;
-}
-
-/* Move one index from `old` to `row`; NULL `row`: out of the index. */
-static cfa_status change_index(cfa_session *session, const cfa__layout_kind *kind, int32_t index,
-                               const char *old, cfa__block *row)
-{
-    cfa__heap *heap = &session->store->heap;
-    cfa__tree *tree = &session->trees[kind->first_tree + index];
-    const cfa__key *key = &kind->keys[index];
-    bool held = cfa__key_holds(key, old);
-    bool holds = row != NULL && cfa__key_holds(key, cfa__row_record(row));
-    if (held && holds && cfa__key_compare(key, key->part_count, old, cfa__row_record(row)) == 0) {
-        return cfa__tree_replace(heap, tree, key, row);
-    }
-    cfa_status status = held ? cfa__tree_remove(heap, tree, key, old) : CFA_OK;
-    if (status == CFA_OK && holds) {
-        status = cfa__tree_insert(heap, tree, key, row);
-    }
-    return status;
-}
-
-/* UPDATE and DELETE. */
-static cfa_status change_row(cfa_session *session, const cfa__layout_kind *kind,
-                             const cfa_change *change)
-{
-    const cfa__block *found;
-    cfa__block *row = NULL;
-    cfa_status status = find_version(session, kind, change->before, &found);
-    if (status == CFA_OK && change->action == CFA_CHANGE_UPDATE) {
-        if (kind->kind->version_field < 0
-            || cfa__key_compare(&kind->keys[0], kind->keys[0].part_count, change->before,
-                                change->record) != 0) {
-            return misuse("an update needs a version field and keeps the primary key");
-        }
-        status = cfa__row_new(&row, &session->store->heap, kind, change->record);
-    }
-    if (status != CFA_OK) {
-        return status;
-    }
-    cfa__block *old = (cfa__block *)(uintptr_t)found;
-    for (int32_t i = 0; i < kind->kind->index_count; i++) {
-        status = change_index(session, kind, i, cfa__row_record(old), row);
-        if (status != CFA_OK) {
-            return row_failed(status, kind->kind, &kind->kind->indexes[i]);
-        }
-    }
-    cfa__heap_release(&session->store->heap, old);
-    return CFA_OK;
-}
-
-static cfa_status save_change(cfa_session *session, const cfa_change *change)
-{
-    const cfa__layout_kind *kind = cfa__layout_find(session->layout, change->kind);
-    if (kind == NULL || kind->kind->position_field >= 0) {
-        return misuse("a change of a kind that the schema does not have, or of the log");
-    }
-    if (change->action == CFA_CHANGE_INSERT) {
-        return insert_row(&session->store->heap, session->trees, kind, change->record);
-    }
-    return change_row(session, kind, change);
-}
-
-static cfa_status save_events(cfa_session *session, const cfa_save *save, int64_t *out_first)
-{
-    const cfa__layout_kind *kind = cfa__layout_find(session->layout, save->log);
-    if (kind == NULL || kind->kind->position_field < 0) {
-        return misuse("events without a log kind");
-    }
-    size_t offset = kind->kind->fields[kind->kind->position_field].offset;
-    const cfa__block *last = cfa__tree_last(&session->trees[kind->first_tree]);
-    int64_t position = 0;
-    if (last != NULL) {
-        memcpy(&position, cfa__row_record_const(last) + offset, sizeof(position));
-    }
-    *out_first = position + 1;
-    for (size_t i = 0; i < save->event_count; i++) {
-        position++;
-        memcpy((char *)save->events[i] + offset, &position, sizeof(position));
-        cfa_status status =
-            insert_row(&session->store->heap, session->trees, kind, save->events[i]);
-        if (status != CFA_OK) {
-            return status;
-        }
-    }
-    return CFA_OK;
-}
-
-static cfa_status save_all(cfa_session *session, const cfa_save *save, int64_t *out_first)
-{
-    for (size_t i = 0; i < save->guard_count; i++) {
-        const cfa__layout_kind *kind = cfa__layout_find(session->layout, save->guards[i].kind);
-        const cfa__block *row;
-        cfa_status status = kind != NULL
-            ? find_version(session, kind, save->guards[i].record, &row)
-            : misuse("a guard of a kind that the schema does not have");
-        if (status != CFA_OK) {
-            return status;
-        }
-    }
-    for (size_t i = 0; i < save->change_count; i++) {
-        cfa_status status = save_change(session, &save->changes[i]);
-        if (status != CFA_OK) {
-            return status;
-        }
-    }
-    return save->event_count > 0 ? save_events(session, save, out_first) : CFA_OK;
-}
-
 static cfa_status memory_save(cfa_session *session, const cfa_save *save,
                               int64_t *out_first_position)
 {
@@ -535,7 +365,8 @@ static cfa_status memory_save(cfa_session *session, const cfa_save *save,
     }
     int64_t first = 0;
     session->dirty = session->dirty || save->change_count > 0 || save->event_count > 0;
-    cfa_status status = save_all(session, save, &first);
+    cfa_status status =
+        cfa__memory_save(session->layout, &session->store->heap, session->trees, save, &first);
     if (status != CFA_OK) {
         session->doomed = true;
     } else if (save->event_count > 0 && out_first_position != NULL) {
@@ -579,9 +410,18 @@ static void memory_close(void *self)
 }
 
 static const cfa_storage_ops memory_ops = {
-    sizeof(cfa_storage_ops), "memory",       0,           memory_migrate, memory_session_open,
-    memory_session_close,    memory_begin,   memory_commit, memory_rollback, memory_load,
-    memory_save,             memory_changes, NULL,        memory_close,
+    .struct_size = sizeof(cfa_storage_ops),
+    .name = "memory",
+    .migrate = memory_migrate,
+    .session_open = memory_session_open,
+    .session_close = memory_session_close,
+    .begin = memory_begin,
+    .commit = memory_commit,
+    .rollback = memory_rollback,
+    .load = memory_load,
+    .save = memory_save,
+    .changes = memory_changes,
+    .close = memory_close,
 };
 
 cfa_status cfa_memory_storage_new(cfa_storage *out)

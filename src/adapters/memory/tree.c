@@ -250,7 +250,7 @@ static cfa_status add_entry(cfa__heap *heap, cfa__node *node, uint32_t slot, uin
         move_entries(right, 0, node, keep, ENTRIES_MAX - keep);
         node->block.size = keep;
         *out_right = right;
-        if (slot > keep || keep == ENTRIES_MAX) {
+        if (slot >= keep) {
             node = right;
             slot -= keep;
         }
@@ -307,7 +307,6 @@ static cfa_status thin_child(cfa__heap *heap, cfa__node *node, uint32_t slot)
     joined->block.size += right->block.size;
     cfa__heap_release(heap, &right->block);
     remove_entry(node, left + 1);
-    set_child(node, left, joined);
     return CFA_OK;
 }
 
