@@ -101,6 +101,7 @@ typedef struct wire_request {
     int64_t from_us, until_us;
     uint8_t body_hash[16];
     const char *refusal;            /* why it is not even a request */
+    bool unread;                    /* no memory to read it: then it was not sent */
 } wire_request;
 
 static bool read_currency(const cfa__json *root, cfa_money *amount)
@@ -169,8 +170,10 @@ static void read_request(const cfa_call *call, wire_request *out, cfa__json **ou
     }
     out->key = is_empty(call->idempotency_key) ? NULL : call->idempotency_key;
     cfa__hash(out->body_hash, sizeof out->body_hash, (cfa_slice){ NULL, 0 }, &call->body, 1);
-    if (cfa__json_parse(out_root, call->body) != CFA_OK) {
+    cfa_status status = cfa__json_parse(out_root, call->body);
+    if (status != CFA_OK) {
         *out_root = NULL;
+        out->unread = status == CFA_ENOMEM;
         out->refusal = "body_malformed";
     } else if (!parse_body(*out_root, out)) {
         out->refusal = "parameter_invalid";
@@ -181,6 +184,13 @@ static void read_request(const cfa_call *call, wire_request *out, cfa__json **ou
 }
 
 /* ---- acting, under the lock ------------------------------------------------------------------ */
+
+static const cfa__play_answer server_error = {
+    .outcome = CFA_OUTCOME_UNKNOWN, .code = "api_error"
+};
+static const cfa__play_answer no_memory = {
+    .outcome = CFA_OUTCOME_NOT_SENT, .code = "out_of_memory"
+};
 
 static cfa__play_answer refuse(const char *code)
 {
@@ -206,7 +216,7 @@ static cfa__play_answer act_create(cfa_play *play, const wire_request *request, 
         cfa__play_intent_new(play, request->payment_id, request->account, request->amount,
                              request->capture_manual, now_us);
     if (intent == NULL) {
-        return (cfa__play_answer){ .outcome = CFA_OUTCOME_NOT_SENT, .code = "out_of_memory" };
+        return no_memory;
     }
     cfa__play_intent_announce(play, intent);
     if (play->one_step) {
@@ -262,10 +272,6 @@ static cfa__play_answer act_read(cfa_play *play, const wire_request *request, in
     return intent != NULL ? tell(intent) : (cfa__play_answer){ .outcome = CFA_OUTCOME_NOT_SENT };
 }
 
-static const cfa__play_answer server_error = {
-    .outcome = CFA_OUTCOME_UNKNOWN, .code = "api_error"
-};
-
 /* Execute a request that no stored answer covers. */
 static cfa__play_answer execute(cfa_play *play, const wire_request *request, int32_t fault,
                                 int64_t now_us)
@@ -308,7 +314,7 @@ static cfa__play_answer act_write(cfa_play *play, const wire_request *request, i
         ready = key != NULL;
     }
     if (!ready) {
-        return (cfa__play_answer){ .outcome = CFA_OUTCOME_NOT_SENT, .code = "out_of_memory" };
+        return no_memory;
     }
     cfa__play_answer answer = execute(play, request, fault, now_us);
     if (key != NULL && answer.outcome == CFA_OUTCOME_NOT_SENT) {
@@ -324,6 +330,9 @@ static cfa__play_answer act(cfa_play *play, const wire_request *request, int32_t
 {
     int64_t now_us = cfa__play_now_us(play);
     *out_stored = false;
+    if (request->unread) {
+        return no_memory;
+    }
     if (request->kind != CFA_CALL_RETRIEVE && request->kind != CFA_CALL_LOOKUP) {
         return act_write(play, request, fault, now_us, out_stored);
     }
