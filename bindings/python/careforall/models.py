@@ -246,7 +246,9 @@ class TotalsRow:
     @classmethod
     def _read(cls, row: tuple[Any, ...]) -> TotalsRow:
         currency = row[0]
-        return cls(currency, *(Money._trusted(minor, currency) for minor in row[1:7]), row[7], row[8])
+        pledged, authorized, raised, refunded, disputed, net = (
+            Money._trusted(minor, currency) for minor in row[1:7])
+        return cls(currency, pledged, authorized, raised, refunded, disputed, net, row[7], row[8])
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,7 @@ class Event:
     def _read_list(cls, handle: Any) -> list[Event]:
         events = []
         for index in range(native.event_list_size(handle)):
-            view = native.event_list_at(handle, index)
-            events.append(cls(*view[:6], from_us(view[6]), *view[7:]))
+            (position, source, id_, type_, subject, sequence, time_us, traceparent,
+             data) = native.event_list_at(handle, index)
+            events.append(cls(position, source, id_, type_, subject, sequence, from_us(time_us), traceparent, data))
         return events
