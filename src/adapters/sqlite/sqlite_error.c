@@ -58,6 +58,10 @@ static cfa_status status_of(int code)
 
 cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int code, const char *doing)
 {
+    /* A host's connection may give the short codes only. */
+    if (db != NULL && (code & ~0xff) == 0 && (sqlite3_extended_errcode(db) & 0xff) == code) {
+        code = sqlite3_extended_errcode(db);
+    }
     cfa_status status = status_of(code);
     int system_error = db != NULL ? sqlite3_system_errno(db) : 0;
     if (status == CFA_EREADONLY && (system_error == EMFILE || system_error == ENFILE)) {
