@@ -82,7 +82,8 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_play_weather_set(cfa_play *play, const cfa
 /*
  * Deliver pending webhooks to an engine as HTTP would, at most `limit` (0: all that are there now); each is
  * signed, verified and applied. One that is not acknowledged stays pending. `*out_delivered` may be NULL.
- * Expected: CFA_OK; the engine's first TRANSIENT or IN_DOUBT status.
+ * Expected: CFA_OK; the engine's first TRANSIENT or IN_DOUBT status, which ends the delivery; its first refusal
+ * (INVALID, PERMANENT), after the others were tried.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_deliver(int32_t *out_delivered, cfa_play *play,
                                                    cfa_engine *engine, int32_t limit);
