@@ -1,20 +1,21 @@
 /*
  * careforall.i - what the bindings wrap, in every language: an allow-list over the public headers.
  *
- * The generated layer is private; typed packages written by hand stand on it (../python, ../go). No line here
- * belongs to one language. Each language file must define these typemaps:
+ * The generated layer is private; typed packages written by hand stand on it (../python, ../go). No
+ * line here belongs to one language. Each language file must define these typemaps:
  *
- *   cfa_status                 a failure in the language's way, its detail copied before the call returns
- *   const char *               text in; none is NULL. A NUL inside becomes U+0001, which every text rule refuses
+ *   cfa_status                 a failure in the language's way, its detail copied inside the call
+ *   const char *               text in; none is NULL. A NUL inside becomes U+0001, which every
+ *                              rule for text refuses, naming the field
  *   char **out                 text out, released by cfa_free
  *   cfa_money, cfa_money *out  by value
  *   cfa_slice                  bytes
  *   cfa_X *, cfa_X **out       an opaque handle that the typed layer frees
  *   int32_t, uint32_t, int64_t, uint64_t, size_t and their `*out`
- *   const cfa_event_view *, const cfa_call *, const cfa_totals_row *   a copy of the struct; none is NULL
+ *   const cfa_event_view *, const cfa_call *, const cfa_totals_row *   a copy; none is NULL
  *
- * and %blocking(name) for functions that may wait. ../python/tests/test_coverage.py fails when an exported
- * function is neither wrapped here nor listed in skipped.txt.
+ * and %blocking(name) for functions that may wait. ../python/tests/test_coverage.py fails when an
+ * exported function is neither wrapped here nor listed in skipped.txt.
  */
 %module native
 
@@ -36,7 +37,7 @@
 %include "go.i"
 #endif
 
-/* ---- the allow-list: everything is ignored, then named again without its prefix ------------------------- */
+/* ---- the allow-list: everything is ignored, then named again without its prefix ------------- */
 
 %rename("$ignore", regextarget = 1, fullname = 1) "^(cfa|CFA|CAREFORALL|shim)_.*$";
 

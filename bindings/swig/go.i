@@ -1,9 +1,9 @@
 /*
  * go.i - the typemaps of careforall.i for Go.
  *
- * A status becomes an error whose text was copied inside the same C call, so goroutines may change threads as they
- * like. Handles are typed C pointers; outputs are pointers that the typed layer passes. The Go types named here are
- * written by hand in ../go/internal/native/types.go.
+ * A status becomes an error whose text was copied inside the same C call, so goroutines may change
+ * threads as they like. Handles are typed C pointers; outputs are pointers that the typed layer
+ * passes. The Go types named here are written by hand in ../go/internal/native/types.go.
  */
 
 %define %blocking(name)
@@ -19,7 +19,7 @@
 %fragment("careforall_failure", "header", fragment = "AllocateString") %{
 #include <stdio.h>
 
-/* "status NUL native NUL origin NUL field NUL message": copied by the Go side before anything else runs. */
+/* "status NUL native NUL origin NUL field NUL message", in memory that the Go side frees. */
 static _gostring_ careforall_failure(cfa_status status)
 {
     _gostring_ none = { NULL, 0 };
@@ -31,8 +31,9 @@ static _gostring_ careforall_failure(cfa_status status)
         error.status = status;
     }
     char text[sizeof error + 64];
-    const int size = snprintf(text, sizeof text, "%d%c%d%c%s%c%s%c%s", (int)status, 0, (int)error.native_code, 0,
-                              error.origin, 0, error.field, 0, error.message);
+    const int size = snprintf(text, sizeof text, "%d%c%d%c%s%c%s%c%s", (int)status, 0,
+                              (int)error.native_code, 0, error.origin, 0, error.field, 0,
+                              error.message);
     return Swig_AllocateString(text, (size_t)size);
 }
 %}
@@ -53,7 +54,7 @@ static char *careforall_text(_gostring_ text)
 }
 %}
 
-/* ---- status ------------------------------------------------------------------------------------------------ */
+/* ---- status --------------------------------------------------------------------------------- */
 
 %typemap(gotype) cfa_status "error"
 %typemap(imtype) cfa_status "string"
@@ -70,7 +71,7 @@ static char *careforall_text(_gostring_ text)
 %typemap(in) cfa_status status %{ $1 = (cfa_status)$input; %}
 %typemap(goin) cfa_status status ""
 
-/* ---- text, bytes, money -------------------------------------------------------------------------------- */
+/* ---- text, bytes, money --------------------------------------------------------------------- */
 
 %typemap(in) const char * %{ $1 = careforall_text($input); %}
 %typemap(freearg) const char * %{ free((void *)$1); %}
@@ -99,7 +100,7 @@ static char *careforall_text(_gostring_ text)
 %typemap(in) cfa_money %{ $1 = $input; %}
 %typemap(out) cfa_money %{ $result = $1; %}
 
-/* ---- numbers ------------------------------------------------------------------------------------------------- */
+/* ---- numbers -------------------------------------------------------------------------------- */
 
 %typemap(gotype) int32_t "int32"
 %typemap(gotype) uint32_t "uint32"
@@ -109,7 +110,7 @@ static char *careforall_text(_gostring_ text)
 %typemap(gotype) int32_t * "*int32"
 %typemap(gotype) int64_t * "*int64"
 
-/* ---- handles and views -------------------------------------------------------------------------------------- */
+/* ---- handles and views ---------------------------------------------------------------------- */
 
 %define %handle(type, name)
 %typemap(gotype) type *, const type * "name"

@@ -1,8 +1,8 @@
 /*
  * python.i - the typemaps of careforall.i for Python.
  *
- * The interpreter lock is given up in %blocking functions only, around the C call alone; the error is read after
- * it is taken back, on the same thread and in the same C function.
+ * The interpreter lock is given up in %blocking functions only, around the C call alone; the error
+ * is read after it is taken back, on the same thread and in the same C function.
  */
 
 %define %blocking(name)
@@ -25,16 +25,19 @@ static void careforall_raise(cfa_status status)
     PyObject *module = PyImport_ImportModule("careforall.errors");
     if (module == NULL)
         return;
-    PyObject *text = PyUnicode_DecodeUTF8(error.message, (Py_ssize_t)strlen(error.message), "replace");
-    PyObject *raised = text == NULL ? NULL
-                                    : PyObject_CallMethod(module, "from_detail", "iissO", (int)status,
-                                                          (int)error.native_code, error.origin,
-                                                          error.field, text);
+    const Py_ssize_t size = (Py_ssize_t)strlen(error.message);
+    PyObject *raised = PyObject_CallMethod(module, "from_detail", "iissN", (int)status,
+                                           (int)error.native_code, error.origin, error.field,
+                                           PyUnicode_DecodeUTF8(error.message, size, "replace"));
     if (raised != NULL)
         PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
     Py_XDECREF(raised);
-    Py_XDECREF(text);
     Py_DECREF(module);
+}
+
+static PyObject *careforall_none(void)
+{
+    Py_RETURN_NONE;
 }
 
 static PyObject *careforall_text(const char *text)
@@ -71,8 +74,9 @@ static int careforall_as_money(PyObject *value, cfa_money *out)
     return 1;
 }
 
-/* Text for C, in `*out_owned` when it had to be changed. NULL for None. `field` names it in errors. */
-static int careforall_as_text(PyObject *value, const char *field, const char **out, char **out_owned)
+/* Text for C, in `*out_owned` when it had to be changed. NULL for None; `field` is for errors. */
+static int careforall_as_text(PyObject *value, const char *field, const char **out,
+                              char **out_owned)
 {
     Py_ssize_t size = 0;
     const char *text = NULL;
@@ -87,7 +91,8 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
     text = PyUnicode_AsUTF8AndSize(value, &size);
     if (text == NULL) {
         PyErr_Clear();
-        careforall_raise(cfa_error_set(CFA_EENCODING, "python", field, 0, "text holds a lone surrogate"));
+        careforall_raise(cfa_error_set(CFA_EENCODING, "python", field, 0,
+                                       "text holds a lone surrogate"));
         return 0;
     }
     *out = text;
@@ -107,20 +112,18 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %}
 
 %init %{
-#define CAREFORALL_VERSION_NUMBER(major, minor) ((major) * 1000 + (minor))
-    {
-        int major = 0, minor = 0;
-        if (sscanf(cfa_version(), "%d.%d", &major, &minor) != 2 ||
-            CAREFORALL_VERSION_NUMBER(major, minor) <
-                CAREFORALL_VERSION_NUMBER(CFA_VERSION_MAJOR, CFA_VERSION_MINOR)) {
-            PyErr_Format(PyExc_ImportError, "careforall was built for libcareforall %s and found %s",
-                         CFA_VERSION, cfa_version());
-            return NULL;
-        }
+  {
+    int major = 0, minor = 0;
+    if (sscanf(cfa_version(), "%d.%d", &major, &minor) != 2 ||
+        major * 1000 + minor < CFA_VERSION_MAJOR * 1000 + CFA_VERSION_MINOR) {
+      PyErr_Format(PyExc_ImportError, "built for libcareforall %s, found %s", CFA_VERSION,
+                   cfa_version());
+      return NULL;
     }
+  }
 %}
 
-/* ---- status ------------------------------------------------------------------------------------------------ */
+/* ---- status --------------------------------------------------------------------------------- */
 
 %typemap(out) cfa_status %{
   if ($1 != CFA_OK) {
@@ -131,7 +134,7 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
   Py_INCREF($result);
 %}
 
-/* ---- text, bytes, money -------------------------------------------------------------------------------- */
+/* ---- text, bytes, money --------------------------------------------------------------------- */
 
 %typemap(in) const char * (char *owned = NULL) %{
   if (!careforall_as_text($input, "$1_name", (const char **)&$1, &owned)) SWIG_fail;
@@ -153,13 +156,13 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %typemap(in) cfa_money %{ if (!careforall_as_money($input, &$1)) SWIG_fail; %}
 %typemap(out) cfa_money %{ $result = careforall_money($1); %}
 
-/* ---- outputs replace the result; several make a tuple ---------------------------------------------------- */
+/* ---- outputs replace the result; several make a tuple --------------------------------------- */
 
 %define %handle(type)
 %typemap(in, numinputs = 0) type **out (type *made = NULL) %{ $1 = &made; %}
 %typemap(argout) type **out %{
   Py_DECREF($result);
-  $result = *$1 == NULL ? (Py_INCREF(Py_None), Py_None) : SWIG_NewPointerObj(*$1, $descriptor(type *), 0);
+  $result = *$1 == NULL ? careforall_none() : SWIG_NewPointerObj(*$1, $descriptor(type *), 0);
 %}
 %enddef
 
@@ -188,8 +191,8 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 
 %number(int32_t, PyLong_FromLong)
 %number(int64_t, PyLong_FromLongLong)
-%apply int32_t *OUTPUT { int32_t *out, int32_t *out_done, int32_t *out_equal, int32_t *out_delivered };
-%apply int32_t *OUTPUT { cfa_webhook_verdict *out };
+%apply int32_t *OUTPUT { int32_t *out, int32_t *out_done, int32_t *out_equal };
+%apply int32_t *OUTPUT { int32_t *out_delivered, cfa_webhook_verdict *out };
 %apply int64_t *OUTPUT { int64_t *out, int64_t *out_charges };
 
 %typemap(in, numinputs = 0) cfa_money *out (cfa_money made) %{ $1 = &made; %}
@@ -235,33 +238,32 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
                           (long long)*$5);
 %}
 
-/* ---- structs, copied into tuples in the order of their fields ---------------------------------------------- */
+/* ---- structs, copied into tuples in the order of their fields ------------------------------- */
 
 %typemap(out) const cfa_event_view * %{
-  $result = $1 == NULL ? (Py_INCREF(Py_None), Py_None)
-                       : Py_BuildValue("(LNNNNLLNN)", (long long)$1->position, careforall_text($1->source),
-                                       careforall_text($1->id), careforall_text($1->event_type),
-                                       careforall_text($1->subject), (long long)$1->sequence,
-                                       (long long)$1->time_us, careforall_text($1->traceparent),
-                                       careforall_bytes($1->data));
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(LNNNNLLNN)", (long long)$1->position, careforall_text($1->source),
+                      careforall_text($1->id), careforall_text($1->event_type),
+                      careforall_text($1->subject), (long long)$1->sequence, (long long)$1->time_us,
+                      careforall_text($1->traceparent), careforall_bytes($1->data));
 %}
 
 %typemap(out) const cfa_totals_row * %{
-  $result = $1 == NULL ? (Py_INCREF(Py_None), Py_None)
-                       : Py_BuildValue("(sLLLLLLLL)", $1->currency, (long long)$1->pledged_minor,
-                                       (long long)$1->authorized_minor, (long long)$1->raised_minor,
-                                       (long long)$1->refunded_minor, (long long)$1->disputed_minor,
-                                       (long long)$1->net_minor, (long long)$1->donation_count,
-                                       (long long)$1->donor_count);
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(sLLLLLLLL)", $1->currency, (long long)$1->pledged_minor,
+                      (long long)$1->authorized_minor, (long long)$1->raised_minor,
+                      (long long)$1->refunded_minor, (long long)$1->disputed_minor,
+                      (long long)$1->net_minor, (long long)$1->donation_count,
+                      (long long)$1->donor_count);
 %}
 
 %typemap(out) const cfa_call * %{
-  $result = $1 == NULL ? (Py_INCREF(Py_None), Py_None)
-                       : Py_BuildValue("(iNNNNNNNONLLLi)", (int)$1->kind, careforall_text($1->operation_id),
-                                       careforall_text($1->payment_id), careforall_text($1->idempotency_key),
-                                       careforall_text($1->account), careforall_text($1->ref),
-                                       careforall_money($1->amount), careforall_text($1->payment_method),
-                                       $1->capture_manual ? Py_True : Py_False, careforall_bytes($1->body),
-                                       (long long)$1->created_from_us, (long long)$1->created_until_us,
-                                       (long long)$1->now_us, (int)$1->timeout_ms);
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(iNNNNNNNONLLLi)", (int)$1->kind, careforall_text($1->operation_id),
+                      careforall_text($1->payment_id), careforall_text($1->idempotency_key),
+                      careforall_text($1->account), careforall_text($1->ref),
+                      careforall_money($1->amount), careforall_text($1->payment_method),
+                      $1->capture_manual ? Py_True : Py_False, careforall_bytes($1->body),
+                      (long long)$1->created_from_us, (long long)$1->created_until_us,
+                      (long long)$1->now_us, (int)$1->timeout_ms);
 %}

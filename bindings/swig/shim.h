@@ -1,8 +1,10 @@
 /*
- * shim.h - what C says with structs, said with arguments: the few calls whose specs SWIG cannot build by itself,
- * and a provider whose calls the host pulls. Parsed by SWIG and copied into each generated wrapper.
+ * shim.h - what C says with structs, said with arguments: the few calls whose specs SWIG cannot
+ * build by itself, and a provider whose calls the host pulls. Parsed by SWIG and copied into each
+ * generated wrapper.
  *
- * It owns no behaviour: each function fills one struct and makes one call. Never add an API here that C lacks.
+ * It owns no behaviour: each function fills one struct and makes one call. It must never grow an
+ * API that C lacks.
  */
 #ifndef CAREFORALL_SHIM_H
 #define CAREFORALL_SHIM_H
@@ -13,7 +15,7 @@
 #include <careforall/careforall.h>
 #include <string.h>
 
-/* ---- opening -------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static inline cfa_status shim_memory_storage_new(cfa_storage **out)
 {
@@ -38,12 +40,13 @@ static inline void shim_storage_free(cfa_storage *storage)
 }
 
 /* `path` NULL: on `storage`, which stays the caller's. */
-static inline cfa_status shim_engine_open(cfa_engine **out, const char *path, const cfa_storage *storage,
-                                          const cfa_provider *provider, const char *account,
-                                          int32_t livemode, int32_t capture_manual, int32_t queue_limit,
-                                          int32_t batch_limit, int32_t timeout_ms, int32_t call_timeout_ms,
-                                          int64_t payment_expires_ms, int64_t answer_kept_ms,
-                                          int32_t totals_max_age_ms)
+static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
+                                          const cfa_storage *storage, const cfa_provider *provider,
+                                          const char *account, int32_t livemode,
+                                          int32_t capture_manual, int32_t queue_limit,
+                                          int32_t batch_limit, int32_t timeout_ms,
+                                          int32_t call_timeout_ms, int64_t payment_expires_ms,
+                                          int64_t answer_kept_ms, int32_t totals_max_age_ms)
 {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.storage = storage;
@@ -61,12 +64,12 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path, co
     return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
 }
 
-/* ---- campaigns, pledges, totals -------------------------------------------------------------------------- */
+/* ---- campaigns, pledges, totals ------------------------------------------------------------- */
 
-static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope, const char *title,
-                                                   const char *currencies, cfa_money goal,
-                                                   int64_t deadline_us, int32_t late_rule,
-                                                   int32_t timeout_ms)
+static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope,
+                                                   const char *title, const char *currencies,
+                                                   cfa_money goal, int64_t deadline_us,
+                                                   int32_t late_rule, int32_t timeout_ms)
 {
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     spec.key = key;
@@ -80,9 +83,10 @@ static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *
     return spec;
 }
 
-static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *engine, const char *key,
-                                              const char *scope, const char *title, const char *currencies,
-                                              cfa_money goal, int64_t deadline_us, int32_t late_rule,
+static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *engine,
+                                              const char *key, const char *scope, const char *title,
+                                              const char *currencies, cfa_money goal,
+                                              int64_t deadline_us, int32_t late_rule,
                                               int32_t timeout_ms)
 {
     const cfa_campaign_spec spec =
@@ -90,18 +94,20 @@ static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *en
     return cfa_campaign_create(out, engine, &spec);
 }
 
-static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *engine, const char *id,
-                                              int64_t expected_version, const char *key, const char *scope,
-                                              const char *title, const char *currencies, cfa_money goal,
-                                              int64_t deadline_us, int32_t late_rule, int32_t timeout_ms)
+static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *engine,
+                                              const char *id, int64_t expected_version,
+                                              const char *key, const char *scope, const char *title,
+                                              const char *currencies, cfa_money goal,
+                                              int64_t deadline_us, int32_t late_rule,
+                                              int32_t timeout_ms)
 {
     const cfa_campaign_spec spec =
         shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
     return cfa_campaign_update(out, engine, id, expected_version, &spec);
 }
 
-static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine, const char *after,
-                                            int32_t limit)
+static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,
+                                            const char *after, int32_t limit)
 {
     cfa_page page = CFA_PAGE_INIT;
     page.after = after;
@@ -110,11 +116,12 @@ static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine 
 }
 
 static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine, const char *key,
-                                            const char *scope, const char *campaign_id, cfa_money amount,
-                                            const char *payment_method, const char *donor_reference,
-                                            const char *donor_name, const char *donor_email,
-                                            const char *donor_message, int32_t visibility, int32_t wait,
-                                            int32_t timeout_ms, const char *traceparent)
+                                            const char *scope, const char *campaign_id,
+                                            cfa_money amount, const char *payment_method,
+                                            const char *donor_reference, const char *donor_name,
+                                            const char *donor_email, const char *donor_message,
+                                            int32_t visibility, int32_t wait, int32_t timeout_ms,
+                                            const char *traceparent)
 {
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
     spec.key = key;
@@ -133,8 +140,9 @@ static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine
     return cfa_pledge_create(out, engine, &spec);
 }
 
-static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *engine, const char *campaign_id,
-                                          const char *after, int32_t limit)
+static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *engine,
+                                          const char *campaign_id, const char *after,
+                                          int32_t limit)
 {
     cfa_page page = CFA_PAGE_INIT;
     page.after = after;
@@ -142,8 +150,9 @@ static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *eng
     return cfa_pledge_page(out, engine, campaign_id, &page);
 }
 
-static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine, const char *campaign_id,
-                                         int64_t at_least, int32_t max_age_ms, int32_t timeout_ms)
+static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine,
+                                         const char *campaign_id, int64_t at_least,
+                                         int32_t max_age_ms, int32_t timeout_ms)
 {
     cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
     spec.at_least = at_least;
@@ -152,11 +161,12 @@ static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine, c
     return cfa_totals_get(out, engine, campaign_id, &spec);
 }
 
-/* ---- providers in the host's language --------------------------------------------------------------------- */
+/* ---- providers in the host's language ------------------------------------------------------- */
 
-static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount, uint32_t flags,
-                                   int64_t authorized_minor, int64_t captured_minor, int32_t attempt,
-                                   int64_t occurred_us, const char *failure_code, const char *cancel_reason)
+static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount,
+                                   uint32_t flags, int64_t authorized_minor, int64_t captured_minor,
+                                   int32_t attempt, int64_t occurred_us, const char *failure_code,
+                                   const char *cancel_reason)
 {
     cfa_facts facts = CFA_FACTS_INIT;
     facts.ref = ref;
@@ -175,9 +185,10 @@ static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_
 static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
                                         int32_t stored, const char *ref, const char *payment_id,
                                         cfa_money amount, uint32_t flags, int64_t authorized_minor,
-                                        int64_t captured_minor, int32_t attempt, int64_t occurred_us,
-                                        const char *failure_code, const char *cancel_reason,
-                                        const char *client_secret, const char *code, int64_t retry_after_ms,
+                                        int64_t captured_minor, int32_t attempt,
+                                        int64_t occurred_us, const char *failure_code,
+                                        const char *cancel_reason, const char *client_secret,
+                                        const char *code, int64_t retry_after_ms,
                                         int32_t timeout_ms)
 {
     cfa_reply reply;
@@ -185,8 +196,8 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
     reply.struct_size = sizeof reply;
     reply.outcome = outcome;
     reply.stored = stored;
-    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor, attempt,
-                             occurred_us, failure_code, cancel_reason);
+    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
+                             attempt, occurred_us, failure_code, cancel_reason);
     reply.client_secret = client_secret;
     reply.code = code;
     reply.retry_after_ms = retry_after_ms;
@@ -194,12 +205,13 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
 }
 
 static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, const char *event_id,
-                                             const char *event_type, const char *account, int32_t livemode,
-                                             int32_t relevant, const char *ref, const char *payment_id,
-                                             cfa_money amount, uint32_t flags, int64_t authorized_minor,
-                                             int64_t captured_minor, int32_t attempt, int64_t occurred_us,
-                                             const char *failure_code, const char *cancel_reason,
-                                             int32_t timeout_ms)
+                                             const char *event_type, const char *account,
+                                             int32_t livemode, int32_t relevant, const char *ref,
+                                             const char *payment_id, cfa_money amount,
+                                             uint32_t flags, int64_t authorized_minor,
+                                             int64_t captured_minor, int32_t attempt,
+                                             int64_t occurred_us, const char *failure_code,
+                                             const char *cancel_reason, int32_t timeout_ms)
 {
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
@@ -209,8 +221,8 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
     event.account = account;
     event.livemode = livemode;
     event.relevant = relevant;
-    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor, attempt,
-                             occurred_us, failure_code, cancel_reason);
+    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
+                             attempt, occurred_us, failure_code, cancel_reason);
     return cfa_webhook_accept(out, engine, &event, timeout_ms);
 }
 
@@ -280,7 +292,8 @@ static inline void shim_put_int(shim_text *text, const char *name, int64_t value
 static inline void shim_put_call(shim_text *text, const cfa_call *call)
 {
     static const char *const kinds[] = { "", "create", "capture", "cancel", "retrieve", "lookup" };
-    const int32_t kind = call->kind >= CFA_CALL_CREATE && call->kind <= CFA_CALL_LOOKUP ? call->kind : 0;
+    const int32_t last = (int32_t)(sizeof kinds / sizeof kinds[0]) - 1;
+    const int32_t kind = call->kind > 0 && call->kind <= last ? call->kind : 0;
     shim_put_text(text, "{\"account\":", call->account != NULL ? call->account : "");
     shim_put_int(text, ",\"amount\":", call->amount.minor);
     shim_put_raw(text, ",\"capture_manual\":");
@@ -323,12 +336,13 @@ typedef struct shim_provider {
 
 #endif
 
-/* Make a provider without a `call` of its own: the host serves its calls through `cfa_call_next`. */
-static inline cfa_status shim_provider_new(cfa_provider **out, const char *name, uint32_t capabilities)
+/* Make a provider without a `call` of its own: the host pulls them with `cfa_call_next`. */
+static inline cfa_status shim_provider_new(cfa_provider **out, const char *name,
+                                           uint32_t capabilities)
 {
     const size_t size = name != NULL ? strlen(name) : 0;
     if (size == 0 || size >= sizeof ((shim_provider *)0)->name)
-        return cfa_error_set(CFA_EINVAL, "bindings", "name", 0, "a provider's name has 1 to 31 bytes");
+        return cfa_error_set(CFA_EINVAL, "bindings", "name", 0, "a name has 1 to 31 bytes");
     shim_provider *made = (shim_provider *)cfa_alloc(sizeof *made);
     if (made == NULL)
         return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a provider");
@@ -350,7 +364,7 @@ static inline void shim_provider_free(cfa_provider *provider)
         cfa_free(provider->self);
 }
 
-/* ---- play ------------------------------------------------------------------------------------------------ */
+/* ---- play ----------------------------------------------------------------------------------- */
 
 static inline cfa_status shim_play_new(cfa_play **out, uint64_t seed, int32_t one_step,
                                        int32_t lookup_not_authoritative, int64_t key_retention_ms,
@@ -368,7 +382,8 @@ static inline cfa_status shim_play_new(cfa_play **out, uint64_t seed, int32_t on
 static inline cfa_status shim_play_weather_set(cfa_play *play, int32_t reply_lost_ppm,
                                                int32_t request_lost_ppm, int32_t error_after_ppm,
                                                int32_t error_before_ppm, int32_t not_sent_ppm,
-                                               int32_t webhook_lost_ppm, int32_t webhook_duplicated_ppm,
+                                               int32_t webhook_lost_ppm,
+                                               int32_t webhook_duplicated_ppm,
                                                int32_t webhook_reordered_ppm, int32_t delay_ms_max)
 {
     cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
@@ -401,7 +416,8 @@ static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_
 }
 
 /* The number of successful charges of one payment. */
-static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play, const char *payment_id)
+static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play,
+                                           const char *payment_id)
 {
     cfa_arena *arena = NULL;
     cfa_status status = cfa_arena_new(&arena);

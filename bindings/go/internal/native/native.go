@@ -231,255 +231,255 @@ typedef _gostring_ swig_type_197;
 typedef _gostring_ swig_type_198;
 typedef _gostring_ swig_type_199;
 typedef _gostring_ swig_type_200;
-extern void _wrap_Swig_free_native_0d7b569cfecf42fd(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_native_0d7b569cfecf42fd(swig_intgo arg1);
-extern swig_type_1 _wrap_version_native_0d7b569cfecf42fd(void);
-extern void _wrap_free_native_0d7b569cfecf42fd(uintptr_t arg1);
-extern swig_intgo _wrap_OK_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EINVAL_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ERANGE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ECURRENCY_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EAMOUNT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ENOTSUP_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EABI_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EMISUSE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ETOOLONG_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EENCODING_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ECARD_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EKEY_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ENOTFOUND_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EDECLINED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ECLOSED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ESIGNATURE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ESCHEMA_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EREADONLY_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EMODE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EEXISTS_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EKEYREUSE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ESTATE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EVERSION_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EFENCED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EBUSY_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EIO_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ETIMEOUT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EUNAVAILABLE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EQUEUE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ENOSPACE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ECLOSING_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EINDOUBT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ENOMEM_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_ECORRUPT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_EBUG_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_OK_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_INVALID_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_PERMANENT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_CONFLICT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_TRANSIENT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_IN_DOUBT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CLASS_INTERNAL_native_0d7b569cfecf42fd(void);
-extern swig_type_2 _wrap_status_name_native_0d7b569cfecf42fd(int arg1);
-extern swig_type_3 _wrap_status_text_native_0d7b569cfecf42fd(int arg1);
-extern int _wrap_status_class_of_native_0d7b569cfecf42fd(int arg1);
-extern swig_type_4 _wrap_money_make_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
-extern swig_type_7 _wrap_money_parse_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_8 arg2);
-extern swig_type_9 _wrap_money_add_native_0d7b569cfecf42fd(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_10 _wrap_money_sub_native_0d7b569cfecf42fd(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_11 _wrap_money_compare_native_0d7b569cfecf42fd(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_12 _wrap_currency_exponent_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_13 arg2);
-extern swig_voidp _wrap_money_rules_stripe_native_0d7b569cfecf42fd(void);
-extern swig_type_14 _wrap_money_check_native_0d7b569cfecf42fd(cfa_money arg1, swig_voidp arg2);
-extern swig_intgo _wrap_FACT_SUCCEEDED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_FACT_CANCELED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_FACT_EXPIRED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_FACT_PROCESSING_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_FACT_FAILED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CALL_CREATE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CALL_CAPTURE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CALL_CANCEL_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CALL_RETRIEVE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CALL_LOOKUP_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_OUTCOME_DONE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_OUTCOME_PENDING_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_OUTCOME_REFUSED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_0d7b569cfecf42fd(void);
-extern swig_type_15 _wrap_call_next_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, int arg3);
-extern swig_voidp _wrap_pulled_call_view_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_pulled_call_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_engine_close_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_intgo _wrap_WORK_COMMANDS_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WORK_CALLS_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WORK_TOTALS_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WORK_RELAY_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WORK_UPKEEP_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WORK_ALL_native_0d7b569cfecf42fd(void);
-extern swig_type_16 _wrap_engine_tick_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern int _wrap_engine_next_due_ms_native_0d7b569cfecf42fd(swig_voidp arg1, int arg2);
-extern swig_intgo _wrap_engine_descriptor_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_17 _wrap_runner_start_native_0d7b569cfecf42fd(swig_voidp arg1, int arg2);
-extern void _wrap_runner_stop_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_18 _wrap_engine_statistics_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_CAMPAIGN_OPEN_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_CAMPAIGN_ENDED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_LATE_ACCEPT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_LATE_REFUSE_native_0d7b569cfecf42fd(void);
-extern swig_type_19 _wrap_campaign_end_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, swig_type_21 arg4, swig_type_22 arg5, swig_type_23 arg6);
-extern swig_type_24 _wrap_campaign_get_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_25 arg3);
-extern swig_type_26 _wrap_campaign_list_size_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_voidp _wrap_campaign_list_at_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_27 arg2);
-extern swig_type_28 _wrap_campaign_list_next_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_campaign_list_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_29 _wrap_campaign_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_30 _wrap_campaign_title_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_31 _wrap_campaign_currencies_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern cfa_money _wrap_campaign_goal_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_32 _wrap_campaign_deadline_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_campaign_late_rule_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_campaign_state_of_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_33 _wrap_campaign_state_name_native_0d7b569cfecf42fd(int arg1);
-extern swig_type_34 _wrap_campaign_version_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_35 _wrap_campaign_created_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_36 _wrap_campaign_updated_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_campaign_replayed_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_37 _wrap_campaign_position_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_campaign_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_intgo _wrap_PAYMENT_PENDING_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_PROCESSING_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_CAPTURED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_COMPLETED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_FAILED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_CANCELED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_EXPIRED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_0d7b569cfecf42fd(void);
-extern swig_type_38 _wrap_payment_get_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_39 arg3);
-extern swig_type_40 _wrap_payment_wait_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3, int arg4);
-extern swig_type_42 _wrap_payment_capture_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, cfa_money arg4, swig_type_44 arg5, swig_type_45 arg6, int arg7);
-extern swig_type_46 _wrap_payment_cancel_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_47 arg3, swig_type_48 arg4, swig_type_49 arg5, int arg6);
-extern swig_type_50 _wrap_payment_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_51 _wrap_payment_pledge_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_52 _wrap_payment_campaign_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_payment_state_of_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_53 _wrap_payment_state_name_native_0d7b569cfecf42fd(int arg1);
-extern int _wrap_payment_flags_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern cfa_money _wrap_payment_amount_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern cfa_money _wrap_payment_authorized_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern cfa_money _wrap_payment_captured_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_54 _wrap_payment_ref_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_55 _wrap_payment_failure_code_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_56 _wrap_payment_sequence_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_57 _wrap_payment_created_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_58 _wrap_payment_updated_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_59 _wrap_payment_position_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_payment_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_60 _wrap_payment_history_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_61 arg3);
-extern swig_type_62 _wrap_transition_list_size_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_transition_from_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_63 arg2);
-extern int _wrap_transition_to_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_64 arg2);
-extern swig_type_65 _wrap_transition_rule_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_66 arg2);
-extern int _wrap_transition_implied_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_67 arg2);
-extern swig_type_68 _wrap_transition_at_us_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_69 arg2);
-extern void _wrap_transition_list_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_intgo _wrap_WEBHOOK_APPLIED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WEBHOOK_STALE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WEBHOOK_PARKED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WEBHOOK_IGNORED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_0d7b569cfecf42fd(void);
-extern swig_type_70 _wrap_webhook_receive_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_71 arg3, swig_type_72 arg4, int arg5);
-extern swig_type_73 _wrap_webhook_verdict_name_native_0d7b569cfecf42fd(int arg1);
-extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_VISIBILITY_OWNER_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WAIT_ANSWER_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WAIT_COMMIT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_WAIT_PAID_native_0d7b569cfecf42fd(void);
-extern swig_type_74 _wrap_pledge_get_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_75 arg3);
-extern swig_type_76 _wrap_pledge_find_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_77 arg3, swig_type_78 arg4);
-extern swig_type_79 _wrap_pledge_list_size_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_voidp _wrap_pledge_list_at_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_80 arg2);
-extern swig_type_81 _wrap_pledge_list_next_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_pledge_list_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_82 _wrap_donor_erase_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_83 arg2, int arg3);
-extern swig_type_84 _wrap_pledge_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_85 _wrap_pledge_campaign_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_86 _wrap_pledge_payment_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern cfa_money _wrap_pledge_amount_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_pledge_state_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_87 _wrap_pledge_created_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_88 _wrap_pledge_donor_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_89 _wrap_pledge_donor_name_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_90 _wrap_pledge_donor_email_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_91 _wrap_pledge_donor_message_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_pledge_visibility_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_pledge_replayed_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_pledge_pending_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_92 _wrap_pledge_answer_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_93 _wrap_pledge_client_secret_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_94 _wrap_pledge_position_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_pledge_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_95 _wrap_campaign_get_with_totals_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_96 arg4);
-extern swig_type_97 _wrap_totals_campaign_id_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_98 _wrap_totals_position_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_99 _wrap_totals_version_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_100 _wrap_totals_as_of_us_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern int _wrap_totals_stale_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_101 _wrap_totals_size_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_voidp _wrap_totals_at_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_102 arg2);
-extern void _wrap_totals_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_103 _wrap_totals_verify_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_104 arg3, int arg4);
-extern swig_type_105 _wrap_event_page_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_106 arg3, int arg4);
-extern swig_type_107 _wrap_event_list_size_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_voidp _wrap_event_list_at_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_108 arg2);
-extern void _wrap_event_list_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_109 _wrap_subscription_open_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_110 arg3);
-extern swig_type_111 _wrap_subscription_next_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern swig_type_112 _wrap_subscription_ack_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_113 arg2);
-extern void _wrap_subscription_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_play_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_voidp _wrap_play_provider_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_114 _wrap_play_confirm_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_115 arg2, swig_type_116 arg3);
-extern swig_type_117 _wrap_play_act_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_118 arg2, int arg3);
-extern swig_type_119 _wrap_play_settle_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_120 arg2, int arg3);
-extern swig_type_121 _wrap_play_expire_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_122 arg2);
-extern swig_intgo _wrap_PLAY_FAULT_NONE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_0d7b569cfecf42fd(void);
-extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_0d7b569cfecf42fd(void);
-extern swig_type_123 _wrap_play_fault_next_native_0d7b569cfecf42fd(swig_voidp arg1, int arg2);
-extern swig_type_124 _wrap_play_deliver_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
-extern swig_type_125 _wrap_play_webhook_take_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_126 _wrap_play_sign_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_127 arg3, swig_type_128 arg4);
-extern swig_type_129 _wrap_memory_storage_new_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern void _wrap_storage_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_130 _wrap_engine_open_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_131 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_132 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_133 arg12, swig_type_134 arg13, int arg14);
-extern swig_type_135 _wrap_campaign_create_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_136 arg3, swig_type_137 arg4, swig_type_138 arg5, swig_type_139 arg6, cfa_money arg7, swig_type_140 arg8, int arg9, int arg10);
-extern swig_type_141 _wrap_campaign_update_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_142 arg3, swig_type_143 arg4, swig_type_144 arg5, swig_type_145 arg6, swig_type_146 arg7, swig_type_147 arg8, cfa_money arg9, swig_type_148 arg10, int arg11, int arg12);
-extern swig_type_149 _wrap_campaign_page_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_150 arg3, int arg4);
-extern swig_type_151 _wrap_pledge_create_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3, swig_type_153 arg4, swig_type_154 arg5, cfa_money arg6, swig_type_155 arg7, swig_type_156 arg8, swig_type_157 arg9, swig_type_158 arg10, swig_type_159 arg11, int arg12, int arg13, int arg14, swig_type_160 arg15);
-extern swig_type_161 _wrap_pledge_page_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_162 arg3, swig_type_163 arg4, int arg5);
-extern swig_type_164 _wrap_totals_get_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_165 arg3, swig_type_166 arg4, int arg5, int arg6);
-extern swig_type_167 _wrap_call_done_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_type_168 arg5, swig_type_169 arg6, cfa_money arg7, int arg8, swig_type_170 arg9, swig_type_171 arg10, int arg11, swig_type_172 arg12, swig_type_173 arg13, swig_type_174 arg14, swig_type_175 arg15, swig_type_176 arg16, swig_type_177 arg17, int arg18);
-extern swig_type_178 _wrap_webhook_accept_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_179 arg3, swig_type_180 arg4, swig_type_181 arg5, int arg6, int arg7, swig_type_182 arg8, swig_type_183 arg9, cfa_money arg10, int arg11, swig_type_184 arg12, swig_type_185 arg13, int arg14, swig_type_186 arg15, swig_type_187 arg16, swig_type_188 arg17, int arg18);
-extern swig_type_189 _wrap_provider_new_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_190 arg2, int arg3);
-extern void _wrap_provider_free_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_191 _wrap_play_new_native_0d7b569cfecf42fd(swig_voidp arg1, swig_type_192 arg2, int arg3, int arg4, swig_type_193 arg5, swig_type_194 arg6);
-extern swig_type_195 _wrap_play_weather_set_native_0d7b569cfecf42fd(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
-extern swig_type_196 _wrap_play_books_get_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_type_197 _wrap_play_payment_native_0d7b569cfecf42fd(swig_voidp arg1, swig_voidp arg2, swig_type_198 arg3);
-extern swig_type_199 _wrap_key_new_native_0d7b569cfecf42fd(swig_voidp arg1);
-extern swig_type_200 _wrap_money_format_native_0d7b569cfecf42fd(swig_voidp arg1, cfa_money arg2);
+extern void _wrap_Swig_free_native_6cc6394e9da30b7d(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_native_6cc6394e9da30b7d(swig_intgo arg1);
+extern swig_type_1 _wrap_version_native_6cc6394e9da30b7d(void);
+extern void _wrap_free_native_6cc6394e9da30b7d(uintptr_t arg1);
+extern swig_intgo _wrap_OK_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EINVAL_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ERANGE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ECURRENCY_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EAMOUNT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ENOTSUP_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EABI_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EMISUSE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ETOOLONG_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EENCODING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ECARD_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EKEY_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ENOTFOUND_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EDECLINED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ECLOSED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ESIGNATURE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ESCHEMA_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EREADONLY_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EMODE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EEXISTS_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EKEYREUSE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ESTATE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EVERSION_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EFENCED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EBUSY_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EIO_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ETIMEOUT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EUNAVAILABLE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EQUEUE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ENOSPACE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ECLOSING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EINDOUBT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ENOMEM_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ECORRUPT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_EBUG_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_OK_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_INVALID_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_PERMANENT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_CONFLICT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_TRANSIENT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_IN_DOUBT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CLASS_INTERNAL_native_6cc6394e9da30b7d(void);
+extern swig_type_2 _wrap_status_name_native_6cc6394e9da30b7d(int arg1);
+extern swig_type_3 _wrap_status_text_native_6cc6394e9da30b7d(int arg1);
+extern int _wrap_status_class_of_native_6cc6394e9da30b7d(int arg1);
+extern swig_type_4 _wrap_money_make_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
+extern swig_type_7 _wrap_money_parse_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_8 arg2);
+extern swig_type_9 _wrap_money_add_native_6cc6394e9da30b7d(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_10 _wrap_money_sub_native_6cc6394e9da30b7d(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_11 _wrap_money_compare_native_6cc6394e9da30b7d(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_12 _wrap_currency_exponent_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_13 arg2);
+extern swig_voidp _wrap_money_rules_stripe_native_6cc6394e9da30b7d(void);
+extern swig_type_14 _wrap_money_check_native_6cc6394e9da30b7d(cfa_money arg1, swig_voidp arg2);
+extern swig_intgo _wrap_FACT_SUCCEEDED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_FACT_CANCELED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_FACT_EXPIRED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_FACT_PROCESSING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_FACT_FAILED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CALL_CREATE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CALL_CAPTURE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CALL_CANCEL_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CALL_RETRIEVE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CALL_LOOKUP_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_OUTCOME_DONE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_OUTCOME_PENDING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_OUTCOME_REFUSED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_6cc6394e9da30b7d(void);
+extern swig_type_15 _wrap_call_next_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, int arg3);
+extern swig_voidp _wrap_pulled_call_view_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_pulled_call_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_engine_close_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_intgo _wrap_WORK_COMMANDS_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WORK_CALLS_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WORK_TOTALS_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WORK_RELAY_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WORK_UPKEEP_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WORK_ALL_native_6cc6394e9da30b7d(void);
+extern swig_type_16 _wrap_engine_tick_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern int _wrap_engine_next_due_ms_native_6cc6394e9da30b7d(swig_voidp arg1, int arg2);
+extern swig_intgo _wrap_engine_descriptor_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_17 _wrap_runner_start_native_6cc6394e9da30b7d(swig_voidp arg1, int arg2);
+extern void _wrap_runner_stop_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_18 _wrap_engine_statistics_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_CAMPAIGN_OPEN_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_CAMPAIGN_ENDED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_LATE_ACCEPT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_LATE_REFUSE_native_6cc6394e9da30b7d(void);
+extern swig_type_19 _wrap_campaign_end_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, swig_type_21 arg4, swig_type_22 arg5, swig_type_23 arg6);
+extern swig_type_24 _wrap_campaign_get_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_25 arg3);
+extern swig_type_26 _wrap_campaign_list_size_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_voidp _wrap_campaign_list_at_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_27 arg2);
+extern swig_type_28 _wrap_campaign_list_next_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_campaign_list_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_29 _wrap_campaign_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_30 _wrap_campaign_title_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_31 _wrap_campaign_currencies_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern cfa_money _wrap_campaign_goal_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_32 _wrap_campaign_deadline_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_campaign_late_rule_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_campaign_state_of_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_33 _wrap_campaign_state_name_native_6cc6394e9da30b7d(int arg1);
+extern swig_type_34 _wrap_campaign_version_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_35 _wrap_campaign_created_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_36 _wrap_campaign_updated_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_campaign_replayed_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_37 _wrap_campaign_position_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_campaign_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_intgo _wrap_PAYMENT_PENDING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_PROCESSING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_CAPTURED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_COMPLETED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_FAILED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_CANCELED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_EXPIRED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_6cc6394e9da30b7d(void);
+extern swig_type_38 _wrap_payment_get_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_39 arg3);
+extern swig_type_40 _wrap_payment_wait_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3, int arg4);
+extern swig_type_42 _wrap_payment_capture_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, cfa_money arg4, swig_type_44 arg5, swig_type_45 arg6, int arg7);
+extern swig_type_46 _wrap_payment_cancel_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_47 arg3, swig_type_48 arg4, swig_type_49 arg5, int arg6);
+extern swig_type_50 _wrap_payment_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_51 _wrap_payment_pledge_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_52 _wrap_payment_campaign_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_payment_state_of_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_53 _wrap_payment_state_name_native_6cc6394e9da30b7d(int arg1);
+extern int _wrap_payment_flags_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern cfa_money _wrap_payment_amount_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern cfa_money _wrap_payment_authorized_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern cfa_money _wrap_payment_captured_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_54 _wrap_payment_ref_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_55 _wrap_payment_failure_code_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_56 _wrap_payment_sequence_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_57 _wrap_payment_created_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_58 _wrap_payment_updated_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_59 _wrap_payment_position_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_payment_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_60 _wrap_payment_history_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_61 arg3);
+extern swig_type_62 _wrap_transition_list_size_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_transition_from_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_63 arg2);
+extern int _wrap_transition_to_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_64 arg2);
+extern swig_type_65 _wrap_transition_rule_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_66 arg2);
+extern int _wrap_transition_implied_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_67 arg2);
+extern swig_type_68 _wrap_transition_at_us_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_69 arg2);
+extern void _wrap_transition_list_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_intgo _wrap_WEBHOOK_APPLIED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WEBHOOK_STALE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WEBHOOK_PARKED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WEBHOOK_IGNORED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_6cc6394e9da30b7d(void);
+extern swig_type_70 _wrap_webhook_receive_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_71 arg3, swig_type_72 arg4, int arg5);
+extern swig_type_73 _wrap_webhook_verdict_name_native_6cc6394e9da30b7d(int arg1);
+extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_VISIBILITY_OWNER_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WAIT_ANSWER_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WAIT_COMMIT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_WAIT_PAID_native_6cc6394e9da30b7d(void);
+extern swig_type_74 _wrap_pledge_get_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_75 arg3);
+extern swig_type_76 _wrap_pledge_find_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_77 arg3, swig_type_78 arg4);
+extern swig_type_79 _wrap_pledge_list_size_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_voidp _wrap_pledge_list_at_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_80 arg2);
+extern swig_type_81 _wrap_pledge_list_next_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_pledge_list_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_82 _wrap_donor_erase_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_83 arg2, int arg3);
+extern swig_type_84 _wrap_pledge_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_85 _wrap_pledge_campaign_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_86 _wrap_pledge_payment_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern cfa_money _wrap_pledge_amount_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_pledge_state_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_87 _wrap_pledge_created_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_88 _wrap_pledge_donor_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_89 _wrap_pledge_donor_name_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_90 _wrap_pledge_donor_email_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_91 _wrap_pledge_donor_message_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_pledge_visibility_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_pledge_replayed_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_pledge_pending_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_92 _wrap_pledge_answer_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_93 _wrap_pledge_client_secret_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_94 _wrap_pledge_position_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_pledge_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_95 _wrap_campaign_get_with_totals_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_96 arg4);
+extern swig_type_97 _wrap_totals_campaign_id_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_98 _wrap_totals_position_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_99 _wrap_totals_version_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_100 _wrap_totals_as_of_us_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern int _wrap_totals_stale_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_101 _wrap_totals_size_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_voidp _wrap_totals_at_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_102 arg2);
+extern void _wrap_totals_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_103 _wrap_totals_verify_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_104 arg3, int arg4);
+extern swig_type_105 _wrap_event_page_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_106 arg3, int arg4);
+extern swig_type_107 _wrap_event_list_size_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_voidp _wrap_event_list_at_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_108 arg2);
+extern void _wrap_event_list_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_109 _wrap_subscription_open_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_110 arg3);
+extern swig_type_111 _wrap_subscription_next_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern swig_type_112 _wrap_subscription_ack_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_113 arg2);
+extern void _wrap_subscription_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_play_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_voidp _wrap_play_provider_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_114 _wrap_play_confirm_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_115 arg2, swig_type_116 arg3);
+extern swig_type_117 _wrap_play_act_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_118 arg2, int arg3);
+extern swig_type_119 _wrap_play_settle_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_120 arg2, int arg3);
+extern swig_type_121 _wrap_play_expire_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_122 arg2);
+extern swig_intgo _wrap_PLAY_FAULT_NONE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_6cc6394e9da30b7d(void);
+extern swig_type_123 _wrap_play_fault_next_native_6cc6394e9da30b7d(swig_voidp arg1, int arg2);
+extern swig_type_124 _wrap_play_deliver_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
+extern swig_type_125 _wrap_play_webhook_take_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_126 _wrap_play_sign_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_127 arg3, swig_type_128 arg4);
+extern swig_type_129 _wrap_memory_storage_new_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern void _wrap_storage_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_130 _wrap_engine_open_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_131 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_132 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_133 arg12, swig_type_134 arg13, int arg14);
+extern swig_type_135 _wrap_campaign_create_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_136 arg3, swig_type_137 arg4, swig_type_138 arg5, swig_type_139 arg6, cfa_money arg7, swig_type_140 arg8, int arg9, int arg10);
+extern swig_type_141 _wrap_campaign_update_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_142 arg3, swig_type_143 arg4, swig_type_144 arg5, swig_type_145 arg6, swig_type_146 arg7, swig_type_147 arg8, cfa_money arg9, swig_type_148 arg10, int arg11, int arg12);
+extern swig_type_149 _wrap_campaign_page_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_150 arg3, int arg4);
+extern swig_type_151 _wrap_pledge_create_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_152 arg3, swig_type_153 arg4, swig_type_154 arg5, cfa_money arg6, swig_type_155 arg7, swig_type_156 arg8, swig_type_157 arg9, swig_type_158 arg10, swig_type_159 arg11, int arg12, int arg13, int arg14, swig_type_160 arg15);
+extern swig_type_161 _wrap_pledge_page_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_162 arg3, swig_type_163 arg4, int arg5);
+extern swig_type_164 _wrap_totals_get_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_165 arg3, swig_type_166 arg4, int arg5, int arg6);
+extern swig_type_167 _wrap_call_done_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_type_168 arg5, swig_type_169 arg6, cfa_money arg7, int arg8, swig_type_170 arg9, swig_type_171 arg10, int arg11, swig_type_172 arg12, swig_type_173 arg13, swig_type_174 arg14, swig_type_175 arg15, swig_type_176 arg16, swig_type_177 arg17, int arg18);
+extern swig_type_178 _wrap_webhook_accept_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_179 arg3, swig_type_180 arg4, swig_type_181 arg5, int arg6, int arg7, swig_type_182 arg8, swig_type_183 arg9, cfa_money arg10, int arg11, swig_type_184 arg12, swig_type_185 arg13, int arg14, swig_type_186 arg15, swig_type_187 arg16, swig_type_188 arg17, int arg18);
+extern swig_type_189 _wrap_provider_new_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_190 arg2, int arg3);
+extern void _wrap_provider_free_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_191 _wrap_play_new_native_6cc6394e9da30b7d(swig_voidp arg1, swig_type_192 arg2, int arg3, int arg4, swig_type_193 arg5, swig_type_194 arg6);
+extern swig_type_195 _wrap_play_weather_set_native_6cc6394e9da30b7d(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
+extern swig_type_196 _wrap_play_books_get_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_type_197 _wrap_play_payment_native_6cc6394e9da30b7d(swig_voidp arg1, swig_voidp arg2, swig_type_198 arg3);
+extern swig_type_199 _wrap_key_new_native_6cc6394e9da30b7d(swig_voidp arg1);
+extern swig_type_200 _wrap_money_format_native_6cc6394e9da30b7d(swig_voidp arg1, cfa_money arg2);
 #undef intgo
 */
 import "C"
@@ -512,8 +512,8 @@ func getSwigcptr(v interface { Swigcptr() uintptr }) uintptr {
 
 type _ sync.Mutex
 
-//export cgo_panic__native_0d7b569cfecf42fd
-func cgo_panic__native_0d7b569cfecf42fd(p *byte) {
+//export cgo_panic__native_6cc6394e9da30b7d
+func cgo_panic__native_6cc6394e9da30b7d(p *byte) {
 	s := (*[1024]byte)(unsafe.Pointer(p))[:]
 	for i, b := range s {
 		if b == 0 {
@@ -534,20 +534,20 @@ func swigCopyString(s string) string {
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_native_0d7b569cfecf42fd(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_native_6cc6394e9da30b7d(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_native_0d7b569cfecf42fd(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_native_6cc6394e9da30b7d(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 const VERSION string = "0.1.0"
 func Version() (_swig_ret string) {
 	var swig_r string
-	swig_r_p := C._wrap_version_native_0d7b569cfecf42fd()
+	swig_r_p := C._wrap_version_native_6cc6394e9da30b7d()
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -556,299 +556,299 @@ func Version() (_swig_ret string) {
 
 func Free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_free_native_0d7b569cfecf42fd(C.uintptr_t(_swig_i_0))
+	C._wrap_free_native_6cc6394e9da30b7d(C.uintptr_t(_swig_i_0))
 }
 
 func _swig_getOK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OK_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_OK_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var OK int = _swig_getOK()
 func _swig_getEINVAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINVAL_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EINVAL_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EINVAL int = _swig_getEINVAL()
 func _swig_getERANGE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERANGE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ERANGE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ERANGE int = _swig_getERANGE()
 func _swig_getECURRENCY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECURRENCY_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ECURRENCY_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ECURRENCY int = _swig_getECURRENCY()
 func _swig_getEAMOUNT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EAMOUNT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EAMOUNT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EAMOUNT int = _swig_getEAMOUNT()
 func _swig_getENOTSUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTSUP_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ENOTSUP_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ENOTSUP int = _swig_getENOTSUP()
 func _swig_getEABI() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EABI_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EABI_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EABI int = _swig_getEABI()
 func _swig_getEMISUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMISUSE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EMISUSE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EMISUSE int = _swig_getEMISUSE()
 func _swig_getETOOLONG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETOOLONG_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ETOOLONG_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ETOOLONG int = _swig_getETOOLONG()
 func _swig_getEENCODING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EENCODING_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EENCODING_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EENCODING int = _swig_getEENCODING()
 func _swig_getECARD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECARD_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ECARD_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ECARD int = _swig_getECARD()
 func _swig_getEKEY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEY_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EKEY_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EKEY int = _swig_getEKEY()
 func _swig_getENOTFOUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTFOUND_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ENOTFOUND_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ENOTFOUND int = _swig_getENOTFOUND()
 func _swig_getEDECLINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EDECLINED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EDECLINED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EDECLINED int = _swig_getEDECLINED()
 func _swig_getECLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ECLOSED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ECLOSED int = _swig_getECLOSED()
 func _swig_getESIGNATURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESIGNATURE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ESIGNATURE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ESIGNATURE int = _swig_getESIGNATURE()
 func _swig_getESCHEMA() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESCHEMA_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ESCHEMA_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ESCHEMA int = _swig_getESCHEMA()
 func _swig_getEREADONLY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREADONLY_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EREADONLY_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EREADONLY int = _swig_getEREADONLY()
 func _swig_getEMODE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMODE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EMODE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EMODE int = _swig_getEMODE()
 func _swig_getEEXISTS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EEXISTS_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EEXISTS_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EEXISTS int = _swig_getEEXISTS()
 func _swig_getEKEYREUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEYREUSE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EKEYREUSE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EKEYREUSE int = _swig_getEKEYREUSE()
 func _swig_getESTATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESTATE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ESTATE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ESTATE int = _swig_getESTATE()
 func _swig_getEVERSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVERSION_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EVERSION_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EVERSION int = _swig_getEVERSION()
 func _swig_getEFENCED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EFENCED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EFENCED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EFENCED int = _swig_getEFENCED()
 func _swig_getEBUSY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUSY_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EBUSY_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EBUSY int = _swig_getEBUSY()
 func _swig_getEIO() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EIO_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EIO_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EIO int = _swig_getEIO()
 func _swig_getETIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETIMEOUT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ETIMEOUT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ETIMEOUT int = _swig_getETIMEOUT()
 func _swig_getEUNAVAILABLE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EUNAVAILABLE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EUNAVAILABLE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EUNAVAILABLE int = _swig_getEUNAVAILABLE()
 func _swig_getEQUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EQUEUE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EQUEUE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EQUEUE int = _swig_getEQUEUE()
 func _swig_getENOSPACE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOSPACE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ENOSPACE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ENOSPACE int = _swig_getENOSPACE()
 func _swig_getECLOSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSING_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ECLOSING_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ECLOSING int = _swig_getECLOSING()
 func _swig_getEINDOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINDOUBT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EINDOUBT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EINDOUBT int = _swig_getEINDOUBT()
 func _swig_getENOMEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOMEM_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ENOMEM_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ENOMEM int = _swig_getENOMEM()
 func _swig_getECORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECORRUPT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_ECORRUPT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var ECORRUPT int = _swig_getECORRUPT()
 func _swig_getEBUG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUG_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_EBUG_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var EBUG int = _swig_getEBUG()
 func _swig_getCLASS_OK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_OK_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_OK_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CLASS_OK int = _swig_getCLASS_OK()
 func _swig_getCLASS_INVALID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INVALID_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_INVALID_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CLASS_INVALID int = _swig_getCLASS_INVALID()
 func _swig_getCLASS_PERMANENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CLASS_PERMANENT int = _swig_getCLASS_PERMANENT()
 func _swig_getCLASS_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CLASS_CONFLICT int = _swig_getCLASS_CONFLICT()
 func _swig_getCLASS_TRANSIENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CLASS_TRANSIENT int = _swig_getCLASS_TRANSIENT()
 func _swig_getCLASS_IN_DOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CLASS_IN_DOUBT int = _swig_getCLASS_IN_DOUBT()
 func _swig_getCLASS_INTERNAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -856,7 +856,7 @@ var CLASS_INTERNAL int = _swig_getCLASS_INTERNAL()
 func Status_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_name_native_0d7b569cfecf42fd(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_name_native_6cc6394e9da30b7d(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -866,7 +866,7 @@ func Status_name(arg1 int32) (_swig_ret string) {
 func Status_text(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_text_native_0d7b569cfecf42fd(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_text_native_6cc6394e9da30b7d(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -876,7 +876,7 @@ func Status_text(arg1 int32) (_swig_ret string) {
 func Status_class_of(arg1 int32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_status_class_of_native_0d7b569cfecf42fd(C.int(_swig_i_0)))
+	swig_r = (int32)(C._wrap_status_class_of_native_6cc6394e9da30b7d(C.int(_swig_i_0)))
 	return swig_r
 }
 
@@ -885,7 +885,7 @@ func Money_make(arg1 *Money, arg2 int64, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_make_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_money_make_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -903,7 +903,7 @@ func Money_parse(arg1 *Money, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_parse_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_money_parse_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -922,7 +922,7 @@ func Money_add(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_add_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_add_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -938,7 +938,7 @@ func Money_sub(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_sub_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_sub_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -954,7 +954,7 @@ func Money_compare(arg1 *int32, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_compare_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_compare_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -969,7 +969,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_currency_exponent_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_currency_exponent_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -985,7 +985,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 
 func Money_rules_stripe() (_swig_ret Rules) {
 	var swig_r Rules
-	swig_r = (Rules)(C._wrap_money_rules_stripe_native_0d7b569cfecf42fd())
+	swig_r = (Rules)(C._wrap_money_rules_stripe_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -993,7 +993,7 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_check_native_0d7b569cfecf42fd(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_money_check_native_6cc6394e9da30b7d(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1006,126 +1006,126 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 
 func _swig_getFACT_SUCCEEDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var FACT_SUCCEEDED int = _swig_getFACT_SUCCEEDED()
 func _swig_getFACT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_CANCELED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_FACT_CANCELED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var FACT_CANCELED int = _swig_getFACT_CANCELED()
 func _swig_getFACT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_EXPIRED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_FACT_EXPIRED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var FACT_EXPIRED int = _swig_getFACT_EXPIRED()
 func _swig_getFACT_NEEDS_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var FACT_NEEDS_ACTION int = _swig_getFACT_NEEDS_ACTION()
 func _swig_getFACT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_PROCESSING_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_FACT_PROCESSING_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var FACT_PROCESSING int = _swig_getFACT_PROCESSING()
 func _swig_getFACT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_FAILED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_FACT_FAILED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var FACT_FAILED int = _swig_getFACT_FAILED()
 func _swig_getCALL_CREATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CREATE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CALL_CREATE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CALL_CREATE int = _swig_getCALL_CREATE()
 func _swig_getCALL_CAPTURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CAPTURE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CALL_CAPTURE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CALL_CAPTURE int = _swig_getCALL_CAPTURE()
 func _swig_getCALL_CANCEL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CANCEL_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CALL_CANCEL_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CALL_CANCEL int = _swig_getCALL_CANCEL()
 func _swig_getCALL_RETRIEVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CALL_RETRIEVE int = _swig_getCALL_RETRIEVE()
 func _swig_getCALL_LOOKUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_LOOKUP_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CALL_LOOKUP_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CALL_LOOKUP int = _swig_getCALL_LOOKUP()
 func _swig_getOUTCOME_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var OUTCOME_UNKNOWN int = _swig_getOUTCOME_UNKNOWN()
 func _swig_getOUTCOME_DONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_DONE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_OUTCOME_DONE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var OUTCOME_DONE int = _swig_getOUTCOME_DONE()
 func _swig_getOUTCOME_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var OUTCOME_PENDING int = _swig_getOUTCOME_PENDING()
 func _swig_getOUTCOME_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var OUTCOME_REFUSED int = _swig_getOUTCOME_REFUSED()
 func _swig_getOUTCOME_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var OUTCOME_NOT_SENT int = _swig_getOUTCOME_NOT_SENT()
 func _swig_getPROVIDER_TWO_STEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PROVIDER_TWO_STEP int = _swig_getPROVIDER_TWO_STEP()
 func _swig_getPROVIDER_LOOKUP_AUTHORITATIVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -1135,7 +1135,7 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_call_next_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
+	swig_r_p := C._wrap_call_next_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1149,58 +1149,58 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 func Pulled_call_view(arg1 PulledCall) (_swig_ret CallView) {
 	var swig_r CallView
 	_swig_i_0 := arg1
-	swig_r = (CallView)(C._wrap_pulled_call_view_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (CallView)(C._wrap_pulled_call_view_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pulled_call_free(arg1 PulledCall) {
 	_swig_i_0 := arg1
-	C._wrap_pulled_call_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_pulled_call_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_close(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_engine_close_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_engine_close_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWORK_COMMANDS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_COMMANDS_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WORK_COMMANDS_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WORK_COMMANDS int = _swig_getWORK_COMMANDS()
 func _swig_getWORK_CALLS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_CALLS_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WORK_CALLS_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WORK_CALLS int = _swig_getWORK_CALLS()
 func _swig_getWORK_TOTALS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_TOTALS_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WORK_TOTALS_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WORK_TOTALS int = _swig_getWORK_TOTALS()
 func _swig_getWORK_RELAY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_RELAY_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WORK_RELAY_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WORK_RELAY int = _swig_getWORK_RELAY()
 func _swig_getWORK_UPKEEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_UPKEEP_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WORK_UPKEEP_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WORK_UPKEEP int = _swig_getWORK_UPKEEP()
 func _swig_getWORK_ALL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_ALL_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WORK_ALL_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -1211,7 +1211,7 @@ func Engine_tick(arg1 *int32, arg2 Engine, arg3 uint32, arg4 int32) (_swig_ret e
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_engine_tick_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_engine_tick_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1226,14 +1226,14 @@ func Engine_next_due_ms(arg1 Engine, arg2 uint32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_engine_next_due_ms_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
+	swig_r = (int32)(C._wrap_engine_next_due_ms_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
 	return swig_r
 }
 
 func Engine_descriptor(arg1 Engine) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_engine_descriptor_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_engine_descriptor_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1241,7 +1241,7 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_runner_start_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_runner_start_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1254,14 +1254,14 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 
 func Runner_stop(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_runner_stop_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_runner_stop_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_statistics(arg1 *Text, arg2 Engine) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_engine_statistics_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_engine_statistics_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1274,28 +1274,28 @@ func Engine_statistics(arg1 *Text, arg2 Engine) (_swig_ret error) {
 
 func _swig_getCAMPAIGN_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CAMPAIGN_OPEN int = _swig_getCAMPAIGN_OPEN()
 func _swig_getCAMPAIGN_ENDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var CAMPAIGN_ENDED int = _swig_getCAMPAIGN_ENDED()
 func _swig_getLATE_ACCEPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_ACCEPT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_LATE_ACCEPT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var LATE_ACCEPT int = _swig_getLATE_ACCEPT()
 func _swig_getLATE_REFUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_REFUSE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_LATE_REFUSE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -1308,7 +1308,7 @@ func Campaign_end(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 str
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_campaign_end_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_20)(unsafe.Pointer(&_swig_i_2)), C.swig_type_21(_swig_i_3), *(*C.swig_type_22)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_campaign_end_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_20)(unsafe.Pointer(&_swig_i_2)), C.swig_type_21(_swig_i_3), *(*C.swig_type_22)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_23)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1333,7 +1333,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_campaign_get_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_25)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_campaign_get_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_25)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1350,7 +1350,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 func Campaign_list_size(arg1 CampaignList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_list_size_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_list_size_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1358,14 +1358,14 @@ func Campaign_list_at(arg1 CampaignList, arg2 int64) (_swig_ret Campaign) {
 	var swig_r Campaign
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Campaign)(C._wrap_campaign_list_at_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1)))
+	swig_r = (Campaign)(C._wrap_campaign_list_at_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_27(_swig_i_1)))
 	return swig_r
 }
 
 func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_list_next_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_list_next_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1374,13 +1374,13 @@ func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 
 func Campaign_list_free(arg1 CampaignList) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_list_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_list_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_id(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1390,7 +1390,7 @@ func Campaign_id(arg1 Campaign) (_swig_ret string) {
 func Campaign_title(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_title_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_title_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1400,7 +1400,7 @@ func Campaign_title(arg1 Campaign) (_swig_ret string) {
 func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_currencies_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_currencies_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1410,35 +1410,35 @@ func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 func Campaign_goal(arg1 Campaign) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_campaign_goal_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_campaign_goal_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_deadline_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_deadline_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_deadline_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_late_rule(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_late_rule_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_late_rule_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_of(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_state_of_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_state_of_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_state_name_native_0d7b569cfecf42fd(C.int(_swig_i_0))
+	swig_r_p := C._wrap_campaign_state_name_native_6cc6394e9da30b7d(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1448,130 +1448,130 @@ func Campaign_state_name(arg1 int32) (_swig_ret string) {
 func Campaign_version(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_version_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_version_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_created_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_created_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_created_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_updated_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_updated_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_updated_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_replayed(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_replayed_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_replayed_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_position(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_position_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_position_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_free(arg1 Campaign) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getPAYMENT_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_PENDING int = _swig_getPAYMENT_PENDING()
 func _swig_getPAYMENT_REQUIRES_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_REQUIRES_ACTION int = _swig_getPAYMENT_REQUIRES_ACTION()
 func _swig_getPAYMENT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_PROCESSING int = _swig_getPAYMENT_PROCESSING()
 func _swig_getPAYMENT_AUTHORIZED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_AUTHORIZED int = _swig_getPAYMENT_AUTHORIZED()
 func _swig_getPAYMENT_CAPTURED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_CAPTURED int = _swig_getPAYMENT_CAPTURED()
 func _swig_getPAYMENT_COMPLETED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_COMPLETED int = _swig_getPAYMENT_COMPLETED()
 func _swig_getPAYMENT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_FAILED int = _swig_getPAYMENT_FAILED()
 func _swig_getPAYMENT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_CANCELED int = _swig_getPAYMENT_CANCELED()
 func _swig_getPAYMENT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_EXPIRED int = _swig_getPAYMENT_EXPIRED()
 func _swig_getPAYMENT_FLAG_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_FLAG_UNKNOWN int = _swig_getPAYMENT_FLAG_UNKNOWN()
 func _swig_getPAYMENT_FLAG_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_FLAG_CONFLICT int = _swig_getPAYMENT_FLAG_CONFLICT()
 func _swig_getPAYMENT_FLAG_SETTLED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PAYMENT_FLAG_SETTLED int = _swig_getPAYMENT_FLAG_SETTLED()
 func _swig_getPAYMENT_FLAG_LATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -1581,7 +1581,7 @@ func Payment_get(arg1 *Payment, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_get_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_get_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_39)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1601,7 +1601,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_payment_wait_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_payment_wait_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1624,7 +1624,7 @@ func Payment_capture(arg1 *Payment, arg2 Engine, arg3 string, arg4 Money, arg5 s
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_payment_capture_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_5)), C.int(_swig_i_6))
+	swig_r_p := C._wrap_payment_capture_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_44)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_45)(unsafe.Pointer(&_swig_i_5)), C.int(_swig_i_6))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1652,7 +1652,7 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_payment_cancel_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5))
+	swig_r_p := C._wrap_payment_cancel_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_47)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_49)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1675,7 +1675,7 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 func Payment_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1685,7 +1685,7 @@ func Payment_id(arg1 Payment) (_swig_ret string) {
 func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_pledge_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_pledge_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1695,7 +1695,7 @@ func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_campaign_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_campaign_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1705,14 +1705,14 @@ func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 func Payment_state_of(arg1 Payment) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_payment_state_of_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_payment_state_of_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_state_name_native_0d7b569cfecf42fd(C.int(_swig_i_0))
+	swig_r_p := C._wrap_payment_state_name_native_6cc6394e9da30b7d(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1722,35 +1722,35 @@ func Payment_state_name(arg1 int32) (_swig_ret string) {
 func Payment_flags(arg1 Payment) (_swig_ret uint32) {
 	var swig_r uint32
 	_swig_i_0 := arg1
-	swig_r = (uint32)(C._wrap_payment_flags_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint32)(C._wrap_payment_flags_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_amount(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_amount_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_amount_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_authorized(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_authorized_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_authorized_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_captured(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_captured_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_captured_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_ref(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_ref_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_ref_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1760,7 +1760,7 @@ func Payment_ref(arg1 Payment) (_swig_ret string) {
 func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_failure_code_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_failure_code_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1770,34 +1770,34 @@ func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 func Payment_sequence(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_sequence_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_sequence_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_created_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_created_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_created_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_updated_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_updated_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_updated_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_position(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_position_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_position_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_free(arg1 Payment) {
 	_swig_i_0 := arg1
-	C._wrap_payment_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_payment_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -1805,7 +1805,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_history_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_history_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_61)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1822,7 +1822,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 func Transition_list_size(arg1 TransitionList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_transition_list_size_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_transition_list_size_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1830,7 +1830,7 @@ func Transition_from(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_from_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_from_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
 	return swig_r
 }
 
@@ -1838,7 +1838,7 @@ func Transition_to(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_to_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_64(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_to_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_64(_swig_i_1)))
 	return swig_r
 }
 
@@ -1846,7 +1846,7 @@ func Transition_rule(arg1 TransitionList, arg2 int64) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_transition_rule_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_66(_swig_i_1))
+	swig_r_p := C._wrap_transition_rule_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_66(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1857,7 +1857,7 @@ func Transition_implied(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_implied_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_67(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_implied_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_67(_swig_i_1)))
 	return swig_r
 }
 
@@ -1865,60 +1865,60 @@ func Transition_at_us(arg1 TransitionList, arg2 int64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_transition_at_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_69(_swig_i_1)))
+	swig_r = (int64)(C._wrap_transition_at_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_69(_swig_i_1)))
 	return swig_r
 }
 
 func Transition_list_free(arg1 TransitionList) {
 	_swig_i_0 := arg1
-	C._wrap_transition_list_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_transition_list_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWEBHOOK_APPLIED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WEBHOOK_APPLIED int = _swig_getWEBHOOK_APPLIED()
 func _swig_getWEBHOOK_DUPLICATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WEBHOOK_DUPLICATE int = _swig_getWEBHOOK_DUPLICATE()
 func _swig_getWEBHOOK_STALE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WEBHOOK_STALE int = _swig_getWEBHOOK_STALE()
 func _swig_getWEBHOOK_PARKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WEBHOOK_PARKED int = _swig_getWEBHOOK_PARKED()
 func _swig_getWEBHOOK_IGNORED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WEBHOOK_IGNORED int = _swig_getWEBHOOK_IGNORED()
 func _swig_getWEBHOOK_QUARANTINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WEBHOOK_QUARANTINED int = _swig_getWEBHOOK_QUARANTINED()
 func _swig_getWEBHOOK_CONTRADICTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -1930,7 +1930,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_webhook_receive_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_webhook_receive_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1950,7 +1950,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_webhook_verdict_name_native_0d7b569cfecf42fd(C.int(_swig_i_0))
+	swig_r_p := C._wrap_webhook_verdict_name_native_6cc6394e9da30b7d(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1959,42 +1959,42 @@ func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 
 func _swig_getVISIBILITY_PUBLIC() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var VISIBILITY_PUBLIC int = _swig_getVISIBILITY_PUBLIC()
 func _swig_getVISIBILITY_OWNER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var VISIBILITY_OWNER int = _swig_getVISIBILITY_OWNER()
 func _swig_getVISIBILITY_HIDDEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var VISIBILITY_HIDDEN int = _swig_getVISIBILITY_HIDDEN()
 func _swig_getWAIT_ANSWER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_ANSWER_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WAIT_ANSWER_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WAIT_ANSWER int = _swig_getWAIT_ANSWER()
 func _swig_getWAIT_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_COMMIT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WAIT_COMMIT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var WAIT_COMMIT int = _swig_getWAIT_COMMIT()
 func _swig_getWAIT_PAID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_PAID_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_WAIT_PAID_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -2004,7 +2004,7 @@ func Pledge_get(arg1 *Pledge, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_pledge_get_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_pledge_get_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_75)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2024,7 +2024,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_pledge_find_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_pledge_find_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_77)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_78)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2044,7 +2044,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 func Pledge_list_size(arg1 PledgeList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_list_size_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_list_size_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2052,14 +2052,14 @@ func Pledge_list_at(arg1 PledgeList, arg2 int64) (_swig_ret Pledge) {
 	var swig_r Pledge
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Pledge)(C._wrap_pledge_list_at_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_80(_swig_i_1)))
+	swig_r = (Pledge)(C._wrap_pledge_list_at_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_80(_swig_i_1)))
 	return swig_r
 }
 
 func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_list_next_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_list_next_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2068,7 +2068,7 @@ func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 
 func Pledge_list_free(arg1 PledgeList) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_list_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_list_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Donor_erase(arg1 Engine, arg2 string, arg3 int32) (_swig_ret error) {
@@ -2076,7 +2076,7 @@ func Donor_erase(arg1 Engine, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_donor_erase_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_donor_erase_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_83)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2093,7 +2093,7 @@ func Donor_erase(arg1 Engine, arg2 string, arg3 int32) (_swig_ret error) {
 func Pledge_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2103,7 +2103,7 @@ func Pledge_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_campaign_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_campaign_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2113,7 +2113,7 @@ func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_payment_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_payment_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2123,28 +2123,28 @@ func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_amount(arg1 Pledge) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_pledge_amount_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_pledge_amount_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_state(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_state_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_state_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_created_us(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_created_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_created_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2154,7 +2154,7 @@ func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_name_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_name_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2164,7 +2164,7 @@ func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_email_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_email_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2174,7 +2174,7 @@ func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_message_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_message_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2184,28 +2184,28 @@ func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 func Pledge_visibility(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_visibility_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_visibility_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_replayed(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_replayed_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_replayed_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_pending(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_pending_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_pending_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_answer_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_answer_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2215,7 +2215,7 @@ func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_client_secret_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_client_secret_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2225,13 +2225,13 @@ func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 func Pledge_position(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_position_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_position_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_free(arg1 Pledge) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 string) (_swig_ret error) {
@@ -2240,7 +2240,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_get_with_totals_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_campaign_get_with_totals_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
@@ -2257,7 +2257,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_totals_campaign_id_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_totals_campaign_id_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2267,35 +2267,35 @@ func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 func Totals_position(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_position_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_position_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_version(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_version_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_version_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_as_of_us(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_as_of_us_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_as_of_us_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_stale(arg1 Totals) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_totals_stale_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_totals_stale_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_size(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_size_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_size_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2303,13 +2303,13 @@ func Totals_at(arg1 Totals, arg2 int64) (_swig_ret TotalsRow) {
 	var swig_r TotalsRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (TotalsRow)(C._wrap_totals_at_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
+	swig_r = (TotalsRow)(C._wrap_totals_at_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_102(_swig_i_1)))
 	return swig_r
 }
 
 func Totals_free(arg1 Totals) {
 	_swig_i_0 := arg1
-	C._wrap_totals_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_totals_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret error) {
@@ -2318,7 +2318,7 @@ func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_totals_verify_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_totals_verify_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2338,7 +2338,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_event_page_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_106(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_event_page_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_106(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2352,7 +2352,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 func Event_list_size(arg1 EventList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_event_list_size_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_event_list_size_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2360,13 +2360,13 @@ func Event_list_at(arg1 EventList, arg2 int64) (_swig_ret EventView) {
 	var swig_r EventView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (EventView)(C._wrap_event_list_at_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
+	swig_r = (EventView)(C._wrap_event_list_at_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
 	return swig_r
 }
 
 func Event_list_free(arg1 EventList) {
 	_swig_i_0 := arg1
-	C._wrap_event_list_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_event_list_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -2374,7 +2374,7 @@ func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_subscription_open_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_subscription_open_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2394,7 +2394,7 @@ func Subscription_next(arg1 *EventList, arg2 Subscription, arg3 int32, arg4 int3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_subscription_next_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_subscription_next_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2409,7 +2409,7 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_subscription_ack_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
+	swig_r_p := C._wrap_subscription_ack_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_113(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2422,18 +2422,18 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 
 func Subscription_free(arg1 Subscription) {
 	_swig_i_0 := arg1
-	C._wrap_subscription_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_subscription_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Play_free(arg1 Play) {
 	_swig_i_0 := arg1
-	C._wrap_play_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_play_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Play_provider(arg1 Play) (_swig_ret Provider) {
 	var swig_r Provider
 	_swig_i_0 := arg1
-	swig_r = (Provider)(C._wrap_play_provider_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0)))
+	swig_r = (Provider)(C._wrap_play_provider_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2442,7 +2442,7 @@ func Play_confirm(arg1 Play, arg2 string, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_confirm_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_115)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_confirm_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_115)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2464,7 +2464,7 @@ func Play_act(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_act_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_act_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2483,7 +2483,7 @@ func Play_settle(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_settle_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_settle_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2501,7 +2501,7 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_expire_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_play_expire_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2517,49 +2517,49 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 
 func _swig_getPLAY_FAULT_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PLAY_FAULT_NONE int = _swig_getPLAY_FAULT_NONE()
 func _swig_getPLAY_FAULT_REPLY_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PLAY_FAULT_REPLY_LOST int = _swig_getPLAY_FAULT_REPLY_LOST()
 func _swig_getPLAY_FAULT_REQUEST_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PLAY_FAULT_REQUEST_LOST int = _swig_getPLAY_FAULT_REQUEST_LOST()
 func _swig_getPLAY_FAULT_ERROR_AFTER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_AFTER int = _swig_getPLAY_FAULT_ERROR_AFTER()
 func _swig_getPLAY_FAULT_ERROR_BEFORE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_BEFORE int = _swig_getPLAY_FAULT_ERROR_BEFORE()
 func _swig_getPLAY_FAULT_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
 var PLAY_FAULT_NOT_SENT int = _swig_getPLAY_FAULT_NOT_SENT()
 func _swig_getPLAY_FAULT_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_0d7b569cfecf42fd())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_6cc6394e9da30b7d())
 	return swig_r
 }
 
@@ -2568,7 +2568,7 @@ func Play_fault_next(arg1 Play, arg2 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_fault_next_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_play_fault_next_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2585,7 +2585,7 @@ func Play_deliver(arg1 *int32, arg2 Play, arg3 Engine, arg4 int32) (_swig_ret er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_deliver_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_play_deliver_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2601,7 +2601,7 @@ func Play_webhook_take(arg1 *Text, arg2 *Text, arg3 Play) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_webhook_take_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	swig_r_p := C._wrap_play_webhook_take_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2618,7 +2618,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_sign_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_2)), C.swig_type_128(_swig_i_3))
+	swig_r_p := C._wrap_play_sign_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_127)(unsafe.Pointer(&_swig_i_2)), C.swig_type_128(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2635,7 +2635,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_memory_storage_new_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_memory_storage_new_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2648,7 +2648,7 @@ func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 
 func Storage_free(arg1 Storage) {
 	_swig_i_0 := arg1
-	C._wrap_storage_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_storage_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 string, arg6 int32, arg7 int32, arg8 int32, arg9 int32, arg10 int32, arg11 int32, arg12 int64, arg13 int64, arg14 int32) (_swig_ret error) {
@@ -2667,7 +2667,7 @@ func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 st
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
 	_swig_i_13 := arg14
-	swig_r_p := C._wrap_engine_open_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_133(_swig_i_11), C.swig_type_134(_swig_i_12), C.int(_swig_i_13))
+	swig_r_p := C._wrap_engine_open_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_133(_swig_i_11), C.swig_type_134(_swig_i_12), C.int(_swig_i_13))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2696,7 +2696,7 @@ func Campaign_create(arg1 *Campaign, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_campaign_create_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_140(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_campaign_create_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_140(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2733,7 +2733,7 @@ func Campaign_update(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_campaign_update_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_2)), C.swig_type_143(_swig_i_3), *(*C.swig_type_144)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_146)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_148(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
+	swig_r_p := C._wrap_campaign_update_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_2)), C.swig_type_143(_swig_i_3), *(*C.swig_type_144)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_146)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_148(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2765,7 +2765,7 @@ func Campaign_page(arg1 *CampaignList, arg2 Engine, arg3 string, arg4 int32) (_s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_page_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_campaign_page_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2796,7 +2796,7 @@ func Pledge_create(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_12 := arg13
 	_swig_i_13 := arg14
 	_swig_i_14 := arg15
-	swig_r_p := C._wrap_pledge_create_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_154)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_156)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_157)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_160)(unsafe.Pointer(&_swig_i_14)))
+	swig_r_p := C._wrap_pledge_create_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_154)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_156)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_157)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_160)(unsafe.Pointer(&_swig_i_14)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2841,7 +2841,7 @@ func Pledge_page(arg1 *PledgeList, arg2 Engine, arg3 string, arg4 string, arg5 i
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_pledge_page_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_163)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_pledge_page_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_163)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2866,7 +2866,7 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_totals_get_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_2)), C.swig_type_166(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_totals_get_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_2)), C.swig_type_166(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2900,7 +2900,7 @@ func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 string
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
 	_swig_i_17 := arg18
-	swig_r_p := C._wrap_call_done_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.int(_swig_i_7), C.swig_type_170(_swig_i_8), C.swig_type_171(_swig_i_9), C.int(_swig_i_10), C.swig_type_172(_swig_i_11), *(*C.swig_type_173)(unsafe.Pointer(&_swig_i_12)), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_13)), *(*C.swig_type_175)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_15)), C.swig_type_177(_swig_i_16), C.int(_swig_i_17))
+	swig_r_p := C._wrap_call_done_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.int(_swig_i_7), C.swig_type_170(_swig_i_8), C.swig_type_171(_swig_i_9), C.int(_swig_i_10), C.swig_type_172(_swig_i_11), *(*C.swig_type_173)(unsafe.Pointer(&_swig_i_12)), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_13)), *(*C.swig_type_175)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_15)), C.swig_type_177(_swig_i_16), C.int(_swig_i_17))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg5
@@ -2949,7 +2949,7 @@ func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
 	_swig_i_17 := arg18
-	swig_r_p := C._wrap_webhook_accept_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_8)), C.cfa_money(_swig_i_9), C.int(_swig_i_10), C.swig_type_184(_swig_i_11), C.swig_type_185(_swig_i_12), C.int(_swig_i_13), C.swig_type_186(_swig_i_14), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_188)(unsafe.Pointer(&_swig_i_16)), C.int(_swig_i_17))
+	swig_r_p := C._wrap_webhook_accept_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_8)), C.cfa_money(_swig_i_9), C.int(_swig_i_10), C.swig_type_184(_swig_i_11), C.swig_type_185(_swig_i_12), C.int(_swig_i_13), C.swig_type_186(_swig_i_14), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_188)(unsafe.Pointer(&_swig_i_16)), C.int(_swig_i_17))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2986,7 +2986,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_provider_new_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_provider_new_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3002,7 +3002,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 
 func Provider_free(arg1 Provider) {
 	_swig_i_0 := arg1
-	C._wrap_provider_free_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	C._wrap_provider_free_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 }
 
 func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 string) (_swig_ret error) {
@@ -3013,7 +3013,7 @@ func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_new_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_type_192(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_193(_swig_i_4), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_new_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_type_192(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_193(_swig_i_4), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -3039,7 +3039,7 @@ func Play_weather_set(arg1 Play, arg2 int32, arg3 int32, arg4 int32, arg5 int32,
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_play_weather_set_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_play_weather_set_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3058,7 +3058,7 @@ func Play_books_get(arg1 *int64, arg2 *int64, arg3 *int64, arg4 *int64, arg5 *in
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_books_get_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5))
+	swig_r_p := C._wrap_play_books_get_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3074,7 +3074,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_payment_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_payment_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3091,7 +3091,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 func Key_new(arg1 *Text) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_key_new_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_key_new_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3106,7 +3106,7 @@ func Money_format(arg1 *Text, arg2 Money) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_format_native_0d7b569cfecf42fd(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
+	swig_r_p := C._wrap_money_format_native_6cc6394e9da30b7d(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_0d7b569cfecf42fd(const char*);
+  void cgo_panic__native_6cc6394e9da30b7d(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_0d7b569cfecf42fd(p);
+  cgo_panic__native_6cc6394e9da30b7d(p);
 }
 
 
@@ -198,10 +198,12 @@ static void* Swig_malloc(int c) {
 #include <string.h>
 
 /*
- * shim.h - what C says with structs, said with arguments: the few calls whose specs SWIG cannot build by itself,
- * and a provider whose calls the host pulls. Parsed by SWIG and copied into each generated wrapper.
+ * shim.h - what C says with structs, said with arguments: the few calls whose specs SWIG cannot
+ * build by itself, and a provider whose calls the host pulls. Parsed by SWIG and copied into each
+ * generated wrapper.
  *
- * It owns no behaviour: each function fills one struct and makes one call. Never add an API here that C lacks.
+ * It owns no behaviour: each function fills one struct and makes one call. It must never grow an
+ * API that C lacks.
  */
 #ifndef CAREFORALL_SHIM_H
 #define CAREFORALL_SHIM_H
@@ -212,7 +214,7 @@ static void* Swig_malloc(int c) {
 #include <careforall/careforall.h>
 #include <string.h>
 
-/* ---- opening -------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------- */
 
 static inline cfa_status shim_memory_storage_new(cfa_storage **out)
 {
@@ -237,12 +239,13 @@ static inline void shim_storage_free(cfa_storage *storage)
 }
 
 /* `path` NULL: on `storage`, which stays the caller's. */
-static inline cfa_status shim_engine_open(cfa_engine **out, const char *path, const cfa_storage *storage,
-                                          const cfa_provider *provider, const char *account,
-                                          int32_t livemode, int32_t capture_manual, int32_t queue_limit,
-                                          int32_t batch_limit, int32_t timeout_ms, int32_t call_timeout_ms,
-                                          int64_t payment_expires_ms, int64_t answer_kept_ms,
-                                          int32_t totals_max_age_ms)
+static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
+                                          const cfa_storage *storage, const cfa_provider *provider,
+                                          const char *account, int32_t livemode,
+                                          int32_t capture_manual, int32_t queue_limit,
+                                          int32_t batch_limit, int32_t timeout_ms,
+                                          int32_t call_timeout_ms, int64_t payment_expires_ms,
+                                          int64_t answer_kept_ms, int32_t totals_max_age_ms)
 {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.storage = storage;
@@ -260,12 +263,12 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path, co
     return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
 }
 
-/* ---- campaigns, pledges, totals -------------------------------------------------------------------------- */
+/* ---- campaigns, pledges, totals ------------------------------------------------------------- */
 
-static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope, const char *title,
-                                                   const char *currencies, cfa_money goal,
-                                                   int64_t deadline_us, int32_t late_rule,
-                                                   int32_t timeout_ms)
+static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope,
+                                                   const char *title, const char *currencies,
+                                                   cfa_money goal, int64_t deadline_us,
+                                                   int32_t late_rule, int32_t timeout_ms)
 {
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     spec.key = key;
@@ -279,9 +282,10 @@ static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *
     return spec;
 }
 
-static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *engine, const char *key,
-                                              const char *scope, const char *title, const char *currencies,
-                                              cfa_money goal, int64_t deadline_us, int32_t late_rule,
+static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *engine,
+                                              const char *key, const char *scope, const char *title,
+                                              const char *currencies, cfa_money goal,
+                                              int64_t deadline_us, int32_t late_rule,
                                               int32_t timeout_ms)
 {
     const cfa_campaign_spec spec =
@@ -289,18 +293,20 @@ static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *en
     return cfa_campaign_create(out, engine, &spec);
 }
 
-static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *engine, const char *id,
-                                              int64_t expected_version, const char *key, const char *scope,
-                                              const char *title, const char *currencies, cfa_money goal,
-                                              int64_t deadline_us, int32_t late_rule, int32_t timeout_ms)
+static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *engine,
+                                              const char *id, int64_t expected_version,
+                                              const char *key, const char *scope, const char *title,
+                                              const char *currencies, cfa_money goal,
+                                              int64_t deadline_us, int32_t late_rule,
+                                              int32_t timeout_ms)
 {
     const cfa_campaign_spec spec =
         shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
     return cfa_campaign_update(out, engine, id, expected_version, &spec);
 }
 
-static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine, const char *after,
-                                            int32_t limit)
+static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,
+                                            const char *after, int32_t limit)
 {
     cfa_page page = CFA_PAGE_INIT;
     page.after = after;
@@ -309,11 +315,12 @@ static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine 
 }
 
 static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine, const char *key,
-                                            const char *scope, const char *campaign_id, cfa_money amount,
-                                            const char *payment_method, const char *donor_reference,
-                                            const char *donor_name, const char *donor_email,
-                                            const char *donor_message, int32_t visibility, int32_t wait,
-                                            int32_t timeout_ms, const char *traceparent)
+                                            const char *scope, const char *campaign_id,
+                                            cfa_money amount, const char *payment_method,
+                                            const char *donor_reference, const char *donor_name,
+                                            const char *donor_email, const char *donor_message,
+                                            int32_t visibility, int32_t wait, int32_t timeout_ms,
+                                            const char *traceparent)
 {
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
     spec.key = key;
@@ -332,8 +339,9 @@ static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine
     return cfa_pledge_create(out, engine, &spec);
 }
 
-static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *engine, const char *campaign_id,
-                                          const char *after, int32_t limit)
+static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *engine,
+                                          const char *campaign_id, const char *after,
+                                          int32_t limit)
 {
     cfa_page page = CFA_PAGE_INIT;
     page.after = after;
@@ -341,8 +349,9 @@ static inline cfa_status shim_pledge_page(cfa_pledge_list **out, cfa_engine *eng
     return cfa_pledge_page(out, engine, campaign_id, &page);
 }
 
-static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine, const char *campaign_id,
-                                         int64_t at_least, int32_t max_age_ms, int32_t timeout_ms)
+static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine,
+                                         const char *campaign_id, int64_t at_least,
+                                         int32_t max_age_ms, int32_t timeout_ms)
 {
     cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
     spec.at_least = at_least;
@@ -351,11 +360,12 @@ static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine, c
     return cfa_totals_get(out, engine, campaign_id, &spec);
 }
 
-/* ---- providers in the host's language --------------------------------------------------------------------- */
+/* ---- providers in the host's language ------------------------------------------------------- */
 
-static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount, uint32_t flags,
-                                   int64_t authorized_minor, int64_t captured_minor, int32_t attempt,
-                                   int64_t occurred_us, const char *failure_code, const char *cancel_reason)
+static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount,
+                                   uint32_t flags, int64_t authorized_minor, int64_t captured_minor,
+                                   int32_t attempt, int64_t occurred_us, const char *failure_code,
+                                   const char *cancel_reason)
 {
     cfa_facts facts = CFA_FACTS_INIT;
     facts.ref = ref;
@@ -374,9 +384,10 @@ static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_
 static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
                                         int32_t stored, const char *ref, const char *payment_id,
                                         cfa_money amount, uint32_t flags, int64_t authorized_minor,
-                                        int64_t captured_minor, int32_t attempt, int64_t occurred_us,
-                                        const char *failure_code, const char *cancel_reason,
-                                        const char *client_secret, const char *code, int64_t retry_after_ms,
+                                        int64_t captured_minor, int32_t attempt,
+                                        int64_t occurred_us, const char *failure_code,
+                                        const char *cancel_reason, const char *client_secret,
+                                        const char *code, int64_t retry_after_ms,
                                         int32_t timeout_ms)
 {
     cfa_reply reply;
@@ -384,8 +395,8 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
     reply.struct_size = sizeof reply;
     reply.outcome = outcome;
     reply.stored = stored;
-    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor, attempt,
-                             occurred_us, failure_code, cancel_reason);
+    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
+                             attempt, occurred_us, failure_code, cancel_reason);
     reply.client_secret = client_secret;
     reply.code = code;
     reply.retry_after_ms = retry_after_ms;
@@ -393,12 +404,13 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
 }
 
 static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, const char *event_id,
-                                             const char *event_type, const char *account, int32_t livemode,
-                                             int32_t relevant, const char *ref, const char *payment_id,
-                                             cfa_money amount, uint32_t flags, int64_t authorized_minor,
-                                             int64_t captured_minor, int32_t attempt, int64_t occurred_us,
-                                             const char *failure_code, const char *cancel_reason,
-                                             int32_t timeout_ms)
+                                             const char *event_type, const char *account,
+                                             int32_t livemode, int32_t relevant, const char *ref,
+                                             const char *payment_id, cfa_money amount,
+                                             uint32_t flags, int64_t authorized_minor,
+                                             int64_t captured_minor, int32_t attempt,
+                                             int64_t occurred_us, const char *failure_code,
+                                             const char *cancel_reason, int32_t timeout_ms)
 {
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
@@ -408,8 +420,8 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
     event.account = account;
     event.livemode = livemode;
     event.relevant = relevant;
-    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor, attempt,
-                             occurred_us, failure_code, cancel_reason);
+    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
+                             attempt, occurred_us, failure_code, cancel_reason);
     return cfa_webhook_accept(out, engine, &event, timeout_ms);
 }
 
@@ -479,7 +491,8 @@ static inline void shim_put_int(shim_text *text, const char *name, int64_t value
 static inline void shim_put_call(shim_text *text, const cfa_call *call)
 {
     static const char *const kinds[] = { "", "create", "capture", "cancel", "retrieve", "lookup" };
-    const int32_t kind = call->kind >= CFA_CALL_CREATE && call->kind <= CFA_CALL_LOOKUP ? call->kind : 0;
+    const int32_t last = (int32_t)(sizeof kinds / sizeof kinds[0]) - 1;
+    const int32_t kind = call->kind > 0 && call->kind <= last ? call->kind : 0;
     shim_put_text(text, "{\"account\":", call->account != NULL ? call->account : "");
     shim_put_int(text, ",\"amount\":", call->amount.minor);
     shim_put_raw(text, ",\"capture_manual\":");
@@ -522,12 +535,13 @@ typedef struct shim_provider {
 
 #endif
 
-/* Make a provider without a `call` of its own: the host serves its calls through `cfa_call_next`. */
-static inline cfa_status shim_provider_new(cfa_provider **out, const char *name, uint32_t capabilities)
+/* Make a provider without a `call` of its own: the host pulls them with `cfa_call_next`. */
+static inline cfa_status shim_provider_new(cfa_provider **out, const char *name,
+                                           uint32_t capabilities)
 {
     const size_t size = name != NULL ? strlen(name) : 0;
     if (size == 0 || size >= sizeof ((shim_provider *)0)->name)
-        return cfa_error_set(CFA_EINVAL, "bindings", "name", 0, "a provider's name has 1 to 31 bytes");
+        return cfa_error_set(CFA_EINVAL, "bindings", "name", 0, "a name has 1 to 31 bytes");
     shim_provider *made = (shim_provider *)cfa_alloc(sizeof *made);
     if (made == NULL)
         return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a provider");
@@ -549,7 +563,7 @@ static inline void shim_provider_free(cfa_provider *provider)
         cfa_free(provider->self);
 }
 
-/* ---- play ------------------------------------------------------------------------------------------------ */
+/* ---- play ----------------------------------------------------------------------------------- */
 
 static inline cfa_status shim_play_new(cfa_play **out, uint64_t seed, int32_t one_step,
                                        int32_t lookup_not_authoritative, int64_t key_retention_ms,
@@ -567,7 +581,8 @@ static inline cfa_status shim_play_new(cfa_play **out, uint64_t seed, int32_t on
 static inline cfa_status shim_play_weather_set(cfa_play *play, int32_t reply_lost_ppm,
                                                int32_t request_lost_ppm, int32_t error_after_ppm,
                                                int32_t error_before_ppm, int32_t not_sent_ppm,
-                                               int32_t webhook_lost_ppm, int32_t webhook_duplicated_ppm,
+                                               int32_t webhook_lost_ppm,
+                                               int32_t webhook_duplicated_ppm,
                                                int32_t webhook_reordered_ppm, int32_t delay_ms_max)
 {
     cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
@@ -600,7 +615,8 @@ static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_
 }
 
 /* The number of successful charges of one payment. */
-static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play, const char *payment_id)
+static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play,
+                                           const char *payment_id)
 {
     cfa_arena *arena = NULL;
     cfa_status status = cfa_arena_new(&arena);
@@ -663,7 +679,7 @@ static char *careforall_text(_gostring_ text)
 
 #include <stdio.h>
 
-/* "status NUL native NUL origin NUL field NUL message": copied by the Go side before anything else runs. */
+/* "status NUL native NUL origin NUL field NUL message", in memory that the Go side frees. */
 static _gostring_ careforall_failure(cfa_status status)
 {
     _gostring_ none = { NULL, 0 };
@@ -675,8 +691,9 @@ static _gostring_ careforall_failure(cfa_status status)
         error.status = status;
     }
     char text[sizeof error + 64];
-    const int size = snprintf(text, sizeof text, "%d%c%d%c%s%c%s%c%s", (int)status, 0, (int)error.native_code, 0,
-                              error.origin, 0, error.field, 0, error.message);
+    const int size = snprintf(text, sizeof text, "%d%c%d%c%s%c%s%c%s", (int)status, 0,
+                              (int)error.native_code, 0, error.origin, 0, error.field, 0,
+                              error.message);
     return Swig_AllocateString(text, (size_t)size);
 }
 
@@ -684,7 +701,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_0d7b569cfecf42fd(void *_swig_go_0) {
+void _wrap_Swig_free_native_6cc6394e9da30b7d(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -694,7 +711,7 @@ void _wrap_Swig_free_native_0d7b569cfecf42fd(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_0d7b569cfecf42fd(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_6cc6394e9da30b7d(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -707,7 +724,7 @@ void *_wrap_Swig_malloc_native_0d7b569cfecf42fd(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_0d7b569cfecf42fd() {
+_gostring_ _wrap_version_native_6cc6394e9da30b7d() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -721,7 +738,7 @@ _gostring_ _wrap_version_native_0d7b569cfecf42fd() {
 }
 
 
-void _wrap_free_native_0d7b569cfecf42fd(void *_swig_go_0) {
+void _wrap_free_native_6cc6394e9da30b7d(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -731,7 +748,7 @@ void _wrap_free_native_0d7b569cfecf42fd(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_0d7b569cfecf42fd() {
+intgo _wrap_OK_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -743,7 +760,7 @@ intgo _wrap_OK_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EINVAL_native_0d7b569cfecf42fd() {
+intgo _wrap_EINVAL_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -755,7 +772,7 @@ intgo _wrap_EINVAL_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ERANGE_native_0d7b569cfecf42fd() {
+intgo _wrap_ERANGE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -767,7 +784,7 @@ intgo _wrap_ERANGE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ECURRENCY_native_0d7b569cfecf42fd() {
+intgo _wrap_ECURRENCY_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -779,7 +796,7 @@ intgo _wrap_ECURRENCY_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EAMOUNT_native_0d7b569cfecf42fd() {
+intgo _wrap_EAMOUNT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -791,7 +808,7 @@ intgo _wrap_EAMOUNT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ENOTSUP_native_0d7b569cfecf42fd() {
+intgo _wrap_ENOTSUP_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -803,7 +820,7 @@ intgo _wrap_ENOTSUP_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EABI_native_0d7b569cfecf42fd() {
+intgo _wrap_EABI_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -815,7 +832,7 @@ intgo _wrap_EABI_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EMISUSE_native_0d7b569cfecf42fd() {
+intgo _wrap_EMISUSE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -827,7 +844,7 @@ intgo _wrap_EMISUSE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ETOOLONG_native_0d7b569cfecf42fd() {
+intgo _wrap_ETOOLONG_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -839,7 +856,7 @@ intgo _wrap_ETOOLONG_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EENCODING_native_0d7b569cfecf42fd() {
+intgo _wrap_EENCODING_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -851,7 +868,7 @@ intgo _wrap_EENCODING_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ECARD_native_0d7b569cfecf42fd() {
+intgo _wrap_ECARD_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -863,7 +880,7 @@ intgo _wrap_ECARD_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EKEY_native_0d7b569cfecf42fd() {
+intgo _wrap_EKEY_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -875,7 +892,7 @@ intgo _wrap_EKEY_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_0d7b569cfecf42fd() {
+intgo _wrap_ENOTFOUND_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -887,7 +904,7 @@ intgo _wrap_ENOTFOUND_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EDECLINED_native_0d7b569cfecf42fd() {
+intgo _wrap_EDECLINED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -899,7 +916,7 @@ intgo _wrap_EDECLINED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ECLOSED_native_0d7b569cfecf42fd() {
+intgo _wrap_ECLOSED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -911,7 +928,7 @@ intgo _wrap_ECLOSED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_0d7b569cfecf42fd() {
+intgo _wrap_ESIGNATURE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -923,7 +940,7 @@ intgo _wrap_ESIGNATURE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ESCHEMA_native_0d7b569cfecf42fd() {
+intgo _wrap_ESCHEMA_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -935,7 +952,7 @@ intgo _wrap_ESCHEMA_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EREADONLY_native_0d7b569cfecf42fd() {
+intgo _wrap_EREADONLY_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -947,7 +964,7 @@ intgo _wrap_EREADONLY_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EMODE_native_0d7b569cfecf42fd() {
+intgo _wrap_EMODE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -959,7 +976,7 @@ intgo _wrap_EMODE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EEXISTS_native_0d7b569cfecf42fd() {
+intgo _wrap_EEXISTS_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -971,7 +988,7 @@ intgo _wrap_EEXISTS_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_0d7b569cfecf42fd() {
+intgo _wrap_EKEYREUSE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -983,7 +1000,7 @@ intgo _wrap_EKEYREUSE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ESTATE_native_0d7b569cfecf42fd() {
+intgo _wrap_ESTATE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -995,7 +1012,7 @@ intgo _wrap_ESTATE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EVERSION_native_0d7b569cfecf42fd() {
+intgo _wrap_EVERSION_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1007,7 +1024,7 @@ intgo _wrap_EVERSION_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EFENCED_native_0d7b569cfecf42fd() {
+intgo _wrap_EFENCED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1019,7 +1036,7 @@ intgo _wrap_EFENCED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EBUSY_native_0d7b569cfecf42fd() {
+intgo _wrap_EBUSY_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1031,7 +1048,7 @@ intgo _wrap_EBUSY_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EIO_native_0d7b569cfecf42fd() {
+intgo _wrap_EIO_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1043,7 +1060,7 @@ intgo _wrap_EIO_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_0d7b569cfecf42fd() {
+intgo _wrap_ETIMEOUT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1055,7 +1072,7 @@ intgo _wrap_ETIMEOUT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_0d7b569cfecf42fd() {
+intgo _wrap_EUNAVAILABLE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1067,7 +1084,7 @@ intgo _wrap_EUNAVAILABLE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EQUEUE_native_0d7b569cfecf42fd() {
+intgo _wrap_EQUEUE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1079,7 +1096,7 @@ intgo _wrap_EQUEUE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ENOSPACE_native_0d7b569cfecf42fd() {
+intgo _wrap_ENOSPACE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1091,7 +1108,7 @@ intgo _wrap_ENOSPACE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ECLOSING_native_0d7b569cfecf42fd() {
+intgo _wrap_ECLOSING_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1103,7 +1120,7 @@ intgo _wrap_ECLOSING_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EINDOUBT_native_0d7b569cfecf42fd() {
+intgo _wrap_EINDOUBT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1115,7 +1132,7 @@ intgo _wrap_EINDOUBT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ENOMEM_native_0d7b569cfecf42fd() {
+intgo _wrap_ENOMEM_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1127,7 +1144,7 @@ intgo _wrap_ENOMEM_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_ECORRUPT_native_0d7b569cfecf42fd() {
+intgo _wrap_ECORRUPT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1139,7 +1156,7 @@ intgo _wrap_ECORRUPT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_EBUG_native_0d7b569cfecf42fd() {
+intgo _wrap_EBUG_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1151,7 +1168,7 @@ intgo _wrap_EBUG_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_OK_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_OK_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1163,7 +1180,7 @@ intgo _wrap_CLASS_OK_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_INVALID_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1175,7 +1192,7 @@ intgo _wrap_CLASS_INVALID_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_PERMANENT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1187,7 +1204,7 @@ intgo _wrap_CLASS_PERMANENT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_CONFLICT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1199,7 +1216,7 @@ intgo _wrap_CLASS_CONFLICT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_TRANSIENT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1211,7 +1228,7 @@ intgo _wrap_CLASS_TRANSIENT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_IN_DOUBT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1223,7 +1240,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_0d7b569cfecf42fd() {
+intgo _wrap_CLASS_INTERNAL_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1235,7 +1252,7 @@ intgo _wrap_CLASS_INTERNAL_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_status_name_native_0d7b569cfecf42fd(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_6cc6394e9da30b7d(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1251,7 +1268,7 @@ _gostring_ _wrap_status_name_native_0d7b569cfecf42fd(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_0d7b569cfecf42fd(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_6cc6394e9da30b7d(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1267,7 +1284,7 @@ _gostring_ _wrap_status_text_native_0d7b569cfecf42fd(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_0d7b569cfecf42fd(int _swig_go_0) {
+int _wrap_status_class_of_native_6cc6394e9da30b7d(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1280,7 +1297,7 @@ int _wrap_status_class_of_native_0d7b569cfecf42fd(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1298,7 +1315,7 @@ _gostring_ _wrap_money_make_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1314,7 +1331,7 @@ _gostring_ _wrap_money_parse_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1331,7 +1348,7 @@ _gostring_ _wrap_money_add_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1348,7 +1365,7 @@ _gostring_ _wrap_money_sub_native_0d7b569cfecf42fd(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1365,7 +1382,7 @@ _gostring_ _wrap_money_compare_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_0d7b569cfecf42fd(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_6cc6394e9da30b7d(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1381,7 +1398,7 @@ _gostring_ _wrap_currency_exponent_native_0d7b569cfecf42fd(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_0d7b569cfecf42fd() {
+cfa_money_rules *_wrap_money_rules_stripe_native_6cc6394e9da30b7d() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1392,7 +1409,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_money_check_native_0d7b569cfecf42fd(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_6cc6394e9da30b7d(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1407,7 +1424,7 @@ _gostring_ _wrap_money_check_native_0d7b569cfecf42fd(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_0d7b569cfecf42fd() {
+intgo _wrap_FACT_SUCCEEDED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1419,7 +1436,7 @@ intgo _wrap_FACT_SUCCEEDED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_0d7b569cfecf42fd() {
+intgo _wrap_FACT_CANCELED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1431,7 +1448,7 @@ intgo _wrap_FACT_CANCELED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_0d7b569cfecf42fd() {
+intgo _wrap_FACT_EXPIRED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1443,7 +1460,7 @@ intgo _wrap_FACT_EXPIRED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_0d7b569cfecf42fd() {
+intgo _wrap_FACT_NEEDS_ACTION_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1455,7 +1472,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_0d7b569cfecf42fd() {
+intgo _wrap_FACT_PROCESSING_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1467,7 +1484,7 @@ intgo _wrap_FACT_PROCESSING_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_0d7b569cfecf42fd() {
+intgo _wrap_FACT_FAILED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1479,7 +1496,7 @@ intgo _wrap_FACT_FAILED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_0d7b569cfecf42fd() {
+intgo _wrap_CALL_CREATE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1491,7 +1508,7 @@ intgo _wrap_CALL_CREATE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_0d7b569cfecf42fd() {
+intgo _wrap_CALL_CAPTURE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1503,7 +1520,7 @@ intgo _wrap_CALL_CAPTURE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_0d7b569cfecf42fd() {
+intgo _wrap_CALL_CANCEL_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1515,7 +1532,7 @@ intgo _wrap_CALL_CANCEL_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_0d7b569cfecf42fd() {
+intgo _wrap_CALL_RETRIEVE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1527,7 +1544,7 @@ intgo _wrap_CALL_RETRIEVE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_0d7b569cfecf42fd() {
+intgo _wrap_CALL_LOOKUP_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1539,7 +1556,7 @@ intgo _wrap_CALL_LOOKUP_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_0d7b569cfecf42fd() {
+intgo _wrap_OUTCOME_UNKNOWN_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1551,7 +1568,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_0d7b569cfecf42fd() {
+intgo _wrap_OUTCOME_DONE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1563,7 +1580,7 @@ intgo _wrap_OUTCOME_DONE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_0d7b569cfecf42fd() {
+intgo _wrap_OUTCOME_PENDING_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1575,7 +1592,7 @@ intgo _wrap_OUTCOME_PENDING_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_0d7b569cfecf42fd() {
+intgo _wrap_OUTCOME_REFUSED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1587,7 +1604,7 @@ intgo _wrap_OUTCOME_REFUSED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_0d7b569cfecf42fd() {
+intgo _wrap_OUTCOME_NOT_SENT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1599,7 +1616,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_0d7b569cfecf42fd() {
+intgo _wrap_PROVIDER_TWO_STEP_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1611,7 +1628,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_0d7b569cfecf42fd() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1623,7 +1640,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_call_next_native_0d7b569cfecf42fd(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_6cc6394e9da30b7d(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -1640,7 +1657,7 @@ _gostring_ _wrap_call_next_native_0d7b569cfecf42fd(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_0d7b569cfecf42fd(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_6cc6394e9da30b7d(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -1653,7 +1670,7 @@ cfa_call *_wrap_pulled_call_view_native_0d7b569cfecf42fd(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_0d7b569cfecf42fd(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_6cc6394e9da30b7d(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -1663,7 +1680,7 @@ void _wrap_pulled_call_free_native_0d7b569cfecf42fd(cfa_pulled_call *_swig_go_0)
 }
 
 
-void _wrap_engine_close_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1673,7 +1690,7 @@ void _wrap_engine_close_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_0d7b569cfecf42fd() {
+intgo _wrap_WORK_COMMANDS_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1685,7 +1702,7 @@ intgo _wrap_WORK_COMMANDS_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_0d7b569cfecf42fd() {
+intgo _wrap_WORK_CALLS_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1697,7 +1714,7 @@ intgo _wrap_WORK_CALLS_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_0d7b569cfecf42fd() {
+intgo _wrap_WORK_TOTALS_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1709,7 +1726,7 @@ intgo _wrap_WORK_TOTALS_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_0d7b569cfecf42fd() {
+intgo _wrap_WORK_RELAY_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1721,7 +1738,7 @@ intgo _wrap_WORK_RELAY_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_0d7b569cfecf42fd() {
+intgo _wrap_WORK_UPKEEP_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1733,7 +1750,7 @@ intgo _wrap_WORK_UPKEEP_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WORK_ALL_native_0d7b569cfecf42fd() {
+intgo _wrap_WORK_ALL_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1745,7 +1762,7 @@ intgo _wrap_WORK_ALL_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -1764,7 +1781,7 @@ _gostring_ _wrap_engine_tick_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -1779,7 +1796,7 @@ int _wrap_engine_next_due_ms_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -1792,7 +1809,7 @@ intgo _wrap_engine_descriptor_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -1807,7 +1824,7 @@ _gostring_ _wrap_runner_start_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1817,7 +1834,7 @@ void _wrap_runner_stop_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_0d7b569cfecf42fd(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -1832,7 +1849,7 @@ _gostring_ _wrap_engine_statistics_native_0d7b569cfecf42fd(char **_swig_go_0, cf
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_0d7b569cfecf42fd() {
+intgo _wrap_CAMPAIGN_OPEN_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1844,7 +1861,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_0d7b569cfecf42fd() {
+intgo _wrap_CAMPAIGN_ENDED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1856,7 +1873,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_0d7b569cfecf42fd() {
+intgo _wrap_LATE_ACCEPT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1868,7 +1885,7 @@ intgo _wrap_LATE_ACCEPT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_0d7b569cfecf42fd() {
+intgo _wrap_LATE_REFUSE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -1880,7 +1897,7 @@ intgo _wrap_LATE_REFUSE_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_campaign_end_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_campaign_end_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1906,7 +1923,7 @@ _gostring_ _wrap_campaign_end_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_campaign_get_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1924,7 +1941,7 @@ _gostring_ _wrap_campaign_get_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_0d7b569cfecf42fd(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1937,7 +1954,7 @@ long long _wrap_campaign_list_size_native_0d7b569cfecf42fd(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_0d7b569cfecf42fd(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -1952,7 +1969,7 @@ cfa_campaign *_wrap_campaign_list_at_native_0d7b569cfecf42fd(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_0d7b569cfecf42fd(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1968,7 +1985,7 @@ _gostring_ _wrap_campaign_list_next_native_0d7b569cfecf42fd(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_0d7b569cfecf42fd(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -1978,7 +1995,7 @@ void _wrap_campaign_list_free_native_0d7b569cfecf42fd(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1994,7 +2011,7 @@ _gostring_ _wrap_campaign_id_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2010,7 +2027,7 @@ _gostring_ _wrap_campaign_title_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2026,7 +2043,7 @@ _gostring_ _wrap_campaign_currencies_native_0d7b569cfecf42fd(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2039,7 +2056,7 @@ cfa_money _wrap_campaign_goal_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2052,7 +2069,7 @@ long long _wrap_campaign_deadline_us_native_0d7b569cfecf42fd(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2065,7 +2082,7 @@ int _wrap_campaign_late_rule_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2078,7 +2095,7 @@ int _wrap_campaign_state_of_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_0d7b569cfecf42fd(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_6cc6394e9da30b7d(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2094,7 +2111,7 @@ _gostring_ _wrap_campaign_state_name_native_0d7b569cfecf42fd(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2107,7 +2124,7 @@ long long _wrap_campaign_version_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2120,7 +2137,7 @@ long long _wrap_campaign_created_us_native_0d7b569cfecf42fd(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2133,7 +2150,7 @@ long long _wrap_campaign_updated_us_native_0d7b569cfecf42fd(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2146,7 +2163,7 @@ int _wrap_campaign_replayed_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2159,7 +2176,7 @@ long long _wrap_campaign_position_native_0d7b569cfecf42fd(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2169,7 +2186,7 @@ void _wrap_campaign_free_native_0d7b569cfecf42fd(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_PENDING_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2181,7 +2198,7 @@ intgo _wrap_PAYMENT_PENDING_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2193,7 +2210,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_PROCESSING_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2205,7 +2222,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2217,7 +2234,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_CAPTURED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2229,7 +2246,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_COMPLETED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2241,7 +2258,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_FAILED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2253,7 +2270,7 @@ intgo _wrap_PAYMENT_FAILED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_CANCELED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2265,7 +2282,7 @@ intgo _wrap_PAYMENT_CANCELED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_EXPIRED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2277,7 +2294,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2289,7 +2306,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2301,7 +2318,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2313,7 +2330,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_0d7b569cfecf42fd() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2325,7 +2342,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_payment_get_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2343,7 +2360,7 @@ _gostring_ _wrap_payment_get_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2363,7 +2380,7 @@ _gostring_ _wrap_payment_wait_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_capture_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_payment_capture_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2391,7 +2408,7 @@ _gostring_ _wrap_payment_capture_native_0d7b569cfecf42fd(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_payment_cancel_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2417,7 +2434,7 @@ _gostring_ _wrap_payment_cancel_native_0d7b569cfecf42fd(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_id_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2433,7 +2450,7 @@ _gostring_ _wrap_payment_id_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2449,7 +2466,7 @@ _gostring_ _wrap_payment_pledge_id_native_0d7b569cfecf42fd(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2465,7 +2482,7 @@ _gostring_ _wrap_payment_campaign_id_native_0d7b569cfecf42fd(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -2478,7 +2495,7 @@ int _wrap_payment_state_of_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_0d7b569cfecf42fd(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_6cc6394e9da30b7d(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2494,7 +2511,7 @@ _gostring_ _wrap_payment_state_name_native_0d7b569cfecf42fd(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -2507,7 +2524,7 @@ int _wrap_payment_flags_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2520,7 +2537,7 @@ cfa_money _wrap_payment_amount_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2533,7 +2550,7 @@ cfa_money _wrap_payment_authorized_native_0d7b569cfecf42fd(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2546,7 +2563,7 @@ cfa_money _wrap_payment_captured_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_ref_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2562,7 +2579,7 @@ _gostring_ _wrap_payment_ref_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2578,7 +2595,7 @@ _gostring_ _wrap_payment_failure_code_native_0d7b569cfecf42fd(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2591,7 +2608,7 @@ long long _wrap_payment_sequence_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2604,7 +2621,7 @@ long long _wrap_payment_created_us_native_0d7b569cfecf42fd(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2617,7 +2634,7 @@ long long _wrap_payment_updated_us_native_0d7b569cfecf42fd(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2630,7 +2647,7 @@ long long _wrap_payment_position_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -2640,7 +2657,7 @@ void _wrap_payment_free_native_0d7b569cfecf42fd(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_0d7b569cfecf42fd(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_6cc6394e9da30b7d(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2658,7 +2675,7 @@ _gostring_ _wrap_payment_history_native_0d7b569cfecf42fd(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2671,7 +2688,7 @@ long long _wrap_transition_list_size_native_0d7b569cfecf42fd(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2686,7 +2703,7 @@ int _wrap_transition_from_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2701,7 +2718,7 @@ int _wrap_transition_to_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2719,7 +2736,7 @@ _gostring_ _wrap_transition_rule_native_0d7b569cfecf42fd(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -2734,7 +2751,7 @@ int _wrap_transition_implied_native_0d7b569cfecf42fd(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -2749,7 +2766,7 @@ long long _wrap_transition_at_us_native_0d7b569cfecf42fd(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_0d7b569cfecf42fd(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -2759,7 +2776,7 @@ void _wrap_transition_list_free_native_0d7b569cfecf42fd(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_APPLIED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2771,7 +2788,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2783,7 +2800,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_STALE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2795,7 +2812,7 @@ intgo _wrap_WEBHOOK_STALE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_PARKED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2807,7 +2824,7 @@ intgo _wrap_WEBHOOK_PARKED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_IGNORED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2819,7 +2836,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2831,7 +2848,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_0d7b569cfecf42fd() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2843,7 +2860,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -2864,7 +2881,7 @@ _gostring_ _wrap_webhook_receive_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_0d7b569cfecf42fd(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_6cc6394e9da30b7d(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2880,7 +2897,7 @@ _gostring_ _wrap_webhook_verdict_name_native_0d7b569cfecf42fd(int _swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_0d7b569cfecf42fd() {
+intgo _wrap_VISIBILITY_PUBLIC_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2892,7 +2909,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_0d7b569cfecf42fd() {
+intgo _wrap_VISIBILITY_OWNER_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2904,7 +2921,7 @@ intgo _wrap_VISIBILITY_OWNER_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_0d7b569cfecf42fd() {
+intgo _wrap_VISIBILITY_HIDDEN_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2916,7 +2933,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_0d7b569cfecf42fd() {
+intgo _wrap_WAIT_ANSWER_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2928,7 +2945,7 @@ intgo _wrap_WAIT_ANSWER_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_0d7b569cfecf42fd() {
+intgo _wrap_WAIT_COMMIT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2940,7 +2957,7 @@ intgo _wrap_WAIT_COMMIT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_0d7b569cfecf42fd() {
+intgo _wrap_WAIT_PAID_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -2952,7 +2969,7 @@ intgo _wrap_WAIT_PAID_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_0d7b569cfecf42fd(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2970,7 +2987,7 @@ _gostring_ _wrap_pledge_get_native_0d7b569cfecf42fd(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_0d7b569cfecf42fd(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2991,7 +3008,7 @@ _gostring_ _wrap_pledge_find_native_0d7b569cfecf42fd(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3004,7 +3021,7 @@ long long _wrap_pledge_list_size_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -3019,7 +3036,7 @@ cfa_pledge *_wrap_pledge_list_at_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3035,7 +3052,7 @@ _gostring_ _wrap_pledge_list_next_native_0d7b569cfecf42fd(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -3045,7 +3062,7 @@ void _wrap_pledge_list_free_native_0d7b569cfecf42fd(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_donor_erase_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_donor_erase_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3063,7 +3080,7 @@ _gostring_ _wrap_donor_erase_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_pledge_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3079,7 +3096,7 @@ _gostring_ _wrap_pledge_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3095,7 +3112,7 @@ _gostring_ _wrap_pledge_campaign_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3111,7 +3128,7 @@ _gostring_ _wrap_pledge_payment_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3124,7 +3141,7 @@ cfa_money _wrap_pledge_amount_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3137,7 +3154,7 @@ int _wrap_pledge_state_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3150,7 +3167,7 @@ long long _wrap_pledge_created_us_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3166,7 +3183,7 @@ _gostring_ _wrap_pledge_donor_id_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3182,7 +3199,7 @@ _gostring_ _wrap_pledge_donor_name_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3198,7 +3215,7 @@ _gostring_ _wrap_pledge_donor_email_native_0d7b569cfecf42fd(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3214,7 +3231,7 @@ _gostring_ _wrap_pledge_donor_message_native_0d7b569cfecf42fd(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -3227,7 +3244,7 @@ int _wrap_pledge_visibility_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3240,7 +3257,7 @@ int _wrap_pledge_replayed_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3253,7 +3270,7 @@ int _wrap_pledge_pending_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -3269,7 +3286,7 @@ _gostring_ _wrap_pledge_answer_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3285,7 +3302,7 @@ _gostring_ _wrap_pledge_client_secret_native_0d7b569cfecf42fd(cfa_pledge *_swig_
 }
 
 
-long long _wrap_pledge_position_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3298,7 +3315,7 @@ long long _wrap_pledge_position_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -3308,7 +3325,7 @@ void _wrap_pledge_free_native_0d7b569cfecf42fd(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3328,7 +3345,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_0d7b569cfecf42fd(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3344,7 +3361,7 @@ _gostring_ _wrap_totals_campaign_id_native_0d7b569cfecf42fd(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3357,7 +3374,7 @@ long long _wrap_totals_position_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3370,7 +3387,7 @@ long long _wrap_totals_version_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3383,7 +3400,7 @@ long long _wrap_totals_as_of_us_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3396,7 +3413,7 @@ int _wrap_totals_stale_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3409,7 +3426,7 @@ long long _wrap_totals_size_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -3424,7 +3441,7 @@ cfa_totals_row *_wrap_totals_at_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -3434,7 +3451,7 @@ void _wrap_totals_free_native_0d7b569cfecf42fd(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3454,7 +3471,7 @@ _gostring_ _wrap_totals_verify_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_0d7b569cfecf42fd(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_6cc6394e9da30b7d(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -3473,7 +3490,7 @@ _gostring_ _wrap_event_page_native_0d7b569cfecf42fd(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_0d7b569cfecf42fd(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3486,7 +3503,7 @@ long long _wrap_event_list_size_native_0d7b569cfecf42fd(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_0d7b569cfecf42fd(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -3501,7 +3518,7 @@ cfa_event_view *_wrap_event_list_at_native_0d7b569cfecf42fd(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_0d7b569cfecf42fd(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -3511,7 +3528,7 @@ void _wrap_event_list_free_native_0d7b569cfecf42fd(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_0d7b569cfecf42fd(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_6cc6394e9da30b7d(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3529,7 +3546,7 @@ _gostring_ _wrap_subscription_open_native_0d7b569cfecf42fd(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_0d7b569cfecf42fd(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_6cc6394e9da30b7d(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -3548,7 +3565,7 @@ _gostring_ _wrap_subscription_next_native_0d7b569cfecf42fd(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_0d7b569cfecf42fd(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_6cc6394e9da30b7d(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -3563,7 +3580,7 @@ _gostring_ _wrap_subscription_ack_native_0d7b569cfecf42fd(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_0d7b569cfecf42fd(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_6cc6394e9da30b7d(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -3573,7 +3590,7 @@ void _wrap_subscription_free_native_0d7b569cfecf42fd(cfa_subscription *_swig_go_
 }
 
 
-void _wrap_play_free_native_0d7b569cfecf42fd(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_6cc6394e9da30b7d(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -3583,7 +3600,7 @@ void _wrap_play_free_native_0d7b569cfecf42fd(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_0d7b569cfecf42fd(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_6cc6394e9da30b7d(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -3596,7 +3613,7 @@ cfa_provider *_wrap_play_provider_native_0d7b569cfecf42fd(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3615,7 +3632,7 @@ _gostring_ _wrap_play_confirm_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3633,7 +3650,7 @@ _gostring_ _wrap_play_act_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3651,7 +3668,7 @@ _gostring_ _wrap_play_settle_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -3667,7 +3684,7 @@ _gostring_ _wrap_play_expire_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, _gost
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_NONE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3679,7 +3696,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3691,7 +3708,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3703,7 +3720,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3715,7 +3732,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3727,7 +3744,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3739,7 +3756,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_0d7b569cfecf42fd() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_0d7b569cfecf42fd() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
   
@@ -3751,7 +3768,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_0d7b569cfecf42fd() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -3766,7 +3783,7 @@ _gostring_ _wrap_play_fault_next_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3785,7 +3802,7 @@ _gostring_ _wrap_play_deliver_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_0d7b569cfecf42fd(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_6cc6394e9da30b7d(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -3802,7 +3819,7 @@ _gostring_ _wrap_play_webhook_take_native_0d7b569cfecf42fd(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_0d7b569cfecf42fd(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -3821,7 +3838,7 @@ _gostring_ _wrap_play_sign_native_0d7b569cfecf42fd(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_0d7b569cfecf42fd(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_6cc6394e9da30b7d(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -3834,7 +3851,7 @@ _gostring_ _wrap_memory_storage_new_native_0d7b569cfecf42fd(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_0d7b569cfecf42fd(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_6cc6394e9da30b7d(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -3844,7 +3861,7 @@ void _wrap_storage_free_native_0d7b569cfecf42fd(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_0d7b569cfecf42fd(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_engine_open_native_6cc6394e9da30b7d(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -3885,7 +3902,7 @@ _gostring_ _wrap_engine_open_native_0d7b569cfecf42fd(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_campaign_create_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3920,7 +3937,7 @@ _gostring_ _wrap_campaign_create_native_0d7b569cfecf42fd(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_0d7b569cfecf42fd(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_update_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3960,7 +3977,7 @@ _gostring_ _wrap_campaign_update_native_0d7b569cfecf42fd(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_page_native_0d7b569cfecf42fd(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_6cc6394e9da30b7d(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3980,7 +3997,7 @@ _gostring_ _wrap_campaign_page_native_0d7b569cfecf42fd(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_pledge_create_native_0d7b569cfecf42fd(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14) {
+_gostring_ _wrap_pledge_create_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4030,7 +4047,7 @@ _gostring_ _wrap_pledge_create_native_0d7b569cfecf42fd(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_0d7b569cfecf42fd(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_6cc6394e9da30b7d(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4053,7 +4070,7 @@ _gostring_ _wrap_pledge_page_native_0d7b569cfecf42fd(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_0d7b569cfecf42fd(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_6cc6394e9da30b7d(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4077,7 +4094,7 @@ _gostring_ _wrap_totals_get_native_0d7b569cfecf42fd(cfa_totals **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_call_done_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, long long _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_call_done_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, long long _swig_go_16, int _swig_go_17) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -4130,7 +4147,7 @@ _gostring_ _wrap_call_done_native_0d7b569cfecf42fd(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_webhook_accept_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, int _swig_go_17) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4184,7 +4201,7 @@ _gostring_ _wrap_webhook_accept_native_0d7b569cfecf42fd(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_0d7b569cfecf42fd(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_6cc6394e9da30b7d(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -4202,7 +4219,7 @@ _gostring_ _wrap_provider_new_native_0d7b569cfecf42fd(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_0d7b569cfecf42fd(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_6cc6394e9da30b7d(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -4212,7 +4229,7 @@ void _wrap_provider_free_native_0d7b569cfecf42fd(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_0d7b569cfecf42fd(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_6cc6394e9da30b7d(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -4236,7 +4253,7 @@ _gostring_ _wrap_play_new_native_0d7b569cfecf42fd(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -4267,7 +4284,7 @@ _gostring_ _wrap_play_weather_set_native_0d7b569cfecf42fd(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_0d7b569cfecf42fd(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
+_gostring_ _wrap_play_books_get_native_6cc6394e9da30b7d(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4290,7 +4307,7 @@ _gostring_ _wrap_play_books_get_native_0d7b569cfecf42fd(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_0d7b569cfecf42fd(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_6cc6394e9da30b7d(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4308,7 +4325,7 @@ _gostring_ _wrap_play_payment_native_0d7b569cfecf42fd(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_key_new_native_0d7b569cfecf42fd(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_6cc6394e9da30b7d(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4321,7 +4338,7 @@ _gostring_ _wrap_key_new_native_0d7b569cfecf42fd(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_0d7b569cfecf42fd(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
