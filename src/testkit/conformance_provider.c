@@ -49,18 +49,20 @@ static void teardown(void *user)
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static const char *format_id(cfa__runner *runner, provider_context *context, const char *format,
-                             const char *base, int number)
+#define TEXT_SIZE 96
+
+static char *new_text(cfa__runner *runner, provider_context *context)
 {
-    char *text = cfa_arena_alloc(context->arena, 96);
+    char *text = cfa_arena_alloc(context->arena, TEXT_SIZE);
     CFA__CHECK(runner, text != NULL);
-    snprintf(text, 96, format, base, number);
     return text;
 }
 
 const char *cfa__provider_new_payment(cfa__runner *runner, provider_context *context)
 {
-    return format_id(runner, context, "%s%026d", "pay_", ++context->next_payment);
+    char *payment_id = new_text(runner, context);
+    snprintf(payment_id, TEXT_SIZE, "pay_%026d", ++context->next_payment);
+    return payment_id;
 }
 
 /* A call with everything but its body. `number` is the payment's operation and decides the key. */
@@ -68,8 +70,12 @@ static cfa_call make_call(cfa__runner *runner, provider_context *context, int32_
                           const char *payment_id, int number)
 {
     cfa_call call = { .struct_size = sizeof call, .kind = kind, .payment_id = payment_id };
-    call.operation_id = format_id(runner, context, "%s/%d", payment_id, number);
-    call.idempotency_key = format_id(runner, context, "%s/%d/1", payment_id, number);
+    char *operation_id = new_text(runner, context);
+    char *key = new_text(runner, context);
+    snprintf(operation_id, TEXT_SIZE, "%s/%d", payment_id, number);
+    snprintf(key, TEXT_SIZE, "%s/%d/1", payment_id, number);
+    call.operation_id = operation_id;
+    call.idempotency_key = key;
     call.account = "";
     call.amount = (cfa_money){ AMOUNT_MINOR, "EUR" };
     call.payment_method = context->fixture->method_ok;
