@@ -93,6 +93,7 @@ typedef char cfa__currency[4];
     F(TEXT, failure_code, CFA_FIELD_NULLABLE, 1, "of the volatile fact")                           \
     F(INT, expires_us, 0, 1, "when an unpaid payment is cancelled at the provider")                \
     F(INT, sequence, 0, 1, "of its newest event")                                                  \
+    F(INT, capture_manual, 0, 1, "1: authorize first, capture by a command")                       \
     F(INT, transition_count, 0, 1, "")                                                             \
     F(INT, operation_count, 0, 1, "")                                                              \
     F(BYTES, trace, CFA_FIELD_NULLABLE, 1, "W3C traceparent of the request that made it")          \

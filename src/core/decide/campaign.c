@@ -1,0 +1,166 @@
+/*
+ * campaign.c - creating, changing and ending campaigns.
+ */
+#include "core/decide/evidence.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ORIGIN "core.campaign"
+
+bool cfa__currency_is_listed(cfa_slice currencies, const char *currency) {
+    const char *list = currencies.data;
+    for (size_t at = 0; at + 3 <= currencies.size; at += 4) {
+        if (memcmp(list + at, currency, 3) == 0)
+            return true;
+    }
+    return false;
+}
+
+static cfa_status find_campaign(cfa__working_set *set, cfa__id id, const cfa__campaign **out) {
+    cfa__campaign key;
+    memset(&key, 0, sizeof key);
+    key.id = id;
+    const void *found = NULL;
+    cfa_status status = cfa__find(set, &cfa__campaign_kind, &key, &found);
+    *out = found;
+    return status;
+}
+
+/* Answer with the campaign as it stands: for repeats. */
+static cfa_status answer_found(cfa__working_set *set, cfa__command *command, cfa__id id, bool replayed) {
+    cfa__campaign_answer *answer = command->output;
+    const cfa__campaign *campaign;
+    cfa_status status = find_campaign(set, id, &campaign);
+    if (status == CFA_OK)
+        status = cfa__read_head(set, &command->position);
+    if (status != CFA_OK)
+        return status;
+    assert(campaign != NULL);
+    answer->campaign = campaign;
+    answer->replayed = replayed;
+    return CFA_OK;
+}
+
+static cfa_status fill(cfa__working_set *set, cfa__campaign *campaign,
+                       const cfa__campaign_change *change) {
+    campaign->title = change->title;
+    campaign->currencies = change->currencies;
+    campaign->goal_minor = change->goal.minor;
+    memcpy(campaign->goal_currency, change->goal.currency, sizeof campaign->goal_currency);
+    campaign->deadline_us = change->deadline_us;
+    campaign->late_rule = change->late_rule;
+    campaign->updated_us = cfa__now_us(set);
+    cfa_status status = cfa__keep(set, &campaign->title);
+    return status == CFA_OK ? cfa__keep(set, &campaign->currencies) : status;
+}
+
+cfa_status cfa__campaign_create(cfa__working_set *set, cfa__command *command) {
+    const cfa__campaign_change *change = command->input;
+    cfa__id resource;
+    cfa_status status = cfa__key_resolve(set, &change->keyed, &resource);
+    if (status != CFA_OK)
+        return status;
+    if (!cfa__id_is_null(resource)) {
+        bool ours = cfa__id_compare(resource, change->campaign_id) == 0;
+        return answer_found(set, command, resource, !ours);
+    }
+    if (change->deadline_us != 0 && change->deadline_us <= cfa__now_us(set)) {
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "deadline_us", 0,
+                             "the deadline must lie in the future");
+    }
+    cfa__campaign campaign;
+    memset(&campaign, 0, sizeof campaign);
+    campaign.id = change->campaign_id;
+    campaign.state = CFA_CAMPAIGN_OPEN;
+    campaign.created_us = cfa__now_us(set);
+    void *draft;
+    status = fill(set, &campaign, change);
+    if (status == CFA_OK)
+        status = cfa__key_bind(set, &change->keyed, campaign.id);
+    if (status == CFA_OK)
+        status = cfa__insert(set, &cfa__campaign_kind, &campaign, &draft);
+    if (status == CFA_OK)
+        status = cfa__emit_campaign(set, draft, CFA__EVENT_CAMPAIGN_CREATED);
+    if (status == CFA_OK)
+        ((cfa__campaign_answer *)command->output)->campaign = draft;
+    return status;
+}
+
+/* The steps that update and end share: the key, the campaign, its version. `*out` is NULL after a repeat, whose
+ * answer is set. */
+static cfa_status change_begin(cfa__working_set *set, cfa__command *command, cfa__campaign **out) {
+    const cfa__campaign_change *change = command->input;
+    *out = NULL;
+    cfa__id resource;
+    cfa_status status = cfa__key_resolve(set, &change->keyed, &resource);
+    if (status < 0)
+        return status;
+    void *draft = NULL;
+    cfa__campaign key;
+    memset(&key, 0, sizeof key);
+    key.id = change->campaign_id;
+    cfa_status found = cfa__edit(set, &cfa__campaign_kind, &key, &draft);
+    if (status == CFA_OK && found < 0)
+        status = found;
+    if (status == CFA__MISS || found == CFA__MISS)
+        return CFA__MISS;
+    if (!cfa__id_is_null(resource))
+        return answer_found(set, command, resource, true);
+    cfa__campaign *campaign = draft;
+    if (campaign == NULL)
+        return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "campaign_id", 0, "there is no such campaign");
+    if (campaign->version != change->expected_version) {
+        return cfa_error_format(CFA_EVERSION, ORIGIN, "expected_version", 0,
+                                "the campaign is at version %lld", (long long)campaign->version);
+    }
+    *out = campaign;
+    return CFA_OK;
+}
+
+cfa_status cfa__campaign_update(cfa__working_set *set, cfa__command *command) {
+    const cfa__campaign_change *change = command->input;
+    cfa__campaign *campaign;
+    cfa_status status = change_begin(set, command, &campaign);
+    if (status != CFA_OK || campaign == NULL)
+        return status;
+    if (campaign->state != CFA_CAMPAIGN_OPEN)
+        return cfa_error_set(CFA_ESTATE, ORIGIN, "campaign_id", 0, "the campaign has ended");
+    const char *codes = campaign->currencies.data;
+    for (size_t at = 0; at + 3 <= campaign->currencies.size; at += 4) {
+        if (!cfa__currency_is_listed(change->currencies, codes + at)) {
+            return cfa_error_format(CFA_EINVAL, ORIGIN, "currencies", 0,
+                                    "%.3s is accepted already and cannot be taken away", codes + at);
+        }
+    }
+    status = fill(set, campaign, change);
+    if (status == CFA_OK)
+        status = cfa__key_bind(set, &change->keyed, campaign->id);
+    if (status == CFA_OK)
+        status = cfa__emit_campaign(set, campaign, CFA__EVENT_CAMPAIGN_UPDATED);
+    if (status == CFA_OK)
+        ((cfa__campaign_answer *)command->output)->campaign = campaign;
+    return status;
+}
+
+cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command *command) {
+    const cfa__campaign_change *change = command->input;
+    const cfa__campaign *now;
+    cfa_status status = find_campaign(set, change->campaign_id, &now);
+    if (status < 0)
+        return status;
+    if (status == CFA_OK && now != NULL && now->state == CFA_CAMPAIGN_ENDED)
+        return answer_found(set, command, now->id, true);
+    cfa__campaign *campaign;
+    status = change_begin(set, command, &campaign);
+    if (status != CFA_OK || campaign == NULL)
+        return status;
+    campaign->state = CFA_CAMPAIGN_ENDED;
+    campaign->updated_us = cfa__now_us(set);
+    status = cfa__key_bind(set, &change->keyed, campaign->id);
+    if (status == CFA_OK)
+        status = cfa__emit_campaign(set, campaign, CFA__EVENT_CAMPAIGN_ENDED);
+    if (status == CFA_OK)
+        ((cfa__campaign_answer *)command->output)->campaign = campaign;
+    return status;
+}

@@ -1,0 +1,261 @@
+/*
+ * decide.h - every command: its input, its output and its deciding function. Handlers are pure; ids and keys are
+ * drawn by whoever fills the input.
+ */
+#ifndef CFA_CORE_DECIDE_DECIDE_H
+#define CFA_CORE_DECIDE_DECIDE_H
+
+#include <careforall/campaign.h>
+#include <careforall/pledge.h>
+#include <careforall/sys/provider.h>
+#include "core/command.h"
+
+#define CFA__OPERATIONS_PER_PAYMENT_MAX 64
+#define CFA__DRAIN_MAX 128            /* parked webhooks applied by one command */
+#define CFA__PROJECT_EVENTS_MAX 256   /* events applied by one projector command */
+#define CFA__UPKEEP_ROWS_MAX 512
+#define CFA__STAGED_ROWS_MAX 256
+#define CFA__LEASE_MAX 32             /* operations leased by one command */
+#define CFA__KEY_GUARD_US (INT64_C(12) * 3600 * 1000000)        /* re-use of a provider key ends here */
+#define CFA__ABSENCE_DELAY_US (INT64_C(10) * 60 * 1000000)      /* a look-up proves absence after this */
+#define CFA__LOOKUP_MARGIN_US (INT64_C(3600) * 1000000)
+
+/* ---- idempotency keys ---------------------------------------------------------------------------------- */
+
+typedef int32_t cfa__keyed_command;
+enum {
+    CFA__KEYED_CAMPAIGN_CREATE = 1, CFA__KEYED_CAMPAIGN_UPDATE = 2, CFA__KEYED_CAMPAIGN_END = 3,
+    CFA__KEYED_PLEDGE_CREATE = 4, CFA__KEYED_CAPTURE = 5, CFA__KEYED_CANCEL = 6
+};
+
+#define CFA__FINGERPRINT_FIELDS_MAX 6
+#define CFA__FINGERPRINT_PART 8
+#define CFA__FINGERPRINT_VERSION 1
+
+/* A caller's key, hashed, with the fingerprint of what was asked. */
+typedef struct cfa__keyed {
+    cfa__id digest, scope_hash;
+    bool time_ordered;
+    cfa__keyed_command command;
+    int64_t generation_hint;
+    int32_t field_count;
+    const char *field_names[CFA__FINGERPRINT_FIELDS_MAX];
+    uint8_t fingerprint[1 + CFA__FINGERPRINT_FIELDS_MAX * CFA__FINGERPRINT_PART];
+} cfa__keyed;
+
+/* Find what a key made; `*out_resource` is null when it is new. A different request is CFA_EKEYREUSE naming the
+ * field. */
+CFA_MUST_CHECK cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__keyed *keyed,
+                                           cfa__id *out_resource);
+/* Bind a new key to what it made. */
+CFA_MUST_CHECK cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed,
+                                        cfa__id resource_id);
+
+/* ---- campaigns ------------------------------------------------------------------------------------------- */
+
+typedef struct cfa__campaign_change {
+    cfa__keyed keyed;
+    cfa__id campaign_id;        /* drawn for a create */
+    int64_t expected_version;   /* update and end */
+    cfa_slice title, currencies;
+    cfa_money goal;
+    int64_t deadline_us;
+    int32_t late_rule;
+} cfa__campaign_change;
+
+typedef struct cfa__campaign_answer {
+    const cfa__campaign *campaign;
+    bool replayed;
+} cfa__campaign_answer;
+
+CFA_MUST_CHECK cfa_status cfa__campaign_create(cfa__working_set *set, cfa__command *command);
+CFA_MUST_CHECK cfa_status cfa__campaign_update(cfa__working_set *set, cfa__command *command);
+CFA_MUST_CHECK cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command *command);
+/* True when the comma-separated `currencies` hold this code. */
+bool cfa__currency_is_listed(cfa_slice currencies, const char *currency);
+
+/* ---- pledges ----------------------------------------------------------------------------------------------- */
+
+typedef struct cfa__pledge_input {
+    cfa__keyed keyed;
+    cfa__id campaign_id;
+    cfa_money amount;
+    cfa__id pledge_id, payment_id, donor_id, lease_id;   /* drawn */
+    cfa__id person_id;              /* from the reference, else donor_id */
+    cfa_slice reference, name, email, message;
+    int32_t visibility, capture_manual;
+    cfa_slice provider, account, method, idempotency_key, body, trace;
+    int64_t expires_ms, lease_ms;   /* lease 0: the call is left to whoever finds it */
+} cfa__pledge_input;
+
+typedef struct cfa__pledge_answer {
+    const cfa__pledge *pledge;
+    const cfa__payment *payment;
+    const cfa__donor *donor;        /* NULL: no personal data */
+    const cfa__answer *answer;      /* NULL: not fixed yet, or dropped after its time */
+    const cfa__operation *operation;/* what this very command leased, or NULL */
+    bool replayed;
+} cfa__pledge_answer;
+
+CFA_MUST_CHECK cfa_status cfa__pledge_create(cfa__working_set *set, cfa__command *command);
+
+typedef struct cfa__erase_input {
+    cfa__id pledge_id;
+} cfa__erase_input;
+CFA_MUST_CHECK cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command);
+
+/* ---- provider operations --------------------------------------------------------------------------------------- */
+
+typedef int32_t cfa__operation_state;
+enum {
+    CFA__OPERATION_READY = 1,     /* to be sent, or leased for it */
+    CFA__OPERATION_UNKNOWN = 2,   /* sent, outcome in doubt */
+    CFA__OPERATION_DONE = 3,
+    CFA__OPERATION_REFUSED = 4,
+    CFA__OPERATION_CLOSED = 5     /* no longer needed */
+};
+
+/* Capture or cancel, asked for by a caller's key. */
+typedef struct cfa__operation_input {
+    cfa__keyed keyed;
+    cfa_provider provider;
+    cfa__id payment_id;
+    int32_t call;
+    int64_t amount_minor;         /* capture; 0: all that is authorized */
+    char currency[4];
+} cfa__operation_input;
+
+typedef struct cfa__operation_answer {
+    const cfa__payment *payment;
+} cfa__operation_answer;
+CFA_MUST_CHECK cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command);
+
+/* Add an operation to a payment's draft, its request bytes made by the provider's pure `prepare`. */
+CFA_MUST_CHECK cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *provider,
+                                                cfa__payment *payment, int32_t kind,
+                                                int64_t amount_minor, int64_t due_us);
+/* Describe a call of this kind for an operation; text is copied into `arena`. */
+CFA_MUST_CHECK cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena,
+                                         const cfa__operation *operation, const cfa__payment *payment,
+                                         int32_t kind, int64_t now_us, int32_t timeout_ms);
+
+/* Lease operations that are due (or, when expediting, the standing probe of a payment someone waits for). */
+typedef struct cfa__lease_item {
+    cfa__id payment_id;
+    int64_t number;
+} cfa__lease_item;
+typedef struct cfa__lease_input {
+    cfa__lease_item items[CFA__LEASE_MAX];
+    int32_t count;
+    cfa__id lease_id;
+    int64_t lease_ms;
+    bool expedite;
+} cfa__lease_input;
+typedef struct cfa__lease_answer {
+    const cfa__operation *operations[CFA__LEASE_MAX];
+    const cfa__payment *payments[CFA__LEASE_MAX];
+    int32_t count;
+} cfa__lease_answer;
+CFA_MUST_CHECK cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command);
+
+/* What became of a call. */
+typedef struct cfa__result_input {
+    cfa_provider provider;
+    cfa__id payment_id;
+    int64_t number;
+    cfa__id lease_id;             /* the lease under which the call was made */
+    int64_t try_number;           /* tries + 1 at the lease */
+    int32_t call;                 /* what was really sent: LOOKUP or RETRIEVE may stand in for CREATE */
+    cfa_reply reply;
+    bool lookup_authoritative;
+} cfa__result_input;
+typedef struct cfa__result_answer {
+    const cfa__pledge *pledge;
+    const cfa__payment *payment;
+    const cfa__donor *donor;
+    const cfa__answer *answer;
+    bool fenced;                  /* the lease had ended; facts were applied all the same */
+} cfa__result_answer;
+CFA_MUST_CHECK cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command);
+
+/* Which call an operation makes next, at this time. */
+int32_t cfa__operation_next_call(const cfa__operation *operation, const cfa__payment *payment,
+                                 int64_t now_us);
+/* Write the deterministic provider key, "cfa_<payment uuid>_<number>_<attempt>". */
+void cfa__operation_key(char out[64], cfa__id payment_id, int64_t number, int64_t attempt);
+
+/* ---- webhooks ---------------------------------------------------------------------------------------------------- */
+
+typedef struct cfa__webhook_input {
+    cfa_slice provider, account;
+    int32_t livemode;             /* of this book */
+    cfa_webhook_event event;      /* text in the command's arena */
+    uint8_t body_hash[32];
+    bool has_body_hash;
+    cfa__id webhook_id;           /* drawn */
+} cfa__webhook_input;
+typedef struct cfa__webhook_answer {
+    cfa_webhook_verdict verdict;
+} cfa__webhook_answer;
+CFA_MUST_CHECK cfa_status cfa__webhook_apply(cfa__working_set *set, cfa__command *command);
+
+/* ---- cursors, totals, upkeep ---------------------------------------------------------------------------------------- */
+
+#define CFA__PROJECTOR_NAME "totals"
+
+typedef struct cfa__sink_input {
+    cfa_slice name;
+    cfa__id owner;
+    int64_t lease_ms;
+    bool take_over;               /* also from a living owner */
+    int64_t epoch;                /* settle */
+    int64_t position;             /* settle */
+} cfa__sink_input;
+typedef struct cfa__sink_answer {
+    int64_t epoch, acknowledged;
+    bool leads;
+} cfa__sink_answer;
+/* Become, or stay, the owner of a cursor; creates it. */
+CFA_MUST_CHECK cfa_status cfa__sink_lead(cfa__working_set *set, cfa__command *command);
+/* Move a cursor forward; CFA_EFENCED when another owner has it. */
+CFA_MUST_CHECK cfa_status cfa__sink_settle(cfa__working_set *set, cfa__command *command);
+
+typedef struct cfa__project_answer {
+    int32_t applied;
+    int64_t position;             /* of the projector after this command */
+    cfa__id campaigns[CFA__PROJECT_EVENTS_MAX];   /* whose totals changed */
+    int32_t campaign_count;
+} cfa__project_answer;
+/* Apply the next events of the log to contributions and totals, moving the projector's cursor with them. */
+CFA_MUST_CHECK cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command);
+
+typedef struct cfa__upkeep_input {
+    int64_t answer_kept_ms;
+    bool rotate_keys;
+} cfa__upkeep_input;
+typedef struct cfa__upkeep_answer {
+    int32_t keys_moved, answers_dropped;
+    int64_t generation;
+} cfa__upkeep_answer;
+/* Move old random keys in key order, drop answers whose time is over. */
+CFA_MUST_CHECK cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command);
+
+/* Give staged events of joined transactions their place in the log; first in every batch. */
+CFA_MUST_CHECK cfa_status cfa__staged_drain(cfa__working_set *set, cfa__command *command);
+
+/* The pins of a book, at open. */
+typedef struct cfa__book_input {
+    cfa__id book_id;
+    uint8_t secret[32];
+    int32_t livemode;
+    cfa_slice provider, account;
+    bool has_provider;
+} cfa__book_input;
+typedef struct cfa__book_answer {
+    const cfa__book *book;
+    int64_t head;
+    int64_t newest_us;
+} cfa__book_answer;
+CFA_MUST_CHECK cfa_status cfa__book_open(cfa__working_set *set, cfa__command *command);
+
+#endif

@@ -1,0 +1,393 @@
+/*
+ * result.c - what became of a provider call: facts for the payment, the fixed answer for the donor, and when to
+ * ask again. Doubt is never failure: it stays doubt until the provider's word ends it.
+ */
+#include "core/decide/evidence.h"
+#include "core/decide/payment_machine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ORIGIN "core.result"
+#define SECOND_US INT64_C(1000000)
+#define MINUTE_US (60 * SECOND_US)
+#define HOUR_US (60 * MINUTE_US)
+
+/* Records that a result touches; drafts but for the pledge. */
+struct scene {
+    cfa__working_set *set;
+    const cfa__result_input *input;
+    cfa__payment *payment;
+    cfa__operation *operation;
+    const cfa__pledge *pledge;
+    const cfa__answer *answer;
+    bool probe_soon;
+};
+
+/* How long after the n-th try of a standing probe, and of a call in doubt, the next one is due. The source is
+ * the provider-call rule of the project's domain specification; the short first steps serve waiting donors. */
+static int64_t delay_us(int64_t tries, bool doubt) {
+    static const int64_t steps[] = { 30 * SECOND_US, 2 * MINUTE_US, 10 * MINUTE_US, HOUR_US, 6 * HOUR_US,
+                                     23 * HOUR_US };
+    const int64_t count = (int64_t)(sizeof steps / sizeof steps[0]);
+    if (doubt) {
+        if (tries <= 2)
+            return tries <= 1 ? SECOND_US : 5 * SECOND_US;
+        tries -= 2;
+    }
+    int64_t step = tries - 1;
+    if (step < 0)
+        step = 0;
+    return step < count ? steps[step] : 24 * HOUR_US;
+}
+
+static void schedule(struct scene *scene, int64_t delay) {
+    cfa__operation *operation = scene->operation;
+    if (scene->input->reply.retry_after_ms > 0 && delay < scene->input->reply.retry_after_ms * 1000)
+        delay = scene->input->reply.retry_after_ms * 1000;
+    operation->due_us = cfa__now_us(scene->set) + delay;
+    operation->lease_owner = CFA__ID_NULL;
+}
+
+static void close_operation(struct scene *scene, cfa__operation_state state) {
+    scene->operation->state = state;
+    scene->operation->due_us = 0;
+    scene->operation->lease_owner = CFA__ID_NULL;
+}
+
+/* ---- doubt --------------------------------------------------------------------------------------------------- */
+
+static cfa_status doubt_begin(struct scene *scene) {
+    cfa__operation *operation = scene->operation;
+    operation->state = CFA__OPERATION_UNKNOWN;
+    schedule(scene, delay_us(operation->tries, true));
+    if ((scene->payment->flags & CFA_PAYMENT_FLAG_UNKNOWN) != 0)
+        return CFA_OK;
+    scene->payment->flags |= CFA_PAYMENT_FLAG_UNKNOWN;
+    return cfa__emit_payment(scene->set, scene->payment, CFA__EVENT_PAYMENT_OUTCOME_UNKNOWN);
+}
+
+static cfa_status doubt_end(struct scene *scene) {
+    if ((scene->payment->flags & CFA_PAYMENT_FLAG_UNKNOWN) == 0)
+        return CFA_OK;
+    scene->payment->flags &= ~(int64_t)CFA_PAYMENT_FLAG_UNKNOWN;
+    return cfa__emit_payment(scene->set, scene->payment, CFA__EVENT_PAYMENT_OUTCOME_RESOLVED);
+}
+
+/* The provider proved that nothing was done: only now may a new key be used. */
+static cfa_status start_over(struct scene *scene) {
+    cfa__operation *operation = scene->operation;
+    char key[64];
+    operation->attempt++;
+    cfa__operation_key(key, operation->payment_id, operation->number, operation->attempt);
+    operation->idempotency_key = cfa__slice(key);
+    cfa_status status = cfa__keep(scene->set, &operation->idempotency_key);
+    if (status != CFA_OK)
+        return status;
+    operation->state = CFA__OPERATION_READY;
+    operation->first_sent_us = operation->last_sent_us = 0;
+    schedule(scene, 0);
+    return doubt_end(scene);
+}
+
+/* ---- evidence ---------------------------------------------------------------------------------------------------- */
+
+static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
+    cfa_webhook_verdict verdict;
+    bool probe;
+    cfa_status status = cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict,
+                                            &probe);
+    scene->probe_soon = scene->probe_soon || probe;
+    return status;
+}
+
+/* Fix the answer, once, in the commit that stores the provider's object. */
+static cfa_status fix_answer(struct scene *scene) {
+    if (scene->answer != NULL)
+        return CFA_OK;
+    cfa__answer answer = {
+        .pledge_id = scene->payment->pledge_id,
+        .client_secret = cfa__slice(scene->input->reply.client_secret),
+        .created_us = cfa__now_us(scene->set),
+    };
+    cfa_status status = cfa__answer_build(&answer.body, cfa__batch_arena(scene->set), scene->pledge,
+                                          scene->payment, scene->input->reply.client_secret);
+    void *draft = NULL;
+    if (status == CFA_OK)
+        status = cfa__insert(scene->set, &cfa__answer_kind, &answer, &draft);
+    if (status == CFA_OK)
+        scene->answer = draft;
+    return status;
+}
+
+/* A payment whose object is known is probed until it is final, in case every webhook is lost. */
+static cfa_status start_probe(struct scene *scene) {
+    if (cfa__payment_is_final((cfa_payment_state)scene->payment->state))
+        return CFA_OK;
+    return cfa__operation_append(scene->set, &scene->input->provider, scene->payment, CFA_CALL_RETRIEVE, 0,
+                                 cfa__now_us(scene->set) + delay_us(1, false));
+}
+
+static bool is_found(const cfa_reply *reply) {
+    return (reply->outcome == CFA_OUTCOME_DONE || reply->outcome == CFA_OUTCOME_PENDING) &&
+           reply->facts.ref != NULL && reply->facts.ref[0] != '\0';
+}
+
+/* ---- per kind of operation ------------------------------------------------------------------------------------------ */
+
+static cfa_status created(struct scene *scene) {
+    const cfa_facts *facts = &scene->input->reply.facts;
+    cfa_status status = cfa__object_bind(scene->set, scene->payment, facts->ref);
+    if (status == CFA_OK)
+        status = apply(scene, facts);
+    if (status == CFA_OK)
+        status = doubt_end(scene);
+    if (status != CFA_OK)
+        return status;
+    close_operation(scene, CFA__OPERATION_DONE);
+    status = fix_answer(scene);
+    return status == CFA_OK ? start_probe(scene) : status;
+}
+
+/* Nothing was ever made at the provider: the payment ends by our own word. */
+static cfa_status end_without_object(struct scene *scene, uint32_t flag, const char *reason) {
+    cfa_facts facts = CFA_FACTS_INIT;
+    facts.flags = flag;
+    facts.attempt = (int32_t)scene->operation->attempt;
+    facts.occurred_us = cfa__now_us(scene->set);
+    if (flag == CFA_FACT_FAILED)
+        facts.failure_code = reason;
+    else
+        facts.cancel_reason = reason;
+    cfa_status status = apply(scene, &facts);
+    if (status == CFA_OK)
+        status = fix_answer(scene);
+    close_operation(scene, flag == CFA_FACT_FAILED ? CFA__OPERATION_REFUSED : CFA__OPERATION_CLOSED);
+    return status;
+}
+
+static cfa_status after_create(struct scene *scene) {
+    const cfa_reply *reply = &scene->input->reply;
+    cfa__operation *operation = scene->operation;
+    int64_t now_us = cfa__now_us(scene->set);
+    if (is_found(reply))
+        return created(scene);
+    bool in_doubt = operation->state == CFA__OPERATION_UNKNOWN;
+    if (scene->input->call == CFA_CALL_LOOKUP && reply->outcome == CFA_OUTCOME_NOT_SENT) {
+        bool proven = scene->input->lookup_authoritative &&
+                      now_us - operation->last_sent_us >= CFA__ABSENCE_DELAY_US;
+        if (proven)
+            return start_over(scene);
+        return doubt_begin(scene);
+    }
+    if (in_doubt || reply->outcome == CFA_OUTCOME_UNKNOWN || reply->outcome == CFA_OUTCOME_PENDING ||
+        reply->outcome == CFA_OUTCOME_DONE)
+        return doubt_begin(scene);   /* DONE without a reference proves nothing either */
+    if (reply->outcome == CFA_OUTCOME_REFUSED)
+        return end_without_object(scene, CFA_FACT_FAILED, reply->code != NULL ? reply->code : "refused");
+    assert(reply->outcome == CFA_OUTCOME_NOT_SENT);
+    if (now_us >= scene->payment->expires_us)
+        return end_without_object(scene, CFA_FACT_EXPIRED, "never_sent");
+    operation->first_sent_us = operation->last_sent_us = 0;
+    schedule(scene, delay_us(operation->tries, true));
+    return CFA_OK;
+}
+
+/* Capture and cancel act on a known object; its state decides what a doubtful call did. */
+static cfa_status after_change(struct scene *scene) {
+    const cfa_reply *reply = &scene->input->reply;
+    cfa__operation *operation = scene->operation;
+    bool told = is_found(reply);
+    if (told) {
+        cfa_status status = apply(scene, &reply->facts);
+        if (status != CFA_OK)
+            return status;
+    }
+    const cfa__payment *payment = scene->payment;
+    bool took_effect = operation->call == CFA_CALL_CAPTURE ? payment->captured_minor > 0
+                                                           : (payment->durable & CFA_FACT_CANCELED) != 0;
+    if (took_effect || cfa__payment_is_final((cfa_payment_state)payment->state) ||
+        (told && scene->input->call == operation->call)) {
+        close_operation(scene, CFA__OPERATION_DONE);
+        return doubt_end(scene);
+    }
+    if (reply->outcome == CFA_OUTCOME_REFUSED && operation->state == CFA__OPERATION_READY) {
+        close_operation(scene, CFA__OPERATION_REFUSED);
+        scene->probe_soon = true;
+        return CFA_OK;
+    }
+    if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY) {
+        operation->first_sent_us = operation->last_sent_us = 0;
+        schedule(scene, delay_us(operation->tries, true));
+        return CFA_OK;
+    }
+    bool settled_absence = told && scene->input->call == CFA_CALL_RETRIEVE &&
+        cfa__now_us(scene->set) - operation->last_sent_us >= CFA__ABSENCE_DELAY_US;
+    return settled_absence ? start_over(scene) : doubt_begin(scene);
+}
+
+/* True when an unpaid payment's time is over, so that it is to be cancelled at the provider. */
+static bool is_overdue(const struct scene *scene) {
+    const cfa__payment *payment = scene->payment;
+    bool unpaid = payment->state == CFA_PAYMENT_PENDING || payment->state == CFA_PAYMENT_REQUIRES_ACTION ||
+                  payment->state == CFA_PAYMENT_FAILED;
+    return unpaid && cfa__now_us(scene->set) >= payment->expires_us;
+}
+
+static cfa_status after_probe(struct scene *scene) {
+    const cfa_reply *reply = &scene->input->reply;
+    cfa__operation *operation = scene->operation;
+    if (is_found(reply)) {
+        cfa_status status = apply(scene, &reply->facts);
+        if (status != CFA_OK)
+            return status;
+    }
+    if (cfa__payment_is_final((cfa_payment_state)scene->payment->state)) {
+        close_operation(scene, CFA__OPERATION_CLOSED);
+        return CFA_OK;
+    }
+    int64_t delay = delay_us(operation->tries, false);
+    int64_t left = scene->payment->expires_us - cfa__now_us(scene->set);
+    if (left > 0 && delay > left)
+        delay = left < SECOND_US ? SECOND_US : left;
+    schedule(scene, delay);
+    if (!is_found(reply) || !is_overdue(scene))
+        return CFA_OK;
+    /* One cancel at a time: an open one keeps the count of operations, a refused one is tried again with the
+     * next probe. */
+    for (int64_t number = 2; number <= scene->payment->operation_count; number++) {
+        cfa__operation key;
+        memset(&key, 0, sizeof key);
+        key.payment_id = scene->payment->id;
+        key.number = number;
+        const void *found;
+        cfa_status status = cfa__find(scene->set, &cfa__operation_kind, &key, &found);
+        if (status != CFA_OK)
+            return status;
+        const cfa__operation *other = found;
+        if (other != NULL && other->call == CFA_CALL_CANCEL && other->due_us != 0)
+            return CFA_OK;
+    }
+    if (scene->payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
+        return CFA_OK;
+    return cfa__operation_append(scene->set, &scene->input->provider, scene->payment, CFA_CALL_CANCEL, 0,
+                                 cfa__now_us(scene->set));
+}
+
+/* Bring the standing probe forward when volatile facts tied or a call was refused. */
+static cfa_status expedite_probe(struct scene *scene) {
+    for (int64_t number = 1; number <= scene->payment->operation_count; number++) {
+        cfa__operation key;
+        memset(&key, 0, sizeof key);
+        key.payment_id = scene->payment->id;
+        key.number = number;
+        const void *found;
+        cfa_status status = cfa__find(scene->set, &cfa__operation_kind, &key, &found);
+        if (status != CFA_OK)
+            return status;
+        const cfa__operation *other = found;
+        if (other == NULL || other->call != CFA_CALL_RETRIEVE || other->due_us == 0 ||
+            !cfa__id_is_null(other->lease_owner))
+            continue;
+        void *draft;
+        status = cfa__edit(scene->set, &cfa__operation_kind, &key, &draft);
+        if (status != CFA_OK)
+            return status;
+        int64_t soon = cfa__now_us(scene->set) + SECOND_US;
+        cfa__operation *probe = draft;
+        if (probe->due_us > soon)
+            probe->due_us = soon;
+    }
+    return CFA_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------------ */
+
+static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) {
+    cfa__working_set *set = scene->set;
+    cfa__payment payment_key;
+    cfa__operation operation_key;
+    memset(&payment_key, 0, sizeof payment_key);
+    memset(&operation_key, 0, sizeof operation_key);
+    payment_key.id = scene->input->payment_id;
+    operation_key.payment_id = scene->input->payment_id;
+    operation_key.number = scene->input->number;
+    void *payment = NULL, *operation = NULL;
+    cfa_status status = cfa__edit(set, &cfa__payment_kind, &payment_key, &payment);
+    cfa_status operation_status = cfa__edit(set, &cfa__operation_kind, &operation_key, &operation);
+    if (status == CFA_OK)
+        status = operation_status;
+    if (status != CFA_OK)
+        return status;
+    if (payment == NULL || operation == NULL)
+        return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such operation");
+    scene->payment = payment;
+    scene->operation = operation;
+    cfa__pledge pledge_key;
+    cfa__answer answer_key;
+    memset(&pledge_key, 0, sizeof pledge_key);
+    memset(&answer_key, 0, sizeof answer_key);
+    pledge_key.id = answer_key.pledge_id = scene->payment->pledge_id;
+    const void *pledge = NULL, *answer = NULL, *donor = NULL;
+    status = cfa__find(set, &cfa__pledge_kind, &pledge_key, &pledge);
+    cfa_status answer_status = cfa__find(set, &cfa__answer_kind, &answer_key, &answer);
+    if (status == CFA_OK)
+        status = answer_status;
+    if (status != CFA_OK)
+        return status;
+    assert(pledge != NULL);
+    scene->pledge = pledge;
+    scene->answer = answer;
+    if (!cfa__id_is_null(scene->pledge->donor_id)) {
+        cfa__donor donor_key;
+        memset(&donor_key, 0, sizeof donor_key);
+        donor_key.id = scene->pledge->donor_id;
+        status = cfa__find(set, &cfa__donor_kind, &donor_key, &donor);
+    }
+    *out_donor = donor;
+    return status;
+}
+
+cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
+    cfa__result_answer *answer = command->output;
+    struct scene scene = { .set = set, .input = command->input };
+    const cfa__donor *donor = NULL;
+    cfa_status status = find_scene(&scene, &donor);
+    if (status != CFA_OK)
+        return status;
+    cfa__operation *operation = scene.operation;
+    bool ours = cfa__id_compare(operation->lease_owner, scene.input->lease_id) == 0 &&
+                operation->tries + 1 == scene.input->try_number;
+    if (ours) {
+        operation->tries++;
+        operation->outcome = scene.input->reply.outcome;
+        operation->code = cfa__slice(scene.input->reply.code);
+        operation->updated_us = cfa__now_us(set);
+        status = cfa__keep(set, &operation->code);
+        if (status != CFA_OK)
+            return status;
+        switch (operation->call) {
+        case CFA_CALL_CREATE: status = after_create(&scene); break;
+        case CFA_CALL_RETRIEVE: status = after_probe(&scene); break;
+        default: status = after_change(&scene); break;
+        }
+    } else if (is_found(&scene.input->reply)) {
+        /* Late, but evidence all the same: what the provider said is never thrown away. */
+        if (operation->call == CFA_CALL_CREATE)
+            status = cfa__object_bind(set, scene.payment, scene.input->reply.facts.ref);
+        if (status == CFA_OK)
+            status = apply(&scene, &scene.input->reply.facts);
+    }
+    if (status == CFA_OK && scene.probe_soon)
+        status = expedite_probe(&scene);
+    if (status == CFA_OK && !ours)
+        status = cfa__read_head(set, &command->position);
+    if (status != CFA_OK)
+        return status;
+    answer->pledge = scene.pledge;
+    answer->payment = scene.payment;
+    answer->donor = donor;
+    answer->answer = scene.answer;
+    answer->fenced = !ours;
+    return CFA_OK;
+}

@@ -1,0 +1,124 @@
+/*
+ * webhook.c - one provider event: stored once, with its effect, in one transaction; or parked until its object is
+ * known. Its signature was verified before; nothing here trusts more than that.
+ */
+#include "core/decide/evidence.h"
+#include "core/decide/payment_machine.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define ORIGIN "core.webhook"
+
+static cfa_status find_object(cfa__working_set *set, const cfa__webhook_input *input,
+                              const cfa__provider_object **out) {
+    cfa__provider_object key;
+    memset(&key, 0, sizeof key);
+    key.provider = input->provider;
+    key.account = input->account;
+    key.ref = cfa__slice(input->event.facts.ref);
+    const void *found = NULL;
+    cfa_status status = cfa__find(set, &cfa__provider_object_kind, &key, &found);
+    *out = found;
+    return status;
+}
+
+static cfa_status park(cfa__working_set *set, const cfa__webhook_input *input,
+                       const cfa__provider_object *found) {
+    cfa__provider_object key;
+    memset(&key, 0, sizeof key);
+    key.provider = input->provider;
+    key.account = input->account;
+    key.ref = cfa__slice(input->event.facts.ref);
+    key.created_us = cfa__now_us(set);
+    void *draft;
+    cfa_status status = found != NULL ? cfa__edit(set, &cfa__provider_object_kind, &key, &draft)
+                                      : cfa__insert(set, &cfa__provider_object_kind, &key, &draft);
+    if (status != CFA_OK)
+        return status;
+    cfa__provider_object *object = draft;
+    object->parked_count++;
+    cfa__parked parked = { input->provider, input->account, key.ref, object->parked_count,
+                           cfa__slice(input->event.event_id) };
+    return cfa__insert(set, &cfa__parked_kind, &parked, NULL);
+}
+
+/* Apply the event to the payment that its object is. */
+static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, cfa__id payment_id,
+                        cfa_webhook_verdict *out_verdict) {
+    cfa__payment key;
+    memset(&key, 0, sizeof key);
+    key.id = payment_id;
+    void *draft;
+    cfa_status status = cfa__edit(set, &cfa__payment_kind, &key, &draft);
+    if (status != CFA_OK)
+        return status;
+    assert(draft != NULL);
+    cfa__payment *payment = draft;
+    int64_t updated_us = payment->updated_us;
+    bool probe;
+    status = cfa__evidence_apply(set, payment, &input->event.facts, input->webhook_id, out_verdict, &probe);
+    if (status == CFA_OK && *out_verdict == CFA_WEBHOOK_STALE)
+        payment->updated_us = updated_us;   /* nothing was told: leave the row as it is */
+    return status;
+}
+
+static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input, cfa__id *out_payment,
+                        cfa_webhook_verdict *out_verdict) {
+    const cfa_webhook_event *event = &input->event;
+    *out_verdict = CFA_WEBHOOK_IGNORED;
+    *out_payment = CFA__ID_NULL;
+    if (!event->relevant || event->facts.ref == NULL || (event->livemode != 0) != (input->livemode != 0) ||
+        !cfa__slices_equal(cfa__slice(event->account), input->account))
+        return CFA_OK;
+    const cfa__provider_object *object;
+    cfa_status status = find_object(set, input, &object);
+    if (status != CFA_OK)
+        return status;
+    if (object == NULL || cfa__id_is_null(object->payment_id)) {
+        *out_verdict = CFA_WEBHOOK_PARKED;
+        return park(set, input, object);
+    }
+    *out_payment = object->payment_id;
+    return apply(set, input, object->payment_id, out_verdict);
+}
+
+cfa_status cfa__webhook_apply(cfa__working_set *set, cfa__command *command) {
+    const cfa__webhook_input *input = command->input;
+    cfa__webhook_answer *answer = command->output;
+    cfa__webhook row;
+    memset(&row, 0, sizeof row);
+    row.provider = input->provider;
+    row.account = cfa__slice(input->event.account);
+    row.event_id = cfa__slice(input->event.event_id);
+    const void *found;
+    cfa_status status = cfa__find(set, &cfa__webhook_kind, &row, &found);
+    if (status != CFA_OK) {
+        /* Ask for the object in the same round. */
+        const cfa__provider_object *object;
+        if (status == CFA__MISS && input->event.facts.ref != NULL &&
+            find_object(set, input, &object) < 0)
+            return CFA_ENOMEM;
+        return status;
+    }
+    if (found != NULL) {
+        const cfa__webhook *stored = found;
+        bool ours = cfa__id_compare(stored->id, input->webhook_id) == 0;
+        bool repeats = ours || stored->verdict == CFA_WEBHOOK_CONTRADICTION;
+        answer->verdict = repeats ? (cfa_webhook_verdict)stored->verdict : CFA_WEBHOOK_DUPLICATE;
+        return CFA_OK;
+    }
+    status = judge(set, input, &row.payment_id, &answer->verdict);
+    if (status == CFA_OK)
+        status = cfa__facts_encode(&row.facts, cfa__batch_arena(set), &input->event.facts);
+    if (status != CFA_OK)
+        return status;
+    row.id = input->webhook_id;
+    row.event_type = cfa__slice(input->event.event_type);
+    row.ref = cfa__slice(input->event.facts.ref);
+    row.verdict = answer->verdict;
+    if (input->has_body_hash)
+        row.body_hash = (cfa_slice){ input->body_hash, sizeof input->body_hash };
+    row.received_us = cfa__now_us(set);
+    return cfa__insert(set, &cfa__webhook_kind, &row, NULL);
+}

@@ -1,0 +1,279 @@
+/*
+ * relay.c - the outbox's way out: one relay per sink, and the local projector, whose cursor moves in the same
+ * transaction as the totals. Only the owner of a cursor's epoch may move it; a zombie can repeat, never skip.
+ */
+#include "core/engine/relay.h"
+#include "core/engine/log.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define LEASE_MS 10000
+#define READ_LIMIT 500
+#define SETTLE_INTERVAL_US 20000
+#define SETTLE_EVENTS 10000
+#define HEAD_AGE_MS 500
+#define BACKOFF_BASE_US 100000
+#define BACKOFF_CAP_US 60000000
+
+struct cfa__relay {
+    pthread_mutex_t busy;
+    char name[64];
+    cfa_sink sink;
+    bool leads, paused;
+    int64_t epoch;
+    int64_t lease_until_us;    /* monotonic: half of the lease, then it is renewed */
+    int64_t sent, acknowledged, settled;
+    int64_t settle_us, next_try_us;
+    int32_t failures;
+};
+
+/* ---- commands on a cursor ---------------------------------------------------------------------------------- */
+
+cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__sink_input *given,
+                             int64_t deadline_us, cfa__sink_answer *out) {
+    cfa__command *command;
+    cfa_status status = cfa__command_new(&command, engine, decide, sizeof *out);
+    if (status != CFA_OK)
+        return status;
+    cfa__sink_input *input = cfa_arena_alloc(command->arena, sizeof *input);
+    if (input != NULL) {
+        *input = *given;
+        input->name.data = cfa_arena_copy(command->arena, given->name.data, given->name.size);
+    }
+    if (input == NULL || input->name.data == NULL) {
+        cfa__command_release(engine, command);
+        return CFA_ENOMEM;
+    }
+    command->input = input;
+    command->background = true;
+    status = cfa__command_run(engine, &command, deadline_us);
+    if (status == CFA_OK)
+        *out = *(const cfa__sink_answer *)command->output;
+    cfa__command_release(engine, command);
+    return status;
+}
+
+/* ---- one sink -------------------------------------------------------------------------------------------------- */
+
+static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
+    int64_t now = cfa__monotonic_us(engine);
+    if (relay->leads && now < relay->lease_until_us)
+        return CFA_OK;
+    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) }, .owner = engine->instance,
+                              .lease_ms = LEASE_MS };
+    cfa__sink_answer answer;
+    cfa_status status = cfa__sink_command(engine, cfa__sink_lead, &input, cfa__deadline_us(engine, 0),
+                                          &answer);
+    if (status != CFA_OK)
+        return status;
+    bool fresh = answer.leads && (!relay->leads || answer.epoch != relay->epoch);
+    relay->leads = answer.leads;
+    relay->epoch = answer.epoch;
+    relay->lease_until_us = now + (int64_t)LEASE_MS * 1000 / 2;
+    if (!answer.leads) {
+        relay->settled = answer.acknowledged;
+        relay->next_try_us = now + (int64_t)LEASE_MS * 1000 / 4;
+        return CFA_OK;
+    }
+    if (fresh) {
+        relay->sent = relay->acknowledged = relay->settled = answer.acknowledged;
+        return relay->sink.ops->reset(relay->sink.self, answer.acknowledged);
+    }
+    return CFA_OK;
+}
+
+static cfa_status send_some(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+    cfa__reader *reader;
+    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    if (status != CFA_OK)
+        return status;
+    cfa_event_view *views = NULL;
+    size_t count = 0, taken = 0;
+    status = cfa__log_read(engine, reader, reader->arena, relay->sent, READ_LIMIT, &views, &count);
+    if (status == CFA_OK && count > 0)
+        status = relay->sink.ops->send(relay->sink.self, views, count, &taken);
+    if (status == CFA_OK) {
+        assert(taken <= count);
+        relay->sent += (int64_t)taken;
+        *out_done += (int32_t)taken;
+    }
+    cfa__read_end(engine, reader);
+    return status;
+}
+
+static cfa_status settle(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+    int64_t acknowledged = relay->acknowledged;
+    cfa_status status = relay->sink.ops->poll(relay->sink.self, &acknowledged);
+    if (status != CFA_OK)
+        return status;
+    assert(acknowledged <= relay->sent);
+    if (acknowledged > relay->acknowledged)
+        relay->acknowledged = acknowledged;
+    int64_t now = cfa__monotonic_us(engine), gained = relay->acknowledged - relay->settled;
+    bool caught_up = relay->acknowledged == relay->sent && relay->sent >= atomic_load(&engine->head);
+    if (gained == 0 || (!caught_up && gained < SETTLE_EVENTS &&
+                        now - relay->settle_us < SETTLE_INTERVAL_US))
+        return CFA_OK;
+    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) }, .owner = engine->instance,
+                              .lease_ms = LEASE_MS, .epoch = relay->epoch,
+                              .position = relay->acknowledged };
+    cfa__sink_answer answer;
+    status = cfa__sink_command(engine, cfa__sink_settle, &input, cfa__deadline_us(engine, 0), &answer);
+    if (status == CFA_EFENCED) {
+        relay->leads = false;
+        cfa__log(engine, CFA_LOG_WARNING, "relay_fenced", relay->name);
+        return CFA_OK;
+    }
+    if (status != CFA_OK)
+        return status;
+    relay->settled = relay->acknowledged;
+    relay->settle_us = now;
+    relay->lease_until_us = now + (int64_t)LEASE_MS * 1000 / 2;
+    (*out_done)++;
+    return CFA_OK;
+}
+
+static void back_off(cfa_engine *engine, cfa__relay *relay, cfa_status status) {
+    cfa_status_class class = cfa_status_class_of(status);
+    if (class == CFA_CLASS_PERMANENT || class == CFA_CLASS_INVALID) {
+        relay->paused = true;
+        cfa__log(engine, CFA_LOG_ERROR, "sink_paused", relay->name);
+        return;
+    }
+    int64_t ceiling = BACKOFF_BASE_US;
+    for (int32_t i = 0; i < relay->failures && ceiling < BACKOFF_CAP_US; i++)
+        ceiling *= 2;
+    if (ceiling > BACKOFF_CAP_US)
+        ceiling = BACKOFF_CAP_US;
+    uint64_t draw = 0;
+    if (engine->platform.random(engine->platform.self, &draw, sizeof draw) != CFA_OK)
+        draw = (uint64_t)ceiling / 2;
+    relay->failures++;
+    relay->next_try_us = cfa__monotonic_us(engine) + (int64_t)(draw % (uint64_t)ceiling);
+    cfa__log(engine, CFA_LOG_WARNING, "sink_backs_off", relay->name);
+}
+
+static bool behind(const cfa_engine *engine, const cfa__relay *relay) {
+    return !relay->paused && relay->settled < atomic_load(&engine->head);
+}
+
+static void relay_step(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+    if (relay->paused || cfa__monotonic_us(engine) < relay->next_try_us || !behind(engine, relay))
+        return;
+    cfa_status status = lead_sink(engine, relay);
+    if (status == CFA_OK && relay->leads) {
+        if (relay->sent < atomic_load(&engine->head))
+            status = send_some(engine, relay, out_done);
+        if (status == CFA_OK)
+            status = settle(engine, relay, out_done);
+    }
+    if (status == CFA_OK)
+        relay->failures = 0;
+    else
+        back_off(engine, relay, status);
+}
+
+cfa_status cfa__relays_run(cfa_engine *engine, int32_t *out_done) {
+    *out_done = 0;
+    if (engine->relay_count == 0)
+        return CFA_OK;
+    int64_t head;
+    cfa_status status = cfa__log_head(engine, HEAD_AGE_MS, &head);
+    for (int32_t i = 0; status == CFA_OK && i < engine->relay_count; i++) {
+        cfa__relay *relay = engine->relays[i];
+        if (pthread_mutex_trylock(&relay->busy) != 0)
+            continue;   /* another thread works on it */
+        relay_step(engine, relay, out_done);
+        pthread_mutex_unlock(&relay->busy);
+    }
+    return status;
+}
+
+int32_t cfa__relays_due_ms(cfa_engine *engine) {
+    int64_t now = cfa__monotonic_us(engine), due = INT64_C(1000);
+    for (int32_t i = 0; i < engine->relay_count; i++) {
+        cfa__relay *relay = engine->relays[i];
+        if (pthread_mutex_trylock(&relay->busy) != 0)
+            continue;
+        if (behind(engine, relay)) {
+            int64_t wait = (relay->next_try_us - now) / 1000;
+            /* What was sent and is not acknowledged yet is asked for again in a moment. */
+            int64_t least = relay->leads && relay->sent >= atomic_load(&engine->head) ? 2 : 0;
+            wait = wait < least ? least : wait;
+            due = wait < due ? wait : due;
+        }
+        pthread_mutex_unlock(&relay->busy);
+    }
+    return (int32_t)due;
+}
+
+cfa_status cfa__relays_open(cfa_engine *engine) {
+    for (int32_t i = 0; i < engine->options.sink_count; i++) {
+        cfa__relay *relay = cfa_arena_alloc(engine->memory, sizeof *relay);
+        if (relay == NULL)
+            return CFA_ENOMEM;
+        pthread_mutex_init(&relay->busy, NULL);
+        size_t size = strlen(engine->options.sinks[i].name);
+        assert(size < sizeof relay->name);
+        memcpy(relay->name, engine->options.sinks[i].name, size + 1);
+        relay->sink = engine->options.sinks[i].sink;
+        engine->relays[engine->relay_count++] = relay;
+    }
+    return CFA_OK;
+}
+
+void cfa__relays_close(cfa_engine *engine) {
+    for (int32_t i = 0; i < engine->relay_count; i++)
+        pthread_mutex_destroy(&engine->relays[i]->busy);
+    engine->relay_count = 0;
+}
+
+/* ---- the projector ----------------------------------------------------------------------------------------------- */
+
+cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us, int32_t *out_applied) {
+    cfa__command *command;
+    *out_applied = 0;
+    cfa_status status = cfa__command_new(&command, engine, cfa__totals_apply, sizeof(cfa__project_answer));
+    if (status != CFA_OK)
+        return status;
+    command->background = !awaited;
+    status = cfa__command_run(engine, &command, deadline_us);
+    if (status == CFA_OK) {
+        const cfa__project_answer *answer = command->output;
+        *out_applied = answer->applied;
+        if (answer->position > atomic_load(&engine->projected))
+            atomic_store(&engine->projected, answer->position);
+        if (answer->applied > 0)
+            cfa__totals_cache_refresh(engine, answer->campaigns, answer->campaign_count);
+    }
+    cfa__command_release(engine, command);
+    return status;
+}
+
+cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t deadline_us) {
+    while (atomic_load(&engine->projected) < position) {
+        if (cfa__left_ms(engine, deadline_us) == 0) {
+            return cfa_error_format(CFA_ETIMEOUT, "core.totals", "at_least", 0,
+                                    "the totals have not reached position %lld", (long long)position);
+        }
+        int32_t applied;
+        cfa_status status = cfa__project(engine, true, deadline_us, &applied);
+        if (status != CFA_OK)
+            return status;
+        if (applied == 0 && atomic_load(&engine->projected) < position) {
+            return cfa_error_format(CFA_ERANGE, "core.totals", "at_least", 0,
+                                    "the log has not reached position %lld", (long long)position);
+        }
+    }
+    return CFA_OK;
+}
+
+cfa_status cfa__project_due(cfa_engine *engine, int32_t *out_applied) {
+    int64_t head;
+    *out_applied = 0;
+    cfa_status status = cfa__log_head(engine, HEAD_AGE_MS, &head);
+    if (status != CFA_OK || atomic_load(&engine->projected) >= head)
+        return status;
+    return cfa__project(engine, false, cfa__deadline_us(engine, 0), out_applied);
+}
