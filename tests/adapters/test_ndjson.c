@@ -323,13 +323,19 @@ START_TEST(a_full_buffer_takes_nothing_until_it_is_polled)
 }
 END_TEST
 
-/* The process may write files of at most this size; 0: of any. */
-static void limit_files(rlim_t size)
+/* Poll while no file may grow beyond `size`; for this call alone, as libcheck writes a file too. */
+static cfa_status poll_limited(const cfa_sink *sink, int64_t *out_acknowledged, off_t size)
 {
-    struct rlimit limit;
-    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
-    limit.rlim_cur = size > 0 ? size : limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct rlimit before;
+    if (getrlimit(RLIMIT_FSIZE, &before) != 0) {
+        return CFA_EBUG;
+    }
+    struct rlimit limit = { (rlim_t)size, before.rlim_max };
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+        return CFA_EBUG;
+    }
+    cfa_status status = sink->ops->poll(sink->self, out_acknowledged);
+    return setrlimit(RLIMIT_FSIZE, &before) == 0 ? status : CFA_EBUG;
 }
 
 /* A full disk that tears: a write ends inside a line, and the rest must wait for room. */
@@ -338,10 +344,9 @@ START_TEST(a_line_torn_by_a_full_disk_becomes_whole_when_there_is_room)
     ck_assert(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 4);
-    limit_files(900);
     int64_t acknowledged = 77;
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(sink.ops->poll(sink.self, &acknowledged), CFA_ENOSPACE);
+        ck_assert_int_eq(poll_limited(&sink, &acknowledged, 900), CFA_ENOSPACE);
     }
     struct stat info;
     ck_assert_int_eq(stat(path, &info), 0);
@@ -350,20 +355,15 @@ START_TEST(a_line_torn_by_a_full_disk_becomes_whole_when_there_is_room)
     /* Another opener meanwhile cuts the torn line off: ours is then written again as a whole. */
     cfa_sink other = open_sink(path);
     close_sink(&other);
-    limit_files(0);
     ck_assert_int_eq(poll_sink(&sink), 4);
     expect_file((const int64_t[]){ 1, 2, 3, 4 }, 4);
     send_events(&sink, 5, 4);
     ck_assert_int_eq(stat(path, &info), 0);
-    limit_files((rlim_t)info.st_size + 500);
-    ck_assert_int_eq(sink.ops->poll(sink.self, &acknowledged), CFA_ENOSPACE);
-    limit_files(0);
+    ck_assert_int_eq(poll_limited(&sink, &acknowledged, info.st_size + 500), CFA_ENOSPACE);
     ck_assert_int_eq(poll_sink(&sink), 8);
     send_events(&sink, 9, 2);
     ck_assert_int_eq(stat(path, &info), 0);
-    limit_files((rlim_t)info.st_size + 500);
-    ck_assert_int_eq(sink.ops->poll(sink.self, &acknowledged), CFA_ENOSPACE);
-    limit_files(0);
+    ck_assert_int_eq(poll_limited(&sink, &acknowledged, info.st_size + 500), CFA_ENOSPACE);
     ck_assert_int_eq(sink.ops->reset(sink.self, 8), CFA_OK);
     send_events(&sink, 9, 1);
     ck_assert_int_eq(poll_sink(&sink), 9);
