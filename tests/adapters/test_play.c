@@ -198,6 +198,22 @@ START_TEST(a_refused_connection_and_a_refusal_leave_nothing)
 }
 END_TEST
 
+START_TEST(a_lookup_that_reached_nobody_proves_nothing)
+{
+    ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_DONE);
+    static const int32_t faults[] = {
+        CFA_PLAY_FAULT_REPLY_LOST,   CFA_PLAY_FAULT_REQUEST_LOST, CFA_PLAY_FAULT_ERROR_AFTER,
+        CFA_PLAY_FAULT_ERROR_BEFORE, CFA_PLAY_FAULT_NOT_SENT,
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        push_fault(faults[i]);
+        cfa_reply reply = perform(make_call(CFA_CALL_LOOKUP, "pay_1", NULL));
+        ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
+    }
+    ck_assert_int_eq(perform(make_call(CFA_CALL_LOOKUP, "pay_1", NULL)).outcome, CFA_OUTCOME_DONE);
+}
+END_TEST
+
 START_TEST(a_forgotten_key_charges_a_second_time)
 {
     use(new_play(1, 1, 0));
@@ -830,6 +846,7 @@ int main(int argc, char **argv)
     tcase_add_test(misfortune, an_error_before_the_effect_is_stored_under_the_key);
     tcase_add_test(misfortune, an_error_on_a_repeat_keeps_the_stored_answer);
     tcase_add_test(misfortune, a_refused_connection_and_a_refusal_leave_nothing);
+    tcase_add_test(misfortune, a_lookup_that_reached_nobody_proves_nothing);
     tcase_add_test(misfortune, a_forgotten_key_charges_a_second_time);
     tcase_add_test(misfortune, a_jump_of_the_clock_forgets_and_finds_exactly);
     tcase_add_test(misfortune, many_keys_come_and_go);

@@ -60,7 +60,7 @@ enum {
     CFA_PLAY_FAULT_REQUEST_LOST = 2,      /* times out before acting: UNKNOWN */
     CFA_PLAY_FAULT_ERROR_AFTER = 3,       /* acts, answers 500 and stores that 500 under the key: UNKNOWN */
     CFA_PLAY_FAULT_ERROR_BEFORE = 4,      /* answers 500 without acting, stored under the key: UNKNOWN */
-    CFA_PLAY_FAULT_NOT_SENT = 5,          /* connection refused: NOT_SENT */
+    CFA_PLAY_FAULT_NOT_SENT = 5,          /* connection refused: NOT_SENT, but UNKNOWN for a look-up */
     CFA_PLAY_FAULT_REFUSED = 6            /* 4xx */
 };
 

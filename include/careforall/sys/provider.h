@@ -82,7 +82,8 @@ typedef struct cfa_reply {
     size_t struct_size;
     int32_t outcome;             /* CFA_OUTCOME_* */
     int32_t stored;              /* non-zero: an answer replayed for this key; asking again gives the same */
-    cfa_facts facts;             /* with DONE and PENDING; LOOKUP found nothing: NOT_SENT */
+    cfa_facts facts;             /* with DONE and PENDING; LOOKUP found nothing: NOT_SENT, and only then (a
+                                  * look-up that did not reach the provider proves nothing: UNKNOWN) */
     const char *client_secret;   /* CREATE: what the donor's browser confirms with, or NULL */
     const char *code;            /* provider's code for a refusal or failure, or NULL */
     int64_t retry_after_ms;      /* 0: unspecified */

@@ -456,7 +456,9 @@ void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_repl
     bool late = call->timeout_ms > 0 && delay_ms >= call->timeout_ms;
     sleep_ms(late ? call->timeout_ms : delay_ms);
     if (fault == CFA_PLAY_FAULT_NOT_SENT) {
-        out->outcome = CFA_OUTCOME_NOT_SENT;
+        /* For a look-up NOT_SENT is an answer, that there is no object; nobody has said that. */
+        out->outcome =
+            call->kind == CFA_CALL_LOOKUP ? CFA_OUTCOME_UNKNOWN : CFA_OUTCOME_NOT_SENT;
         out->code = "connection_refused";
         return;
     }
