@@ -30,7 +30,7 @@ json_t *view_time(int64_t time_us)
     int64_t year = 0;
     int month = 0, day = 0;
     split_days(days, &year, &month, &day);
-    char text[48];
+    char text[64];
     snprintf(text, sizeof text, "%04lld-%02d-%02dT%02d:%02d:%02d.%06dZ", (long long)year, month,
              day, (int)(rest / INT64_C(3600000000)), (int)(rest / 60000000 % 60),
              (int)(rest / 1000000 % 60), (int)(rest % 1000000));
