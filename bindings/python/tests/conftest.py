@@ -1,5 +1,6 @@
 """Finds the built package: PYTHONPATH first, then $CAREFORALL_PYTHON, then the newest build folder."""
 
+import importlib.util
 import os
 import pathlib
 import sys
@@ -17,12 +18,10 @@ def _built():
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-try:
-    import careforall  # noqa: F401
-except ImportError:
+if importlib.util.find_spec("careforall") is None:
     built = _built()
     if built is None:
-        raise RuntimeError("the Python binding is not built: configure with -DCAREFORALL_BINDINGS_PYTHON=ON") from None
+        raise RuntimeError("the Python binding is not built: configure with -DCAREFORALL_BINDINGS_PYTHON=ON")
     sys.path.insert(0, str(built))
 
 from careforall import Engine, Money, PlayProvider  # noqa: E402

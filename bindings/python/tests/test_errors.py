@@ -42,7 +42,7 @@ def test_conflict_for_a_reused_key(engine, campaign):
     with pytest.raises(ConflictError) as caught:
         engine.create_pledge(campaign.id, Money(2600, "EUR"), key=key)
     assert caught.value.name == "CFA_EKEYREUSE"
-    assert caught.value.field == "amount"
+    assert caught.value.field.startswith("amount")
     assert caught.value.key == key
 
 
