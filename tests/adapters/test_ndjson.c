@@ -394,9 +394,11 @@ END_TEST
 
 /* In front of the C library's, so that a test can make the disk fail. */
 static int sync_error;
+static int sync_count;
 
 int fdatasync(int fd)
 {
+    sync_count++;
     if (sync_error != 0) {
         errno = sync_error;
         return -1;
@@ -427,6 +429,19 @@ START_TEST(lines_of_a_failed_synchronisation_are_written_again_once)
     ck_assert_int_eq(poll_sink(&sink), 6);
     close_sink(&sink);
     expect_file((const int64_t[]){ 1, 2, 3, 4, 5, 6 }, 6);
+}
+END_TEST
+
+START_TEST(polling_without_news_leaves_the_disk_alone)
+{
+    cfa_sink sink = open_sink(path);
+    ck_assert_int_eq(poll_sink(&sink), 0);
+    ck_assert_int_eq(sync_count, 0);
+    send_events(&sink, 1, 100);
+    ck_assert_int_eq(poll_sink(&sink), 100);
+    ck_assert_int_eq(poll_sink(&sink), 100);
+    ck_assert_int_eq(sync_count, 1);
+    close_sink(&sink);
 }
 END_TEST
 
@@ -680,6 +695,7 @@ int main(int argc, char **argv)
     tcase_add_test(files, a_line_torn_by_a_full_disk_becomes_whole_when_there_is_room);
     tcase_add_test(files, a_full_disk_is_told_and_survived);
     tcase_add_test(files, lines_of_a_failed_synchronisation_are_written_again_once);
+    tcase_add_test(files, polling_without_news_leaves_the_disk_alone);
     tcase_add_test(files, any_failed_allocation_loses_and_repeats_nothing);
     tcase_add_test(files, a_path_that_cannot_be_written_names_itself);
     suite_add_tcase(suite, files);

@@ -252,11 +252,12 @@ START_TEST(many_keys_come_and_go)
     for (int i = 0; i < 20000; i++) {
         snprintf(name, sizeof name, "pay_%d", i);
         ck_assert_int_eq(create(name, name).outcome, CFA_OUTCOME_DONE);
+        /* A key lives for about 2000 donations: the table shrinks while it grows. */
         if (i % 7 == 0) {
-            cfa_manual_clock_advance(manual, 30 * SECOND_US);
+            cfa_manual_clock_advance(manual, 300 * SECOND_US);
         }
-        if (i >= 50) {
-            snprintf(name, sizeof name, "pay_%d", i - 50);
+        if (i >= 1900) {
+            snprintf(name, sizeof name, "pay_%d", i - 1900);
             ck_assert_int_eq(create(name, name).stored, 1);
         }
         cfa_arena_reset(arena);
@@ -681,6 +682,8 @@ START_TEST(each_bad_signature_has_its_diagnosis)
     /* While a secret is rolled, a header carries a code of each; one good one is enough. */
     char both[256];
     snprintf(both, sizeof both, "%s%s", foreign, strstr(good, ",v1="));
+    ck_assert_int_eq(verify(both, body, &event), CFA_OK);
+    snprintf(both, sizeof both, "%s%s", good, strstr(foreign, ",v1="));
     ck_assert_int_eq(verify(both, body, &event), CFA_OK);
     snprintf(both, sizeof both, "%s,v0=anything", good);
     ck_assert_int_eq(verify(both, body, &event), CFA_OK);
