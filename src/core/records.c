@@ -5,6 +5,9 @@
  */
 #include "core/records.h"
 
+#include <assert.h>
+#include <string.h>
+
 #define PASTE2(kind, field) kind##__##field
 #define PASTE(kind, field) PASTE2(kind, field)
 #define POSITION(type_, name_, flags_, since_, doc_) PASTE(KIND, name_),
@@ -233,6 +236,13 @@ static const cfa_index event_indexes[] = {
 DEFINE_KIND(19, event, "the outbox: an insert-only log", -1, event__position)
 #undef KIND
 #undef RECORD
+
+void cfa__key_of_id(cfa__any_record *out, const cfa_kind *kind, cfa__id id) {
+    const cfa_field *field = &kind->fields[kind->indexes[0].fields[0]];
+    assert(kind->indexes[0].field_count == 1 && field->type == CFA_FIELD_ID);
+    memset(out, 0, sizeof *out);
+    memcpy((char *)out + field->offset, &id, sizeof id);
+}
 
 static const cfa_kind *const kinds[] = {
 #define KIND_POINTER(number, name, FIELDS, doc) &cfa__##name##_kind,

@@ -303,6 +303,16 @@ enum {
     CFA__CONTRIBUTION_BY_CAMPAIGN = 1   /* campaign_id, created_us, payment_id */
 };
 
+/* Every record fits here: for keys that are built generically. */
+typedef union cfa__any_record {
+#define CFA__RECORD_MEMBER(number, name, FIELDS, doc) cfa__##name name;
+    CFA__KIND_MAP(CFA__RECORD_MEMBER)
+#undef CFA__RECORD_MEMBER
+} cfa__any_record;
+
+/* Write the key of a kind whose primary key is one id. */
+void cfa__key_of_id(cfa__any_record *out, const cfa_kind *kind, cfa__id id);
+
 /* All of the above, for `migrate`. */
 extern const cfa_schema cfa__schema;
 

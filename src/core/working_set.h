@@ -27,12 +27,19 @@ typedef struct cfa__working_set cfa__working_set;
 CFA_MUST_CHECK cfa_status cfa__find(cfa__working_set *set, const cfa_kind *kind, const void *key,
                                     const void **out);
 
+/* The same for a kind whose primary key is one id. */
+CFA_MUST_CHECK cfa_status cfa__find_id(cfa__working_set *set, const cfa_kind *kind, cfa__id id,
+                                       const void **out);
+
 /*
  * Take a draft of a record: a copy to be changed in place, saved when the handler succeeds. The same draft is
  * returned when asked again. `*out` is NULL when there is no such record.
  */
 CFA_MUST_CHECK cfa_status cfa__edit(cfa__working_set *set, const cfa_kind *kind, const void *key,
                                     void **out);
+
+CFA_MUST_CHECK cfa_status cfa__edit_id(cfa__working_set *set, const cfa_kind *kind, cfa__id id,
+                                       void **out);
 
 /*
  * Add a new record, copied from `record` with its text and bytes. `*out` (may be NULL) is its draft. A store that

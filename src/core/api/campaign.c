@@ -263,18 +263,17 @@ cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *
 /* ---- reads ------------------------------------------------------------------------------------------------------------ */
 
 cfa_status cfa_campaign_get(cfa_campaign **out, cfa_engine *engine, const char *campaign_id) {
-    cfa__campaign key;
-    memset(&key, 0, sizeof key);
+    cfa__id id;
     cfa__reader *reader;
     cfa_status status = cfa__engine_check(engine);
     if (status == CFA_OK)
-        status = cfa__id_parse(&key.id, "cmp", campaign_id, "campaign_id");
+        status = cfa__id_parse(&id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK)
         status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
     if (status != CFA_OK)
         return status;
     const void *found = NULL;
-    status = cfa__read_record(engine, reader, &cfa__campaign_kind, &key, &found);
+    status = cfa__read_id(engine, reader, &cfa__campaign_kind, id, &found);
     if (status == CFA_OK && found == NULL)
         status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "campaign_id", 0, "there is no such campaign");
     if (status == CFA_OK)

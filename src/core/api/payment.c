@@ -103,11 +103,8 @@ const char *cfa_payment_state_name(cfa_payment_state state) {
 
 static cfa_status read_record(const cfa__payment **out, cfa_engine *engine, cfa__reader *reader,
                               cfa__id payment_id) {
-    cfa__payment key;
-    memset(&key, 0, sizeof key);
-    key.id = payment_id;
     const void *found = NULL;
-    cfa_status status = cfa__read_record(engine, reader, &cfa__payment_kind, &key, &found);
+    cfa_status status = cfa__read_id(engine, reader, &cfa__payment_kind, payment_id, &found);
     if (status == CFA_OK && found == NULL)
         status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such payment");
     *out = found;

@@ -164,7 +164,8 @@ static cfa_status command_make(cfa__command **out, cfa_pledge_spec *out_spec, cf
                                      sizeof(cfa__pledge_input), sizeof(cfa__pledge_answer));
     if (status != CFA_OK)
         return status;
-    bool calls_here = lease && out_spec->wait != CFA_WAIT_COMMIT && engine->provider.ops->call != NULL;
+    bool calls_here = lease && out_spec->wait != CFA_WAIT_COMMIT && out_spec->timeout_ms >= 0 &&
+                      engine->provider.ops->call != NULL;
     status = fill(engine, command, input, out_spec, calls_here);
     if (status != CFA_OK) {
         cfa__command_release(engine, command);
@@ -196,32 +197,21 @@ static cfa__pledge_parts parts_of_result(const cfa__command *command, bool repla
 
 /* ---- waiting --------------------------------------------------------------------------------------------------------- */
 
-/* Read a pledge with everything around it; `*out_payment` (may be NULL) tells its state. */
+/* Read a pledge with everything around it. */
 static cfa_status read_parts(cfa__pledge_parts *out, cfa_engine *engine, cfa__reader *reader,
                              cfa__id pledge_id) {
-    cfa__pledge pledge_key;
-    cfa__answer answer_key;
-    memset(&pledge_key, 0, sizeof pledge_key);
-    memset(&answer_key, 0, sizeof answer_key);
-    pledge_key.id = answer_key.pledge_id = pledge_id;
     const void *pledge, *payment, *answer, *donor = NULL;
-    cfa_status status = cfa__read_record(engine, reader, &cfa__pledge_kind, &pledge_key, &pledge);
+    cfa_status status = cfa__read_id(engine, reader, &cfa__pledge_kind, pledge_id, &pledge);
     if (status == CFA_OK && pledge == NULL)
         status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "pledge_id", 0, "there is no such pledge");
     if (status != CFA_OK)
         return status;
     const cfa__pledge *record = pledge;
-    cfa__payment payment_key;
-    cfa__donor donor_key;
-    memset(&payment_key, 0, sizeof payment_key);
-    memset(&donor_key, 0, sizeof donor_key);
-    payment_key.id = record->payment_id;
-    donor_key.id = record->donor_id;
-    status = cfa__read_record(engine, reader, &cfa__payment_kind, &payment_key, &payment);
+    status = cfa__read_id(engine, reader, &cfa__payment_kind, record->payment_id, &payment);
     if (status == CFA_OK)
-        status = cfa__read_record(engine, reader, &cfa__answer_kind, &answer_key, &answer);
+        status = cfa__read_id(engine, reader, &cfa__answer_kind, pledge_id, &answer);
     if (status == CFA_OK && !cfa__id_is_null(record->donor_id))
-        status = cfa__read_record(engine, reader, &cfa__donor_kind, &donor_key, &donor);
+        status = cfa__read_id(engine, reader, &cfa__donor_kind, record->donor_id, &donor);
     int64_t position = 0;
     if (status == CFA_OK)
         status = cfa__log_position(engine, reader, &position);
@@ -233,7 +223,7 @@ static cfa_status read_parts(cfa__pledge_parts *out, cfa_engine *engine, cfa__re
     return CFA_OK;
 }
 
-/* Read the pledge again after waiting; with `repeat` as an answer to its key, else as a plain read. */
+/* Read the pledge again after waiting; `answering` a key, with the fixed bytes, else as a plain read. */
 static cfa_status read_snapshot(cfa_pledge **out, cfa_engine *engine, cfa__id pledge_id, bool answering,
                                 bool replayed, int64_t deadline_us) {
     cfa__reader *reader;
@@ -324,8 +314,8 @@ cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_ple
     status = cfa__command_run(engine, &command, deadline_us);
     if (status == CFA_OK) {
         note_key(engine, command);
-        if (spec.wait == CFA_WAIT_COMMIT || engine->provider.ops->call == NULL)
-            atomic_store(&engine->operation_due_us, 0);
+        if (((const cfa__pledge_answer *)command->output)->operation == NULL)
+            atomic_store(&engine->operation_due_us, 0);   /* somebody else makes the call: look soon */
         cfa__signal(engine);
         status = complete(out, engine, command, spec.wait, deadline_us);
     }

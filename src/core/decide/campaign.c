@@ -17,21 +17,11 @@ bool cfa__currency_is_listed(cfa_slice currencies, const char *currency) {
     return false;
 }
 
-static cfa_status find_campaign(cfa__working_set *set, cfa__id id, const cfa__campaign **out) {
-    cfa__campaign key;
-    memset(&key, 0, sizeof key);
-    key.id = id;
-    const void *found = NULL;
-    cfa_status status = cfa__find(set, &cfa__campaign_kind, &key, &found);
-    *out = found;
-    return status;
-}
-
 /* Answer with the campaign as it stands: for repeats. */
 static cfa_status answer_found(cfa__working_set *set, cfa__command *command, cfa__id id, bool replayed) {
     cfa__campaign_answer *answer = command->output;
-    const cfa__campaign *campaign;
-    cfa_status status = find_campaign(set, id, &campaign);
+    const void *campaign;
+    cfa_status status = cfa__find_id(set, &cfa__campaign_kind, id, &campaign);
     if (status == CFA_OK)
         status = cfa__read_head(set, &command->position);
     if (status != CFA_OK)
@@ -97,10 +87,7 @@ static cfa_status change_begin(cfa__working_set *set, cfa__command *command, cfa
     if (status < 0)
         return status;
     void *draft = NULL;
-    cfa__campaign key;
-    memset(&key, 0, sizeof key);
-    key.id = change->campaign_id;
-    cfa_status found = cfa__edit(set, &cfa__campaign_kind, &key, &draft);
+    cfa_status found = cfa__edit_id(set, &cfa__campaign_kind, change->campaign_id, &draft);
     if (status == CFA_OK && found < 0)
         status = found;
     if (status == CFA__MISS || found == CFA__MISS)
@@ -145,12 +132,12 @@ cfa_status cfa__campaign_update(cfa__working_set *set, cfa__command *command) {
 
 cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command *command) {
     const cfa__campaign_change *change = command->input;
-    const cfa__campaign *now;
-    cfa_status status = find_campaign(set, change->campaign_id, &now);
+    const void *now = NULL;
+    cfa_status status = cfa__find_id(set, &cfa__campaign_kind, change->campaign_id, &now);
     if (status < 0)
         return status;
-    if (status == CFA_OK && now != NULL && now->state == CFA_CAMPAIGN_ENDED)
-        return answer_found(set, command, now->id, true);
+    if (now != NULL && ((const cfa__campaign *)now)->state == CFA_CAMPAIGN_ENDED)
+        return answer_found(set, command, change->campaign_id, true);
     cfa__campaign *campaign;
     status = change_begin(set, command, &campaign);
     if (status != CFA_OK || campaign == NULL)

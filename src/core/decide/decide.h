@@ -130,6 +130,11 @@ typedef struct cfa__operation_answer {
 } cfa__operation_answer;
 CFA_MUST_CHECK cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command);
 
+CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_t number,
+                                              const cfa__operation **out);
+/* The operation of this kind that is not closed; NULL when there is none. */
+CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment,
+                                                   int32_t call, const cfa__operation **out);
 /* Add an operation to a payment's draft, its request bytes made by the provider's pure `prepare`. */
 CFA_MUST_CHECK cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *provider,
                                                 cfa__payment *payment, int32_t kind,

@@ -37,8 +37,8 @@ int32_t cfa__operation_next_call(const cfa__operation *operation, const cfa__pay
     return resend ? own : CFA_CALL_RETRIEVE;
 }
 
-static cfa_status find_operation(cfa__working_set *set, cfa__id payment_id, int64_t number,
-                                 const cfa__operation **out) {
+cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_t number,
+                               const cfa__operation **out) {
     cfa__operation key;
     memset(&key, 0, sizeof key);
     key.payment_id = payment_id;
@@ -51,20 +51,19 @@ static cfa_status find_operation(cfa__working_set *set, cfa__id payment_id, int6
 
 /* ---- asked for by a caller ----------------------------------------------------------------------------------- */
 
-/* True when an operation of this kind is open already: a second key joins it. */
-static cfa_status find_open(cfa__working_set *set, const cfa__payment *payment, int32_t call,
-                            bool *out_open) {
-    *out_open = false;
+cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment, int32_t call,
+                                    const cfa__operation **out) {
+    *out = NULL;
     bool missed = false;
     for (int64_t number = 1; number <= payment->operation_count; number++) {
         const cfa__operation *operation;
-        cfa_status status = find_operation(set, payment->id, number, &operation);
+        cfa_status status = cfa__operation_find(set, payment->id, number, &operation);
         if (status == CFA__MISS)
             missed = true;
         else if (status != CFA_OK)
             return status;
         else if (operation != NULL && operation->call == call && operation->due_us != 0)
-            *out_open = true;
+            *out = operation;
     }
     return missed ? CFA__MISS : CFA_OK;
 }
@@ -164,15 +163,12 @@ cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *prov
 cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
     const cfa__operation_input *input = command->input;
     cfa__operation_answer *answer = command->output;
-    cfa__payment key;
-    memset(&key, 0, sizeof key);
-    key.id = input->payment_id;
     cfa__id resource;
     const void *found = NULL;
     cfa_status status = cfa__key_resolve(set, &input->keyed, &resource);
     if (status < 0)
         return status;
-    cfa_status payment_status = cfa__find(set, &cfa__payment_kind, &key, &found);
+    cfa_status payment_status = cfa__find_id(set, &cfa__payment_kind, input->payment_id, &found);
     if (status == CFA__MISS || payment_status != CFA_OK)
         return payment_status < 0 ? payment_status : CFA__MISS;
     const cfa__payment *payment = found;
@@ -184,15 +180,15 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
     status = check_request(input, payment);
     if (status != CFA_OK)
         return status;
-    bool open;
-    status = find_open(set, payment, input->call, &open);
+    const cfa__operation *open;   /* a second key joins it */
+    status = cfa__operation_find_open(set, payment, input->call, &open);
     if (status != CFA_OK)
         return status;
     void *draft = NULL;
-    status = cfa__edit(set, &cfa__payment_kind, &key, &draft);
+    status = cfa__edit_id(set, &cfa__payment_kind, input->payment_id, &draft);
     if (status == CFA_OK)
         status = cfa__key_bind(set, &input->keyed, payment->id);
-    if (status == CFA_OK && !open) {
+    if (status == CFA_OK && open == NULL) {
         int64_t amount = input->call != CFA_CALL_CAPTURE ? 0
             : input->amount_minor > 0 ? input->amount_minor : cfa__payment_authorized_minor(payment);
         status = cfa__operation_append(set, &input->provider, draft, input->call, amount,
@@ -253,12 +249,10 @@ cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
     bool missed = false;
     assert(input->count <= CFA__LEASE_MAX);
     for (int32_t i = 0; i < input->count; i++) {
-        cfa__payment key;
-        memset(&key, 0, sizeof key);
-        key.id = input->items[i].payment_id;
+        cfa__id payment_id = input->items[i].payment_id;
         const void *found = NULL;
-        cfa_status status = find_operation(set, key.id, input->items[i].number, &operations[i]);
-        cfa_status payment_status = cfa__find(set, &cfa__payment_kind, &key, &found);
+        cfa_status status = cfa__operation_find(set, payment_id, input->items[i].number, &operations[i]);
+        cfa_status payment_status = cfa__find_id(set, &cfa__payment_kind, payment_id, &found);
         payments[i] = found;
         if (status < 0 || payment_status < 0)
             return status < 0 ? status : payment_status;

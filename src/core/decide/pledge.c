@@ -8,29 +8,13 @@
 
 #define ORIGIN "core.pledge"
 
-/* Find a record whose primary key is one id. */
-static cfa_status find_by_id(cfa__working_set *set, const cfa_kind *kind, cfa__id id, const void **out) {
-    union {
-        cfa__pledge pledge;
-        cfa__payment payment;
-        cfa__donor donor;
-        cfa__answer answer;
-        cfa__campaign campaign;
-    } key;
-    memset(&key, 0, sizeof key);
-    assert(kind->record_size <= sizeof key && kind->fields[0].type == CFA_FIELD_ID);
-    memcpy(&key, &id, sizeof id);
-    *out = NULL;
-    return cfa__find(set, kind, &key, out);
-}
-
 /* Collect the answer to a repeat: everything as it stands now, and the fixed bytes if there are any. */
 static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cfa__id pledge_id) {
     const cfa__pledge_input *input = command->input;
     cfa__pledge_answer *answer = command->output;
-    const void *pledge, *fixed, *payment = NULL, *donor = NULL, *operation = NULL;
-    cfa_status status = find_by_id(set, &cfa__pledge_kind, pledge_id, &pledge);
-    cfa_status fixed_status = find_by_id(set, &cfa__answer_kind, pledge_id, &fixed);
+    const void *pledge = NULL, *fixed = NULL, *payment = NULL, *donor = NULL, *operation = NULL;
+    cfa_status status = cfa__find_id(set, &cfa__pledge_kind, pledge_id, &pledge);
+    cfa_status fixed_status = cfa__find_id(set, &cfa__answer_kind, pledge_id, &fixed);
     cfa_status head_status = cfa__read_head(set, &command->position);
     if (status == CFA_OK)
         status = fixed_status;
@@ -45,9 +29,9 @@ static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cf
     memset(&operation_key, 0, sizeof operation_key);
     operation_key.payment_id = found->payment_id;
     operation_key.number = 1;
-    status = find_by_id(set, &cfa__payment_kind, found->payment_id, &payment);
+    status = cfa__find_id(set, &cfa__payment_kind, found->payment_id, &payment);
     cfa_status donor_status = cfa__id_is_null(found->donor_id)
-        ? CFA_OK : find_by_id(set, &cfa__donor_kind, found->donor_id, &donor);
+        ? CFA_OK : cfa__find_id(set, &cfa__donor_kind, found->donor_id, &donor);
     cfa_status operation_status = cfa__find(set, &cfa__operation_kind, &operation_key, &operation);
     if (status == CFA_OK)
         status = donor_status;
@@ -176,7 +160,7 @@ cfa_status cfa__pledge_create(cfa__working_set *set, cfa__command *command) {
     cfa_status status = cfa__key_resolve(set, &input->keyed, &resource);
     if (status < 0)
         return status;
-    cfa_status campaign_status = find_by_id(set, &cfa__campaign_kind, input->campaign_id, &found);
+    cfa_status campaign_status = cfa__find_id(set, &cfa__campaign_kind, input->campaign_id, &found);
     if (status == CFA__MISS)
         return CFA__MISS;
     if (!cfa__id_is_null(resource))
@@ -195,7 +179,7 @@ cfa_status cfa__pledge_create(cfa__working_set *set, cfa__command *command) {
 cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command) {
     const cfa__erase_input *input = command->input;
     const void *found;
-    cfa_status status = find_by_id(set, &cfa__pledge_kind, input->pledge_id, &found);
+    cfa_status status = cfa__find_id(set, &cfa__pledge_kind, input->pledge_id, &found);
     if (status != CFA_OK)
         return status;
     const cfa__pledge *pledge = found;
@@ -203,17 +187,14 @@ cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command) {
         return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "pledge_id", 0, "there is no such pledge");
     if (cfa__id_is_null(pledge->donor_id))
         return CFA_OK;
-    cfa__donor key;
-    memset(&key, 0, sizeof key);
-    key.id = pledge->donor_id;
-    status = find_by_id(set, &cfa__donor_kind, pledge->donor_id, &found);
+    status = cfa__find_id(set, &cfa__donor_kind, pledge->donor_id, &found);
     if (status != CFA_OK)
         return status;
     assert(found != NULL);
     if (((const cfa__donor *)found)->erased_us != 0)
         return CFA_OK;
     void *draft;
-    status = cfa__edit(set, &cfa__donor_kind, &key, &draft);
+    status = cfa__edit_id(set, &cfa__donor_kind, pledge->donor_id, &draft);
     if (status != CFA_OK)
         return status;
     cfa__donor *donor = draft;

@@ -226,12 +226,26 @@ static cfa_status after_change(struct scene *scene) {
     return settled_absence ? start_over(scene) : doubt_begin(scene);
 }
 
-/* True when an unpaid payment's time is over, so that it is to be cancelled at the provider. */
-static bool is_overdue(const struct scene *scene) {
+/* True when an unpaid payment is to be cancelled at the provider: its time is over, or its campaign's is and the
+ * campaign refuses late money. */
+static cfa_status is_overdue(const struct scene *scene, bool *out) {
     const cfa__payment *payment = scene->payment;
+    int64_t now_us = cfa__now_us(scene->set);
     bool unpaid = payment->state == CFA_PAYMENT_PENDING || payment->state == CFA_PAYMENT_REQUIRES_ACTION ||
                   payment->state == CFA_PAYMENT_FAILED;
-    return unpaid && cfa__now_us(scene->set) >= payment->expires_us;
+    *out = unpaid && now_us >= payment->expires_us;
+    if (!unpaid || *out)
+        return CFA_OK;
+    const void *found;
+    cfa_status status = cfa__find_id(scene->set, &cfa__campaign_kind, payment->campaign_id, &found);
+    if (status != CFA_OK)
+        return status;
+    const cfa__campaign *campaign = found;
+    assert(campaign != NULL);
+    bool ended = campaign->state == CFA_CAMPAIGN_ENDED ||
+                 (campaign->deadline_us != 0 && now_us >= campaign->deadline_us);
+    *out = ended && campaign->late_rule == CFA_LATE_REFUSE;
+    return CFA_OK;
 }
 
 static cfa_status after_probe(struct scene *scene) {
@@ -251,69 +265,45 @@ static cfa_status after_probe(struct scene *scene) {
     if (left > 0 && delay > left)
         delay = left < SECOND_US ? SECOND_US : left;
     schedule(scene, delay);
-    if (!is_found(reply) || !is_overdue(scene))
+    if (!is_found(reply))
         return CFA_OK;
-    /* One cancel at a time: an open one keeps the count of operations, a refused one is tried again with the
-     * next probe. */
-    for (int64_t number = 2; number <= scene->payment->operation_count; number++) {
-        cfa__operation key;
-        memset(&key, 0, sizeof key);
-        key.payment_id = scene->payment->id;
-        key.number = number;
-        const void *found;
-        cfa_status status = cfa__find(scene->set, &cfa__operation_kind, &key, &found);
-        if (status != CFA_OK)
-            return status;
-        const cfa__operation *other = found;
-        if (other != NULL && other->call == CFA_CALL_CANCEL && other->due_us != 0)
-            return CFA_OK;
-    }
-    if (scene->payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
-        return CFA_OK;
+    bool overdue;
+    const cfa__operation *open = NULL;
+    cfa_status status = is_overdue(scene, &overdue);
+    if (status == CFA_OK && overdue)
+        status = cfa__operation_find_open(scene->set, scene->payment, CFA_CALL_CANCEL, &open);
+    /* One cancel at a time; a refused one is tried again with a later probe, up to the limit of operations. */
+    if (status != CFA_OK || !overdue || open != NULL ||
+        scene->payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
+        return status;
     return cfa__operation_append(scene->set, &scene->input->provider, scene->payment, CFA_CALL_CANCEL, 0,
                                  cfa__now_us(scene->set));
 }
 
 /* Bring the standing probe forward when volatile facts tied or a call was refused. */
 static cfa_status expedite_probe(struct scene *scene) {
-    for (int64_t number = 1; number <= scene->payment->operation_count; number++) {
-        cfa__operation key;
-        memset(&key, 0, sizeof key);
-        key.payment_id = scene->payment->id;
-        key.number = number;
-        const void *found;
-        cfa_status status = cfa__find(scene->set, &cfa__operation_kind, &key, &found);
-        if (status != CFA_OK)
-            return status;
-        const cfa__operation *other = found;
-        if (other == NULL || other->call != CFA_CALL_RETRIEVE || other->due_us == 0 ||
-            !cfa__id_is_null(other->lease_owner))
-            continue;
-        void *draft;
-        status = cfa__edit(scene->set, &cfa__operation_kind, &key, &draft);
-        if (status != CFA_OK)
-            return status;
-        int64_t soon = cfa__now_us(scene->set) + SECOND_US;
-        cfa__operation *probe = draft;
-        if (probe->due_us > soon)
-            probe->due_us = soon;
-    }
-    return CFA_OK;
+    const cfa__operation *open;
+    cfa_status status = cfa__operation_find_open(scene->set, scene->payment, CFA_CALL_RETRIEVE, &open);
+    int64_t soon = cfa__now_us(scene->set) + SECOND_US;
+    if (status != CFA_OK || open == NULL || !cfa__id_is_null(open->lease_owner) || open->due_us <= soon)
+        return status;
+    void *draft;
+    status = cfa__edit(scene->set, &cfa__operation_kind, open, &draft);
+    if (status == CFA_OK)
+        ((cfa__operation *)draft)->due_us = soon;
+    return status;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------------ */
 
 static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) {
     cfa__working_set *set = scene->set;
-    cfa__payment payment_key;
     cfa__operation operation_key;
-    memset(&payment_key, 0, sizeof payment_key);
     memset(&operation_key, 0, sizeof operation_key);
-    payment_key.id = scene->input->payment_id;
     operation_key.payment_id = scene->input->payment_id;
     operation_key.number = scene->input->number;
     void *payment = NULL, *operation = NULL;
-    cfa_status status = cfa__edit(set, &cfa__payment_kind, &payment_key, &payment);
+    cfa_status status = cfa__edit_id(set, &cfa__payment_kind, scene->input->payment_id, &payment);
     cfa_status operation_status = cfa__edit(set, &cfa__operation_kind, &operation_key, &operation);
     if (status == CFA_OK)
         status = operation_status;
@@ -323,14 +313,9 @@ static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) 
         return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such operation");
     scene->payment = payment;
     scene->operation = operation;
-    cfa__pledge pledge_key;
-    cfa__answer answer_key;
-    memset(&pledge_key, 0, sizeof pledge_key);
-    memset(&answer_key, 0, sizeof answer_key);
-    pledge_key.id = answer_key.pledge_id = scene->payment->pledge_id;
     const void *pledge = NULL, *answer = NULL, *donor = NULL;
-    status = cfa__find(set, &cfa__pledge_kind, &pledge_key, &pledge);
-    cfa_status answer_status = cfa__find(set, &cfa__answer_kind, &answer_key, &answer);
+    status = cfa__find_id(set, &cfa__pledge_kind, scene->payment->pledge_id, &pledge);
+    cfa_status answer_status = cfa__find_id(set, &cfa__answer_kind, scene->payment->pledge_id, &answer);
     if (status == CFA_OK)
         status = answer_status;
     if (status != CFA_OK)
@@ -338,12 +323,8 @@ static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) 
     assert(pledge != NULL);
     scene->pledge = pledge;
     scene->answer = answer;
-    if (!cfa__id_is_null(scene->pledge->donor_id)) {
-        cfa__donor donor_key;
-        memset(&donor_key, 0, sizeof donor_key);
-        donor_key.id = scene->pledge->donor_id;
-        status = cfa__find(set, &cfa__donor_kind, &donor_key, &donor);
-    }
+    if (!cfa__id_is_null(scene->pledge->donor_id))
+        status = cfa__find_id(set, &cfa__donor_kind, scene->pledge->donor_id, &donor);
     *out_donor = donor;
     return status;
 }

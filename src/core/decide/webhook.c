@@ -46,11 +46,8 @@ static cfa_status park(cfa__working_set *set, const cfa__webhook_input *input,
 /* Apply the event to the payment that its object is. */
 static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, cfa__id payment_id,
                         cfa_webhook_verdict *out_verdict) {
-    cfa__payment key;
-    memset(&key, 0, sizeof key);
-    key.id = payment_id;
     void *draft;
-    cfa_status status = cfa__edit(set, &cfa__payment_kind, &key, &draft);
+    cfa_status status = cfa__edit_id(set, &cfa__payment_kind, payment_id, &draft);
     if (status != CFA_OK)
         return status;
     assert(draft != NULL);

@@ -12,6 +12,7 @@
 #define LEASE_MARGIN_MS 10000
 #define SCAN_INTERVAL_US 500000
 #define READY_BATCH 64
+#define CALL_MS_MIN 1000
 
 /* A committed operation of ours, kept alive by the command that made it. */
 struct cfa__ready_call {
@@ -80,7 +81,8 @@ cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine, const cfa
 
 /* Make the call and describe what became of it as a command. */
 static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
-                                  const cfa__operation *operation, const cfa__payment *payment) {
+                                  const cfa__operation *operation, const cfa__payment *payment,
+                                  int32_t timeout_ms) {
     cfa_arena *arena;
     cfa_status status = cfa_arena_new(&arena);
     if (status != CFA_OK)
@@ -88,8 +90,9 @@ static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
     int64_t now_us = cfa__wall_us(engine);
     int32_t kind = cfa__operation_next_call(operation, payment, now_us);
     cfa_call call;
-    status = cfa__call_fill(&call, arena, operation, payment, kind, now_us,
-                            engine->options.call_timeout_ms);
+    if (timeout_ms > engine->options.call_timeout_ms)
+        timeout_ms = engine->options.call_timeout_ms;
+    status = cfa__call_fill(&call, arena, operation, payment, kind, now_us, timeout_ms);
     if (status == CFA_OK) {
         cfa_reply reply;
         memset(&reply, 0, sizeof reply);   /* UNKNOWN unless the adapter says otherwise */
@@ -108,11 +111,16 @@ static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
 cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__operation *operation,
                              const cfa__payment *payment, int64_t deadline_us) {
     cfa__command *command = NULL;
-    cfa_status status = call_and_report(&command, engine, operation, payment);
+    /* A caller near its deadline still gives the provider a moment: the call is leased and must be made. */
+    int32_t left_ms = cfa__left_ms(engine, deadline_us);
+    cfa_status status = call_and_report(&command, engine, operation, payment,
+                                        left_ms > CALL_MS_MIN ? left_ms : CALL_MS_MIN);
     if (status != CFA_OK)
         return status;
     command->background = false;   /* somebody waits for it */
-    status = cfa__command_run(engine, &command, deadline_us);
+    /* What the provider said is committed even when the caller's own time is over. */
+    int64_t commit_us = cfa__deadline_us(engine, 0);
+    status = cfa__command_run(engine, &command, commit_us > deadline_us ? commit_us : deadline_us);
     if (status != CFA_OK || out == NULL)
         cfa__command_release(engine, command);
     else
@@ -169,7 +177,8 @@ int32_t cfa__calls_run_ready(cfa_engine *engine) {
     cfa__ready_call *ready;
     while (made < READY_BATCH && (ready = ready_take(engine)) != NULL) {
         cfa__command *result = NULL;
-        cfa_status status = call_and_report(&result, engine, ready->operation, ready->payment);
+        cfa_status status = call_and_report(&result, engine, ready->operation, ready->payment,
+                                            INT32_MAX);
         if (status == CFA_OK) {
             status = cfa__command_submit(engine, result, ready_committed, ready);
             if (status != CFA_OK)
@@ -250,7 +259,8 @@ static void due_committed(cfa_engine *engine, cfa__command *result, void *user) 
 static void perform_leased(cfa_engine *engine, const cfa__lease_answer *leased) {
     for (int32_t i = 0; i < leased->count; i++) {
         cfa__command *result = NULL;
-        cfa_status status = call_and_report(&result, engine, leased->operations[i], leased->payments[i]);
+        cfa_status status = call_and_report(&result, engine, leased->operations[i], leased->payments[i],
+                                            INT32_MAX);
         if (status == CFA_OK)
             status = cfa__command_submit(engine, result, due_committed, NULL);
         if (status != CFA_OK) {

@@ -178,6 +178,8 @@ void cfa__read_end(cfa_engine *engine, cfa__reader *reader);
 /* One record by primary key; `*out` NULL when absent. */
 CFA_MUST_CHECK cfa_status cfa__read_record(cfa_engine *engine, cfa__reader *reader, const cfa_kind *kind,
                                            const void *key, const void **out);
+CFA_MUST_CHECK cfa_status cfa__read_id(cfa_engine *engine, cfa__reader *reader, const cfa_kind *kind,
+                                       cfa__id id, const void **out);
 CFA_MUST_CHECK cfa_status cfa__read_queries(cfa_engine *engine, cfa__reader *reader, cfa_query *queries,
                                             size_t count);
 

@@ -123,3 +123,10 @@ cfa_status cfa__read_record(cfa_engine *engine, cfa__reader *reader, const cfa_k
     *out = query.count == 1 ? query.records[0] : NULL;
     return CFA_OK;
 }
+
+cfa_status cfa__read_id(cfa_engine *engine, cfa__reader *reader, const cfa_kind *kind, cfa__id id,
+                        const void **out) {
+    cfa__any_record key;
+    cfa__key_of_id(&key, kind, id);
+    return cfa__read_record(engine, reader, kind, &key, out);
+}

@@ -218,6 +218,18 @@ cfa_status cfa__find(cfa__working_set *set, const cfa_kind *kind, const void *ke
     return CFA_OK;
 }
 
+cfa_status cfa__find_id(cfa__working_set *set, const cfa_kind *kind, cfa__id id, const void **out) {
+    cfa__any_record key;
+    cfa__key_of_id(&key, kind, id);
+    return cfa__find(set, kind, &key, out);
+}
+
+cfa_status cfa__edit_id(cfa__working_set *set, const cfa_kind *kind, cfa__id id, void **out) {
+    cfa__any_record key;
+    cfa__key_of_id(&key, kind, id);
+    return cfa__edit(set, kind, &key, out);
+}
+
 static void stage(cfa__working_set *set, struct entry *entry, void *draft) {
     if (!entry->staged) {
         entry->staged = true;
