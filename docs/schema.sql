@@ -1,5 +1,5 @@
--- The tables of a book, as SQLite's own catalogue shows them. Made from src/core/records.h by
--- tests/adapters/test_sqlite_schema.c --update; a test fails when the two differ.
+-- The tables of a book, as SQLite's own catalogue shows them. Made from src/core/records.h
+-- by tests/adapters/test_sqlite_schema.c --update; a test fails when the two differ.
 
 CREATE TABLE cfa_schema ( -- migrations that were applied
     version INTEGER NOT NULL,

@@ -39,7 +39,8 @@ bool fault_vfs_fired(void)
     return plan.fired;
 }
 
-/* The code that this call fails with, or SQLITE_OK. `io_error`: the extended code for SQLITE_IOERR. */
+/* The code that this call fails with, or SQLITE_OK. `io_error`: the extended code for
+ * SQLITE_IOERR. */
 static int strike(uint32_t kind, int io_error)
 {
     if ((plan.mask & kind) == 0) {
@@ -68,13 +69,17 @@ static int file_close(sqlite3_file *file)
 static int file_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset)
 {
     int code = strike(FAULT_READ, SQLITE_IOERR_READ);
-    return code != SQLITE_OK ? code : real_of(file)->pMethods->xRead(real_of(file), data, size, offset);
+    if (code != SQLITE_OK) {
+        return code;
+    }
+    return real_of(file)->pMethods->xRead(real_of(file), data, size, offset);
 }
 
 static int file_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
     int code = strike(FAULT_WRITE, SQLITE_IOERR_WRITE);
-    int written = real_of(file)->pMethods->xWrite(real_of(file), data, code != SQLITE_OK ? size / 2 : size, offset);
+    int done = code != SQLITE_OK ? size / 2 : size;
+    int written = real_of(file)->pMethods->xWrite(real_of(file), data, done, offset);
     return code != SQLITE_OK ? code : written;
 }
 
@@ -131,14 +136,20 @@ static int file_characteristics(sqlite3_file *file)
 static int shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out)
 {
     int code = strike(FAULT_MAP, SQLITE_IOERR_SHMMAP);
-    return code != SQLITE_OK ? code : real_of(file)->pMethods->xShmMap(real_of(file), region, size, extend, out);
+    if (code != SQLITE_OK) {
+        return code;
+    }
+    return real_of(file)->pMethods->xShmMap(real_of(file), region, size, extend, out);
 }
 
 static int shm_lock(sqlite3_file *file, int offset, int count, int flags)
 {
     int wanted = SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE;
     int code = (flags & wanted) == wanted ? strike(FAULT_LOCK, SQLITE_IOERR_SHMLOCK) : SQLITE_OK;
-    return code != SQLITE_OK ? code : real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
+    if (code != SQLITE_OK) {
+        return code;
+    }
+    return real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
 }
 
 static void shm_barrier(sqlite3_file *file)
@@ -172,7 +183,8 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = shm_unmap,
 };
 
-static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out_flags)
+static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                    int *out_flags)
 {
     fault_file *self = (fault_file *)file;
     (void)vfs;

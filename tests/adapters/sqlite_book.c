@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the schema ----------------------------------------------------------------------------------- */
+/* ---- the schema ------------------------------------------------------------------------------ */
 
 static const cfa_field item_fields[] = {
     { "id", "", CFA_FIELD_ID, 0, offsetof(item, id), 1 },
@@ -23,7 +23,9 @@ static const cfa_index item_indexes[] = {
     { "primary", { 0 }, 1, CFA_INDEX_UNIQUE, 1 },
     { "by_due", { 3, 0 }, 2, CFA_INDEX_SPARSE, 1 },
 };
-const cfa_kind item_kind = { 1, "item", "rows", sizeof(item), item_fields, 5, item_indexes, 2, 4, -1, 1 };
+const cfa_kind item_kind = {
+    1, "item", "rows", sizeof(item), item_fields, 5, item_indexes, 2, 4, -1, 1,
+};
 
 static const cfa_field fact_fields[] = {
     { "position", "", CFA_FIELD_INT, 0, offsetof(fact, position), 1 },
@@ -31,7 +33,9 @@ static const cfa_field fact_fields[] = {
     { "payload", "", CFA_FIELD_BYTES, 0, offsetof(fact, payload), 1 },
 };
 static const cfa_index fact_indexes[] = { { "primary", { 0 }, 1, CFA_INDEX_UNIQUE, 1 } };
-const cfa_kind fact_kind = { 2, "fact", "the log", sizeof(fact), fact_fields, 3, fact_indexes, 1, -1, 0, 1 };
+const cfa_kind fact_kind = {
+    2, "fact", "the log", sizeof(fact), fact_fields, 3, fact_indexes, 1, -1, 0, 1,
+};
 
 static const cfa_kind *const kinds_one[] = { &item_kind, &fact_kind };
 const cfa_schema schema_one = { sizeof(cfa_schema), 1, kinds_one, 2 };
@@ -61,7 +65,7 @@ static const cfa_kind extra_kind = {
 static const cfa_kind *const kinds_two[] = { &item_kind_two, &fact_kind, &extra_kind };
 const cfa_schema schema_two = { sizeof(cfa_schema), 2, kinds_two, 3 };
 
-/* ---- the directory -------------------------------------------------------------------------------- */
+/* ---- the directory --------------------------------------------------------------------------- */
 
 static char directory[64];
 
@@ -91,7 +95,7 @@ const char *book_path(const char *name)
     return path;
 }
 
-/* ---- statuses ------------------------------------------------------------------------------------- */
+/* ---- statuses -------------------------------------------------------------------------------- */
 
 const char *book_message(void)
 {
@@ -128,10 +132,11 @@ cfa_session *book_session(const cfa_storage *storage, int32_t mode)
     return session;
 }
 
-/* ---- batches -------------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
 /* Load the item of `tag`; NULL in `*out` when there is none. */
-static cfa_status load_item(const cfa_storage *storage, cfa_session *session, uint8_t tag, cfa_arena *arena,
+static cfa_status load_item(const cfa_storage *storage, cfa_session *session, uint8_t tag,
+                            cfa_arena *arena,
                             const item **out)
 {
     item key = { { 0 }, 0, { NULL, 0 }, 0, 0, "", { NULL, 0 } };
@@ -145,7 +150,8 @@ static cfa_status load_item(const cfa_storage *storage, cfa_session *session, ui
     return status;
 }
 
-static cfa_status write_item(const cfa_storage *storage, cfa_session *session, uint8_t tag, cfa_arena *arena)
+static cfa_status write_item(const cfa_storage *storage, cfa_session *session, uint8_t tag,
+                             cfa_arena *arena)
 {
     const item *before = NULL;
     cfa_status status = load_item(storage, session, tag, arena, &before);
@@ -167,7 +173,10 @@ static cfa_status write_item(const cfa_storage *storage, cfa_session *session, u
     memcpy(facts[0].item_id, after.id, 16);
     memcpy(facts[1].item_id, after.id, 16);
     void *events[] = { &facts[0], &facts[1] };
-    cfa_change change = { &item_kind, before != NULL ? CFA_CHANGE_UPDATE : CFA_CHANGE_INSERT, &after, before };
+    cfa_change change = { &item_kind, CFA_CHANGE_INSERT, &after, before };
+    if (before != NULL) {
+        change.action = CFA_CHANGE_UPDATE;
+    }
     cfa_save save = { &change, 1, NULL, 0, &fact_kind, events, 2 };
     int64_t first = 0;
     status = storage->ops->save(session, &save, &first);
@@ -177,7 +186,8 @@ static cfa_status write_item(const cfa_storage *storage, cfa_session *session, u
     return status;
 }
 
-cfa_status book_batch(const cfa_storage *storage, cfa_session *session, uint8_t tag, bool *out_commit)
+cfa_status book_batch(const cfa_storage *storage, cfa_session *session, uint8_t tag,
+                      bool *out_commit)
 {
     cfa_arena *arena;
     int64_t now_us;
@@ -214,12 +224,13 @@ int64_t book_batches(const cfa_storage *storage, cfa_session *session, uint8_t t
     return number;
 }
 
-/* ---- without the library -------------------------------------------------------------------------- */
+/* ---- without the library --------------------------------------------------------------------- */
 
 static sqlite3 *open_plain(const char *path)
 {
     sqlite3 *db;
-    ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL),
+                     SQLITE_OK);
     sqlite3_busy_timeout(db, 5000);
     sqlite3_wal_autocheckpoint(db, 0);
     sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -229,7 +240,8 @@ static sqlite3 *open_plain(const char *path)
 static int64_t query_plain(sqlite3 *db, const char *sql)
 {
     sqlite3_stmt *statement;
-    ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(db));
+    ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s: %s", sql,
+                  sqlite3_errmsg(db));
     ck_assert_msg(sqlite3_step(statement) == SQLITE_ROW, "%s: %s", sql, sqlite3_errmsg(db));
     int64_t value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
@@ -247,21 +259,25 @@ int64_t book_query(const char *path, const char *sql)
 void book_execute(const char *path, const char *sql)
 {
     sqlite3 *db = open_plain(path);
-    ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(db));
+    ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql,
+                  sqlite3_errmsg(db));
     sqlite3_close(db);
 }
 
 int64_t book_audit(const char *path)
 {
+    static const char damage[] =
+        "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
+    static const char halves[] =
+        "SELECT count(*) FROM cfa_item AS i WHERE version <> number OR number * 2 <> "
+        "(SELECT count(*) FROM cfa_fact WHERE item_id = i.id)";
     sqlite3 *db = open_plain(path);
-    ck_assert_int_eq(query_plain(db, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"), 0);
+    ck_assert_int_eq(query_plain(db, damage), 0);
     int64_t facts = query_plain(db, "SELECT count(*) FROM cfa_fact");
     ck_assert_int_eq(query_plain(db, "SELECT coalesce(max(position), 0) FROM cfa_fact"), facts);
     ck_assert_int_eq(query_plain(db, "SELECT coalesce(min(position), 1) FROM cfa_fact"), 1);
     ck_assert_int_eq(query_plain(db, "SELECT coalesce(sum(number), 0) * 2 FROM cfa_item"), facts);
-    ck_assert_int_eq(query_plain(db, "SELECT count(*) FROM cfa_item AS i WHERE version <> number OR number * 2 <> "
-                                     "(SELECT count(*) FROM cfa_fact WHERE item_id = i.id)"),
-                     0);
+    ck_assert_int_eq(query_plain(db, halves), 0);
     sqlite3_close(db);
     return facts;
 }

@@ -1,6 +1,6 @@
 /*
- * sqlite_book.h - what the tests of the SQLite adapter share: a temporary directory, a small schema in two versions,
- * and batches that say afterwards whether they were done whole.
+ * sqlite_book.h - what the tests of the SQLite adapter share: a temporary directory, a small schema
+ * in two versions, and batches that say afterwards whether they were done whole.
  */
 #ifndef TESTS_ADAPTERS_SQLITE_BOOK_H
 #define TESTS_ADAPTERS_SQLITE_BOOK_H
@@ -51,19 +51,23 @@ cfa_storage book_open(const cfa_sqlite_options *options);
 void book_close(cfa_storage *storage);
 cfa_session *book_session(const cfa_storage *storage, int32_t mode);
 
-/* What one batch writes: the row `tag` is inserted or counted up, and two facts about it. Begin, load, save, commit;
- * the first failure is returned, after a rollback. `*out_commit`: it came from commit. */
-cfa_status book_batch(const cfa_storage *storage, cfa_session *session, uint8_t tag, bool *out_commit);
-/* The number of batches of `tag` that the session sees. Fails the test when one is there in part. */
+/* What one batch writes: the row `tag` is inserted or counted up, and two facts about it. Begin,
+ * load, save, commit; the first failure is returned, after a rollback. `*out_commit`: it came from
+ * commit. */
+cfa_status book_batch(const cfa_storage *storage, cfa_session *session, uint8_t tag,
+                      bool *out_commit);
+/* The number of batches of `tag` that the session sees. Fails the test when one is there in
+ * part. */
 int64_t book_batches(const cfa_storage *storage, cfa_session *session, uint8_t tag);
-/* Open the file without the library: integrity, dense positions, facts that agree with their items. Returns the
- * number of facts. */
+/* Open the file without the library: integrity, dense positions, facts that agree with their items.
+ * Returns the number of facts. */
 int64_t book_audit(const char *path);
 /* One integer by plain SQL on a connection of its own. */
 int64_t book_query(const char *path, const char *sql);
 void book_execute(const char *path, const char *sql);
 
-/* What `main` returns: runs all tests, or the one named by the first argument, each with the fixtures above. */
+/* What `main` returns: runs all tests, or the one named by the first argument, each with the
+ * fixtures above. */
 int book_main(int argc, char **argv, const char *name, const TTest *const *tests, size_t count);
 
 #endif

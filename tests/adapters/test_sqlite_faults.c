@@ -1,7 +1,7 @@
 /*
- * test_sqlite_faults.c - every I/O call and every allocation fails once, or from then on. Then: the status is of a
- * clear class, what it says is true for the running process and after a crash, nothing leaks, and the same session
- * serves again when the fault is gone.
+ * test_sqlite_faults.c - every I/O call and every allocation fails once, or from then on. Then: the
+ * status is of a clear class, what it says is true for the running process and after a crash,
+ * nothing leaks, and the same session serves again when the fault is gone.
  */
 #include "adapters/fault_vfs.h"
 #include "adapters/sqlite_book.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static int64_t live_blocks;     /* of the library */
 static int64_t fail_at;         /* the n-th allocation from now fails; 0: none does */
@@ -82,13 +82,13 @@ static void watch_memory(bool sqlite_too)
     fault_vfs_register();
 }
 
-/* ---- the scenario --------------------------------------------------------------------------------- */
+/* ---- the scenario ---------------------------------------------------------------------------- */
 
 enum step { NEW, MIGRATE, SESSION, FIRST, SECOND, MAINTAIN, THIRD, READER, CHANGES, DONE };
 
 static const char *const step_names[] = {
-    "storage_new", "migrate", "session_open", "first batch", "second batch", "maintain", "third batch",
-    "reader", "changes", "done",
+    "storage_new", "migrate",     "session_open", "first batch", "second batch",
+    "maintain",    "third batch", "reader",       "changes",     "done",
 };
 
 typedef struct scenario {
@@ -197,7 +197,7 @@ static void end(scenario *run)
     }
 }
 
-/* ---- judgement ------------------------------------------------------------------------------------ */
+/* ---- judgement ------------------------------------------------------------------------------- */
 
 static void copy_file(const char *from, const char *to)
 {
@@ -224,7 +224,8 @@ static int64_t batches_after_crash(void)
     copy_file("book.db", "crash.db");
     copy_file("book.db-wal", "crash.db-wal");
     remove(book_path("crash.db-shm"));
-    if (book_query(book_path("crash.db"), "SELECT count(*) FROM sqlite_master WHERE name = 'cfa_fact'") == 0) {
+    if (book_query(book_path("crash.db"),
+                   "SELECT count(*) FROM sqlite_master WHERE name = 'cfa_fact'") == 0) {
         return 0;
     }
     int64_t facts = book_audit(book_path("crash.db"));
@@ -251,7 +252,8 @@ static void judge(scenario *run, int64_t n, cfa_status expected)
     }
     bool may_be_there = run->status == CFA_EINDOUBT && run->step != MIGRATE;
     ck_assert_msg(found == run->acknowledged || (may_be_there && found == run->acknowledged + 1),
-                  "fault %lld in %s: %s, but %lld of %lld batches are there after a crash", (long long)n, step,
+                  "fault %lld in %s: %s, but %lld of %lld batches are there after a crash",
+                  (long long)n, step,
                   cfa_status_name(run->status), (long long)found, (long long)run->acknowledged);
 }
 
@@ -264,7 +266,8 @@ static void resume(scenario *run, int64_t n)
             run->acknowledged = book_batches(&run->storage, run->writer, 1);
         }
         play(run, from);
-        ck_assert_msg(run->step == DONE, "after fault %lld in %s: %s: %s", (long long)n, step_names[run->step],
+        ck_assert_msg(run->step == DONE, "after fault %lld in %s: %s: %s", (long long)n,
+                      step_names[run->step],
                       cfa_status_name(run->status), book_message());
     }
     int64_t acknowledged = run->acknowledged;
@@ -274,7 +277,8 @@ static void resume(scenario *run, int64_t n)
 
 static void remove_books(void)
 {
-    static const char *const names[] = { "book.db", "book.db-wal", "book.db-shm", "book.db-journal" };
+    static const char *const names[] = { "book.db", "book.db-wal", "book.db-shm",
+        "book.db-journal" };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         remove(book_path(names[i]));
     }
@@ -300,7 +304,8 @@ static void sweep_io(uint32_t mask, int code, bool stuck, cfa_status expected)
             blocks = live_blocks;
             bytes = sqlite3_memory_used();
         }
-        ck_assert_msg(live_blocks == blocks && sqlite3_memory_used() == bytes, "fault %lld leaks", (long long)n);
+        ck_assert_msg(live_blocks == blocks && sqlite3_memory_used() == bytes, "fault %lld leaks",
+                      (long long)n);
     }
     ck_assert_int_gt(n, 3);
 }
@@ -348,7 +353,8 @@ START_TEST(a_commit_whose_sync_failed_may_come_back)
     ck_assert(run.from_commit);
     ck_assert_ptr_nonnull(strstr(book_message(), "COMMIT: disk I/O error"));
     ck_assert_int_eq(batches_after_crash(), 2);
-    /* Whether the running process sees it depends on who else has the file open; it counts once in any case. */
+    /* Whether the running process sees it depends on who else has the file open; it counts once in
+     * any case. */
     run.acknowledged = book_batches(&run.storage, run.writer, 1);
     ck_assert(run.acknowledged == 1 || run.acknowledged == 2);
     ck_ok(take(&run, THIRD));
@@ -357,7 +363,7 @@ START_TEST(a_commit_whose_sync_failed_may_come_back)
 }
 END_TEST
 
-/* ---- memory sweeps -------------------------------------------------------------------------------- */
+/* ---- memory sweeps --------------------------------------------------------------------------- */
 
 static void sweep_memory(bool sqlite_too, int64_t stride)
 {
@@ -377,7 +383,8 @@ static void sweep_memory(bool sqlite_too, int64_t stride)
             blocks = live_blocks;
             bytes = sqlite3_memory_used();
         }
-        ck_assert_msg(live_blocks == blocks && sqlite3_memory_used() == bytes, "allocation %lld leaks", (long long)n);
+        ck_assert_msg(live_blocks == blocks && sqlite3_memory_used() == bytes,
+                      "allocation %lld leaks", (long long)n);
     }
 }
 

@@ -1,6 +1,7 @@
 /*
- * test_sqlite_join.c - a host's own transaction joined at the level of the storage: whose connection is taken, what is
- * refused, and that both sides' rows commit and roll back together. The engine is played by the two functions below.
+ * test_sqlite_join.c - a host's own transaction joined at the level of the storage: whose
+ * connection is taken, what is refused, and that both sides' rows commit and roll back together.
+ * The engine is played by the two functions below.
  */
 #include "adapters/sqlite_book.h"
 #include "adapters/sqlite/sqlite_internal.h"
@@ -30,7 +31,8 @@ static cfa_engine *const engine = (cfa_engine *)&storage;
 
 static void run(const char *sql)
 {
-    ck_assert_msg(sqlite3_exec(host, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql, sqlite3_errmsg(host));
+    ck_assert_msg(sqlite3_exec(host, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql,
+                  sqlite3_errmsg(host));
 }
 
 static void open_both(void)
@@ -42,7 +44,8 @@ static void open_both(void)
 
 static void close_both(void)
 {
-    ck_assert_int_eq(sqlite3_close(host), SQLITE_OK);   /* refuses while statements of ours are left */
+    /* refuses while statements of ours are left */
+    ck_assert_int_eq(sqlite3_close(host), SQLITE_OK);
     book_close(&storage);
 }
 
@@ -145,7 +148,8 @@ START_TEST(joining_from_another_file_is_refused)
     ck_assert_int_eq(sqlite3_open(book_path("other.db"), &others[0]), SQLITE_OK);
     ck_assert_int_eq(sqlite3_open(":memory:", &others[1]), SQLITE_OK);
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(sqlite3_exec(others[i], "CREATE TABLE t (a); BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+        ck_assert_int_eq(sqlite3_exec(others[i], "CREATE TABLE t (a); BEGIN IMMEDIATE", NULL, NULL,
+                                      NULL), SQLITE_OK);
         ck_is(cfa_sqlite_join(&tx, engine, others[i]), CFA_EMISUSE);
         ck_assert_ptr_nonnull(strstr(book_message(), "not on the engine's database file"));
         ck_assert_int_eq(sqlite3_close(others[i]), SQLITE_OK);

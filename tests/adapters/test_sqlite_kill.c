@@ -1,6 +1,7 @@
 /*
- * test_sqlite_kill.c - several processes on one file, and processes that are killed while they write and checkpoint:
- * what was acknowledged is there, what is there is whole, and the next process goes on.
+ * test_sqlite_kill.c - several processes on one file, and processes that are killed while they
+ * write and checkpoint: what was acknowledged is there, what is there is whole, and the next
+ * process goes on.
  */
 #include "adapters/sqlite_book.h"
 
@@ -13,7 +14,8 @@
 
 enum { WRITERS = 2 };
 
-/* In a child: commit `count` batches of `tag`, and write one byte to `pipe` for each that was acknowledged. */
+/* In a child: commit `count` batches of `tag`, and write one byte to `pipe` for each that was
+ * acknowledged. */
 static void write_batches(const char *path, uint8_t tag, int count, int pipe)
 {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
@@ -72,7 +74,8 @@ static int64_t number_of(const char *path, uint8_t tag)
 {
     char sql[128];
     snprintf(sql, sizeof(sql),
-             "SELECT coalesce(sum(number), 0) FROM cfa_item WHERE id = x'010000000000000000000000000000%02x'",
+             "SELECT coalesce(sum(number), 0) FROM cfa_item WHERE id = "
+             "x'010000000000000000000000000000%02x'",
              (unsigned)tag);
     return book_query(path, sql);
 }
@@ -98,8 +101,8 @@ START_TEST(processes_that_write_one_row_lose_nothing)
 }
 END_TEST
 
-/* The point is random because it depends on the machine's load; the number of acknowledged batches before it is drawn,
- * so that kills fall into opening, migrating, writing and checkpointing. */
+/* The point is random because it depends on the machine's load; the number of acknowledged batches
+ * before it is drawn, so that kills fall into opening, migrating, writing and checkpointing. */
 START_TEST(a_writer_killed_at_any_point_leaves_a_whole_book)
 {
     const char *path = book_path("book.db");
@@ -157,7 +160,8 @@ START_TEST(a_writer_killed_inside_a_transaction_blocks_nobody)
         if (cfa_sqlite_storage_new(&other, path, NULL) == CFA_OK &&
             other.ops->migrate(other.self, &schema_one) == CFA_OK &&
             other.ops->session_open(other.self, CFA_SESSION_WRITE, &session) == CFA_OK &&
-            other.ops->begin(session, CFA_SESSION_WRITE, 0, &now_us) == CFA_OK && write(ends[1], "+", 1) == 1) {
+            other.ops->begin(session, CFA_SESSION_WRITE, 0, &now_us) == CFA_OK &&
+            write(ends[1], "+", 1) == 1) {
             pause();
         }
         _exit(1);

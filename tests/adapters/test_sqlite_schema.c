@@ -1,6 +1,6 @@
 /*
- * test_sqlite_schema.c - docs/schema.sql is what the library really makes. After a change of the records,
- * `test_sqlite_schema --update` in the root of the tree writes it anew.
+ * test_sqlite_schema.c - docs/schema.sql is what the library really makes. After a change of the
+ * records, `test_sqlite_schema --update` in the root of the tree writes it anew.
  */
 #include "adapters/sqlite_book.h"
 #include "core/records.h"
@@ -10,8 +10,10 @@
 #include <string.h>
 
 static const char head[] =
-    "-- The tables of a book, as SQLite's own catalogue shows them. Made from src/core/records.h by\n"
-    "-- tests/adapters/test_sqlite_schema.c --update; a test fails when the two differ.\n";
+    "-- The tables of a book, as SQLite's own catalogue shows them. Made from src/core/records.h\n"
+    "-- by tests/adapters/test_sqlite_schema.c --update; a test fails when the two differ.\n";
+static const char catalogue[] =
+    "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid";
 
 /* Write the schema of a new book to `out`, in the order in which it was made. */
 static void print_schema(FILE *out)
@@ -23,9 +25,7 @@ static void print_schema(FILE *out)
     ck_ok(storage.ops->migrate(storage.self, &cfa__schema));
     book_close(&storage);
     ck_assert_int_eq(sqlite3_open(book_path("book.db"), &db), SQLITE_OK);
-    ck_assert_int_eq(sqlite3_prepare_v2(db, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid", -1,
-                                        &statement, NULL),
-                     SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(db, catalogue, -1, &statement, NULL), SQLITE_OK);
     fputs(head, out);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         fprintf(out, "\n%s;\n", (const char *)sqlite3_column_text(statement, 0));

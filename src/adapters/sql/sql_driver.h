@@ -1,10 +1,10 @@
 /*
- * sql_driver.h - what a SQL database must offer below the shared storage implementation: a connection, prepared
- * statements with $1..$n, and its dialect as data.
+ * sql_driver.h - what a SQL database must offer below the shared storage implementation: a
+ * connection, prepared statements with $1..$n, and its dialect as data.
  *
- * The driver knows no kind and no record. Results may be delivered late: `execute` and `select` may only queue their
- * work and report by the next `flush` (a pipeline with one round trip per flush), or do everything at once, as
- * SQLite does. Every function that fails has set the error detail.
+ * The driver knows no kind and no record. Results may be delivered late: `execute` and `select` may
+ * only queue their work and report by the next `flush` (a pipeline with one round trip per flush),
+ * or do everything at once, as SQLite does. Every function that fails has set the error detail.
  */
 #ifndef CFA_ADAPTERS_SQL_DRIVER_H
 #define CFA_ADAPTERS_SQL_DRIVER_H
@@ -12,7 +12,8 @@
 #include <careforall/sys/storage.h>
 #include <stdbool.h>
 
-/* A parameter. `type` 0 is NULL; INT uses `integer`, all others `data` and `size`, borrowed for the call. */
+/* A parameter. `type` 0 is NULL; INT uses `integer`, all others `data` and `size`, borrowed for the
+ * call. */
 typedef struct cfa__sql_value {
     int32_t type;
     int64_t integer;
@@ -34,7 +35,8 @@ typedef struct cfa__sql_dialect {
     const char *integer_key_suffix; /* after CREATE TABLE (...) when the primary key is one INT */
     const char *other_key_suffix;   /* after all others */
     const char *now_us;             /* expression */
-    const char *own_tables;         /* SELECT the number of tables named cfa_*, and whether cfa_schema is one */
+    /* SELECT the number of tables named cfa_*, and whether cfa_schema is one */
+    const char *own_tables;
     bool index_hints;               /* FROM table INDEXED BY index */
 } cfa__sql_dialect;
 
@@ -58,7 +60,8 @@ typedef struct cfa__sql_driver {
                           cfa__sql_statement **out);
     void (*finalize)(cfa__sql_connection *connection, cfa__sql_statement *statement);
 
-    /* Run a statement without result. `expected_rows`: another number of rows changed is CFA_EVERSION; -1: any. */
+    /* Run a statement without result. `expected_rows`: another number of rows changed is
+     * CFA_EVERSION; -1: any. */
     cfa_status (*execute)(cfa__sql_connection *connection, cfa__sql_statement *statement,
                           const cfa__sql_value *values, int32_t count, int64_t expected_rows);
     cfa_status (*select)(cfa__sql_connection *connection, cfa__sql_statement *statement,
@@ -67,7 +70,8 @@ typedef struct cfa__sql_driver {
     cfa_status (*flush)(cfa__sql_connection *connection);
 
     int64_t (*column_int)(const cfa__sql_row *row, int32_t column);
-    /* NULL data: the column is null. A value of no bytes has a pointer. Borrowed until the row function returns. */
+    /* NULL data: the column is null. A value of no bytes has a pointer. Borrowed until the row
+     * function returns. */
     cfa_slice (*column_bytes)(const cfa__sql_row *row, int32_t column);
 
     cfa_status (*changes)(cfa__sql_connection *connection, int64_t *out);
@@ -75,7 +79,8 @@ typedef struct cfa__sql_driver {
 
     /* Before the first migration of a store, outside a transaction: settings that persist in it. */
     cfa_status (*adopt)(cfa__sql_connection *connection);
-    /* Inside the transaction of migration 1: leave the mark of this library on a store that had no tables. */
+    /* Inside the transaction of migration 1: leave the mark of this library on a store that had no
+     * tables. */
     cfa_status (*stamp)(cfa__sql_connection *connection);
 } cfa__sql_driver;
 

@@ -1,10 +1,11 @@
 /*
- * sql_migrate.c - bringing a database to a schema: numbered, forward only, each migration in one transaction and
- * recorded in cfa_schema. What is not ours or newer than us is refused before anything is written.
+ * sql_migrate.c - bringing a database to a schema: numbered, forward only, each migration in one
+ * transaction and recorded in cfa_schema. What is not ours or newer than us is refused before
+ * anything is written.
  *
- * Ours is a database whose cfa_schema table says so. Other tables beside it are the host's own: it may keep its rows
- * in the same database to write them in one transaction with a pledge. Tables named cfa_* without that record are
- * somebody else's.
+ * Ours is a database whose cfa_schema table says so. Other tables beside it are the host's own: it
+ * may keep its rows in the same database to write them in one transaction with a pledge. Tables
+ * named cfa_* without that record are somebody else's.
  */
 #include "adapters/sql/sql_internal.h"
 
@@ -13,6 +14,8 @@
 
 #define KIND_ID_MAX 1023
 #define MIGRATE_TIMEOUT_MS 30000
+
+static const char library_name[] = "careforall";
 
 static const char schema_table[] =
     "CREATE TABLE cfa_schema ( -- migrations that were applied\n"
@@ -34,7 +37,7 @@ void cfa__sql_storage_release(cfa__sql_storage *storage)
     storage->slots = NULL;
 }
 
-/* ---- what is there -------------------------------------------------------------------------------- */
+/* ---- what is there --------------------------------------------------------------------------- */
 
 typedef struct own_tables {
     const cfa__sql_driver *driver;
@@ -50,6 +53,9 @@ static cfa_status own_tables_row(void *opaque, const cfa__sql_row *row)
     return CFA_OK;
 }
 
+static const char newest_migration[] =
+    "SELECT version, library FROM cfa_schema ORDER BY version DESC LIMIT 1";
+
 typedef struct newest {
     const cfa__sql_driver *driver;
     int64_t version;
@@ -61,11 +67,13 @@ static cfa_status newest_row(void *opaque, const cfa__sql_row *row)
     newest *context = opaque;
     cfa_slice library = context->driver->column_bytes(row, 1);
     context->version = context->driver->column_int(row, 0);
-    context->ours = library.data != NULL && library.size > 10 && memcmp(library.data, "careforall", 10) == 0;
+    context->ours = library.data != NULL && library.size > sizeof(library_name) - 1 &&
+                    memcmp(library.data, library_name, sizeof(library_name) - 1) == 0;
     return CFA_OK;
 }
 
-static cfa_status select_once(const cfa__sql_driver *driver, cfa__sql_connection *connection, const char *sql,
+static cfa_status select_once(const cfa__sql_driver *driver, cfa__sql_connection *connection,
+                              const char *sql,
                               cfa__sql_row_function on_row, void *context)
 {
     cfa__sql_statement *statement;
@@ -97,9 +105,7 @@ static cfa_status read_version(const cfa__sql_driver *driver, cfa__sql_connectio
     }
     newest row = { driver, 0, false };
     if (tables.has_schema) {
-        status = select_once(driver, connection,
-                             "SELECT version, library FROM cfa_schema ORDER BY version DESC LIMIT 1",
-                             newest_row, &row);
+        status = select_once(driver, connection, newest_migration, newest_row, &row);
         /* No such column is CFA_EBUG from the driver, and here means: another program's table. */
         if (status != CFA_OK && status != CFA_EBUG) {
             return status;
@@ -107,19 +113,20 @@ static cfa_status read_version(const cfa__sql_driver *driver, cfa__sql_connectio
     }
     if (!row.ours) {
         return cfa_error_set(CFA_ESCHEMA, driver->origin, NULL, 0,
-                             "the database has cfa_ tables that this library did not make: use another one");
+                             "the database has cfa_ tables that this library did not make: "
+                             "use another one");
     }
     if (row.version > known) {
         return cfa_error_format(CFA_ESCHEMA, driver->origin, NULL, (int32_t)row.version,
-                                "the database has schema version %lld, this library knows up to %d: "
-                                "upgrade the library",
+                                "the database has schema version %lld, this library knows up to "
+                                "%d: upgrade the library",
                                 (long long)row.version, (int)known);
     }
     *out = row.version;
     return CFA_OK;
 }
 
-/* ---- migrations ----------------------------------------------------------------------------------- */
+/* ---- migrations ------------------------------------------------------------------------------ */
 
 static cfa_status write_record(const cfa__sql_driver *driver, cfa__sql_text *text, int32_t version)
 {
@@ -128,7 +135,10 @@ static cfa_status write_record(const cfa__sql_driver *driver, cfa__sql_text *tex
     cfa__sql_append(text, ", ");
     cfa__sql_append(text, driver->dialect.now_us);
     cfa__sql_append(text, ", 'careforall " CFA_VERSION "');\n");
-    return text->failed ? cfa_error_set(CFA_ENOMEM, driver->origin, NULL, 0, "out of memory") : CFA_OK;
+    if (text->failed) {
+        return cfa_error_set(CFA_ENOMEM, driver->origin, NULL, 0, "out of memory");
+    }
+    return CFA_OK;
 }
 
 static cfa_status apply(const cfa__sql_driver *driver, cfa__sql_connection *connection,
@@ -199,7 +209,7 @@ static cfa_status migrate(const cfa__sql_driver *driver, cfa__sql_connection *co
     return status;
 }
 
-/* ---- the schema itself ---------------------------------------------------------------------------- */
+/* ---- the schema itself ----------------------------------------------------------------------- */
 
 static bool kind_is_usable(const cfa_kind *kind)
 {
@@ -214,7 +224,8 @@ static cfa_status adopt_schema(cfa__sql_storage *storage, const cfa_schema *sche
     int32_t count = 0;
     for (int32_t i = 0; i < schema->kind_count; i++) {
         if (!kind_is_usable(schema->kinds[i])) {
-            return cfa_error_format(CFA_EMISUSE, origin, NULL, 0, "kind %s breaks the limits of kinds",
+            return cfa_error_format(CFA_EMISUSE, origin, NULL, 0,
+                                    "kind %s breaks the limits of kinds",
                                     schema->kinds[i]->name);
         }
         count = schema->kinds[i]->id >= count ? schema->kinds[i]->id + 1 : count;

@@ -1,6 +1,6 @@
 /*
- * sql_row.c - between record structs and parameters or columns. Knows field types, no SQL. Copies nothing on the way
- * in; on the way out everything lands in the caller's arena.
+ * sql_row.c - between record structs and parameters or columns. Knows field types, no SQL. Copies
+ * nothing on the way in; on the way out everything lands in the caller's arena.
  */
 #include "adapters/sql/sql_internal.h"
 
@@ -60,16 +60,19 @@ bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b
     if (left.type != right.type || left.size != right.size) {
         return true;
     }
-    return left.type != 0 && left.data != right.data && memcmp(left.data, right.data, left.size) != 0;
+    return left.type != 0 && left.data != right.data && memcmp(left.data, right.data,
+                                                               left.size) != 0;
 }
 
-static cfa_status corrupt(const cfa__sql_driver *driver, const cfa_kind *kind, const cfa_field *field)
+static cfa_status corrupt(const cfa__sql_driver *driver, const cfa_kind *kind,
+                          const cfa_field *field)
 {
     return cfa_error_format(CFA_ECORRUPT, driver->origin, field->name, 0,
                             "cfa_%s.%s holds a value of the wrong size", kind->name, field->name);
 }
 
-void *cfa__sql_record_of(const cfa__sql_driver *driver, const cfa_kind *kind, const cfa__sql_row *row,
+void *cfa__sql_record_of(const cfa__sql_driver *driver, const cfa_kind *kind,
+                         const cfa__sql_row *row,
                          cfa_arena *arena, cfa_status *status)
 {
     char *record = cfa_arena_alloc(arena, kind->record_size);

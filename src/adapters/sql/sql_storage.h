@@ -1,6 +1,6 @@
 /*
- * sql_storage.h - the storage vtable over a SQL driver. An adapter embeds a cfa__sql_storage, points its
- * cfa_storage_ops at the functions below, and brings the driver.
+ * sql_storage.h - the storage vtable over a SQL driver. An adapter embeds a cfa__sql_storage,
+ * points its cfa_storage_ops at the functions below, and brings the driver.
  */
 #ifndef CFA_ADAPTERS_SQL_STORAGE_H
 #define CFA_ADAPTERS_SQL_STORAGE_H
@@ -22,7 +22,8 @@ void cfa__sql_storage_release(cfa__sql_storage *storage);
 cfa_status cfa__sql_migrate(void *self, const cfa_schema *schema);
 cfa_status cfa__sql_session_open(void *self, int32_t mode, cfa_session **out);
 void cfa__sql_session_close(cfa_session *session);
-cfa_status cfa__sql_begin(cfa_session *session, int32_t mode, int32_t timeout_ms, int64_t *out_now_us);
+cfa_status cfa__sql_begin(cfa_session *session, int32_t mode, int32_t timeout_ms,
+                          int64_t *out_now_us);
 cfa_status cfa__sql_commit(cfa_session *session);
 void cfa__sql_rollback(cfa_session *session);
 cfa_status cfa__sql_load(cfa_session *session, cfa_query *queries, size_t count, cfa_arena *arena);
@@ -31,9 +32,10 @@ cfa_status cfa__sql_changes(cfa_session *session, int64_t *out);
 cfa_status cfa__sql_maintain(cfa_session *session);
 
 /*
- * A session inside a transaction that somebody else began and will end. `connection` is the driver's wrapper of that
- * somebody's handle, disconnected with the session (also on failure). Begin and commit are CFA_EMISUSE, rollback does
- * nothing; each save is all or nothing by a savepoint.
+ * A session inside a transaction that somebody else began and will end. `connection` is the
+ * driver's wrapper of that somebody's handle, disconnected with the session (also on failure).
+ * Begin and commit are CFA_EMISUSE, rollback does nothing; each save is all or nothing by a
+ * savepoint.
  */
 cfa_status cfa__sql_session_join(cfa__sql_storage *storage, cfa__sql_connection *connection,
                                  cfa_session **out);

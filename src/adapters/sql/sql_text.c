@@ -1,7 +1,7 @@
 /*
- * sql_text.c - SQL from the description of kinds: tables, indexes, statements. Runs once per statement and session,
- * never per row. Parameters appear in ascending order, each first at its own number, so that databases which number
- * by appearance and those which number by name agree.
+ * sql_text.c - SQL from the description of kinds: tables, indexes, statements. Runs once per
+ * statement and session, never per row. Parameters appear in ascending order, each first at its own
+ * number, so that databases which number by appearance and those which number by name agree.
  */
 #include "adapters/sql/sql_internal.h"
 
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- building text -------------------------------------------------------------------------------- */
+/* ---- building text --------------------------------------------------------------------------- */
 
 void cfa__sql_text_free(cfa__sql_text *text)
 {
@@ -98,7 +98,8 @@ static int32_t append_matches(cfa__sql_text *text, const cfa_kind *kind, const c
 static void append_identity(cfa__sql_text *text, const cfa_kind *kind, int32_t parameter)
 {
     cfa__sql_append(text, " WHERE ");
-    parameter = append_matches(text, kind, &kind->indexes[0], kind->indexes[0].field_count, parameter);
+    parameter = append_matches(text, kind, &kind->indexes[0], kind->indexes[0].field_count,
+                               parameter);
     if (kind->version_field >= 0) {
         cfa__sql_append(text, " AND ");
         cfa__sql_append(text, kind->fields[kind->version_field].name);
@@ -107,7 +108,7 @@ static void append_identity(cfa__sql_text *text, const cfa_kind *kind, int32_t p
     }
 }
 
-/* ---- statements ----------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 void cfa__sql_write_insert(cfa__sql_text *text, const cfa_kind *kind)
 {
@@ -166,12 +167,14 @@ void cfa__sql_write_position(cfa__sql_text *text, const cfa_kind *kind)
 bool cfa__sql_is_single(const cfa_kind *kind, int32_t index, int32_t match_count, uint32_t flags)
 {
     const cfa_index *chosen = &kind->indexes[index];
-    return (chosen->flags & CFA_INDEX_UNIQUE) != 0 && match_count == chosen->field_count && flags == 0;
+    return flags == 0 && (chosen->flags & CFA_INDEX_UNIQUE) != 0 &&
+           match_count == chosen->field_count;
 }
 
-/* What makes a row belong to a sparse index, spelled the same in the index and in its queries, because a partial
- * index is used only by a query that visibly implies its condition. */
-static void append_sparse_condition(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index)
+/* What makes a row belong to a sparse index, spelled the same in the index and in its queries,
+ * because a partial index is used only by a query that visibly implies its condition. */
+static void append_sparse_condition(cfa__sql_text *text, const cfa_kind *kind,
+                                    const cfa_index *index)
 {
     const cfa_field *field = &kind->fields[index->fields[0]];
     cfa__sql_append(text, field->name);
@@ -200,7 +203,8 @@ static int32_t append_after(cfa__sql_text *text, const cfa_kind *kind, const cfa
     return parameter;
 }
 
-void cfa__sql_write_select(cfa__sql_text *text, const cfa__sql_dialect *dialect, const cfa_kind *kind,
+void cfa__sql_write_select(cfa__sql_text *text, const cfa__sql_dialect *dialect,
+                           const cfa_kind *kind,
                            int32_t index_number, int32_t match_count, uint32_t flags, bool single)
 {
     const cfa_index *index = &kind->indexes[index_number];
@@ -245,9 +249,10 @@ void cfa__sql_write_select(cfa__sql_text *text, const cfa__sql_dialect *dialect,
     }
 }
 
-/* ---- tables --------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
-static void append_column(cfa__sql_text *text, const cfa__sql_dialect *dialect, const cfa_field *field)
+static void append_column(cfa__sql_text *text, const cfa__sql_dialect *dialect,
+                          const cfa_field *field)
 {
     cfa__sql_append(text, field->name);
     cfa__sql_append(text, " ");

@@ -1,26 +1,31 @@
 /*
- * sqlite_checkpoint.c - moving the log into the database file: when, and how without SQLite's WAL-reset race.
+ * sqlite_checkpoint.c - moving the log into the database file: when, and how without SQLite's
+ * WAL-reset race.
  *
- * The race (sqlite.org/wal.html, "The WAL-reset bug"; SQLite 3.7.0 to 3.51.2, fixed in 3.51.3 and in the branch
- * releases 3.44.6 and 3.50.7): while one connection begins a checkpoint, another commits a transaction that resets the
- * log to its start. The checkpoint does not notice, marks too much of the new log as done, and a later checkpoint
- * leaves out pages: the database is corrupt. It takes no crash, only two connections, in one process or in several.
+ * The race (sqlite.org/wal.html, "The WAL-reset bug"; SQLite 3.7.0 to 3.51.2, fixed in 3.51.3 and
+ * in the branch releases 3.44.6 and 3.50.7): while one connection begins a checkpoint, another
+ * commits a transaction that resets the log to its start. The checkpoint does not notice, marks too
+ * much of the new log as done, and a later checkpoint leaves out pages: the database is corrupt. It
+ * takes no crash, only two connections, in one process or in several.
  *
- * A log is reset only by the holder of the write lock. So with such a release no connection of ours checkpoints by
- * itself (not at a size, not when it closes), and an explicit checkpoint runs on a second connection while the first
- * one holds the write lock by BEGIN IMMEDIATE: no process can commit, ours or a stranger's, until it is over. The
- * modes FULL, RESTART and TRUNCATE are no way out, since they fall back to PASSIVE when the write lock is taken.
+ * A log is reset only by the holder of the write lock. So with such a release no connection of ours
+ * checkpoints by itself (not at a size, not when it closes), and an explicit checkpoint runs on a
+ * second connection while the first one holds the write lock by BEGIN IMMEDIATE: no process can
+ * commit, ours or a stranger's, until it is over. The modes FULL, RESTART and TRUNCATE are no way
+ * out, since they fall back to PASSIVE when the write lock is taken.
  *
- * A passive checkpoint that reaches the end lets the next commit reuse the log from its start, unless a reader is
- * still on an older snapshot; those that begin after it are not in the way. So the log is bounded by its limit and
- * the longest reader, and its file stays allocated, which makes syncs cheaper.
+ * A passive checkpoint that reaches the end lets the next commit reuse the log from its start,
+ * unless a reader is still on an older snapshot; those that begin after it are not in the way. So
+ * the log is bounded by its limit and the longest reader, and its file stays allocated, which makes
+ * syncs cheaper.
  */
 #include "adapters/sqlite/sqlite_internal.h"
 
 bool cfa__sqlite_has_reset_race(int version)
 {
-    bool fixed_branch = (version >= 3044006 && version < 3045000) || (version >= 3050007 && version < 3051000);
-    return version < 3051003 && !fixed_branch;
+    bool is_fixed_branch = (version >= 3044006 && version < 3045000) ||
+                           (version >= 3050007 && version < 3051000);
+    return version < 3051003 && !is_fixed_branch;
 }
 
 static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages)
@@ -45,7 +50,8 @@ static cfa_status open_checkpointer(cfa__sqlite_connection *connection)
     if (connection->checkpointer != NULL) {
         return CFA_OK;
     }
-    cfa_status status = cfa__sqlite_open_handle(connection->storage, false, &connection->checkpointer);
+    cfa_status status = cfa__sqlite_open_handle(connection->storage, false,
+                                                &connection->checkpointer);
     if (status != CFA_OK) {
         return status;
     }
@@ -75,7 +81,8 @@ static cfa_status checkpoint(cfa__sqlite_connection *connection)
         }
         db = connection->checkpointer;
     }
-    int code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);
+    int code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &log_pages,
+                                         &done_pages);
     cfa_status status = CFA_OK;
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) {
         status = cfa__sqlite_fail(storage, db, code, "checkpoint");

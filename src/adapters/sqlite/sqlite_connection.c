@@ -1,6 +1,7 @@
 /*
- * sqlite_connection.c - opening a connection with the settings that durability rests on, and the life of a
- * transaction. Waits for locks with a deadline; never leaves a transaction open behind an error.
+ * sqlite_connection.c - opening a connection with the settings that durability rests on, and the
+ * life of a transaction. Waits for locks with a deadline; never leaves a transaction open behind an
+ * error.
  */
 #include "adapters/sqlite/sqlite_internal.h"
 
@@ -16,7 +17,7 @@ static cfa__sqlite_connection *connection_of(cfa__sql_connection *handle)
     return (cfa__sqlite_connection *)handle;
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 int64_t cfa__sqlite_monotonic_us(void)
 {
@@ -25,8 +26,8 @@ int64_t cfa__sqlite_monotonic_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-/* SQLite asks what to do about a lock. A batch of another process takes a millisecond or so: look again soon, SQLite's
- * own handler sleeps up to 100 ms. */
+/* SQLite asks what to do about a lock. A batch of another process takes a millisecond or so: look
+ * again soon, SQLite's own handler sleeps up to 100 ms. */
 static int on_busy(void *opaque, int count)
 {
     const cfa__sqlite_connection *connection = opaque;
@@ -47,7 +48,7 @@ static void set_deadline(cfa__sqlite_connection *connection, int32_t timeout_ms)
     connection->deadline_us = wait_ms < 0 ? 0 : cfa__sqlite_monotonic_us() + wait_ms * 1000;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool create, sqlite3 **out)
 {
@@ -55,7 +56,7 @@ cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool crea
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
     int code = sqlite3_open_v2(storage->path, &db, flags, storage->vfs);
     if (code != SQLITE_OK) {
-        cfa_status status = cfa__sqlite_fail(storage, db, db != NULL ? sqlite3_extended_errcode(db) : code, "open");
+        cfa_status status = cfa__sqlite_fail(storage, db, code, "open");
         sqlite3_close(db);
         return status;
     }
@@ -73,8 +74,9 @@ cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool crea
     return CFA_OK;
 }
 
-/* The settings of one connection. FULL syncs the log at each commit; the limit cuts a log that a long reader made
- * grow, else it stays allocated. The first of these reads the file, and so tells what is no database. */
+/* The settings of one connection. FULL syncs the log at each commit; the limit cuts a log that a
+ * long reader made grow, else it stays allocated. The first of these reads the file, and so tells
+ * what is no database. */
 static cfa_status configure(cfa__sqlite_connection *connection, int32_t mode)
 {
     const cfa__sqlite_storage *storage = connection->storage;
@@ -102,7 +104,8 @@ static cfa_status prepare_transactions(cfa__sqlite_connection *connection)
         { &connection->data_version, "PRAGMA data_version" },
     };
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
-        int code = sqlite3_prepare_v3(connection->db, statements[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
+        int code = sqlite3_prepare_v3(connection->db, statements[i].sql, -1,
+                                      SQLITE_PREPARE_PERSISTENT,
                                       statements[i].slot, NULL);
         if (code != SQLITE_OK) {
             return cfa__sqlite_fail(connection->storage, connection->db, code, statements[i].sql);
@@ -134,7 +137,8 @@ cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_c
     }
     if (status == CFA_OK && mode == CFA_SESSION_READ &&
         sqlite3_exec(connection->db, "PRAGMA query_only=1", NULL, NULL, NULL) != SQLITE_OK) {
-        status = cfa__sqlite_fail(storage, connection->db, sqlite3_extended_errcode(connection->db), "PRAGMA");
+        status = cfa__sqlite_fail(storage, connection->db, sqlite3_extended_errcode(connection->db),
+                                  "PRAGMA");
     }
     if (status == CFA_OK) {
         status = prepare_transactions(connection);
@@ -175,7 +179,8 @@ static int read_mode(void *out_is_wal, int columns, char **values, char **names)
     return 0;
 }
 
-/* Write-ahead logging is a property of the file. Changing to it does not wait for locks by itself. */
+/* Write-ahead logging is a property of the file. Changing to it does not wait for locks by
+ * itself. */
 cfa_status cfa__sqlite_adopt(cfa__sql_connection *handle)
 {
     cfa__sqlite_connection *connection = connection_of(handle);
@@ -186,15 +191,18 @@ cfa_status cfa__sqlite_adopt(cfa__sql_connection *handle)
         code = sqlite3_exec(connection->db, "PRAGMA journal_mode=WAL", read_mode, &is_wal, NULL);
     } while ((code & 0xff) == SQLITE_BUSY && on_busy(connection, tries++) != 0);
     if (code != SQLITE_OK) {
-        return cfa__sqlite_fail(connection->storage, connection->db, code, "PRAGMA journal_mode=WAL");
+        return cfa__sqlite_fail(connection->storage, connection->db, code,
+                                "PRAGMA journal_mode=WAL");
     }
-    return is_wal ? CFA_OK
-                  : cfa_error_format(CFA_ENOTSUP, CFA__SQLITE_ORIGIN, "path", 0,
-                                     "%s cannot use write-ahead logging: choose a local file system",
-                                     connection->storage->path);
+    if (is_wal) {
+        return CFA_OK;
+    }
+    return cfa_error_format(CFA_ENOTSUP, CFA__SQLITE_ORIGIN, "path", 0,
+                            "%s cannot use write-ahead logging: choose a local file system",
+                            connection->storage->path);
 }
 
-/* ---- transactions --------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 int cfa__sqlite_run(sqlite3_stmt *statement)
 {
@@ -206,14 +214,16 @@ int cfa__sqlite_run(sqlite3_stmt *statement)
     return code == SQLITE_DONE ? SQLITE_OK : reset;
 }
 
-cfa_status cfa__sqlite_begin(cfa__sql_connection *handle, int32_t mode, int32_t timeout_ms, int64_t *out_now_us)
+cfa_status cfa__sqlite_begin(cfa__sql_connection *handle, int32_t mode, int32_t timeout_ms,
+                             int64_t *out_now_us)
 {
     cfa__sqlite_connection *connection = connection_of(handle);
     int code;
     (void)out_now_us;   /* the platform's clock is used: this store has none */
     set_deadline(connection, timeout_ms);
     if (mode == CFA_SESSION_WRITE) {
-        /* What matters here is the batch: a checkpoint that fails leaves everything in the log and is tried again. */
+        /* What matters here is the batch: a checkpoint that fails leaves everything in the log and
+         * is tried again. */
         (void)!cfa__sqlite_checkpoint(connection, timeout_ms, true);
         code = cfa__sqlite_run(connection->begin_write);
     } else {
@@ -223,9 +233,7 @@ cfa_status cfa__sqlite_begin(cfa__sql_connection *handle, int32_t mode, int32_t 
         }
     }
     if (code != SQLITE_OK) {
-        cfa_status status =
-            cfa__sqlite_fail(connection->storage, connection->db, code,
-                             mode == CFA_SESSION_WRITE ? "another process holds the write lock" : "BEGIN");
+        cfa_status status = cfa__sqlite_fail(connection->storage, connection->db, code, "BEGIN");
         cfa__sqlite_rollback(handle);
         return status;
     }
@@ -237,7 +245,8 @@ cfa_status cfa__sqlite_commit(cfa__sql_connection *handle)
 {
     cfa__sqlite_connection *connection = connection_of(handle);
     int code, tries = 0;
-    /* Refused for a lock, the transaction is still open and whole, and COMMIT may be asked for again. */
+    /* Refused for a lock, the transaction is still open and whole, and COMMIT may be asked for
+     * again. */
     do {
         code = cfa__sqlite_run(connection->commit);
     } while ((code & 0xff) == SQLITE_BUSY && !sqlite3_get_autocommit(connection->db) &&

@@ -1,6 +1,7 @@
 /*
- * sqlite_error.c - what SQLite's result codes mean to the engine: which failures certainly did nothing, which may
- * have done everything. Never puts values of rows into a message; SQLite's own messages name tables and columns only.
+ * sqlite_error.c - what SQLite's result codes mean to the engine: which failures certainly did
+ * nothing, which may have done everything. Never puts values of rows into a message; SQLite's own
+ * messages name tables and columns only.
  */
 #include "adapters/sqlite/sqlite_internal.h"
 
@@ -40,8 +41,9 @@ static cfa_status status_of(int code)
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
-    case SQLITE_AUTH:
         return CFA_EREADONLY;
+    case SQLITE_AUTH:       /* an authorizer of a host that joins */
+        return CFA_EMISUSE;
     case SQLITE_NOTADB:
         return CFA_ESCHEMA;
     case SQLITE_CORRUPT:
@@ -56,7 +58,8 @@ static cfa_status status_of(int code)
     }
 }
 
-cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int code, const char *doing)
+cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int code,
+                            const char *doing)
 {
     /* A host's connection may give the short codes only. */
     if (db != NULL && (code & ~0xff) == 0 && (sqlite3_extended_errcode(db) & 0xff) == code) {
@@ -70,21 +73,26 @@ cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int
     }
     if (status == CFA_EREADONLY) {
         return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", code,
-                                "%s cannot be opened for writing: let this user write the file and its directory",
-                                storage->path);
+                                "%s cannot be opened for writing: let this user write the file and "
+                                "its directory", storage->path);
     }
     if (status == CFA_ESCHEMA) {
         return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", code,
                                 "%s is not an SQLite database: choose another path", storage->path);
+    }
+    if (status == CFA_EBUSY) {
+        return cfa_error_format(status, CFA__SQLITE_ORIGIN, NULL, code,
+                                "%s: another connection holds the database: try again", doing);
     }
     return cfa_error_format(status, CFA__SQLITE_ORIGIN, NULL, code, "%s: %s", doing,
                             db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(code));
 }
 
 /*
- * When COMMIT returns IOERR, FULL or NOMEM, its frame may be in the log all the same, complete and valid: the sync
- * failed, or only the padding behind it. The running process then does not see the transaction, but a recovery after a
- * crash may find it. So these are in doubt; only refusals that come before the first frame is written are certain.
+ * When COMMIT returns IOERR, FULL or NOMEM, its frame may be in the log all the same, complete and
+ * valid: the sync failed, or only the padding behind it. The running process then does not see the
+ * transaction, but a recovery after a crash may find it. So these are in doubt; only refusals that
+ * come before the first frame is written are certain.
  */
 cfa_status cfa__sqlite_fail_commit(const cfa__sqlite_storage *storage, sqlite3 *db, int code)
 {

@@ -1,5 +1,6 @@
 /*
- * sqlite_internal.h - shared by the files of this directory only: the storage, its connections, the driver.
+ * sqlite_internal.h - shared by the files of this directory only: the storage, its connections, the
+ * driver.
  */
 #ifndef CFA_ADAPTERS_SQLITE_INTERNAL_H
 #define CFA_ADAPTERS_SQLITE_INTERNAL_H
@@ -37,10 +38,12 @@ typedef struct cfa__sqlite_connection {
 extern const cfa__sql_driver cfa__sqlite_driver;
 extern const cfa_storage_ops cfa__sqlite_storage_ops;
 
-/* sqlite_error.c: set the error for a result code of `db` (may be NULL) and return its status. `doing` opens the
- * message: "COMMIT". */
-cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int code, const char *doing);
-/* The same for a result of COMMIT of a write transaction: in doubt but when it certainly did not happen. */
+/* sqlite_error.c: set the error for a result code of `db` (may be NULL) and return its status.
+ * `doing` opens the message: "COMMIT". */
+cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int code,
+                            const char *doing);
+/* The same for a result of COMMIT of a write transaction: in doubt but when it certainly did not
+ * happen. */
 cfa_status cfa__sqlite_fail_commit(const cfa__sqlite_storage *storage, sqlite3 *db, int code);
 cfa_status cfa__sqlite_no_memory(void);
 
@@ -62,7 +65,8 @@ int cfa__sqlite_run(sqlite3_stmt *statement);
 bool cfa__sqlite_has_reset_race(int version_number);
 void cfa__sqlite_watch_wal(cfa__sqlite_connection *connection);
 /* Checkpoint if the log is long: longer still for `late`, the call on the path of a batch. */
-cfa_status cfa__sqlite_checkpoint(cfa__sqlite_connection *connection, int32_t timeout_ms, bool late);
+cfa_status cfa__sqlite_checkpoint(cfa__sqlite_connection *connection, int32_t timeout_ms,
+                                  bool late);
 /* Before the last connection closes, where SQLite itself must not. */
 void cfa__sqlite_checkpoint_on_close(cfa__sqlite_connection *connection);
 

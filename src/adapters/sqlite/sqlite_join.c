@@ -1,6 +1,6 @@
 /*
- * sqlite_join.c - pledges inside a transaction that the host has begun on its own connection. Never begins, commits or
- * closes anything of the host's.
+ * sqlite_join.c - pledges inside a transaction that the host has begun on its own connection. Never
+ * begins, commits or closes anything of the host's.
  */
 #include "adapters/sqlite/sqlite_internal.h"
 
@@ -19,8 +19,8 @@ static cfa_status misuse(const char *message)
     return cfa_error_set(CFA_EMISUSE, CFA__SQLITE_ORIGIN, "connection", 0, message);
 }
 
-/* With the race of sqlite_checkpoint.c the host's connection may not checkpoint by itself either; the engine does it.
- * A hook of the host's own is left alone: setting a size would remove it. */
+/* With the race of sqlite_checkpoint.c the host's connection may not checkpoint by itself either;
+ * the engine does it. A hook of the host's own is left alone: setting a size would remove it. */
 static cfa_status stop_checkpoints(const cfa__sqlite_storage *storage, sqlite3 *db)
 {
     sqlite3_stmt *statement = NULL;

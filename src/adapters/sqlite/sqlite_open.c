@@ -11,15 +11,16 @@ cfa_status cfa_sqlite_open(cfa_engine **out, const char *path, const cfa_engine_
     cfa_storage storage;
     if (given != NULL) {
         if (given->struct_size > sizeof(options)) {
-            return cfa_error_set(CFA_EABI, CFA__SQLITE_ORIGIN, "options", 0, "the options are of a newer library");
+            return cfa_error_set(CFA_EABI, CFA__SQLITE_ORIGIN, "options", 0,
+                                 "the options are of a newer library");
         }
         memcpy(&options, given, given->struct_size);
         options.struct_size = sizeof(options);
     }
     if (options.storage != NULL) {
         return cfa_error_set(CFA_EINVAL, CFA__SQLITE_ORIGIN, "storage", 0,
-                             "cfa_sqlite_open makes the storage itself: leave options.storage NULL, or call "
-                             "cfa_engine_open");
+                             "this call makes the storage itself: leave options.storage NULL, or "
+                             "call cfa_engine_open");
     }
     cfa_status status = cfa_sqlite_storage_new(&storage, path, NULL);
     if (status != CFA_OK) {

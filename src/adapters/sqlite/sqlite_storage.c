@@ -1,5 +1,6 @@
 /*
- * sqlite_storage.c - the storage adapter itself: options, the path and what can be wrong with it, the vtable.
+ * sqlite_storage.c - the storage adapter itself: options, the path and what can be wrong with it,
+ * the vtable.
  */
 #include "adapters/sqlite/sqlite_internal.h"
 
@@ -47,7 +48,7 @@ const cfa_storage_ops cfa__sqlite_storage_ops = {
     .close = storage_close,
 };
 
-/* ---- the path ------------------------------------------------------------------------------------- */
+/* ---- the path -------------------------------------------------------------------------------- */
 
 static char *copy_text(const char *text, size_t size)
 {
@@ -59,9 +60,9 @@ static char *copy_text(const char *text, size_t size)
     return copy;
 }
 
-static cfa_status refuse(cfa_status status, int error, const char *format, const char *path)
+static cfa_status refuse(cfa_status status, int error, const char *why, const char *path)
 {
-    return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", error, "%.200s %s", path, format);
+    return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", error, "%.160s %s", path, why);
 }
 
 static cfa_status check_directory(const char *directory)
@@ -69,15 +70,18 @@ static cfa_status check_directory(const char *directory)
     struct stat info;
     if (stat(directory, &info) != 0) {
         return errno == ENOENT
-                   ? refuse(CFA_EREADONLY, ENOENT, "does not exist: create this directory first", directory)
-                   : refuse(CFA_EREADONLY, errno, "cannot be reached: check the permissions on the way", directory);
+                   ? refuse(CFA_EREADONLY, ENOENT, "does not exist: create this directory first",
+                            directory)
+                   : refuse(CFA_EREADONLY, errno,
+                            "cannot be reached: check the permissions on the way", directory);
     }
     if (!S_ISDIR(info.st_mode)) {
         return refuse(CFA_EREADONLY, ENOTDIR, "is not a directory: choose another path", directory);
     }
     if (access(directory, W_OK | X_OK) != 0) {
         return refuse(CFA_EREADONLY, errno,
-                      "is a directory this user cannot write: change its owner or mode, or choose another path",
+                      "is a directory this user cannot write: change its owner or mode, or "
+                      "choose another path",
                       directory);
     }
     return CFA_OK;
@@ -94,12 +98,14 @@ static cfa_status check_file(const char *path)
     }
     if (access(path, R_OK | W_OK) != 0) {
         return refuse(CFA_EREADONLY, errno,
-                      "is a file this user cannot write: change its owner or mode, or choose another path", path);
+                      "is a file this user cannot write: change its owner or mode, or choose "
+                      "another path", path);
     }
     return CFA_OK;
 }
 
-/* Make the path absolute, because connections are reopened and a host may change its directory in between. */
+/* Make the path absolute, because connections are reopened and a host may change its directory in
+ * between. */
 static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -132,14 +138,20 @@ static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path)
     return check_file(storage->path);
 }
 
-/* ---- making --------------------------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static int32_t or_default(int32_t value, int32_t standard)
+{
+    return value != 0 ? value : standard;
+}
 
 static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_options *given)
 {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     if (given != NULL) {
         if (given->struct_size > sizeof(options)) {
-            return cfa_error_set(CFA_EABI, CFA__SQLITE_ORIGIN, "options", 0, "the options are of a newer library");
+            return cfa_error_set(CFA_EABI, CFA__SQLITE_ORIGIN, "options", 0,
+                                 "the options are of a newer library");
         }
         memcpy(&options, given, given->struct_size);
     }
@@ -147,9 +159,9 @@ static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_op
         return cfa_error_set(CFA_EINVAL, CFA__SQLITE_ORIGIN, "options", 0,
                              "cache_kib, wal_limit_pages and busy_timeout_ms may not be negative");
     }
-    storage->cache_kib = options.cache_kib != 0 ? options.cache_kib : CACHE_KIB;
-    storage->wal_limit_pages = options.wal_limit_pages != 0 ? options.wal_limit_pages : WAL_LIMIT_PAGES;
-    storage->busy_timeout_ms = options.busy_timeout_ms != 0 ? options.busy_timeout_ms : BUSY_TIMEOUT_MS;
+    storage->cache_kib = or_default(options.cache_kib, CACHE_KIB);
+    storage->wal_limit_pages = or_default(options.wal_limit_pages, WAL_LIMIT_PAGES);
+    storage->busy_timeout_ms = or_default(options.busy_timeout_ms, BUSY_TIMEOUT_MS);
     if (options.vfs != NULL) {
         storage->vfs = copy_text(options.vfs, strlen(options.vfs));
         if (storage->vfs == NULL) {
@@ -176,17 +188,21 @@ static cfa_status check_library(void)
         return cfa_error_set(CFA_ENOTSUP, CFA__SQLITE_ORIGIN, NULL, 0,
                              "this SQLite was built without threads: use another build");
     }
-    return sqlite3_libversion_number() >= VERSION_MIN
-               ? CFA_OK
-               : cfa_error_format(CFA_ENOTSUP, CFA__SQLITE_ORIGIN, NULL, sqlite3_libversion_number(),
-                                  "SQLite %s is too old: 3.37 or later is needed", sqlite3_libversion());
+    if (sqlite3_libversion_number() < VERSION_MIN) {
+        return cfa_error_format(CFA_ENOTSUP, CFA__SQLITE_ORIGIN, NULL, sqlite3_libversion_number(),
+                                "SQLite %s is too old: 3.37 or later is needed",
+                                sqlite3_libversion());
+    }
+    return CFA_OK;
 }
 
-cfa_status cfa_sqlite_storage_new(cfa_storage *out, const char *path, const cfa_sqlite_options *options)
+cfa_status cfa_sqlite_storage_new(cfa_storage *out, const char *path,
+                                  const cfa_sqlite_options *options)
 {
     if (out == NULL || path == NULL || path[0] == '\0' || strcmp(path, ":memory:") == 0) {
         return cfa_error_set(CFA_EINVAL, CFA__SQLITE_ORIGIN, out == NULL ? "out" : "path", 0,
-                             "the path of a database file is needed; for a book in memory use the memory storage");
+                             "the path of a database file is needed; for a book in memory use the "
+                             "memory storage");
     }
     cfa_status status = check_library();
     if (status != CFA_OK) {
