@@ -5,6 +5,7 @@
 #include "adapters/sqlite_book.h"
 #include "adapters/sql/sql_internal.h"
 #include "adapters/sqlite/sqlite_internal.h"
+#include "core/records.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -496,6 +497,50 @@ START_TEST(updates_of_any_set_of_fields_are_right)
 }
 END_TEST
 
+/* A session keeps some two dozen update statements per kind; what goes beyond writes all fields. */
+START_TEST(updates_beyond_the_kept_statements_are_right)
+{
+    int64_t now_us;
+    cfa_storage storage;
+    ck_ok(cfa_sqlite_storage_new(&storage, book_path("book.db"), NULL));
+    ck_ok(storage.ops->migrate(storage.self, &cfa__schema));
+    cfa_session *session = book_session(&storage, CFA_SESSION_WRITE);
+    cfa__payment row = { .id = { { 1 } }, .currency = "EUR", .provider = { "play", 4 } };
+    cfa_change insert = { &cfa__payment_kind, CFA_CHANGE_INSERT, &row, NULL };
+    cfa_save save = { &insert, 1, NULL, 0, NULL, NULL, 0 };
+    ck_ok(storage.ops->begin(session, CFA_SESSION_WRITE, 0, &now_us));
+    ck_ok(storage.ops->save(session, &save, NULL));
+    for (int64_t i = 1; i < 128; i++) {
+        cfa__payment next = row;
+        next.state += i & 1;
+        next.flags += i >> 1 & 1;
+        next.durable += i >> 2 & 1;
+        next.captured_minor += i >> 3 & 1;
+        next.sequence += i >> 4 & 1;
+        next.operation_count += i >> 5 & 1;
+        next.updated_us += i >> 6 & 1;
+        next.version++;
+        cfa_change change = { &cfa__payment_kind, CFA_CHANGE_UPDATE, &next, &row };
+        cfa_save update = { &change, 1, NULL, 0, NULL, NULL, 0 };
+        ck_ok(storage.ops->save(session, &update, NULL));
+        cfa_arena *arena;
+        ck_ok(cfa_arena_new(&arena));
+        cfa_query query = { &cfa__payment_kind, 0, 1, 0, 1, 0, &row, NULL, 0 };
+        ck_ok(storage.ops->load(session, &query, 1, arena));
+        for (int32_t j = 0; j < cfa__payment_kind.field_count; j++) {
+            const cfa_field *field = &cfa__payment_kind.fields[j];
+            ck_assert_msg(!cfa__sql_field_differs(field, &next, query.records[0]), "%s after %d",
+                          field->name, (int)i);
+        }
+        cfa_arena_free(arena);
+        row = next;
+    }
+    ck_ok(storage.ops->commit(session));
+    storage.ops->session_close(session);
+    book_close(&storage);
+}
+END_TEST
+
 START_TEST(what_another_process_committed_is_seen)
 {
     const char *path = book_path("book.db");
@@ -589,6 +634,7 @@ int main(int argc, char **argv)
         a_second_writer_is_refused_within_its_time,
         a_transaction_that_failed_cannot_be_committed,
         updates_of_any_set_of_fields_are_right,
+        updates_beyond_the_kept_statements_are_right,
         what_another_process_committed_is_seen,
         queries_read_through_the_index_they_name,
     };

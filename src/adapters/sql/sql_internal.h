@@ -12,8 +12,7 @@
 /* All fields of an update, then its key, then the version. */
 #define CFA__SQL_PARAMETERS_MAX (CFA__SQL_FIELDS_MAX + CFA_INDEX_FIELDS_MAX + 1)
 
-/* ---- sql_text.c: text
- * ----------------------------------------------------------------------------- */
+/* ---- sql_text.c: text ------------------------------------------------------------------------ */
 
 /* Growing text; a failed append is remembered. */
 typedef struct cfa__sql_text {
@@ -46,16 +45,14 @@ void cfa__sql_write_migration(cfa__sql_text *text, const cfa__sql_dialect *diale
 /* True when a query's rows can be one at most, so that order and limit are needless. */
 bool cfa__sql_is_single(const cfa_kind *kind, int32_t index, int32_t match_count, uint32_t flags);
 
-/* ---- sql_row.c: records
- * --------------------------------------------------------------------------- */
+/* ---- sql_row.c: records ---------------------------------------------------------------------- */
 
 cfa__sql_value cfa__sql_value_of(const cfa_field *field, const void *record);
 bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b);
 /* Make a record of the kind from a row of all its fields. NULL with CFA_ENOMEM or CFA_ECORRUPT set
  * in `*status`. */
 void *cfa__sql_record_of(const cfa__sql_driver *driver, const cfa_kind *kind,
-                         const cfa__sql_row *row,
-                         cfa_arena *arena, cfa_status *status);
+                         const cfa__sql_row *row, cfa_arena *arena, cfa_status *status);
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
@@ -70,7 +67,7 @@ typedef struct cfa__sql_update_slot {
 typedef struct cfa__sql_kind_cache {
     cfa__sql_statement *insert, *delete, *guard, *position;
     cfa__sql_statement **selects;   /* [index][match_count][flags] */
-    cfa__sql_update_slot *updates;           /* open addressing by mask */
+    cfa__sql_update_slot *updates;  /* open addressing by mask */
     int32_t update_count;
     uint64_t key_mask, all_mask;    /* fields of the primary key; all others */
 } cfa__sql_kind_cache;
@@ -79,8 +76,7 @@ typedef struct cfa__sql_session {
     cfa__sql_storage *storage;
     const cfa__sql_driver *driver;
     cfa__sql_connection *connection;    /* NULL: opened by the next begin */
-    /* by position in the schema; NULL until first used */
-    cfa__sql_kind_cache *kinds;
+    cfa__sql_kind_cache *kinds;         /* by position in the schema; NULL until first used */
     int32_t mode;
     int32_t transaction;                /* CFA_SESSION_* of the open one, or 0 */
     bool joined;
