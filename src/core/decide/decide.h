@@ -245,8 +245,9 @@ typedef struct cfa__upkeep_answer {
 /* Move old random keys in key order, drop answers whose time is over. */
 CFA_MUST_CHECK cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command);
 
-/* Give staged events of joined transactions their place in the log; first in every batch. */
-CFA_MUST_CHECK cfa_status cfa__staged_drain(cfa__working_set *set, cfa__command *command);
+/* Give staged events of joined transactions their place in the log, at most CFA__STAGED_ROWS_MAX; before every
+ * batch. */
+CFA_MUST_CHECK cfa_status cfa__staged_drain(cfa__working_set *set, int32_t *out_count);
 
 /* The pins of a book, at open. */
 typedef struct cfa__book_input {

@@ -103,18 +103,24 @@ cfa_status cfa__read_head(cfa__working_set *set, int64_t *out_position) {
     return status;
 }
 
-cfa_status cfa__staged_drain(cfa__working_set *set, cfa__command *command) {
-    (void)command;
+cfa_status cfa__staged_drain(cfa__working_set *set, int32_t *out_count) {
     cfa__staged key;
     memset(&key, 0, sizeof key);
     cfa_query query = { .kind = &cfa__staged_kind, .limit = CFA__STAGED_ROWS_MAX, .key = &key };
     cfa_status status = cfa__list(set, &query);
-    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
-        const cfa__staged *staged = query.records[i];
+    if (status != CFA_OK)
+        return status;
+    *out_count = query.count;
+    bool missed = false;
+    for (int32_t i = 0; i < query.count; i++) {
         const void *found;
-        status = cfa__find(set, &cfa__staged_kind, staged, &found);
-        if (status != CFA_OK || found == NULL)
-            continue;
+        status = cfa__find(set, &cfa__staged_kind, query.records[i], &found);
+        if (status < 0)
+            return status;
+        missed = missed || status == CFA__MISS;
+    }
+    for (int32_t i = 0; i < query.count && !missed && status == CFA_OK; i++) {
+        const cfa__staged *staged = query.records[i];
         cfa__event event = {
             .id = staged->id, .type = staged->type, .subject_kind = staged->subject_kind,
             .subject_id = staged->subject_id, .sequence = staged->sequence,
@@ -124,5 +130,5 @@ cfa_status cfa__staged_drain(cfa__working_set *set, cfa__command *command) {
         if (status == CFA_OK)
             status = cfa__remove(set, &cfa__staged_kind, staged);
     }
-    return status;
+    return missed ? CFA__MISS : status;
 }

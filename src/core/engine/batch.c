@@ -121,28 +121,35 @@ static cfa_status run_open(struct run *run, cfa_arena *arena, int64_t now_us) {
     return run->first_event == NULL || run->event_count == NULL ? CFA_ENOMEM : CFA_OK;
 }
 
-/* Rows staged by joined transactions get their positions before anything else is emitted. */
-static cfa_status drain_staged(struct run *run) {
+/* Rows staged by joined transactions get their positions before anything else is emitted. With more of them than one
+ * round takes, this transaction does nothing else: `*out_more`. */
+static cfa_status drain_staged(struct run *run, bool *out_more) {
+    *out_more = false;
     if ((run->engine->storage.ops->capabilities & CFA_STORAGE_JOIN) == 0)
         return CFA_OK;
-    cfa__command drain;
-    memset(&drain, 0, sizeof drain);
-    cfa_status status = cfa__staged_drain(run->set, &drain);
-    if (status == CFA__MISS) {
+    int32_t drained = 0;
+    cfa_status status = cfa__staged_drain(run->set, &drained);
+    for (int32_t round = 0; status == CFA__MISS && round < ROUNDS_MAX; round++) {
         cfa__working_set_discard(run->set);
         status = load_round(run, 0);
         if (status == CFA_OK)
-            status = cfa__staged_drain(run->set, &drain);
+            status = cfa__staged_drain(run->set, &drained);
     }
     if (status != CFA_OK)
-        return status;
+        return status == CFA__MISS ? CFA_EBUG : status;
     size_t first, count;
     cfa__working_set_accept(run->set, &first, &count);
+    *out_more = drained == CFA__STAGED_ROWS_MAX;
+    if (*out_more)
+        run->count = 0;
     return CFA_OK;
 }
 
-static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t count, cfa_arena *arena) {
+/* One transaction; `*out_more` when it only moved staged events and the commands are still to be decided. */
+static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t count, cfa_arena *arena,
+                           bool *out_more) {
     const cfa_storage_ops *ops = engine->storage.ops;
+    *out_more = false;
     cfa_status status = writer_open(engine);
     if (status != CFA_OK)
         return status;
@@ -156,7 +163,7 @@ static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t c
     bool wrote = false;
     status = run_open(&run, arena, now_us);
     if (status == CFA_OK)
-        status = drain_staged(&run);
+        status = drain_staged(&run, out_more);
     if (status == CFA_OK)
         status = decide_all(&run);
     if (status == CFA_OK)
@@ -204,7 +211,9 @@ static void execute(cfa_engine *engine, cfa__command **commands, size_t count, c
     int32_t doubts = 0;
     for (int32_t attempt = 0; attempt <= CFA__REDECIDE_MAX; attempt++) {
         cfa_error_clear();
-        status = transact(engine, commands, count, arena);
+        bool more = true;
+        for (status = CFA_OK; status == CFA_OK && more;)
+            status = transact(engine, commands, count, arena, &more);
         if (status == CFA_OK) {
             atomic_fetch_add(&engine->statistics.batches, 1);
             atomic_fetch_add(&engine->statistics.commands, (int64_t)count);

@@ -92,6 +92,7 @@ struct cfa_engine {
     cfa_session *writer;             /* the leader's */
 
     uint64_t progress_count;         /* commits; for waiters */
+    int64_t signaled_head;           /* log position that loops were told of */
     int32_t progress_waiters;
     atomic_int_fast64_t head;        /* newest log position known here */
     atomic_int_fast64_t generation;  /* of random keys, as last seen */

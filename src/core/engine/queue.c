@@ -249,6 +249,11 @@ static void publish(cfa_engine *engine, cfa__command **commands, size_t count,
     if (engine->progress_waiters > 0)
         pthread_cond_broadcast(&engine->progress);
     memory_unreference(engine, memory);
+    int64_t head = atomic_load(&engine->head);
+    if (head > engine->signaled_head) {   /* the projector and the sinks have something to do */
+        engine->signaled_head = head;
+        cfa__signal(engine);
+    }
     if (asynchronous == 0)
         return;
     pthread_mutex_unlock(&engine->lock);
