@@ -43,7 +43,9 @@ static void remove_directory(void)
     rmdir(directory);
 }
 
-static const cfa_storage_fixture fixture = { sizeof(cfa_storage_fixture), "sqlite", open_book, close_book };
+static const cfa_storage_fixture fixture = {
+    sizeof(cfa_storage_fixture), "sqlite", open_book, close_book,
+};
 
 int main(int argc, char **argv)
 {
