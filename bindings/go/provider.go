@@ -2,6 +2,7 @@ package careforall
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"careforall.org/go/internal/native"
@@ -121,17 +122,20 @@ func (h *host) acquire() (native.Provider, error) {
 func (h *host) release() { h.handles.release() }
 
 // ServeProvider brings the calls that are due to a provider until the context is done, and then returns nil. Several
-// goroutines may serve at once. A transient failure of the store is not an end; any other error is.
+// goroutines may serve at once. A transient failure of the store is not an end, nor is a reply that came after another
+// host made the call; any other error is.
 func (e *Engine) ServeProvider(ctx context.Context, provider Provider) error {
 	for ctx.Err() == nil {
-		if _, err := e.ServeOne(ctx, provider, slice); err != nil && !retryable(err) {
+		_, err := e.ServeOne(ctx, provider, slice)
+		if err != nil && !retryable(err) && !errors.Is(err, EFENCED) {
 			return err
 		}
 	}
 	return nil
 }
 
-// ServeOne waits up to wait for a call to become due and makes it; false when none did.
+// ServeOne waits up to wait for a call to become due and makes it; false when none did. EFENCED: the reply came too late,
+// another host made the call.
 func (e *Engine) ServeOne(ctx context.Context, provider Provider, wait time.Duration) (bool, error) {
 	if err := e.enter(); err != nil {
 		return false, err

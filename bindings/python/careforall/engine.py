@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from . import errors, native
+from .gate import Gate
 from .models import (Campaign, Event, LateRule, Payment, Pledge, Totals, Transition, Visibility, Wait,
                      WebhookVerdict, Work)
 from .money import Money, to_pair
@@ -42,13 +43,6 @@ def _currencies(currencies: str | Iterable[str]) -> str:
     return currencies if isinstance(currencies, str) else ",".join(currencies)
 
 
-def _release(handle: Any, storage: Any, adapter: Adapter) -> None:
-    """Close in the order that borrowing demands; `adapter` is alive until here."""
-    native.engine_close(handle)
-    native.storage_free(storage)
-    del adapter
-
-
 class Engine:
     """One book: campaigns, pledges, payments, events and totals in one database.
 
@@ -68,14 +62,10 @@ class Engine:
         except BaseException:
             native.storage_free(storage)
             raise
-        self._handle = handle
+        self._gate = Gate(handle, storage, adapter)
         self._provider = provider
-        self._condition = threading.Condition()
-        self._calls = 0
-        self._closed = False
         self._serving: set[int] = set()
-        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
-        self._finalizer = weakref.finalize(self, _release, handle, storage, adapter)
+        self._finalizer = weakref.finalize(self, self._gate.release)
 
     # ---- opening and closing -----------------------------------------------------------------------
 
@@ -112,16 +102,12 @@ class Engine:
         """
         if threading.get_ident() in self._serving:
             raise errors.invalid(native.EMISUSE, "", "an engine cannot be closed by the provider it serves")
-        with self._condition:
-            self._closed = True
-            self._condition.wait_for(lambda: self._calls == 0)
-        for subscription in list(self._subscriptions):
-            subscription._release()
+        self._gate.drain()
         self._finalizer()
 
     @property
     def closed(self) -> bool:
-        return self._closed
+        return self._gate.shut
 
     def __enter__(self) -> Engine:
         return self
@@ -129,29 +115,16 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _enter(self) -> Any:
-        with self._condition:
-            if self._closed:
-                raise errors.invalid(native.EMISUSE, "", "the engine is closed")
-            self._calls += 1
-        return self._handle
-
-    def _leave(self) -> None:
-        with self._condition:
-            self._calls -= 1
-            if self._closed and self._calls == 0:
-                self._condition.notify_all()
-
     def _call(self, function: Callable[[Any], _T]) -> _T:
-        handle = self._enter()
+        handle = self._gate.enter()
         try:
             return function(handle)
         finally:
-            self._leave()
+            self._gate.leave()
 
     def _read(self, function: Callable[[Any], Any], read: Callable[[Any], _T], free: Callable[[Any], None]) -> _T:
         """Make a call and turn the handle it returns into a copy."""
-        handle = self._enter()
+        handle = self._gate.enter()
         try:
             made = function(handle)
             try:
@@ -159,7 +132,7 @@ class Engine:
             finally:
                 free(made)
         finally:
-            self._leave()
+            self._gate.leave()
 
     def _command(self, key: str | None, command: Callable[[Any, str], Any], read: Callable[[Any], _T],
                  free: Callable[[Any], None]) -> _T:
@@ -382,7 +355,8 @@ class Engine:
 
     def serve_provider(self, provider: Provider | None = None, budget: float = 0.0) -> int:
         """Bring the calls that are due to a provider written in Python, for about ``budget`` seconds; 0: those due
-        now. Several threads may serve at once. Returns how many calls were made."""
+        now. Several threads may serve at once. Returns how many calls were made. TransientError: the store could
+        not be reached, and the calls stay due."""
         serving = self._provider if provider is None else provider
         if isinstance(serving, PlayProvider) or not isinstance(serving, Provider):
             raise TypeError("serve_provider needs a provider with a method call")
@@ -396,7 +370,7 @@ class Engine:
                 return served
 
     def _serve_one(self, provider: Provider, timeout_ms: int) -> bool:
-        handle = self._enter()
+        handle = self._gate.enter()
         self._serving.add(threading.get_ident())
         try:
             call = native.call_next(handle, timeout_ms)
@@ -406,12 +380,16 @@ class Engine:
                 reply = _ask(provider, Request._read(native.pulled_call_view(call)))
                 native.call_done(handle, call, reply.outcome, reply.stored, *reply.facts._arguments(),
                                  reply.client_secret, reply.code, int(reply.retry_after * 1000), 0)
+            except errors.ConflictError as error:
+                if error.status != native.EFENCED:
+                    raise
+                _log.warning("provider %s: too late, another host made the call", provider.name)
             finally:
                 native.pulled_call_free(call)
             return True
         finally:
             self._serving.discard(threading.get_ident())
-            self._leave()
+            self._gate.leave()
 
 
 def _ask(provider: Provider, request: Request) -> Reply:

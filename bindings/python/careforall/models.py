@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag
-from types import MappingProxyType
 from typing import Any
 
 from . import native
@@ -253,34 +252,36 @@ class TotalsRow:
 
 @dataclass(frozen=True, slots=True)
 class Totals(Mapping[str, TotalsRow]):
-    """What a campaign raised: a mapping from currency to its row."""
+    """What a campaign raised: a mapping from currency to its row, in alphabetical order."""
 
     campaign_id: str
     position: int
     version: int
     as_of: datetime
     stale: bool
-    rows: Mapping[str, TotalsRow]
+    rows: tuple[TotalsRow, ...]
 
     def __getitem__(self, currency: str) -> TotalsRow:
-        return self.rows[currency]
+        for row in self.rows:
+            if row.currency == currency:
+                return row
+        raise KeyError(currency)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
+        return (row.currency for row in self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @classmethod
     def _read(cls, handle: Any) -> Totals:
-        rows = (TotalsRow._read(native.totals_at(handle, i)) for i in range(native.totals_size(handle)))
         return cls(
             campaign_id=native.totals_campaign_id(handle),
             position=native.totals_position(handle),
             version=native.totals_version(handle),
             as_of=from_us(native.totals_as_of_us(handle)),
             stale=bool(native.totals_stale(handle)),
-            rows=MappingProxyType({row.currency: row for row in rows}),
+            rows=tuple(TotalsRow._read(native.totals_at(handle, i)) for i in range(native.totals_size(handle))),
         )
 
 

@@ -167,7 +167,7 @@ class PlayProvider:
     def __init__(self, *, seed: int = 0, one_step: bool = False, lookup_authoritative: bool = True,
                  webhook_secret: str | None = None) -> None:
         self._handle = native.play_new(seed, one_step, not lookup_authoritative, 0, webhook_secret)
-        weakref.finalize(self, native.play_free, self._handle)
+        weakref.finalize(self, native.play_free, self._handle).atexit = False   # engines may still run then
 
     def confirm(self, client_secret: str, payment_method: str = "pm_ok") -> None:
         """Confirm an intent as the donor's browser would. PermanentError when declined."""
@@ -236,6 +236,6 @@ class Adapter:
             if getattr(provider, "lookup_authoritative", False):
                 capabilities |= native.PROVIDER_LOOKUP_AUTHORITATIVE
             self.handle = native.provider_new(provider.name, capabilities)
-            weakref.finalize(self, native.provider_free, self.handle)
+            weakref.finalize(self, native.provider_free, self.handle).atexit = False
         else:
             raise TypeError(f"a provider has a name and a method call, {type(provider).__name__} has not")

@@ -32,15 +32,16 @@ class Subscription:
     """
 
     def __init__(self, engine: Engine, name: str) -> None:
-        self._engine = engine
+        self._engine = engine   # kept from being forgotten while it is read from
+        self._gate = engine._gate
         self._lock = threading.Lock()
-        handle = engine._enter()
+        handle = self._gate.enter()
         try:
             self._handle = native.subscription_open(handle, name)
-            self._finalizer = weakref.finalize(self, native.subscription_free, self._handle)
-            engine._subscriptions.add(self)
+            self._finalizer = weakref.finalize(self, self._gate.abandon, self._gate.adopt(self._handle))
+            self._finalizer.atexit = False   # the engine's own end comes then
         finally:
-            engine._leave()
+            self._gate.leave()
 
     def poll(self, limit: int = 100, timeout: float = 0.0) -> list[Event]:
         """Read the next events, waiting up to ``timeout`` seconds for the first."""
@@ -52,7 +53,7 @@ class Subscription:
                 return events
 
     def _poll_once(self, limit: int, timeout_ms: int) -> list[Event]:
-        self._engine._enter()
+        self._gate.enter()
         try:
             with self._lock:
                 self._check_open()
@@ -62,18 +63,18 @@ class Subscription:
                 finally:
                     native.event_list_free(made)
         finally:
-            self._engine._leave()
+            self._gate.leave()
 
     def ack(self, up_to: Event | int) -> None:
         """Acknowledge everything up to an event. ConflictError (CFA_EFENCED): another reader took over."""
         position = up_to.position if isinstance(up_to, Event) else up_to
-        self._engine._enter()
+        self._gate.enter()
         try:
             with self._lock:
                 self._check_open()
                 native.subscription_ack(self._handle, position)
         finally:
-            self._engine._leave()
+            self._gate.leave()
 
     def __iter__(self) -> Iterator[Event]:
         """All events as they come; ends when the subscription or its engine is closed."""
@@ -88,22 +89,19 @@ class Subscription:
 
     @property
     def closed(self) -> bool:
-        return self._engine.closed or not self._finalizer.alive
+        return self._gate.shut or not self._finalizer.alive
 
     def close(self) -> None:
         """Give the place up; what was acknowledged stays so. A repeat does nothing."""
         try:
-            self._engine._enter()
+            self._gate.enter()
         except errors.InvalidError:
             return   # the engine's close released it
         try:
-            self._release()
+            with self._lock:
+                self._finalizer()
         finally:
-            self._engine._leave()
-
-    def _release(self) -> None:
-        with self._lock:
-            self._finalizer()
+            self._gate.leave()
 
     def _check_open(self) -> None:
         if not self._finalizer.alive:

@@ -33,7 +33,7 @@ def to_ms(timeout: float | None) -> int:
         return 0
     if timeout <= 0:
         return -1
-    return min(math.ceil(timeout * 1000), _MS_MAX)
+    return math.ceil(min(timeout * 1000, _MS_MAX))
 
 
 def span_to_ms(span: timedelta | None) -> int:
