@@ -107,7 +107,7 @@ CFA_API void cfa_runner_stop(cfa_engine *engine);
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine);
 
-/* ---- completions of `_begin` calls ------------------------------------------------------------------ */
+/* ---- completions of `_begin` calls ----------------------------------------------------------- */
 
 /* Where completions of asynchronous calls arrive. Any number per engine; each used by one thread at a time
  * for `_next`, by any thread for `_begin`. Free all before closing the engine. */

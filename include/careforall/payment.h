@@ -106,7 +106,7 @@ CFA_API int32_t cfa_transition_implied(const cfa_transition_list *list, size_t i
 CFA_API int64_t cfa_transition_at_us(const cfa_transition_list *list, size_t index);
 CFA_API void cfa_transition_list_free(cfa_transition_list *list);
 
-/* ---- webhooks --------------------------------------------------------------------------------------- */
+/* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef int32_t cfa_webhook_verdict;
 enum {

@@ -26,7 +26,7 @@ static void teardown(void *user)
     cfa__bench_close(user);
 }
 
-/* ---- values --------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void check_round_trip(cfa__runner *runner, cfa__bench *bench, const cfa__item *item)
 {
@@ -125,7 +125,7 @@ static void test_results_outlive(cfa__runner *runner, void *user)
     CFA__CHECK(runner, cfa__record_equal(ITEM, &item, found));
 }
 
-/* ---- conflicts ------------------------------------------------------------------------------------ */
+/* ---- conflicts ------------------------------------------------------------------------------- */
 
 static void test_unique(cfa__runner *runner, void *user)
 {
@@ -224,7 +224,7 @@ static void test_delete(cfa__runner *runner, void *user)
     CFA__CHECK(runner, cfa__find(runner, bench, &cfa__mark_kind, &mark) == NULL);
 }
 
-/* ---- transactions --------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static void test_own_writes(cfa__runner *runner, void *user)
 {
@@ -354,7 +354,7 @@ static void test_big_save(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, cfa__count(runner, bench, &cfa__entry_kind), ROWS);
 }
 
-/* ---- the log -------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 static void append_events(cfa__runner *runner, cfa__bench *bench, size_t count, int64_t expected,
                           bool commit)
@@ -429,7 +429,7 @@ static void test_reopen(cfa__runner *runner, void *user)
     CFA__CHECK(runner, found != NULL && cfa__record_equal(ITEM, &item, found));
 }
 
-/* ---- the suite ------------------------------------------------------------------------------------ */
+/* ---- the suite ------------------------------------------------------------------------------- */
 
 static const cfa__test tests[] = {
     { "migrate_creates_and_repeats", cfa__storage_test_migrate },

@@ -32,7 +32,7 @@ struct cfa_session {
     cfa_session *previous, *next;
 };
 
-/* ---- deciding ------------------------------------------------------------------------------------- */
+/* ---- deciding -------------------------------------------------------------------------------- */
 
 /* What to do with this call; for CFA_FAULT_FAIL also the status to fail with. */
 static int32_t ask(cfa_fault_storage *control, int32_t call, cfa_status *out_status)
@@ -65,7 +65,7 @@ static cfa_status admit(cfa_session *session, int32_t call)
     return injected(status);
 }
 
-/* ---- the calls ------------------------------------------------------------------------------------ */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 static const cfa_storage_ops *inner_ops(const cfa_session *session)
 {
@@ -212,7 +212,7 @@ static void fault_close(void *self)
     cfa_free(control);
 }
 
-/* ---- the wrapper ---------------------------------------------------------------------------------- */
+/* ---- the wrapper ----------------------------------------------------------------------------- */
 
 cfa_status cfa_fault_storage_new(cfa_storage *out, cfa_fault_storage **out_control,
                                  const cfa_storage *inner, cfa_fault_decide decide, void *user)

@@ -15,7 +15,7 @@
 #define FIELD(record, type, name, flags, since)                                                    \
     { #name, "", CFA_FIELD_##type, flags, offsetof(record, name), since }
 
-/* ---- the schema ----------------------------------------------------------------------------------- */
+/* ---- the schema ------------------------------------------------------------------------------ */
 
 static const cfa_field counter_fields[] = {
     FIELD(cfa__counter, TEXT, name, 0, 1),
@@ -117,7 +117,7 @@ static const cfa_kind *const kinds_2[] = { &cfa__counter_kind, &cfa__item_kind_2
 const cfa_schema cfa__test_schema_1 = { sizeof(cfa_schema), 1, kinds_1, COUNT(kinds_1) };
 const cfa_schema cfa__test_schema_2 = { sizeof(cfa_schema), 2, kinds_2, COUNT(kinds_2) };
 
-/* ---- records -------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 cfa_slice cfa__text(const char *text)
 {
@@ -210,7 +210,7 @@ bool cfa__record_is_indexed(const cfa_kind *kind, int32_t index, const void *rec
     return field->type == CFA_FIELD_INT ? int_at(value) != 0 : slice_at(value).data != NULL;
 }
 
-/* ---- the store under test ------------------------------------------------------------------------- */
+/* ---- the store under test -------------------------------------------------------------------- */
 
 static void open_sessions(cfa__runner *runner, cfa__bench *bench, const cfa_schema *schema)
 {

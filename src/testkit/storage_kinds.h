@@ -71,7 +71,7 @@ extern const cfa_kind cfa__counter_kind, cfa__mark_kind, cfa__entry_kind, cfa__e
 extern const cfa_kind cfa__item_kind_1, cfa__item_kind_2;
 extern const cfa_schema cfa__test_schema_1, cfa__test_schema_2;
 
-/* ---- records -------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 cfa_slice cfa__text(const char *text);     /* NULL: null */
 /* An item with every field set to something small; the caller changes what matters. */
@@ -83,7 +83,7 @@ int cfa__record_compare(const cfa_kind *kind, int32_t index, int32_t count, cons
                         const void *b);
 bool cfa__record_is_indexed(const cfa_kind *kind, int32_t index, const void *record);
 
-/* ---- the store under test ------------------------------------------------------------------------- */
+/* ---- the store under test -------------------------------------------------------------------- */
 
 typedef struct cfa__bench {
     const cfa_storage_fixture *fixture;
@@ -118,7 +118,7 @@ const void *cfa__find(cfa__runner *runner, cfa__bench *bench, const cfa_kind *ki
 /* All committed rows of a kind, in primary order. */
 int32_t cfa__count(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind);
 
-/* ---- parts of the suite in files of their own ------------------------------------------------------- */
+/* ---- parts of the suite in files of their own ------------------------------------------------ */
 
 void cfa__storage_test_model(cfa__runner *runner, void *user);
 void cfa__storage_test_snapshot(cfa__runner *runner, void *user);

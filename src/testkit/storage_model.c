@@ -85,7 +85,7 @@ static void set_values(struct model *model, cfa__item *item)
     item->tag = draw(model, 3) == 0 ? cfa__text(NULL) : cfa__text(tags[draw(model, 8)]);
 }
 
-/* ---- transactions --------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static void fresh_code(struct model *model, struct batch *batch, size_t change)
 {
@@ -179,7 +179,7 @@ static void apply(struct model *model, const struct batch *batch)
     }
 }
 
-/* ---- queries -------------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 static int64_t int_of(const cfa_query *query, const void *record)
 {
@@ -289,7 +289,7 @@ static void compare_query(cfa__runner *runner, cfa__bench *bench, struct model *
     }
 }
 
-/* ---- the test ------------------------------------------------------------------------------------- */
+/* ---- the test -------------------------------------------------------------------------------- */
 
 static void preload(cfa__runner *runner, cfa__bench *bench, struct model *model,
                     struct batch *batch)

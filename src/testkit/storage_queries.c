@@ -7,7 +7,7 @@
 
 #define ITEM (&cfa__item_kind_1)
 
-/* ---- queries -------------------------------------------------------------------------------------- */
+/* ---- queries --------------------------------------------------------------------------------- */
 
 /* Owners 1 to 3 with numbers 1 to 3; bucket is the owner, due number * 10. */
 static void insert_grid(cfa__runner *runner, cfa__bench *bench)
@@ -194,7 +194,7 @@ void cfa__storage_test_bytes_order(cfa__runner *runner, void *user)
     }
 }
 
-/* ---- migrations ----------------------------------------------------------------------------------- */
+/* ---- migrations ------------------------------------------------------------------------------ */
 
 void cfa__storage_test_migrate(cfa__runner *runner, void *user)
 {

@@ -19,7 +19,7 @@ static cfa_query counter_query(const cfa__counter *key)
     return query;
 }
 
-/* ---- one thread ----------------------------------------------------------------------------------- */
+/* ---- one thread ------------------------------------------------------------------------------ */
 
 /* Read the counter "x" inside the reader's open transaction. */
 static int64_t read_inside(cfa__runner *runner, const cfa__bench *bench)
@@ -102,7 +102,7 @@ void cfa__storage_test_changes(cfa__runner *runner, void *user)
     }
 }
 
-/* ---- several threads ------------------------------------------------------------------------------ */
+/* ---- several threads ------------------------------------------------------------------------- */
 
 struct worker {
     cfa__bench *bench;

@@ -14,7 +14,7 @@
 #define THREADS_MAX 64
 #define IN_FLIGHT_MAX 256
 
-/* ---- the engine: blocking callers ------------------------------------------------------------------- */
+/* ---- the engine: blocking callers ------------------------------------------------------------ */
 
 struct load {
     bench_book *book;
@@ -69,7 +69,7 @@ static bench_run run_blocking(bench_book *book, int threads, size_t count)
     return drive(&load, threads, call_engine);
 }
 
-/* ---- the engine: one thread that submits and polls --------------------------------------------------- */
+/* ---- the engine: one thread that submits and polls ------------------------------------------- */
 
 static bench_run run_polled(bench_book *book, int in_flight, size_t count)
 {
@@ -106,7 +106,7 @@ static bench_run run_polled(bench_book *book, int in_flight, size_t count)
     return run;
 }
 
-/* ---- the peers ---------------------------------------------------------------------------------------- */
+/* ---- the peers ------------------------------------------------------------------------------- */
 
 static void *call_writer(void *opaque)
 {
@@ -179,7 +179,7 @@ static bench_run run_single(const bench_rows *rows, size_t warm, int threads, si
     return run;
 }
 
-/* ---- cases --------------------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 struct scenario {
     const char *name;

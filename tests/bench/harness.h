@@ -32,7 +32,7 @@ void bench_check(cfa_status status, const char *doing);
 void bench_fail(const char *doing, const char *why);
 void *bench_alloc(size_t size);
 
-/* ---- disks ---------------------------------------------------------------------------------------- */
+/* ---- disks ----------------------------------------------------------------------------------- */
 
 /* The native disk, or files in memory with a sync that takes exactly 1 ms. */
 typedef enum bench_disk { BENCH_NATIVE, BENCH_FIXED } bench_disk;
@@ -45,7 +45,7 @@ void bench_remove(const char *path);
 /* What fsync and fdatasync of this process do: -1 the real thing, else sleep this long. */
 void bench_sync_sleep(int64_t sleep_us);
 
-/* ---- books ---------------------------------------------------------------------------------------- */
+/* ---- books ----------------------------------------------------------------------------------- */
 
 typedef struct bench_book {
     cfa_play *play;
@@ -61,7 +61,7 @@ int64_t bench_statistic(cfa_engine *engine, const char *name);
 /* A pledge as donors make them, waiting for its commit. `key` is filled: time-ordered, or opaque. */
 cfa_pledge_spec bench_pledge(const bench_book *book, char key[37], bool opaque);
 
-/* ---- results --------------------------------------------------------------------------------------- */
+/* ---- results --------------------------------------------------------------------------------- */
 
 typedef struct bench_run {
     double per_second;

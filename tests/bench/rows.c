@@ -45,7 +45,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
     return statement;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static bench_cell cell_of(sqlite3_stmt *row, int column)
 {
@@ -113,7 +113,7 @@ void bench_rows_free(bench_rows *rows)
     }
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages)
 {

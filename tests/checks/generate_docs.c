@@ -15,7 +15,7 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define GENERATED "<!-- Written by tests/checks/generate_docs.c. Change the table in the code, then generate. -->\n\n"
 
-/* ---- errors.md -------------------------------------------------------------------------------------- */
+/* ---- errors.md ------------------------------------------------------------------------------- */
 
 typedef struct status_class {
     const char *name, *meaning, *advice;
@@ -66,7 +66,7 @@ static void write_errors(FILE *out)
     }
 }
 
-/* ---- payment-states.md ------------------------------------------------------------------------------ */
+/* ---- payment-states.md ----------------------------------------------------------------------- */
 
 typedef struct state_row {
     const char *name, *text;
@@ -191,7 +191,7 @@ static void write_payment_states(FILE *out)
     write_diagram(out);
 }
 
-/* ---- events.md -------------------------------------------------------------------------------------- */
+/* ---- events.md ------------------------------------------------------------------------------- */
 
 static void write_events(FILE *out)
 {
@@ -215,7 +215,7 @@ static void write_events(FILE *out)
                 events[i].doc);
 }
 
-/* ---- schema.md -------------------------------------------------------------------------------------- */
+/* ---- schema.md ------------------------------------------------------------------------------- */
 
 static const char *type_name(int32_t type)
 {
@@ -272,7 +272,7 @@ static void write_schema(FILE *out)
         write_kind(out, cfa__schema.kinds[i]);
 }
 
-/* ---- the program ------------------------------------------------------------------------------------ */
+/* ---- the program ----------------------------------------------------------------------------- */
 
 static int write_page(const char *directory, const char *name, void (*write)(FILE *out))
 {

@@ -11,7 +11,7 @@
 
 #include "testkit/storage_kinds.h"
 
-/* ---- an allocator that counts, and fails once ----------------------------------------------------- */
+/* ---- an allocator that counts, and fails once ------------------------------------------------ */
 
 static struct {
     int64_t live;
@@ -64,7 +64,7 @@ static void stop_counting(void)
     ck_assert_int_eq(cfa_allocator_set(NULL), CFA_OK);
 }
 
-/* ---- a series of transactions --------------------------------------------------------------------- */
+/* ---- a series of transactions ---------------------------------------------------------------- */
 
 enum { ITEMS = 70, STEPS = 8 };
 
@@ -277,7 +277,7 @@ START_TEST(making_a_store_or_a_sink_without_memory_fails_clearly)
 }
 END_TEST
 
-/* ---- memory --------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 START_TEST(old_snapshots_keep_their_rows_and_then_give_them_back)
 {
@@ -342,7 +342,7 @@ START_TEST(an_upgrade_does_not_disturb_an_open_snapshot)
 }
 END_TEST
 
-/* ---- big trees ------------------------------------------------------------------------------------ */
+/* ---- big trees ------------------------------------------------------------------------------- */
 
 enum { BIG = 20000, BIG_BATCH = 500 };
 
@@ -426,7 +426,7 @@ START_TEST(trees_grow_and_shrink_in_any_order)
 }
 END_TEST
 
-/* ---- misuse --------------------------------------------------------------------------------------- */
+/* ---- misuse ---------------------------------------------------------------------------------- */
 
 START_TEST(wrong_calls_are_refused)
 {
@@ -458,7 +458,7 @@ START_TEST(wrong_calls_are_refused)
 }
 END_TEST
 
-/* ---- the sink ------------------------------------------------------------------------------------- */
+/* ---- the sink -------------------------------------------------------------------------------- */
 
 START_TEST(sink_keeps_copies_of_everything_it_was_sent)
 {

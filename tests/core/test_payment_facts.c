@@ -42,7 +42,7 @@ static void canceled_at(int64_t time_us)
     apply(FACTS(.flags = CFA_FACT_CANCELED, .occurred_us = time_us, .cancel_reason = "duplicate"));
 }
 
-/* ---- contradictions --------------------------------------------------------------------------------- */
+/* ---- contradictions -------------------------------------------------------------------------- */
 
 START_TEST(a_new_hold_after_the_cancel_contradicts_it)
 {
@@ -100,7 +100,7 @@ START_TEST(a_report_that_says_nothing_is_stale)
 }
 END_TEST
 
-/* ---- volatile facts and text ------------------------------------------------------------------------ */
+/* ---- volatile facts and text ----------------------------------------------------------------- */
 
 START_TEST(a_tie_in_provider_time_is_ranked_and_probed)
 {

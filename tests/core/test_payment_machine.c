@@ -76,7 +76,7 @@ static void canceled(const char *reason)
     apply(FACTS(.flags = CFA_FACT_CANCELED, .occurred_us = 50, .cancel_reason = reason));
 }
 
-/* ---- the rules -------------------------------------------------------------------------------------- */
+/* ---- the rules ------------------------------------------------------------------------------- */
 
 START_TEST(p01_a_payment_begins_pending_and_nowhere_else)
 {
@@ -492,7 +492,7 @@ START_TEST(p20_p21_the_unknown_flag_is_the_callers)
 }
 END_TEST
 
-/* ---- what the table forbids ------------------------------------------------------------------------- */
+/* ---- what the table forbids ------------------------------------------------------------------ */
 
 START_TEST(only_the_steps_of_the_table_are_legal)
 {

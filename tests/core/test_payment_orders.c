@@ -22,7 +22,7 @@ static size_t random_below(size_t bound)
     return (size_t)(random_state % bound);
 }
 
-/* ---- histories -------------------------------------------------------------------------------------- */
+/* ---- histories ------------------------------------------------------------------------------- */
 
 typedef struct history {
     const char *name;
@@ -195,7 +195,7 @@ START_TEST(all_orders_of_seven_reports_end_equal)
 }
 END_TEST
 
-/* ---- a small world, exhausted ----------------------------------------------------------------------- */
+/* ---- a small world, exhausted ---------------------------------------------------------------- */
 
 #define FACT(...) { .struct_size = sizeof(cfa_facts), __VA_ARGS__ }
 

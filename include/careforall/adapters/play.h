@@ -36,7 +36,7 @@ CFA_API void cfa_play_free(cfa_play *play);
 /* The adapter, borrowed until the free. */
 CFA_API const cfa_provider *cfa_play_provider(cfa_play *play);
 
-/* ---- the donor's side -------------------------------------------------------------------------------- */
+/* ---- the donor's side ------------------------------------------------------------------------ */
 
 /*
  * Confirm an intent as the donor's browser would, with its client secret and a payment method.
@@ -51,7 +51,7 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_play_settle(cfa_play *play, const char *re
 /* Let an uncaptured hold or an unpaid intent run out, as time would. */
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_expire(cfa_play *play, const char *ref);
 
-/* ---- misfortune ---------------------------------------------------------------------------------------- */
+/* ---- misfortune ------------------------------------------------------------------------------ */
 
 /* What happens to calls. Lost replies: the effect stays, the caller sees UNKNOWN. */
 enum {
@@ -77,7 +77,7 @@ typedef struct cfa_play_weather {
 #define CFA_PLAY_WEATHER_INIT { sizeof(cfa_play_weather), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *weather);
 
-/* ---- webhooks ------------------------------------------------------------------------------------------ */
+/* ---- webhooks -------------------------------------------------------------------------------- */
 
 /*
  * Deliver pending webhooks to an engine as HTTP would, at most `limit` (0: all that are there now); each is
@@ -95,7 +95,7 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_play_webhook_take(char **out_signature, ch
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_sign(char **out_signature, cfa_play *play, cfa_slice body,
                                                 int64_t at_us);
 
-/* ---- the books: the ground truth for tests ----------------------------------------------------------------- */
+/* ---- the books: the ground truth for tests --------------------------------------------------- */
 
 typedef struct cfa_play_books {
     size_t struct_size;

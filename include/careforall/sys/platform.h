@@ -10,7 +10,7 @@
 
 CFA_BEGIN
 
-/* ---- errors ------------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 /*
  * Set this thread's error detail and return `status`, so that a failure is one statement.
@@ -27,7 +27,7 @@ CFA_API cfa_status cfa_error_format(cfa_status status, const char *origin, const
 #endif
     ;
 
-/* ---- memory ------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 typedef struct cfa_allocator {
     size_t struct_size;
@@ -59,7 +59,7 @@ CFA_API void *cfa_arena_alloc(cfa_arena *arena, size_t size);
 /* A copy of the bytes with a NUL behind them (not counted), or NULL with CFA_ENOMEM set. */
 CFA_API void *cfa_arena_copy(cfa_arena *arena, const void *data, size_t size);
 
-/* ---- clock, randomness, log ---------------------------------------------------------------------- */
+/* ---- clock, randomness, log ------------------------------------------------------------------ */
 
 typedef struct cfa_log_record {
     size_t struct_size;

@@ -14,7 +14,7 @@
 
 CFA_BEGIN
 
-/* ---- facts ---------------------------------------------------------------------------------------- */
+/* ---- facts ----------------------------------------------------------------------------------- */
 
 /* Durable facts only grow. Volatile ones describe one attempt; a later (attempt, time) replaces an earlier. */
 enum {
@@ -42,7 +42,7 @@ typedef struct cfa_facts {
 
 #define CFA_FACTS_INIT { sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL }
 
-/* ---- calls ---------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 enum {
     CFA_CALL_CREATE = 1,    /* make the intent (two-step), or charge (one-step) */
@@ -89,7 +89,7 @@ typedef struct cfa_reply {
     int64_t retry_after_ms;      /* 0: unspecified */
 } cfa_reply;
 
-/* ---- webhooks -------------------------------------------------------------------------------------- */
+/* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef struct cfa_webhook_event {
     size_t struct_size;
@@ -101,7 +101,7 @@ typedef struct cfa_webhook_event {
     cfa_facts facts;
 } cfa_webhook_event;
 
-/* ---- the adapter ----------------------------------------------------------------------------------- */
+/* ---- the adapter ----------------------------------------------------------------------------- */
 
 enum {
     CFA_PROVIDER_TWO_STEP = 1,           /* create first, the donor confirms later */
@@ -132,7 +132,7 @@ typedef struct cfa_provider {
     void *self;
 } cfa_provider;
 
-/* ---- pulled calls: a provider written in the host's own language ----------------------------------- */
+/* ---- pulled calls: a provider written in the host's own language ----------------------------- */
 
 /* A due call, leased to this host until `cfa_call_free` or its lease ends. */
 typedef struct cfa_pulled_call cfa_pulled_call;

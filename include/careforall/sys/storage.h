@@ -21,7 +21,7 @@
 
 CFA_BEGIN
 
-/* ---- the description of records ------------------------------------------------------------------ */
+/* ---- the description of records -------------------------------------------------------------- */
 
 /* The C type that a field has inside a record struct, and what stands for "no value". */
 enum {
@@ -82,7 +82,7 @@ typedef struct cfa_schema {
     int32_t kind_count;
 } cfa_schema;
 
-/* ---- reading and writing -------------------------------------------------------------------------- */
+/* ---- reading and writing --------------------------------------------------------------------- */
 
 enum {
     CFA_QUERY_AFTER = 1,       /* only rows beyond `key` on all index fields, in the query's direction */
@@ -187,7 +187,7 @@ typedef struct cfa_storage {
     void *self;
 } cfa_storage;
 
-/* ---- joining a host's transaction ----------------------------------------------------------------- */
+/* ---- joining a host's transaction ------------------------------------------------------------ */
 
 typedef struct cfa_tx cfa_tx;
 

@@ -22,7 +22,7 @@ static const cfa_slice *slice_at_const(const cfa__layout_kind *kind, int32_t sli
                                              + kind->kind->fields[kind->slices[slice]].offset);
 }
 
-/* ---- schemas -------------------------------------------------------------------------------------- */
+/* ---- schemas --------------------------------------------------------------------------------- */
 
 static void add_part(cfa__key *key, const cfa_field *field)
 {
@@ -199,7 +199,7 @@ cfa_status cfa__layout_check_upgrade(const cfa__layout *layout, const cfa_schema
                                 "the store belongs to another program's schema");
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 cfa_status cfa__row_new(cfa__block **out, cfa__heap *heap, const cfa__layout_kind *kind,
                         const void *record)

@@ -52,7 +52,7 @@ static cfa_status misuse(const char *message)
     return cfa_error_set(CFA_EMISUSE, CFA__MEMORY_ORIGIN, NULL, 0, message);
 }
 
-/* ---- the right to write --------------------------------------------------------------------------- */
+/* ---- the right to write ---------------------------------------------------------------------- */
 
 /* With the mutex held. */
 static cfa_status writer_enter(struct store *store, int32_t timeout_ms)
@@ -104,7 +104,7 @@ static void writer_commit(struct store *store, cfa__layout *layout, cfa__tree **
     writer_leave(store);
 }
 
-/* ---- migrations ----------------------------------------------------------------------------------- */
+/* ---- migrations ------------------------------------------------------------------------------ */
 
 /* Insert the rows of one kind again, in their new shape. */
 static cfa_status upgrade_kind(struct store *store, const cfa__layout_kind *old,
@@ -200,7 +200,7 @@ static cfa_status memory_migrate(void *self, const cfa_schema *schema)
     return status;
 }
 
-/* ---- sessions ------------------------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 static cfa_status memory_session_open(void *self, int32_t mode, cfa_session **out)
 {
@@ -339,7 +339,7 @@ static void memory_session_close(cfa_session *session)
     }
 }
 
-/* ---- reading and writing --------------------------------------------------------------------------- */
+/* ---- reading and writing --------------------------------------------------------------------- */
 
 static cfa_status memory_load(cfa_session *session, cfa_query *queries, size_t count,
                               cfa_arena *arena)
@@ -383,7 +383,7 @@ static cfa_status memory_changes(cfa_session *session, int64_t *out)
     return CFA_OK;
 }
 
-/* ---- the store ------------------------------------------------------------------------------------ */
+/* ---- the store ------------------------------------------------------------------------------- */
 
 static void memory_close(void *self)
 {

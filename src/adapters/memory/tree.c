@@ -29,7 +29,7 @@ static cfa__node *node_new(cfa__heap *heap, uint32_t type)
     return (cfa__node *)cfa__heap_node(heap, type, sizeof(cfa__node) + children);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static int compare_slices(const char *a, const char *b)
 {
@@ -126,7 +126,7 @@ bool cfa__key_holds(const cfa__key *key, const char *record)
     }
 }
 
-/* ---- searching inside a node ---------------------------------------------------------------------- */
+/* ---- searching inside a node ----------------------------------------------------------------- */
 
 static int compare_bound(const cfa__key *key, const cfa__bound *bound, const char *record)
 {
@@ -168,7 +168,7 @@ static uint32_t search_child(const cfa__node *node, const cfa__key *key, const c
     return slot > 0 ? slot - 1 : 0;
 }
 
-/* ---- changing ------------------------------------------------------------------------------------- */
+/* ---- changing -------------------------------------------------------------------------------- */
 
 /* What a change carries down the tree. */
 struct edit {
@@ -430,7 +430,7 @@ void cfa__tree_release(cfa__heap *heap, cfa__tree *tree, bool rows)
     tree->height = 0;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 const cfa__block *cfa__tree_find(const cfa__tree *tree, const cfa__key *key, const char *record)
 {

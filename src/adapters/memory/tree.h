@@ -11,7 +11,7 @@
 #include <careforall/sys/storage.h>
 #include <stdbool.h>
 
-/* ---- blocks -------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 enum { CFA__BLOCK_ROW = 1, CFA__BLOCK_LEAF = 2, CFA__BLOCK_INNER = 3 };
 
@@ -59,7 +59,7 @@ static inline const char *cfa__row_record_const(const cfa__block *row)
     return (const char *)(row + 1);
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 enum { CFA__KEY_PARTS_MAX = 2 * CFA_INDEX_FIELDS_MAX };
 
@@ -81,7 +81,7 @@ int cfa__key_compare(const cfa__key *key, int32_t count, const char *a, const ch
 /* Whether the index holds this record: false for a sparse one with 0 or null in the first field. */
 bool cfa__key_holds(const cfa__key *key, const char *record);
 
-/* ---- trees --------------------------------------------------------------------------------------- */
+/* ---- trees ----------------------------------------------------------------------------------- */
 
 enum { CFA__NODE_ENTRIES_MAX = 32, CFA__TREE_HEIGHT_MAX = 32 };
 

@@ -65,7 +65,7 @@ CFA_MUST_CHECK cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment
 /* Wait for progress in this process, or a little while for that of another; returns the new progress count. */
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us);
 
-/* ---- ports ---------------------------------------------------------------------------------------------------- */
+/* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Reserve a completion on a port before its command is submitted. */
 CFA_MUST_CHECK cfa_status cfa__completion_reserve(cfa_completion **out, cfa_port *port, uint64_t token);

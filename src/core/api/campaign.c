@@ -27,7 +27,7 @@ struct cfa_campaign_list {
     char next[CFA_ID_TEXT_SIZE];
 };
 
-/* ---- snapshots -------------------------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 cfa_status cfa__campaign_snapshot(cfa_campaign **out, const cfa__campaign *record, bool replayed,
                                   int64_t position) {
@@ -83,7 +83,7 @@ const char *cfa_campaign_state_name(cfa_campaign_state state) {
     return state == CFA_CAMPAIGN_OPEN ? "OPEN" : state == CFA_CAMPAIGN_ENDED ? "ENDED" : "";
 }
 
-/* ---- specs -------------------------------------------------------------------------------------------------------- */
+/* ---- specs ----------------------------------------------------------------------------------- */
 
 static int compare_codes(const void *a, const void *b) {
     return memcmp(a, b, 4);
@@ -171,7 +171,7 @@ static cfa_status key_spec(cfa__keyed *out, cfa_engine *engine, const cfa_campai
     return cfa__keyed_make(out, engine, spec->scope, spec->key, command, fields, 6);
 }
 
-/* ---- commands ------------------------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 static cfa_status finish(cfa_campaign **out, cfa_engine *engine, cfa__command *command,
                          int32_t timeout_ms) {
@@ -260,7 +260,7 @@ cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *
     return finish(out, engine, command, 0);
 }
 
-/* ---- reads ------------------------------------------------------------------------------------------------------------ */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 cfa_status cfa_campaign_get(cfa_campaign **out, cfa_engine *engine, const char *campaign_id) {
     cfa__id id;

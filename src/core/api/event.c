@@ -69,7 +69,7 @@ void cfa_event_list_free(cfa_event_list *list) {
         cfa_arena_free(list->arena);
 }
 
-/* ---- subscriptions ------------------------------------------------------------------------------------------------ */
+/* ---- subscriptions --------------------------------------------------------------------------- */
 
 static cfa_status check_name(const char *name) {
     size_t size = name == NULL ? 0 : strlen(name);

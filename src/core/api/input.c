@@ -25,7 +25,7 @@ cfa_status cfa__spec_take(void *out, size_t size, const void *given, size_t leas
     return CFA_OK;
 }
 
-/* ---- keys ---------------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static cfa_status check_key(const char *key) {
     size_t size = key == NULL ? 0 : strlen(key);
@@ -87,7 +87,7 @@ cfa_status cfa__keyed_make(cfa__keyed *out, cfa_engine *engine, const char *scop
     return CFA_OK;
 }
 
-/* ---- commands -------------------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 cfa_status cfa__command_with_input(cfa__command **out, void **out_input, cfa_engine *engine,
                                    cfa__decide decide, size_t input_size, size_t output_size) {

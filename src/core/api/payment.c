@@ -30,7 +30,7 @@ struct cfa_transition_list {
     const cfa__transition **items;
 };
 
-/* ---- snapshots -------------------------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 static cfa_money money_of(int64_t minor, const char *currency) {
     cfa_money money = { minor, "" };
@@ -99,7 +99,7 @@ const char *cfa_payment_state_name(cfa_payment_state state) {
     }
 }
 
-/* ---- reads -------------------------------------------------------------------------------------------------------- */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 static cfa_status read_record(const cfa__payment **out, cfa_engine *engine, cfa__reader *reader,
                               cfa__id payment_id) {
@@ -208,7 +208,7 @@ void cfa_transition_list_free(cfa_transition_list *list) {
         cfa_arena_free(list->arena);
 }
 
-/* ---- waiting -------------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us) {
     int64_t step = cfa__monotonic_us(engine) + WAIT_STEP_US_MAX;
@@ -257,7 +257,7 @@ cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine *engine, const char *p
     return status;
 }
 
-/* ---- capture and cancel --------------------------------------------------------------------------------------------- */
+/* ---- capture and cancel ---------------------------------------------------------------------- */
 
 static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *payment_id, int32_t call,
                           cfa_money amount, const char *scope, const char *key, int32_t timeout_ms) {

@@ -11,7 +11,7 @@
 
 #define ORIGIN "core.pledge"
 
-/* ---- specs ------------------------------------------------------------------------------------------------------ */
+/* ---- specs ----------------------------------------------------------------------------------- */
 
 static bool is_traceparent(const char *text) {
     /* W3C trace context, version 00: 2-32-16-2 lower-case hex digits. */
@@ -73,7 +73,7 @@ static cfa_status check_spec(const cfa_engine *engine, const cfa_pledge_spec *sp
     return CFA_OK;
 }
 
-/* ---- the command -------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static cfa_status draw_ids(cfa_engine *engine, cfa__pledge_input *input, const char *reference) {
     cfa_status status = cfa__draw_id(engine, &input->pledge_id);
@@ -195,7 +195,7 @@ static cfa__pledge_parts parts_of_result(const cfa__command *command, bool repla
                                 command->position };
 }
 
-/* ---- waiting --------------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 /* Read a pledge with everything around it. */
 static cfa_status read_parts(cfa__pledge_parts *out, cfa_engine *engine, cfa__reader *reader,
@@ -323,7 +323,7 @@ cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_ple
     return status;
 }
 
-/* ---- asynchronous ------------------------------------------------------------------------------------------------------ */
+/* ---- asynchronous ---------------------------------------------------------------------------- */
 
 static void deliver(cfa_completion *completion, const cfa__pledge_parts *parts) {
     cfa_pledge *pledge = NULL;
@@ -389,7 +389,7 @@ cfa_status cfa_pledge_create_begin(cfa_port *port, uint64_t token, const cfa_ple
     return status;
 }
 
-/* ---- joined --------------------------------------------------------------------------------------------------------------- */
+/* ---- joined ---------------------------------------------------------------------------------- */
 
 struct cfa_tx {
     cfa_engine *engine;
@@ -441,7 +441,7 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
     return status;
 }
 
-/* ---- reads ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 cfa_status cfa_pledge_get(cfa_pledge **out, cfa_engine *engine, const char *pledge_id) {
     cfa__id id;

@@ -105,7 +105,7 @@ cfa_slice cfa_pledge_answer(const cfa_pledge *pledge) { return pledge->answer; }
 const char *cfa_pledge_client_secret(const cfa_pledge *pledge) { return pledge->client_secret; }
 int64_t cfa_pledge_position(const cfa_pledge *pledge) { return pledge->position; }
 
-/* ---- pages ------------------------------------------------------------------------------------------------------ */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 cfa_status cfa_pledge_page(cfa_pledge_list **out, cfa_engine *engine, const char *campaign_id,
                            const cfa_page *given) {

@@ -84,7 +84,7 @@ int cfa_port_descriptor(cfa_port *port) {
     return port == NULL ? -1 : port->descriptor;
 }
 
-/* ---- completions ------------------------------------------------------------------------------------------------- */
+/* ---- completions ----------------------------------------------------------------------------- */
 
 cfa_status cfa__completion_reserve(cfa_completion **out, cfa_port *port, uint64_t token) {
     cfa_completion *completion = cfa_alloc(sizeof *completion);

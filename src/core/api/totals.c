@@ -38,7 +38,7 @@ struct cfa__totals_cache {
     struct way sets[SET_COUNT][WAYS];
 };
 
-/* ---- snapshots -------------------------------------------------------------------------------------------------- */
+/* ---- snapshots ------------------------------------------------------------------------------- */
 
 static cfa_totals *totals_new(size_t size) {
     cfa_totals *totals = cfa_alloc(sizeof *totals + size * sizeof totals->rows[0]);
@@ -68,7 +68,7 @@ const cfa_totals_row *cfa_totals_at(const cfa_totals *totals, size_t index) {
     return index < totals->size ? &totals->rows[index] : NULL;
 }
 
-/* ---- the cache ---------------------------------------------------------------------------------------------------- */
+/* ---- the cache ------------------------------------------------------------------------------- */
 
 cfa_status cfa__totals_cache_open(cfa_engine *engine) {
     cfa__totals_cache *cache = cfa_alloc(sizeof *cache);
@@ -160,7 +160,7 @@ static cfa_totals *cache_put(cfa_engine *engine, cfa__id campaign_id, cfa_totals
     return taken;
 }
 
-/* ---- reading the store -------------------------------------------------------------------------------------------- */
+/* ---- reading the store ----------------------------------------------------------------------- */
 
 static void row_fill(cfa_totals_row *row, const cfa__totals *record) {
     memcpy(row->currency, record->currency, sizeof row->currency);
@@ -250,7 +250,7 @@ void cfa__totals_cache_refresh(cfa_engine *engine, const cfa__id *campaigns, int
     }
 }
 
-/* ---- the public read ------------------------------------------------------------------------------------------------ */
+/* ---- the public read ------------------------------------------------------------------------- */
 
 /* The store cannot be read: give the last known good, marked. */
 static cfa_status stale(cfa_totals **out, cfa_engine *engine, cfa__id campaign_id, cfa_status why) {
@@ -335,7 +335,7 @@ cfa_status cfa_campaign_get_with_totals(cfa_campaign **out_campaign, cfa_totals 
     return status;
 }
 
-/* ---- proof ------------------------------------------------------------------------------------------------------------ */
+/* ---- proof ----------------------------------------------------------------------------------- */
 
 /* Donors that gave, to be counted: an open hash set of ids. */
 struct donor_set {

@@ -18,7 +18,7 @@ const char *cfa_webhook_verdict_name(cfa_webhook_verdict verdict) {
     return verdict >= 1 && verdict <= 7 ? names[verdict] : "";
 }
 
-/* ---- the command -------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static cfa_status copy(const char **text, cfa__command *command) {
     if (*text == NULL)
@@ -176,7 +176,7 @@ cfa_status cfa_webhook_receive_begin(cfa_port *port, uint64_t token, cfa_slice s
     return status;
 }
 
-/* ---- pulled calls ---------------------------------------------------------------------------------------------------- */
+/* ---- pulled calls ---------------------------------------------------------------------------- */
 
 struct cfa_pulled_call {
     cfa_arena *arena;

@@ -20,7 +20,7 @@
 #define CFA__ABSENCE_DELAY_US (INT64_C(10) * 60 * 1000000)      /* a look-up proves absence after this */
 #define CFA__LOOKUP_MARGIN_US (INT64_C(3600) * 1000000)
 
-/* ---- idempotency keys ---------------------------------------------------------------------------------- */
+/* ---- idempotency keys ------------------------------------------------------------------------ */
 
 typedef int32_t cfa__keyed_command;
 enum {
@@ -51,7 +51,7 @@ CFA_MUST_CHECK cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__key
 CFA_MUST_CHECK cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed,
                                         cfa__id resource_id);
 
-/* ---- campaigns ------------------------------------------------------------------------------------------- */
+/* ---- campaigns ------------------------------------------------------------------------------- */
 
 typedef struct cfa__campaign_change {
     cfa__keyed keyed;
@@ -74,7 +74,7 @@ CFA_MUST_CHECK cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command 
 /* True when the comma-separated `currencies` hold this code. */
 bool cfa__currency_is_listed(cfa_slice currencies, const char *currency);
 
-/* ---- pledges ----------------------------------------------------------------------------------------------- */
+/* ---- pledges --------------------------------------------------------------------------------- */
 
 typedef struct cfa__pledge_input {
     cfa__keyed keyed;
@@ -104,7 +104,7 @@ typedef struct cfa__erase_input {
 } cfa__erase_input;
 CFA_MUST_CHECK cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command);
 
-/* ---- provider operations --------------------------------------------------------------------------------------- */
+/* ---- provider operations --------------------------------------------------------------------- */
 
 typedef int32_t cfa__operation_state;
 enum {
@@ -189,7 +189,7 @@ int32_t cfa__operation_next_call(const cfa__operation *operation, const cfa__pay
 /* Write the deterministic provider key, "cfa_<payment uuid>_<number>_<attempt>". */
 void cfa__operation_key(char out[64], cfa__id payment_id, int64_t number, int64_t attempt);
 
-/* ---- webhooks ---------------------------------------------------------------------------------------------------- */
+/* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef struct cfa__webhook_input {
     cfa_slice provider, account;
@@ -204,7 +204,7 @@ typedef struct cfa__webhook_answer {
 } cfa__webhook_answer;
 CFA_MUST_CHECK cfa_status cfa__webhook_apply(cfa__working_set *set, cfa__command *command);
 
-/* ---- cursors, totals, upkeep ---------------------------------------------------------------------------------------- */
+/* ---- cursors, totals, upkeep ----------------------------------------------------------------- */
 
 #define CFA__PROJECTOR_NAME "totals"
 

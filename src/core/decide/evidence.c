@@ -30,7 +30,7 @@ bool cfa__slices_equal(cfa_slice a, cfa_slice b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* ---- the walk ----------------------------------------------------------------------------------------------- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment, cfa_payment_state from,
                                cfa_payment_state to, const char *rule, bool implied, cfa__id cause_id) {
@@ -87,7 +87,7 @@ cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment, con
     return walk(set, payment, &reduction, cause_id);
 }
 
-/* ---- objects -------------------------------------------------------------------------------------------------- */
+/* ---- objects --------------------------------------------------------------------------------- */
 
 static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const cfa__parked *key) {
     const void *found;
@@ -191,7 +191,7 @@ cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const 
     return drain(set, payment, object);
 }
 
-/* ---- facts as JSON ------------------------------------------------------------------------------------------------ */
+/* ---- facts as JSON --------------------------------------------------------------------------- */
 
 cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *facts) {
     cfa__buffer json;
@@ -254,7 +254,7 @@ cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json) {
     return CFA_OK;
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena, const cfa__pledge *pledge,
                              const cfa__payment *payment, const char *client_secret) {

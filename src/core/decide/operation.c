@@ -49,7 +49,7 @@ cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_
     return status;
 }
 
-/* ---- asked for by a caller ----------------------------------------------------------------------------------- */
+/* ---- asked for by a caller ------------------------------------------------------------------- */
 
 cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment, int32_t call,
                                     const cfa__operation **out) {
@@ -199,7 +199,7 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
     return status;
 }
 
-/* ---- leases ------------------------------------------------------------------------------------------------------ */
+/* ---- leases ---------------------------------------------------------------------------------- */
 
 /* True when this command may work on the operation now. */
 static bool may_lease(const cfa__operation *operation, const cfa__lease_input *input, int64_t now_us) {

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* ---- the table -------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define NONE 1u
 #define PENDING (1u << CFA_PAYMENT_PENDING)
@@ -116,7 +116,7 @@ bool cfa__payment_is_final(cfa_payment_state state)
     return is_one_of(state, COMPLETED | CALLED_OFF);
 }
 
-/* ---- what the facts amount to ----------------------------------------------------------------------- */
+/* ---- what the facts amount to ---------------------------------------------------------------- */
 
 #define ENDED (CFA_FACT_CANCELED | CFA_FACT_EXPIRED)
 
@@ -183,7 +183,7 @@ cfa__buckets cfa__payment_buckets(const cfa__payment *payment)
     return buckets;
 }
 
-/* ---- merging ---------------------------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------------------------------- */
 
 static cfa_slice text_of(const char *text)
 {
@@ -299,7 +299,7 @@ static bool facts_equal(const cfa__payment *a, const cfa__payment *b)
            text_equals(a->failure_code, b->failure_code) && text_equals(a->ref, b->ref);
 }
 
-/* ---- the walk --------------------------------------------------------------------------------------- */
+/* ---- the walk -------------------------------------------------------------------------------- */
 
 static void walk_add(cfa__reduction *out, cfa_payment_state start, cfa_payment_state at, cfa_payment_state to)
 {
@@ -347,7 +347,7 @@ static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__pay
         walk_add(out, to, to, to);
 }
 
-/* ---- the reducer ------------------------------------------------------------------------------------ */
+/* ---- the reducer ----------------------------------------------------------------------------- */
 
 /* Why facts are refused. Compared with nothing but what never changes about the payment, once its ref is known. */
 static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts)

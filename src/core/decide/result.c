@@ -55,7 +55,7 @@ static void close_operation(struct scene *scene, cfa__operation_state state) {
     scene->operation->lease_owner = CFA__ID_NULL;
 }
 
-/* ---- doubt --------------------------------------------------------------------------------------------------- */
+/* ---- doubt ----------------------------------------------------------------------------------- */
 
 static cfa_status doubt_begin(struct scene *scene) {
     cfa__operation *operation = scene->operation;
@@ -90,7 +90,7 @@ static cfa_status start_over(struct scene *scene) {
     return doubt_end(scene);
 }
 
-/* ---- evidence ---------------------------------------------------------------------------------------------------- */
+/* ---- evidence -------------------------------------------------------------------------------- */
 
 static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa_webhook_verdict verdict;
@@ -133,7 +133,7 @@ static bool is_found(const cfa_reply *reply) {
            reply->facts.ref != NULL && reply->facts.ref[0] != '\0';
 }
 
-/* ---- per kind of operation ------------------------------------------------------------------------------------------ */
+/* ---- per kind of operation ------------------------------------------------------------------- */
 
 static cfa_status created(struct scene *scene) {
     const cfa_facts *facts = &scene->input->reply.facts;
@@ -294,7 +294,7 @@ static cfa_status expedite_probe(struct scene *scene) {
     return status;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------ */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) {
     cfa__working_set *set = scene->set;

@@ -74,7 +74,7 @@ static cfa_status read_event(const cfa__event *event, cfa_arena *arena, struct r
     return CFA_OK;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 /* Edit a row, or insert it empty if there is none. */
 static cfa_status upsert(cfa__working_set *set, const cfa_kind *kind, const void *key, void **out) {
@@ -125,7 +125,7 @@ static cfa_status supporter_row(cfa__working_set *set, const struct reading *rea
     return status;
 }
 
-/* ---- arithmetic: checked, never clamped ---------------------------------------------------------------------------- */
+/* ---- arithmetic: checked, never clamped ------------------------------------------------------ */
 
 static bool move(int64_t *sum, int64_t old_part, int64_t new_part) {
     int64_t difference;
@@ -215,7 +215,7 @@ static cfa_status apply_campaign(cfa__working_set *set, const cfa__event *event,
     return missed ? CFA__MISS : CFA_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------------------- */
 
 static void note_campaign(cfa__project_answer *answer, cfa__id campaign_id) {
     for (int32_t i = answer->campaign_count; i > 0; i--) {

@@ -19,7 +19,7 @@ static cfa_status find_book(cfa__working_set *set, const cfa__book **out) {
     return status;
 }
 
-/* ---- keys ------------------------------------------------------------------------------------------------------ */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static cfa_status move_key(cfa__working_set *set, const cfa__key_recent *recent, int32_t *moved) {
     const void *found, *permanent;
@@ -76,7 +76,7 @@ static cfa_status move_keys(cfa__working_set *set, const cfa__upkeep_input *inpu
     return status;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static cfa_status drop_answers(cfa__working_set *set, const cfa__upkeep_input *input,
                                cfa__upkeep_answer *answer) {
@@ -114,7 +114,7 @@ cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command) {
     return status == CFA__MISS || dropped == CFA__MISS ? CFA__MISS : CFA_OK;
 }
 
-/* ---- opening a book -------------------------------------------------------------------------------------------------- */
+/* ---- opening a book -------------------------------------------------------------------------- */
 
 static cfa_status check_pins(const cfa__book *book, const cfa__book_input *input) {
     if (!input->has_provider || book->provider.data == NULL)

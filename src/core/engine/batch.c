@@ -27,7 +27,7 @@ struct run {
     size_t *first_event, *event_count;
 };
 
-/* ---- deciding --------------------------------------------------------------------------------------------- */
+/* ---- deciding -------------------------------------------------------------------------------- */
 
 static cfa_status decide_one(struct run *run, cfa__command *command) {
     memset(command->output, 0, command->output_size);
@@ -104,7 +104,7 @@ static cfa_status save_all(struct run *run, bool *out_wrote) {
     return CFA_OK;
 }
 
-/* ---- one transaction ------------------------------------------------------------------------------------------ */
+/* ---- one transaction ------------------------------------------------------------------------- */
 
 static cfa_status writer_open(cfa_engine *engine) {
     if (engine->writer != NULL)
@@ -178,7 +178,7 @@ static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t c
     return status;
 }
 
-/* ---- failures ---------------------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static void answer_all(cfa__command **commands, size_t count, cfa_status status) {
     cfa_error error = CFA_ERROR_INIT;
@@ -260,7 +260,7 @@ void cfa__batch_execute(cfa_engine *engine, cfa__command **commands, size_t coun
     }
 }
 
-/* ---- joined transactions -------------------------------------------------------------------------------------------- */
+/* ---- joined transactions --------------------------------------------------------------------- */
 
 static cfa_status stage_events(cfa_save *save, cfa_arena *arena) {
     size_t total = save->change_count + save->event_count;

@@ -28,7 +28,7 @@ int64_t cfa__lease_ms(const cfa_engine *engine) {
     return engine->options.call_timeout_ms + LEASE_MARGIN_MS;
 }
 
-/* ---- one call ------------------------------------------------------------------------------------------------- */
+/* ---- one call -------------------------------------------------------------------------------- */
 
 static const char *copy_text(cfa_arena *arena, const char *text, bool *failed) {
     if (text == NULL)
@@ -128,7 +128,7 @@ cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__
     return status;
 }
 
-/* ---- calls of asynchronous commands ------------------------------------------------------------------------------- */
+/* ---- calls of asynchronous commands ---------------------------------------------------------- */
 
 cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command, const cfa__operation *operation,
                             const cfa__payment *payment, cfa__call_done done, void *user) {
@@ -199,7 +199,7 @@ void cfa__calls_close(cfa_engine *engine) {
         ready->done(engine, ready->command, NULL, ready->user);
 }
 
-/* ---- due operations ---------------------------------------------------------------------------------------------------- */
+/* ---- due operations -------------------------------------------------------------------------- */
 
 cfa_status cfa__lease_command(cfa__command **out, cfa_engine *engine, const cfa__lease_item *items,
                               int32_t count, bool expedite) {
@@ -321,7 +321,7 @@ cfa_status cfa__calls_due(cfa_engine *engine, int32_t limit, int32_t *out_done) 
     return CFA_OK;
 }
 
-/* ---- for a caller that waits --------------------------------------------------------------------------------------------- */
+/* ---- for a caller that waits ----------------------------------------------------------------- */
 
 cfa_status cfa__calls_for_payment(cfa_engine *engine, cfa__id payment_id, int64_t operation_count,
                                   bool expedite, int64_t deadline_us, bool *out_acted) {

@@ -19,7 +19,7 @@
 #define RANDOM_KEYS_PER_GENERATION 65536
 #define RUNNER_BUDGET_MS 20
 
-/* ---- signals ------------------------------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 void cfa__signal(cfa_engine *engine) {
     if (engine->event_descriptor >= 0 && !atomic_exchange(&engine->event_signaled, true)) {
@@ -42,7 +42,7 @@ int cfa_engine_descriptor(cfa_engine *engine) {
     return engine == NULL ? -1 : engine->event_descriptor;
 }
 
-/* ---- upkeep ---------------------------------------------------------------------------------------------------- */
+/* ---- upkeep ---------------------------------------------------------------------------------- */
 
 static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
     int64_t now = cfa__monotonic_us(engine);
@@ -78,7 +78,7 @@ static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
     return status;
 }
 
-/* ---- ticks ------------------------------------------------------------------------------------------------------ */
+/* ---- ticks ----------------------------------------------------------------------------------- */
 
 /* One round over the kinds of work; stops at the first failure. */
 static cfa_status step(cfa_engine *engine, uint32_t work_mask, int32_t *out_done) {
@@ -156,7 +156,7 @@ int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
     return (int32_t)(due < 0 ? 0 : due);
 }
 
-/* ---- the runner --------------------------------------------------------------------------------------------------- */
+/* ---- the runner ------------------------------------------------------------------------------ */
 
 struct cfa__runner {
     cfa_engine *engine;
@@ -321,7 +321,7 @@ void cfa__runner_close(cfa_engine *engine) {
     pthread_mutex_destroy(&runner->lock);
 }
 
-/* ---- statistics ----------------------------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
 cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine) {
     cfa_status status = cfa__engine_check(engine);

@@ -121,7 +121,7 @@ struct cfa_engine {
     cfa__statistics statistics;
 };
 
-/* ---- time, ids, log ------------------------------------------------------------------------------------ */
+/* ---- time, ids, log -------------------------------------------------------------------------- */
 
 int64_t cfa__wall_us(const cfa_engine *engine);
 int64_t cfa__monotonic_us(const cfa_engine *engine);
@@ -133,7 +133,7 @@ CFA_MUST_CHECK cfa_status cfa__engine_check(const cfa_engine *engine);
 int64_t cfa__deadline_us(const cfa_engine *engine, int32_t timeout_ms);
 int32_t cfa__left_ms(const cfa_engine *engine, int64_t deadline_us);
 
-/* ---- commands -------------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 /* Take a command from the pool, with `output_size` zeroed bytes of output. Released by `cfa__command_release`. */
 CFA_MUST_CHECK cfa_status cfa__command_new(cfa__command **out, cfa_engine *engine, cfa__decide decide,
@@ -171,7 +171,7 @@ void cfa__progress_nudge(cfa_engine *engine);
 /* Tell loops that something became due. */
 void cfa__signal(cfa_engine *engine);
 
-/* ---- reads ------------------------------------------------------------------------------------------------ */
+/* ---- reads ----------------------------------------------------------------------------------- */
 
 /* Take a reader with a snapshot open. Give it back with `cfa__read_end`, which keeps `arena` valid until then. */
 CFA_MUST_CHECK cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadline_us);

@@ -15,7 +15,7 @@
 
 #define ORIGIN "core.engine"
 
-/* ---- the system's platform ------------------------------------------------------------------------------- */
+/* ---- the system's platform ------------------------------------------------------------------- */
 
 static int64_t clock_us(clockid_t clock) {
     struct timespec now;
@@ -89,7 +89,7 @@ const cfa_storage *cfa_engine_storage(cfa_engine *engine) {
     return engine == NULL ? NULL : &engine->storage;
 }
 
-/* ---- options ---------------------------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static cfa_status range(const char *field, int64_t value, int64_t least, int64_t most) {
     if (value >= least && value <= most)
@@ -180,7 +180,7 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     return status;
 }
 
-/* ---- open ----------------------------------------------------------------------------------------------------------- */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 static void primitives_open(cfa_engine *engine) {
     pthread_condattr_t attributes;
@@ -318,7 +318,7 @@ cfa_status cfa_engine_open(cfa_engine **out, const cfa_engine_options *given) {
     return CFA_OK;
 }
 
-/* ---- close ---------------------------------------------------------------------------------------------------------- */
+/* ---- close ----------------------------------------------------------------------------------- */
 
 /* Refuse what is queued; blocking callers leave by themselves. */
 static void refuse_queued(cfa_engine *engine) {

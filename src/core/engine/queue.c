@@ -35,7 +35,7 @@ static int wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t 
     return pthread_cond_timedwait(condition, lock, &at);
 }
 
-/* ---- the pool ------------------------------------------------------------------------------------------- */
+/* ---- the pool -------------------------------------------------------------------------------- */
 
 static cfa_status command_allocate(cfa__command_queue **out) {
     cfa__command_queue *queue = cfa_alloc(sizeof *queue);
@@ -132,7 +132,7 @@ static cfa__batch_memory *memory_take(cfa_engine *engine) {
     return memory;
 }
 
-/* ---- lanes ----------------------------------------------------------------------------------------------- */
+/* ---- lanes ----------------------------------------------------------------------------------- */
 
 static void lane_push(cfa__lane *lane, cfa__command_queue *queue) {
     queue->next = NULL;
@@ -174,7 +174,7 @@ static size_t queued(const cfa_engine *engine) {
     return engine->lanes[0].count + engine->lanes[1].count;
 }
 
-/* ---- leading ---------------------------------------------------------------------------------------------- */
+/* ---- leading --------------------------------------------------------------------------------- */
 
 /* Wait a moment for the callers that the last batch released: one fsync then pays for more of them. */
 static void gather(cfa_engine *engine) {
@@ -326,7 +326,7 @@ bool cfa__lead_once(cfa_engine *engine) {
     return led;
 }
 
-/* ---- enqueueing --------------------------------------------------------------------------------------------- */
+/* ---- enqueueing ------------------------------------------------------------------------------ */
 
 static cfa_status enqueue(cfa_engine *engine, cfa__command *command) {
     if (engine->closing)
@@ -448,7 +448,7 @@ void cfa__commands_refuse(cfa_engine *engine) {
     }
 }
 
-/* ---- waiting for progress ------------------------------------------------------------------------------------- */
+/* ---- waiting for progress -------------------------------------------------------------------- */
 
 uint64_t cfa__progress_count(cfa_engine *engine) {
     pthread_mutex_lock(&engine->lock);

@@ -28,7 +28,7 @@ struct cfa__relay {
     int32_t failures;
 };
 
-/* ---- commands on a cursor ---------------------------------------------------------------------------------- */
+/* ---- commands on a cursor -------------------------------------------------------------------- */
 
 cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__sink_input *given,
                              int64_t deadline_us, cfa__sink_answer *out) {
@@ -54,7 +54,7 @@ cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__
     return status;
 }
 
-/* ---- one sink -------------------------------------------------------------------------------------------------- */
+/* ---- one sink -------------------------------------------------------------------------------- */
 
 static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
     int64_t now = cfa__monotonic_us(engine);
@@ -229,7 +229,7 @@ void cfa__relays_close(cfa_engine *engine) {
     engine->relay_count = 0;
 }
 
-/* ---- the projector ----------------------------------------------------------------------------------------------- */
+/* ---- the projector --------------------------------------------------------------------------- */
 
 cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us, int32_t *out_applied) {
     cfa__command *command;

@@ -48,7 +48,7 @@ struct cfa__working_set {
     size_t event_count, event_capacity, staged_event_start;
 };
 
-/* ---- fields and hashing ---------------------------------------------------------------------------- */
+/* ---- fields and hashing ---------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, uint64_t value) {
     hash ^= value;
@@ -131,7 +131,7 @@ static int64_t version_of(const cfa_kind *kind, const void *record) {
     return version;
 }
 
-/* ---- entries ----------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 cfa_status cfa__keep(cfa__working_set *set, cfa_slice *slice) {
     if (slice->data == NULL)
@@ -337,7 +337,7 @@ cfa_arena *cfa__batch_arena(cfa__working_set *set) {
     return set->arena;
 }
 
-/* ---- lists ------------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static bool same_query(const cfa_query *a, const cfa_query *b) {
     if (a->kind != b->kind || a->index != b->index || a->match_count != b->match_count ||
@@ -371,7 +371,7 @@ cfa_status cfa__list(cfa__working_set *set, cfa_query *query) {
     return CFA_OK;
 }
 
-/* ---- for the leader ------------------------------------------------------------------------------------ */
+/* ---- for the leader -------------------------------------------------------------------------- */
 
 void cfa__working_set_discard(cfa__working_set *set) {
     for (struct entry *entry = set->staged; entry != NULL; entry = entry->next_staged) {
