@@ -152,8 +152,8 @@ START_TEST(tables_with_our_names_that_are_not_ours_are_refused_and_kept)
     static const char *const foreign[] = {
         "CREATE TABLE cfa_donations (id INTEGER)",
         "CREATE TABLE cfa_schema (name TEXT)",
-        "CREATE TABLE cfa_schema (version INTEGER, library TEXT);"
-        "INSERT INTO cfa_schema VALUES (1, 'another program 1.0')",
+        ("CREATE TABLE cfa_schema (version INTEGER, library TEXT);"
+         "INSERT INTO cfa_schema VALUES (1, 'another program 1.0')"),
         "CREATE TABLE cfa_schema (version INTEGER, library TEXT)",
         "CREATE VIEW cfa_item AS SELECT 1 AS id",
     };
