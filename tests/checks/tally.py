@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print "passed failed" for a JUnit file of ctest: the own counts of libcheck, conformance suites and pytest where a
+"""Print "passed failed" for a JUnit file of ctest: the own counts of libcheck, conformance suites, pytest and go where a
 program prints them, else one per program. A program that failed, or is missing, counts at least one failure.
 
     tally.py FILE.xml              a run of ctest
@@ -17,6 +17,8 @@ COUNTS = [
     # pytest
     (re.compile(r"^(?:(\d+) failed, )?(?:(\d+) passed)?.* in [\d.]+s", re.MULTILINE),
      lambda failed, passed: (int(passed or 0), int(failed or 0))),
+    # go test -v
+    (re.compile(r"^--- (PASS|FAIL): ", re.MULTILINE), lambda verdict: (int(verdict == "PASS"), int(verdict == "FAIL"))),
 ]
 
 
