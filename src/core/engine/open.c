@@ -3,6 +3,7 @@
  */
 #include "core/engine/calls.h"
 #include "core/engine/relay.h"
+#include "core/engine/totals_cache.h"
 #include "util/secure.h"
 
 #include <assert.h>

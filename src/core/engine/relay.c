@@ -4,6 +4,7 @@
  */
 #include "core/engine/relay.h"
 #include "core/engine/log.h"
+#include "core/engine/totals_cache.h"
 
 #include <assert.h>
 #include <string.h>

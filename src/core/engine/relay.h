@@ -26,11 +26,4 @@ CFA_MUST_CHECK cfa_status cfa__project_due(cfa_engine *engine, int32_t *out_appl
 /* Steps until the totals include a position. CFA_ETIMEOUT; CFA_ERANGE when the log is not that long. */
 CFA_MUST_CHECK cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t deadline_us);
 
-/* ---- the totals' last known good ------------------------------------------------------------- */
-
-CFA_MUST_CHECK cfa_status cfa__totals_cache_open(cfa_engine *engine);
-void cfa__totals_cache_close(cfa_engine *engine);
-/* Read again what is cached of these campaigns, so that readers go on reading memory. */
-void cfa__totals_cache_refresh(cfa_engine *engine, const cfa__id *campaigns, int32_t count);
-
 #endif
