@@ -19,7 +19,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { DELIVER_MS = 50, COMPLETIONS_PER_TURN = 256, LISTEN_BACKLOG = 511, QUEUE_LIMIT = 8192 };
+enum {
+    DELIVER_MS = 50,
+    DELIVER_LIMIT = 256,
+    COMPLETIONS_PER_TURN = 256,
+    LISTEN_BACKLOG = 511,
+    QUEUE_LIMIT = 8192
+};
 
 #define DEMO_KEY "careforall-demo-campaign"
 
@@ -242,9 +248,11 @@ static void run_deliver(uv_work_t *work)
 {
     server_app *app = work->data;
     /* What is not acknowledged stays pending and is delivered again by the next round. */
-    if (cfa_play_deliver(NULL, app->play, app->engine, 0) != CFA_OK)
+    cfa_status status = cfa_play_deliver(NULL, app->play, app->engine, DELIVER_LIMIT);
+    if (status != CFA_OK)
         log_line("warning", "play_delivery_failed",
-                 json_pack("{s:s}", "text", last_error().message));
+                 json_pack("{s:s, s:s}", "status", cfa_status_name(status), "text",
+                           last_error().message));
 }
 
 static void on_delivered(uv_work_t *work, int status)
@@ -258,7 +266,7 @@ static void on_deliver_timer(uv_timer_t *timer)
 {
     server_app *app = timer->data;
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
-    if (app->delivering || cfa_play_books_get(&books, app->play) != CFA_OK ||
+    if (app->delivering || app->stopping || cfa_play_books_get(&books, app->play) != CFA_OK ||
         books.webhooks_pending == 0)
         return;
     app->delivering = uv_queue_work(&app->loop, &app->deliver_work, run_deliver, on_delivered) == 0;
