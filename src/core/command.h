@@ -30,8 +30,6 @@ struct cfa__command {
     cfa_status status;
     cfa_error error;
     int64_t position;       /* of the last event it emitted; else as `decide` left it */
-
-    struct cfa__command_queue *queue;   /* the engine's own part */
 };
 
 #endif

@@ -3,6 +3,7 @@
  * thread, snapshots out. Also the asynchronous and the joined form, and reads.
  */
 #include "core/api/pledge.h"
+#include "core/decide/payment_machine.h"
 #include "util/secure.h"
 #include "util/text.h"
 
@@ -10,6 +11,7 @@
 #include <string.h>
 
 #define ORIGIN "core.pledge"
+#define JOIN_RETRY_US 5000   /* how often a repeat looks for the first call's answer */
 
 /* ---- specs ----------------------------------------------------------------------------------- */
 
@@ -145,6 +147,7 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
     input->capture_manual = engine->options.capture_manual != 0;
     input->expires_ms = engine->options.payment_expires_ms;
     input->lease_ms = lease ? cfa__lease_ms(engine) : 0;
+    input->answer_until_us = spec->wait == CFA_WAIT_ANSWER ? cfa__deadline_us(engine, spec->timeout_ms) : 0;
     return status == CFA_OK ? prepare(engine, command, input) : status;
 }
 
@@ -189,10 +192,13 @@ static cfa__pledge_parts parts_of(const cfa__command *command) {
                                 answer->replayed, command->position };
 }
 
-static cfa__pledge_parts parts_of_result(const cfa__command *command, bool replayed) {
-    const cfa__result_answer *answer = command->output;
+/* What the result of the first provider call says; the position is the newer one of the two commits. */
+static cfa__pledge_parts parts_of_result(const cfa__command *command, const cfa__command *result) {
+    const cfa__result_answer *answer = result->output;
+    bool replayed = ((const cfa__pledge_answer *)command->output)->replayed;
+    int64_t position = result->position > command->position ? result->position : command->position;
     return (cfa__pledge_parts){ answer->pledge, answer->payment, answer->donor, answer->answer, replayed,
-                                command->position };
+                                position };
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -294,7 +300,7 @@ static cfa_status complete(cfa_pledge **out, cfa_engine *engine, const cfa__comm
                                               deadline_us);
         if (status == CFA_OK && wait == CFA_WAIT_ANSWER &&
             ((const cfa__result_answer *)result->output)->answer != NULL) {
-            parts = parts_of_result(result, answer->replayed);
+            parts = parts_of_result(command, result);
             status = cfa__pledge_snapshot(out, &parts);
             cfa__command_release(engine, result);
             return status;
@@ -339,17 +345,29 @@ static void deliver(cfa_completion *completion, const cfa__pledge_parts *parts) 
 }
 
 static void called(cfa_engine *engine, cfa__command *command, cfa__command *result, void *user) {
-    const cfa__pledge_answer *answer = command->output;
     /* Without a result the pledge is durable all the same: the answer is still pending. */
     cfa__pledge_parts parts = result != NULL && result->status == CFA_OK
-        ? parts_of_result(result, answer->replayed) : parts_of(command);
+        ? parts_of_result(command, result) : parts_of(command);
     deliver(user, &parts);
     cfa__command_release(engine, result);
     cfa__command_release(engine, command);
 }
 
+/* True while a repeat should wait for the first call's answer instead of being told that it is pending. */
+static bool joins(const cfa_engine *engine, const cfa__command *command) {
+    const cfa__pledge_input *input = command->input;
+    const cfa__pledge_answer *answer = command->output;
+    return input->answer_until_us > cfa__monotonic_us(engine) && answer->replayed &&
+           answer->answer == NULL && answer->payment->ref.data == NULL &&
+           !cfa__payment_is_settled((cfa_payment_state)answer->payment->state);
+}
+
 static void committed(cfa_engine *engine, cfa__command *command, void *user) {
     cfa_completion *completion = user;
+    if (command->status == CFA_OK && joins(engine, command)) {
+        cfa__command_delay(engine, command, JOIN_RETRY_US, committed, completion);
+        return;
+    }
     if (command->status != CFA_OK) {
         cfa__completion_fail(completion, command->status, &command->error);
         cfa__completion_deliver(completion);

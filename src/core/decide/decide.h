@@ -86,6 +86,7 @@ typedef struct cfa__pledge_input {
     int32_t visibility, capture_manual;
     cfa_slice provider, account, method, idempotency_key, body, trace;
     int64_t expires_ms, lease_ms;   /* lease 0: the call is left to whoever finds it */
+    int64_t answer_until_us;        /* monotonic: how long the caller waits; not for deciding */
 } cfa__pledge_input;
 
 typedef struct cfa__pledge_answer {
@@ -161,6 +162,8 @@ typedef struct cfa__lease_answer {
     const cfa__payment *payments[CFA__LEASE_MAX];
     int32_t count;
 } cfa__lease_answer;
+/* True when an operation may be leased now. */
+bool cfa__operation_is_leasable(const cfa__operation *operation, bool expedite, int64_t now_us);
 CFA_MUST_CHECK cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command);
 
 /* What became of a call. */

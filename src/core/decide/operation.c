@@ -201,14 +201,13 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
 
 /* ---- leases ---------------------------------------------------------------------------------- */
 
-/* True when this command may work on the operation now. */
-static bool may_lease(const cfa__operation *operation, const cfa__lease_input *input, int64_t now_us) {
+bool cfa__operation_is_leasable(const cfa__operation *operation, bool expedite, int64_t now_us) {
     if (operation->due_us == 0)
         return false;
     if (operation->due_us <= now_us)
         return true;
     bool leased = !cfa__id_is_null(operation->lease_owner);
-    return input->expedite && !leased &&
+    return expedite && !leased &&
            (operation->call == CFA_CALL_RETRIEVE || operation->state == CFA__OPERATION_READY);
 }
 
@@ -265,7 +264,7 @@ cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
         if (operation == NULL || payments[i] == NULL)
             continue;
         bool ours = cfa__id_compare(operation->lease_owner, input->lease_id) == 0;
-        if (!ours && !may_lease(operation, input, cfa__now_us(set)))
+        if (!ours && !cfa__operation_is_leasable(operation, input->expedite, cfa__now_us(set)))
             continue;
         if (!ours) {
             cfa_status status = lease_one(set, input, operation, payments[i], &operation);

@@ -323,17 +323,42 @@ cfa_status cfa__calls_due(cfa_engine *engine, int32_t limit, int32_t *out_done) 
 
 /* ---- for a caller that waits ----------------------------------------------------------------- */
 
+/* Find what may be leased, newest first, in a snapshot: who only waits writes nothing and so wakes nobody. */
+static cfa_status find_leasable(cfa_engine *engine, cfa__id payment_id, bool expedite, int64_t deadline_us,
+                                cfa__lease_item *out, int32_t *out_count) {
+    cfa__reader *reader;
+    cfa_status status = cfa__read_begin(&reader, engine, deadline_us);
+    if (status != CFA_OK)
+        return status;
+    cfa__operation key;
+    memset(&key, 0, sizeof key);
+    key.payment_id = payment_id;
+    cfa_query query = { .kind = &cfa__operation_kind, .match_count = 1, .flags = CFA_QUERY_DESCENDING,
+                        .limit = CFA__LEASE_MAX, .key = &key };
+    status = cfa__read_queries(engine, reader, &query, 1);
+    int64_t now_us = cfa__wall_us(engine);
+    *out_count = 0;
+    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+        const cfa__operation *operation = query.records[i];
+        if (cfa__operation_is_leasable(operation, expedite, now_us))
+            out[(*out_count)++] = (cfa__lease_item){ payment_id, operation->number };
+    }
+    cfa__read_end(engine, reader);
+    return status;
+}
+
 cfa_status cfa__calls_for_payment(cfa_engine *engine, cfa__id payment_id, int64_t operation_count,
                                   bool expedite, int64_t deadline_us, bool *out_acted) {
     cfa__lease_item items[CFA__LEASE_MAX];
     int32_t count = 0;
     *out_acted = false;
-    for (int64_t number = operation_count; number > 0 && count < CFA__LEASE_MAX; number--)
-        items[count++] = (cfa__lease_item){ payment_id, number };
-    if (count == 0 || engine->provider.ops == NULL || engine->provider.ops->call == NULL)
+    if (operation_count == 0 || engine->provider.ops == NULL || engine->provider.ops->call == NULL)
         return CFA_OK;
+    cfa_status status = find_leasable(engine, payment_id, expedite, deadline_us, items, &count);
+    if (status != CFA_OK || count == 0)
+        return status;
     cfa__command *command;
-    cfa_status status = cfa__lease_command(&command, engine, items, count, expedite);
+    status = cfa__lease_command(&command, engine, items, count, expedite);
     if (status != CFA_OK)
         return status;
     status = cfa__command_run(engine, &command, deadline_us);

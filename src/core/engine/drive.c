@@ -128,19 +128,22 @@ cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_
     return status;
 }
 
-static bool commands_wait(cfa_engine *engine) {
+/* Milliseconds until this thread could lead a batch. */
+static int64_t commands_due_ms(cfa_engine *engine) {
+    int64_t due = DUE_MS_MAX;
     pthread_mutex_lock(&engine->lock);
-    bool wait = !engine->leading && engine->lanes[0].count + engine->lanes[1].count > 0;
+    if (!engine->leading && engine->lanes[0].count + engine->lanes[1].count > 0)
+        due = 0;
+    else if (engine->delayed.first != NULL)
+        due = (engine->delayed.first->due_us - cfa__monotonic_us(engine)) / 1000 + 1;
     pthread_mutex_unlock(&engine->lock);
-    return wait;
+    return due < 0 ? 0 : due > DUE_MS_MAX ? DUE_MS_MAX : due;
 }
 
 int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
     if (cfa__engine_check(engine) != CFA_OK)
         return DUE_MS_MAX;
-    if ((work_mask & CFA_WORK_COMMANDS) != 0 && commands_wait(engine))
-        return 0;
-    int64_t due = DUE_MS_MAX;
+    int64_t due = (work_mask & CFA_WORK_COMMANDS) != 0 ? commands_due_ms(engine) : DUE_MS_MAX;
     if ((work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL) {
         if (cfa__calls_are_ready(engine) || cfa__calls_scan_due(engine))
             return 0;

@@ -32,7 +32,7 @@ typedef struct cfa__batch_memory {
 
 enum { CFA__IDLE, CFA__QUEUED, CFA__RUNNING, CFA__DONE };
 
-/* The engine's part of a command. */
+/* A command with the engine's part of it; `command` stays first. */
 typedef struct cfa__command_queue {
     cfa__command command;
     struct cfa__command_queue *next;
@@ -40,6 +40,7 @@ typedef struct cfa__command_queue {
     pthread_cond_t wake;
     int32_t state;
     bool blocking, abandoned;
+    int64_t due_us;             /* monotonic: of a delayed one */
     /* Asynchronous: called without locks once the command is done; owns the command from then on. */
     void (*done)(cfa_engine *engine, cfa__command *command, void *user);
     void *done_user;
@@ -82,7 +83,9 @@ struct cfa_engine {
     pthread_mutex_t lock;
     pthread_cond_t gather, progress;
     cfa__lane lanes[2];              /* foreground, background */
-    bool leading, closing, gathering;
+    cfa__lane delayed;               /* asynchronous commands to be decided again, in order of time */
+    bool leading, closing;
+    size_t gathering;                /* commands that the gathering leader waits for; 0: none gathers */
     int32_t foreground_streak;
     size_t last_released;
     int64_t commit_average_us;
@@ -153,6 +156,9 @@ CFA_MUST_CHECK cfa_status cfa__command_submit(cfa_engine *engine, cfa__command *
                                               void *user);
 /* While closing: answer what is queued asynchronously. */
 void cfa__commands_refuse(cfa_engine *engine);
+/* Decide a finished asynchronous command again after a while: for what waits on somebody else's work. */
+void cfa__command_delay(cfa_engine *engine, cfa__command *command, int64_t delay_us,
+                        void (*done)(cfa_engine *, cfa__command *, void *), void *user);
 /* Lead one batch if there is one and nobody leads. True when a batch was run. */
 bool cfa__lead_once(cfa_engine *engine);
 /* Run commands as one batch on the writer session: for the leader and for `cfa_engine_open`. */

@@ -13,7 +13,7 @@
 #define ORIGIN "core.queue"
 
 static cfa__command_queue *queue_of(cfa__command *command) {
-    return command->queue;
+    return (cfa__command_queue *)command;   /* its first member */
 }
 
 static struct timespec monotonic_timespec(int64_t at_us) {
@@ -73,7 +73,6 @@ cfa_status cfa__command_new(cfa__command **out, cfa_engine *engine, cfa__decide 
     memset(command, 0, sizeof *command);
     command->arena = arena;
     command->decide = decide;
-    command->queue = queue;
     command->output_size = output_size;
     command->output = cfa_arena_alloc(arena, output_size);
     queue->next = NULL;
@@ -170,6 +169,16 @@ static cfa__lane *lane_of(cfa_engine *engine, const cfa__command *command) {
     return &engine->lanes[command->background ? 1 : 0];
 }
 
+/* Enqueue the delayed commands whose time has come; with the lock held. */
+static void undelay(cfa_engine *engine) {
+    int64_t now_us = cfa__monotonic_us(engine);
+    while (engine->delayed.first != NULL && engine->delayed.first->due_us <= now_us) {
+        cfa__command_queue *queue = lane_pop(&engine->delayed);
+        queue->state = CFA__QUEUED;
+        lane_push(lane_of(engine, &queue->command), queue);
+    }
+}
+
 static size_t queued(const cfa_engine *engine) {
     return engine->lanes[0].count + engine->lanes[1].count;
 }
@@ -187,12 +196,12 @@ static void gather(cfa_engine *engine) {
     if (patience_us > CFA__GATHER_US_MAX)
         patience_us = CFA__GATHER_US_MAX;
     int64_t until = real_us() + patience_us;
-    engine->gathering = true;
+    engine->gathering = expected;
     while (engine->lanes[0].count < expected && !engine->closing) {
         if (wait_until(&engine->gather, &engine->lock, until) != 0)
             break;
     }
-    engine->gathering = false;
+    engine->gathering = 0;
 }
 
 static size_t take_batch(cfa_engine *engine, cfa__command **out) {
@@ -228,41 +237,48 @@ static void hand_over(cfa_engine *engine) {
     }
 }
 
-/* Publish answers; called with the lock held, returns with it held. Completions are delivered without it. */
+/*
+ * Publish answers; called with the lock held, returns with it held. Callers are woken and completions delivered without
+ * it, or each would wake only to wait for the lock. A caller that saw its answer before its signal may have given the
+ * command back: the signal then wakes the command's next owner once for nothing.
+ */
 static void publish(cfa_engine *engine, cfa__command **commands, size_t count,
                     cfa__batch_memory *memory) {
-    size_t released = 0, asynchronous = 0;
+    size_t released = 0;
+    cfa__command_queue *asynchronous = NULL, **last = &asynchronous;
     for (size_t i = 0; i < count; i++) {
         cfa__command_queue *queue = queue_of(commands[i]);
         queue->memory = memory;
         memory->references++;
         queue->state = CFA__DONE;
         if (queue->blocking) {
-            released++;
-            pthread_cond_signal(&queue->wake);
+            commands[released++] = commands[i];
         } else {
-            commands[asynchronous++] = commands[i];
+            *last = queue;
+            last = &queue->next;
         }
     }
+    *last = NULL;
     engine->last_released = released;
     engine->progress_count++;
     if (engine->progress_waiters > 0)
         pthread_cond_broadcast(&engine->progress);
     memory_unreference(engine, memory);
     int64_t head = atomic_load(&engine->head);
-    if (head > engine->signaled_head) {   /* the projector and the sinks have something to do */
-        engine->signaled_head = head;
-        cfa__signal(engine);
-    }
-    if (asynchronous == 0)
-        return;
+    bool appended = head > engine->signaled_head;
+    engine->signaled_head = head;
     pthread_mutex_unlock(&engine->lock);
-    for (size_t i = 0; i < asynchronous; i++) {
-        cfa__command_queue *queue = queue_of(commands[i]);
+    if (appended)
+        cfa__signal(engine);   /* the projector and the sinks have something to do */
+    for (size_t i = 0; i < released; i++)
+        pthread_cond_signal(&queue_of(commands[i])->wake);
+    while (asynchronous != NULL) {
+        cfa__command_queue *queue = asynchronous;
+        asynchronous = queue->next;
         if (queue->abandoned || queue->done == NULL)
-            cfa__command_release(engine, commands[i]);
+            cfa__command_release(engine, &queue->command);
         else
-            queue->done(engine, commands[i], queue->done_user);
+            queue->done(engine, &queue->command, queue->done_user);
     }
     pthread_mutex_lock(&engine->lock);
 }
@@ -318,6 +334,7 @@ static void lead(cfa_engine *engine) {
 bool cfa__lead_once(cfa_engine *engine) {
     bool led = false;
     pthread_mutex_lock(&engine->lock);
+    undelay(engine);
     if (!engine->leading && queued(engine) > 0) {
         lead(engine);
         led = true;
@@ -339,7 +356,7 @@ static cfa_status enqueue(cfa_engine *engine, cfa__command *command) {
     cfa__command_queue *queue = queue_of(command);
     queue->state = CFA__QUEUED;
     lane_push(lane_of(engine, command), queue);
-    if (engine->gathering)
+    if (engine->gathering > 0 && engine->lanes[0].count >= engine->gathering)
         pthread_cond_signal(&engine->gather);
     return CFA_OK;
 }
@@ -359,6 +376,35 @@ cfa_status cfa__command_submit(cfa_engine *engine, cfa__command *command,
     if (wake)
         cfa__signal(engine);
     return status;
+}
+
+static void refuse(cfa__command *command) {
+    command->error.struct_size = sizeof command->error;
+    command->status = cfa_error_set(CFA_ECLOSING, ORIGIN, NULL, 0, "the engine is closing");
+    if (cfa_error_last(&command->error) != CFA_OK)
+        command->error.status = CFA_ECLOSING;
+}
+
+void cfa__command_delay(cfa_engine *engine, cfa__command *command, int64_t delay_us,
+                        void (*done)(cfa_engine *, cfa__command *, void *), void *user) {
+    cfa__command_queue *queue = queue_of(command);
+    queue->done = done;
+    queue->done_user = user;
+    pthread_mutex_lock(&engine->lock);
+    if (engine->closing) {
+        pthread_mutex_unlock(&engine->lock);
+        refuse(command);
+        done(engine, command, user);
+        return;
+    }
+    if (queue->memory != NULL)
+        memory_unreference(engine, queue->memory);
+    queue->memory = NULL;
+    queue->due_us = cfa__monotonic_us(engine) + delay_us;
+    if (engine->delayed.last != NULL && queue->due_us < engine->delayed.last->due_us)
+        queue->due_us = engine->delayed.last->due_us;   /* one delay for all: the order stays */
+    lane_push(&engine->delayed, queue);
+    pthread_mutex_unlock(&engine->lock);
 }
 
 /* The deadline of a caller came; the lock is held. True when the command is over for the caller. */
@@ -426,6 +472,8 @@ void cfa__commands_refuse(cfa_engine *engine) {
     for (;;) {
         cfa__command_queue *refused = NULL;
         pthread_mutex_lock(&engine->lock);
+        if (engine->delayed.count > 0)
+            refused = lane_pop(&engine->delayed);
         for (int32_t lane = 0; lane < 2 && refused == NULL; lane++) {
             cfa__command_queue *queue = engine->lanes[lane].first;
             while (queue != NULL && queue->blocking)
@@ -439,12 +487,9 @@ void cfa__commands_refuse(cfa_engine *engine) {
         pthread_mutex_unlock(&engine->lock);
         if (refused == NULL)
             return;
-        cfa__command *command = &refused->command;
-        command->error.struct_size = sizeof command->error;
-        command->status = cfa_error_set(CFA_ECLOSING, ORIGIN, NULL, 0, "the engine is closing");
-        if (cfa_error_last(&command->error) != CFA_OK)
-            command->error.status = CFA_ECLOSING;
-        refused->done(engine, command, refused->done_user);
+        refused->state = CFA__DONE;
+        refuse(&refused->command);
+        refused->done(engine, &refused->command, refused->done_user);
     }
 }
 
@@ -470,6 +515,7 @@ uint64_t cfa__progress_wait(cfa_engine *engine, uint64_t seen, int64_t deadline_
     pthread_mutex_lock(&engine->lock);
     engine->progress_waiters++;
     while (engine->progress_count == seen && !engine->closing) {
+        undelay(engine);
         if (!engine->leading && queued(engine) > 0)
             lead(engine);
         else if (wait_until(&engine->progress, &engine->lock, real_deadline) != 0)
