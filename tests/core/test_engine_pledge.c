@@ -380,6 +380,25 @@ START_TEST(a_pending_answer_is_fixed_when_the_provider_answers) {
 }
 END_TEST
 
+START_TEST(a_caller_that_waits_for_the_provider_sleeps) {
+    struct book book;
+    book_open(&book, _i);
+    ck_assert_int_eq(cfa_play_fault_next(book.play, CFA_PLAY_FAULT_REPLY_LOST), CFA_OK);
+    int64_t batches = atomic_load(&book.engine->statistics.batches);
+    cfa_pledge_spec spec = gift(&book, "k", 100);
+    spec.timeout_ms = 200;
+    cfa_pledge *pledge;
+    ck_assert_int_eq(cfa_pledge_create(&pledge, book.engine, &spec), CFA_OK);
+    cfa_payment *payment;
+    ck_assert_int_eq(cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), 200), CFA_OK);
+    /* It looks now and then: at other processes' commits there is no other way to look. */
+    ck_assert_int_le(atomic_load(&book.engine->statistics.batches) - batches, 60);
+    cfa_payment_free(payment);
+    cfa_pledge_free(pledge);
+    book_close(&book);
+}
+END_TEST
+
 /* ---- asynchronous ------------------------------------------------------------------------------------------------ */
 
 #define IN_FLIGHT 500
@@ -717,6 +736,7 @@ int main(int argc, char **argv) {
     PER_STORE(a_key_rotated_by_another_engine_is_still_found);
     PER_STORE(wait_commit_returns_before_the_provider_is_asked);
     PER_STORE(a_pending_answer_is_fixed_when_the_provider_answers);
+    PER_STORE(a_caller_that_waits_for_the_provider_sleeps);
     PER_STORE(five_hundred_pledges_in_flight_complete_without_a_thread);
     PER_STORE(five_hundred_pledges_in_flight_complete_with_a_runner);
     PER_STORE(a_port_may_be_freed_before_its_completions_come);
