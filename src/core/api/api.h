@@ -65,6 +65,12 @@ CFA_MUST_CHECK cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment
 /* Wait for progress in this process, or a little while for that of another; returns the new progress count. */
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us);
 
+/*
+ * The status of a call whose work is committed but could not be shown, for want of memory or of the store: it must not
+ * say that nothing was done. CFA_OK stays CFA_OK.
+ */
+CFA_MUST_CHECK cfa_status cfa__status_committed(cfa_status status, const char *origin);
+
 /* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Reserve a completion on a port before its command is submitted. */

@@ -179,6 +179,7 @@ static cfa_status finish(cfa_campaign **out, cfa_engine *engine, cfa__command *c
     if (status == CFA_OK) {
         const cfa__campaign_answer *answer = command->output;
         status = cfa__campaign_snapshot(out, answer->campaign, answer->replayed, command->position);
+        status = cfa__status_committed(status, ORIGIN);
         if (status == CFA_OK && command->position > 0)
             cfa__signal(engine);
     }

@@ -128,7 +128,7 @@ cfa_status cfa_subscription_next(cfa_event_list **out, cfa_subscription *subscri
         status = read_list(&list, engine, subscription->read, limit);
         if (status != CFA_OK)
             break;
-        if (list->size > 0 || cfa__left_ms(engine, deadline_us) == 0) {
+        if (list->size > 0 || cfa__left_ms(deadline_us) == 0) {
             if (list->size > 0)
                 subscription->read = list->items[list->size - 1].position;
             *out = list;

@@ -115,6 +115,13 @@ cfa_status cfa__input_text(cfa_slice *out, cfa__command *command, const char *te
     return out->data == NULL ? CFA_ENOMEM : CFA_OK;
 }
 
+cfa_status cfa__status_committed(cfa_status status, const char *origin) {
+    if (status == CFA_OK)
+        return CFA_OK;
+    return cfa_error_format(CFA_EINDOUBT, origin, NULL, 0,
+                            "it is done but could not be shown (%s): repeat with the same key", cfa_status_name(status));
+}
+
 cfa_status cfa__page_take(cfa_page *out, const cfa_page *given, const char *prefix, cfa__id *out_after) {
     cfa_page page = CFA_PAGE_INIT;
     cfa_status status = CFA_OK;

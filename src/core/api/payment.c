@@ -211,7 +211,7 @@ void cfa_transition_list_free(cfa_transition_list *list) {
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us) {
-    int64_t step = cfa__monotonic_us(engine) + WAIT_STEP_US_MAX;
+    int64_t step = cfa__real_us() + WAIT_STEP_US_MAX;
     return cfa__progress_wait(engine, seen, step < deadline_us ? step : deadline_us);
 }
 
@@ -227,16 +227,16 @@ cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id, int64_t de
         const cfa__payment *record;
         status = read_record(&record, engine, reader, payment_id);
         bool settled = status != CFA_OK || cfa__payment_is_settled((cfa_payment_state)record->state);
-        int64_t now = cfa__monotonic_us(engine);
+        int64_t now = cfa__real_us();
         int64_t operations = status == CFA_OK ? record->operation_count : 0;
         cfa__read_end(engine, reader);
         bool expedite = now >= next_probe_us, acted = false;
         if (!settled)
             status = cfa__calls_for_payment(engine, payment_id, operations, expedite, deadline_us, &acted);
-        if (settled || status != CFA_OK || cfa__left_ms(engine, deadline_us) == 0)
+        if (settled || status != CFA_OK || cfa__left_ms(deadline_us) == 0)
             return status;
         if (acted) {
-            next_probe_us = cfa__monotonic_us(engine) + step_us;
+            next_probe_us = cfa__real_us() + step_us;
             step_us = step_us * 2 < WAIT_STEP_US_MAX ? step_us * 2 : WAIT_STEP_US_MAX;
             continue;
         }
@@ -299,6 +299,9 @@ static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *pay
         atomic_store(&engine->operation_due_us, 0);
         cfa__signal(engine);
         status = cfa__payment_read(out, engine, id, cfa__deadline_us(engine, 0));
+        if (status != CFA_OK)
+            status = cfa__payment_snapshot(out, answer->payment, command->position);
+        status = cfa__status_committed(status, ORIGIN);
     }
     cfa__command_release(engine, command);
     return status;

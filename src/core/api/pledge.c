@@ -265,7 +265,7 @@ static cfa_status join_answer(cfa_engine *engine, cfa__id pledge_id, int64_t dea
         bool acted = false;
         if (!answered)
             status = cfa__calls_for_payment(engine, payment_id, operations, false, deadline_us, &acted);
-        if (answered || status != CFA_OK || cfa__left_ms(engine, deadline_us) == 0)
+        if (answered || status != CFA_OK || cfa__left_ms(deadline_us) == 0)
             return status;
         if (!acted)
             seen = cfa__wait_step(engine, seen, deadline_us);
@@ -324,6 +324,10 @@ cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_ple
             atomic_store(&engine->operation_due_us, 0);   /* somebody else makes the call: look soon */
         cfa__signal(engine);
         status = complete(out, engine, command, spec.wait, deadline_us);
+        if (status != CFA_OK) {
+            cfa__pledge_parts parts = parts_of(command);
+            status = cfa__status_committed(cfa__pledge_snapshot(out, &parts), ORIGIN);
+        }
     }
     cfa__command_release(engine, command);
     return status;
@@ -333,7 +337,7 @@ cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_ple
 
 static void deliver(cfa_completion *completion, const cfa__pledge_parts *parts) {
     cfa_pledge *pledge = NULL;
-    cfa_status status = cfa__pledge_snapshot(&pledge, parts);
+    cfa_status status = cfa__status_committed(cfa__pledge_snapshot(&pledge, parts), ORIGIN);
     if (status == CFA_OK) {
         cfa__completion_set_pledge(completion, pledge);
     } else {
@@ -354,17 +358,17 @@ static void called(cfa_engine *engine, cfa__command *command, cfa__command *resu
 }
 
 /* True while a repeat should wait for the first call's answer instead of being told that it is pending. */
-static bool joins(const cfa_engine *engine, const cfa__command *command) {
+static bool joins(const cfa__command *command) {
     const cfa__pledge_input *input = command->input;
     const cfa__pledge_answer *answer = command->output;
-    return input->answer_until_us > cfa__monotonic_us(engine) && answer->replayed &&
+    return input->answer_until_us > cfa__real_us() && answer->replayed &&
            answer->answer == NULL && answer->payment->ref.data == NULL &&
            !cfa__payment_is_settled((cfa_payment_state)answer->payment->state);
 }
 
 static void committed(cfa_engine *engine, cfa__command *command, void *user) {
     cfa_completion *completion = user;
-    if (command->status == CFA_OK && joins(engine, command)) {
+    if (command->status == CFA_OK && joins(command)) {
         cfa__command_delay(engine, command, JOIN_RETRY_US, committed, completion);
         return;
     }
@@ -453,7 +457,7 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
     }
     if (status == CFA_OK) {
         cfa__pledge_parts parts = parts_of(command);
-        status = cfa__pledge_snapshot(out, &parts);
+        status = cfa__status_committed(cfa__pledge_snapshot(out, &parts), ORIGIN);
     }
     cfa__command_release(engine, command);
     return status;

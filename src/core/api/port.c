@@ -176,12 +176,11 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
     if (port == NULL || out == NULL)
         return cfa_error_set(CFA_EMISUSE, ORIGIN, "port", 0, "port or out is NULL");
     cfa_engine *engine = port->engine;
-    int64_t deadline = timeout_ms < 0 ? INT64_MAX
-                                      : cfa__monotonic_us(engine) + (int64_t)timeout_ms * 1000;
+    int64_t deadline = timeout_ms < 0 ? INT64_MAX : cfa__real_us() + (int64_t)timeout_ms * 1000;
     uint64_t seen = cfa__progress_count(engine);
     for (;;) {
         cfa_completion *completion = take(port);
-        int64_t now = cfa__monotonic_us(engine);
+        int64_t now = cfa__real_us();
         if (completion != NULL || now >= deadline) {
             *out = completion;
             return CFA_OK;

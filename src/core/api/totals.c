@@ -304,7 +304,7 @@ cfa_status cfa_totals_verify(int32_t *out_equal, cfa_engine *engine, const char 
         cfa__read_end(engine, reader);
         if (status != CFA_OK || !behind)
             return status;
-        if (cfa__left_ms(engine, deadline_us) == 0)
+        if (cfa__left_ms(deadline_us) == 0)
             return cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0, "the log kept growing during the check");
     }
 }

@@ -243,7 +243,7 @@ cfa_status cfa_call_next(cfa_pulled_call **out, cfa_engine *engine, int32_t time
             return status;
         }
         cfa__command_release(engine, lease);
-        if (cfa__left_ms(engine, deadline_us) == 0) {
+        if (cfa__left_ms(deadline_us) == 0) {
             *out = NULL;
             return CFA_OK;
         }

@@ -86,7 +86,7 @@ typedef struct cfa__pledge_input {
     int32_t visibility, capture_manual;
     cfa_slice provider, account, method, idempotency_key, body, trace;
     int64_t expires_ms, lease_ms;   /* lease 0: the call is left to whoever finds it */
-    int64_t answer_until_us;        /* monotonic: how long the caller waits; not for deciding */
+    int64_t answer_until_us;        /* real time: how long the caller waits; not for deciding */
 } cfa__pledge_input;
 
 typedef struct cfa__pledge_answer {

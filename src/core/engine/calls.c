@@ -7,12 +7,16 @@
 
 #include <assert.h>
 #include <string.h>
+#include <time.h>
 
 #define ORIGIN "core.calls"
 #define LEASE_MARGIN_MS 10000
 #define SCAN_INTERVAL_US 500000
 #define READY_BATCH 64
 #define CALL_MS_MIN 1000
+#define RESULT_RETRIES 4        /* commits of a known result before its lease's end must bring it back */
+#define RESULT_PAUSE_NS 1000000L
+#define RESULT_DELAY_US 20000
 
 /* A committed operation of ours, kept alive by the command that made it. */
 struct cfa__ready_call {
@@ -22,6 +26,7 @@ struct cfa__ready_call {
     cfa__command *command;
     cfa__call_done done;
     void *user;
+    int32_t retries;
 };
 
 int64_t cfa__lease_ms(const cfa_engine *engine) {
@@ -108,19 +113,33 @@ static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
     return status;
 }
 
+static bool may_retry(cfa_status status) {
+    cfa_status_class class = cfa_status_class_of(status);
+    return (class == CFA_CLASS_TRANSIENT && status != CFA_ECLOSING) || class == CFA_CLASS_IN_DOUBT ||
+           status == CFA_ENOMEM;
+}
+
 cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__operation *operation,
                              const cfa__payment *payment, int64_t deadline_us) {
     cfa__command *command = NULL;
     /* A caller near its deadline still gives the provider a moment: the call is leased and must be made. */
-    int32_t left_ms = cfa__left_ms(engine, deadline_us);
+    int32_t left_ms = cfa__left_ms(deadline_us);
     cfa_status status = call_and_report(&command, engine, operation, payment,
                                         left_ms > CALL_MS_MIN ? left_ms : CALL_MS_MIN);
     if (status != CFA_OK)
         return status;
     command->background = false;   /* somebody waits for it */
-    /* What the provider said is committed even when the caller's own time is over. */
+    /* What the provider said is committed even when the caller's own time is over, and tried again when the store
+     * falters: it is worth more than the wait. */
     int64_t commit_us = cfa__deadline_us(engine, 0);
-    status = cfa__command_run(engine, &command, commit_us > deadline_us ? commit_us : deadline_us);
+    if (commit_us < deadline_us)
+        commit_us = deadline_us;
+    status = cfa__command_run(engine, &command, commit_us);
+    for (int32_t again = 0; again < RESULT_RETRIES && command != NULL && may_retry(status); again++) {
+        struct timespec pause = { 0, RESULT_PAUSE_NS << (2 * again) };
+        nanosleep(&pause, NULL);
+        status = cfa__command_run(engine, &command, commit_us);
+    }
     if (status != CFA_OK || out == NULL)
         cfa__command_release(engine, command);
     else
@@ -135,7 +154,7 @@ cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command, const cfa
     cfa__ready_call *ready = cfa_arena_alloc(command->arena, sizeof *ready);
     if (ready == NULL)
         return CFA_ENOMEM;
-    *ready = (cfa__ready_call){ NULL, operation, payment, command, done, user };
+    *ready = (cfa__ready_call){ NULL, operation, payment, command, done, user, 0 };
     pthread_mutex_lock(&engine->call_lock);
     if (engine->ready_last != NULL)
         engine->ready_last->next = ready;
@@ -168,6 +187,11 @@ bool cfa__calls_are_ready(cfa_engine *engine) {
 
 static void ready_committed(cfa_engine *engine, cfa__command *result, void *user) {
     cfa__ready_call *ready = user;
+    if (may_retry(result->status) && ready->retries < RESULT_RETRIES) {
+        ready->retries++;
+        cfa__command_delay(engine, result, RESULT_DELAY_US, ready_committed, ready);
+        return;
+    }
     ready->done(engine, ready->command, result, ready->user);
 }
 

@@ -132,9 +132,11 @@ CFA_MUST_CHECK cfa_status cfa__draw_id(cfa_engine *engine, cfa__id *out);
 void cfa__log(const cfa_engine *engine, int32_t level, const char *event, const char *text);
 /* CFA_OK, or CFA_EMISUSE for NULL or a fork's copy. */
 CFA_MUST_CHECK cfa_status cfa__engine_check(const cfa_engine *engine);
-/* The caller's timeout as an absolute monotonic time; 0 takes the engine's default. */
+/* The system's monotonic time: what threads wait by, also under a test's manual clock. */
+int64_t cfa__real_us(void);
+/* The caller's timeout as an absolute real time; 0 takes the engine's default, a negative one is over at once. */
 int64_t cfa__deadline_us(const cfa_engine *engine, int32_t timeout_ms);
-int32_t cfa__left_ms(const cfa_engine *engine, int64_t deadline_us);
+int32_t cfa__left_ms(int64_t deadline_us);
 
 /* ---- commands -------------------------------------------------------------------------------- */
 

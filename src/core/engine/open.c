@@ -78,11 +78,13 @@ cfa_status cfa__engine_check(const cfa_engine *engine) {
 int64_t cfa__deadline_us(const cfa_engine *engine, int32_t timeout_ms) {
     if (timeout_ms == 0)
         timeout_ms = engine->options.timeout_ms;
-    return cfa__monotonic_us(engine) + (timeout_ms > 0 ? (int64_t)timeout_ms * 1000 : 0);
+    return cfa__real_us() + (timeout_ms > 0 ? (int64_t)timeout_ms * 1000 : 0);
 }
 
-int32_t cfa__left_ms(const cfa_engine *engine, int64_t deadline_us) {
-    int64_t left = (deadline_us - cfa__monotonic_us(engine)) / 1000;
+int64_t cfa__real_us(void) { return clock_us(CLOCK_MONOTONIC); }
+
+int32_t cfa__left_ms(int64_t deadline_us) {
+    int64_t left = (deadline_us - cfa__real_us()) / 1000;
     return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int32_t)left;
 }
 

@@ -23,13 +23,6 @@ static struct timespec monotonic_timespec(int64_t at_us) {
     return at;
 }
 
-/* Real monotonic time: what condition variables wait by, also under a test's manual clock. */
-static int64_t real_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static int wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t at_us) {
     struct timespec at = monotonic_timespec(at_us);
     return pthread_cond_timedwait(condition, lock, &at);
@@ -97,6 +90,13 @@ static void memory_unreference(cfa_engine *engine, cfa__batch_memory *memory) {
     engine->free_memory = memory;
 }
 
+/* Let go of the answers of an earlier batch; with the lock held. */
+static void forget_batch(cfa_engine *engine, cfa__command_queue *queue) {
+    if (queue->memory != NULL)
+        memory_unreference(engine, queue->memory);
+    queue->memory = NULL;
+}
+
 void cfa__command_release(cfa_engine *engine, cfa__command *command) {
     if (command == NULL)
         return;
@@ -104,9 +104,7 @@ void cfa__command_release(cfa_engine *engine, cfa__command *command) {
     assert(queue->state == CFA__IDLE || queue->state == CFA__DONE);
     cfa_arena_reset(command->arena);
     pthread_mutex_lock(&engine->lock);
-    if (queue->memory != NULL)
-        memory_unreference(engine, queue->memory);
-    queue->memory = NULL;
+    forget_batch(engine, queue);
     queue->state = CFA__IDLE;
     queue->next = engine->free_commands;
     engine->free_commands = queue;
@@ -195,7 +193,7 @@ static void gather(cfa_engine *engine) {
     int64_t patience_us = engine->commit_average_us / 10;
     if (patience_us > CFA__GATHER_US_MAX)
         patience_us = CFA__GATHER_US_MAX;
-    int64_t until = real_us() + patience_us;
+    int64_t until = cfa__real_us() + patience_us;
     engine->gathering = expected;
     while (engine->lanes[0].count < expected && !engine->closing) {
         if (wait_until(&engine->gather, &engine->lock, until) != 0)
@@ -321,9 +319,9 @@ static void lead(cfa_engine *engine) {
         return;
     }
     pthread_mutex_unlock(&engine->lock);
-    int64_t started = real_us();
+    int64_t started = cfa__real_us();
     cfa__batch_execute(engine, commands, count, memory);
-    int64_t took = real_us() - started;
+    int64_t took = cfa__real_us() - started;
     pthread_mutex_lock(&engine->lock);
     engine->commit_average_us += (took - engine->commit_average_us) / 8;
     engine->leading = false;
@@ -354,6 +352,7 @@ static cfa_status enqueue(cfa_engine *engine, cfa__command *command) {
                                 (int)engine->options.queue_limit);
     }
     cfa__command_queue *queue = queue_of(command);
+    forget_batch(engine, queue);
     queue->state = CFA__QUEUED;
     lane_push(lane_of(engine, command), queue);
     if (engine->gathering > 0 && engine->lanes[0].count >= engine->gathering)
@@ -397,9 +396,7 @@ void cfa__command_delay(cfa_engine *engine, cfa__command *command, int64_t delay
         done(engine, command, user);
         return;
     }
-    if (queue->memory != NULL)
-        memory_unreference(engine, queue->memory);
-    queue->memory = NULL;
+    forget_batch(engine, queue);
     queue->due_us = cfa__monotonic_us(engine) + delay_us;
     if (engine->delayed.last != NULL && queue->due_us < engine->delayed.last->due_us)
         queue->due_us = engine->delayed.last->due_us;   /* one delay for all: the order stays */
@@ -433,7 +430,6 @@ static bool leave(cfa_engine *engine, cfa__command **command, cfa_status *out_st
 cfa_status cfa__command_run(cfa_engine *engine, cfa__command **command, int64_t deadline_us) {
     cfa__command_queue *queue = queue_of(*command);
     queue->blocking = true;
-    int64_t real_deadline = real_us() + (deadline_us - cfa__monotonic_us(engine));
     cfa_status left = CFA_OK;
     pthread_mutex_lock(&engine->lock);
     cfa_status status = enqueue(engine, *command);
@@ -452,8 +448,8 @@ cfa_status cfa__command_run(cfa_engine *engine, cfa__command **command, int64_t 
             lead(engine);
             continue;
         }
-        if (wait_until(&queue->wake, &engine->lock, real_deadline) != 0 &&
-            real_us() >= real_deadline && leave(engine, command, &left))
+        if (wait_until(&queue->wake, &engine->lock, deadline_us) != 0 &&
+            cfa__real_us() >= deadline_us && leave(engine, command, &left))
             break;
     }
     pthread_mutex_unlock(&engine->lock);
@@ -511,14 +507,13 @@ void cfa__progress_nudge(cfa_engine *engine) {
 }
 
 uint64_t cfa__progress_wait(cfa_engine *engine, uint64_t seen, int64_t deadline_us) {
-    int64_t real_deadline = real_us() + (deadline_us - cfa__monotonic_us(engine));
     pthread_mutex_lock(&engine->lock);
     engine->progress_waiters++;
     while (engine->progress_count == seen && !engine->closing) {
         undelay(engine);
         if (!engine->leading && queued(engine) > 0)
             lead(engine);
-        else if (wait_until(&engine->progress, &engine->lock, real_deadline) != 0)
+        else if (wait_until(&engine->progress, &engine->lock, deadline_us) != 0)
             break;
     }
     engine->progress_waiters--;

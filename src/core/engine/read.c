@@ -29,7 +29,7 @@ static cfa_status reader_new(cfa__reader **out, cfa_engine *engine) {
 
 /* Take an idle reader, or the right to open one; waits while all are in use. */
 static cfa_status reader_take(cfa__reader **out, cfa_engine *engine, int64_t deadline_us) {
-    int32_t left_ms = cfa__left_ms(engine, deadline_us);
+    int32_t left_ms = cfa__left_ms(deadline_us);
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_sec += left_ms / 1000;
@@ -89,7 +89,7 @@ cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadli
         }
     }
     int64_t now_us = 0;
-    int32_t left_ms = cfa__left_ms(engine, deadline_us);
+    int32_t left_ms = cfa__left_ms(deadline_us);
     status = engine->storage.ops->begin(reader->session, CFA_SESSION_READ, left_ms > 0 ? left_ms : 1,
                                         &now_us);
     if (status != CFA_OK) {

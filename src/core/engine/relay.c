@@ -254,7 +254,7 @@ cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us, i
 
 cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t deadline_us) {
     while (atomic_load(&engine->projected) < position) {
-        if (cfa__left_ms(engine, deadline_us) == 0) {
+        if (cfa__left_ms(deadline_us) == 0) {
             return cfa_error_format(CFA_ETIMEOUT, "core.totals", "at_least", 0,
                                     "the totals have not reached position %lld", (long long)position);
         }
