@@ -1,0 +1,280 @@
+/*
+ * sim.h - the simulator: two engines over one store, one provider, many donors, one seed. Everything that happens
+ * follows from the seed; time is virtual; an engine dies by longjmp out of any storage or provider call.
+ *
+ * world.c owns time, engines and misfortune; donor.c what donors and operators do; check.c what must be true;
+ * trace.c history, coverage and how a violation is told. Nothing here may read a real clock or real randomness.
+ */
+#ifndef CFA_TESTS_SIM_SIM_H
+#define CFA_TESTS_SIM_SIM_H
+
+#include <careforall/adapters/memory.h>
+#include <careforall/adapters/play.h>
+#include <careforall/careforall.h>
+#include <careforall/testkit/clock.h>
+#include <careforall/testkit/fault.h>
+
+#include <setjmp.h>
+#include <stdbool.h>
+
+#define ENGINES 2
+#define CAMPAIGNS 4
+#define CURRENCIES 4
+#define SECOND_US INT64_C(1000000)
+#define MINUTE_US (60 * SECOND_US)
+#define HOUR_US (60 * MINUTE_US)
+#define DAY_US (24 * HOUR_US)
+
+/* X(symbol, text): states worth visiting. A default run that misses one fails. */
+#define COVERAGE(X)                                                                                \
+    X(CRASH_STORAGE, "crash in a storage call")                                                    \
+    X(CRASH_COMMIT, "crash at a commit")                                                           \
+    X(CRASH_OPEN, "crash while opening")                                                           \
+    X(CRASH_BEFORE_CALL, "crash before a provider call")                                           \
+    X(CRASH_AFTER_CALL, "crash after the provider acted")                                          \
+    X(RESTART, "engine closed and opened again")                                                   \
+    X(DOUBT_DONE, "commit in doubt, done")                                                         \
+    X(DOUBT_NOT_DONE, "commit in doubt, not done")                                                 \
+    X(FAIL_BUSY, "storage busy")                                                                   \
+    X(FAIL_IO, "storage I/O error")                                                                \
+    X(FAIL_VERSION, "storage reports a lost race")                                                 \
+    X(REDECIDED, "batch decided again")                                                            \
+    X(SPLIT, "batch split")                                                                        \
+    X(DOUBT_RESOLVED, "commit in doubt resolved by deciding again")                                \
+    X(CALLER_IN_DOUBT, "caller told IN_DOUBT")                                                     \
+    X(CALLER_TRANSIENT, "caller told TRANSIENT, nothing written")                                  \
+    X(CALL_TIMEOUT, "provider call past its time limit")                                           \
+    X(CALL_UNKNOWN, "provider call of unknown outcome")                                            \
+    X(CALL_STORED, "answer stored under a provider key replayed")                                  \
+    X(CALL_NOT_SENT, "provider call not sent")                                                     \
+    X(CALL_OVERLAP, "one operation called by both engines at once")                                \
+    X(RESEND_RESOLVES, "unknown resolved by the same key")                                         \
+    X(LOOKUP_RESOLVES, "unknown resolved by a look-up")                                            \
+    X(NEW_ATTEMPT, "new attempt after proven absence")                                             \
+    X(OUTAGE, "provider outage beyond the key guard")                                              \
+    X(KEY_FORGOTTEN, "unknown older than the provider's memory of keys")                           \
+    X(EXPIRY_CANCEL, "unpaid payment cancelled after its time")                                    \
+    X(LATE_CANCEL, "unpaid payment of an ended campaign cancelled")                                \
+    X(HOLD_EXPIRED, "hold ran out")                                                                \
+    X(PARTIAL_CAPTURE, "part of a hold captured")                                                  \
+    X(OPERATOR_CANCEL, "hold cancelled by the host")                                               \
+    X(WEBHOOK_APPLIED, "webhook applied")                                                          \
+    X(WEBHOOK_DUPLICATE, "webhook duplicate")                                                      \
+    X(WEBHOOK_STALE, "webhook told nothing new")                                                   \
+    X(WEBHOOK_PARKED, "webhook parked")                                                            \
+    X(WEBHOOK_DRAINED, "parked webhook drained")                                                   \
+    X(WEBHOOK_REFUSED, "webhook outside its window refused")                                       \
+    X(WEBHOOK_LATE, "webhook delivered days late")                                                 \
+    X(REPLAY, "same key replayed")                                                                 \
+    X(REPLAY_PENDING, "same key replayed before the answer")                                       \
+    X(REPLAY_DAY, "same key after 25 hours")                                                       \
+    X(REPLAY_MONTH, "same key after 31 days")                                                      \
+    X(ANSWER_DROPPED, "answer dropped after 30 days, key still resolves")                          \
+    X(KEY_REUSED, "same key with another body refused")                                            \
+    X(KEY_ARCHIVED, "random keys moved to the permanent table")                                    \
+    X(CLOSED, "pledge to an ended campaign refused")                                               \
+    X(CAMPAIGN_ENDED, "campaign ended while pledges came")                                         \
+    X(ASYNC, "pledge through a port")                                                              \
+    X(ASYNC_LOST, "completion lost with its engine")                                               \
+    X(PAID_LATE, "donor paid after more than 20 hours")                                            \
+    X(CLOCK_JUMP, "wall clock jumped")                                                             \
+    X(TOTALS_AT_LEAST, "totals read after a donor's own write")                                    \
+    X(TOTALS_STALE, "last known good totals served")                                               \
+    X(ONE_STEP, "one-step provider")                                                               \
+    X(TWO_STEP, "two-step provider")                                                               \
+    X(P01, "P01") X(P02, "P02") X(P03, "P03") X(P04, "P04") X(P05, "P05") X(P06, "P06")             \
+    X(P07, "P07") X(P08, "P08") X(P09, "P09") X(P11, "P11") X(P12, "P12") X(P13, "P13")             \
+    X(P14, "P14")
+
+enum {
+#define COVERAGE_ENUM(symbol, text) COVER_##symbol,
+    COVERAGE(COVERAGE_ENUM)
+#undef COVERAGE_ENUM
+    COVER_COUNT
+};
+
+struct sim;
+
+/* One process: an engine behind a faulty storage and a slow provider. */
+struct process {
+    struct sim *sim;
+    int32_t number;
+    cfa_storage storage;            /* the wrapper */
+    cfa_fault_storage *control;
+    cfa_provider_ops provider_ops;
+    cfa_provider provider;
+    cfa_engine *engine;             /* NULL: dead */
+    cfa_port *port;
+    int32_t descriptors[2];         /* of engine and port: the system closes them when a process dies */
+    jmp_buf death;
+    bool busy;                      /* inside an engine call */
+    char calling[64];               /* operation whose provider call is being made */
+    int32_t tick_number;            /* of the tick that is scheduled: earlier ones are void */
+    int64_t idle_us;                /* pause between ticks: grows while nothing is to be done */
+    int64_t versions[CAMPAIGNS];    /* of totals, as last read here */
+};
+
+enum { EVENT_TICK = 1, EVENT_START, EVENT_RESTART, EVENT_WEBHOOK, EVENT_READ, EVENT_JUMP, EVENT_WEATHER,
+       EVENT_END_CAMPAIGN, EVENT_CREATE, EVENT_DOUBLE, EVENT_REPLAY, EVENT_MISMATCH, EVENT_PAY, EVENT_FINISH,
+       EVENT_SETTLE, EVENT_OPERATE };
+
+/* What the host does with a hold. */
+enum { OPERATE_CAPTURE, OPERATE_CAPTURE_PART, OPERATE_CANCEL, OPERATE_EXPIRE };
+
+struct event {
+    int64_t at_us;
+    uint64_t order;                 /* breaks ties, at random */
+    int32_t kind, subject, number;
+};
+
+struct webhook {
+    char *body;
+    int32_t tries;
+    int64_t made_us;
+};
+
+struct donor {
+    char key[48], scope[24], reference[24];
+    const char *method, *second_method;
+    int32_t campaign;
+    cfa_money amount;
+    bool late, never_pays, approves, asynchronous, hurried;
+    bool written;                   /* something may have been written for the key */
+    bool acknowledged, refused;
+    bool made;                      /* was told that this very request made the pledge */
+    int32_t in_flight, tries, async_process;   /* -1: none */
+    char pledge_id[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE];
+    char *answer, *client_secret;
+    size_t answer_size;
+    int64_t first_us, answered_us;
+    int32_t operation;              /* what the operator does with a hold */
+};
+
+struct history_entry {
+    int64_t at_us;
+    const char *what;
+    int64_t a, b, c;
+};
+
+/* What the simulator knows of a provider key that was sent. */
+struct call_memory {
+    uint64_t hash;                  /* 0: empty */
+    int64_t sent_us;
+    bool unknown;
+};
+
+#define HISTORY_KEPT 50
+
+struct rates {
+    int32_t crash, call_crash, doubt, fail, slow_call, late_webhook;   /* parts per million */
+};
+
+struct sim {
+    uint64_t seed, random_state, hash;
+    int32_t donations;
+    bool trace;
+    int64_t now_us;                 /* true time since the start: never jumps */
+    int64_t jumped_us;              /* how far the wall clock is off */
+    cfa_manual_clock *clock;
+    cfa_platform true_time;         /* the provider's clock */
+    cfa_storage store;
+    cfa_play *play;
+    bool one_step, manual, authoritative, faults;
+    int32_t deaths;
+    struct rates rates;
+    cfa_play_weather weather;
+    struct process processes[ENGINES];
+
+    char campaign_ids[CAMPAIGNS][CFA_ID_TEXT_SIZE];
+    bool campaign_ending[CAMPAIGNS];
+    int64_t campaign_ended_us[CAMPAIGNS];      /* acknowledged; 0: open */
+    struct donor *donors;
+    int32_t donor_count;
+    struct webhook *webhooks;
+    int32_t webhook_count, webhook_capacity, webhooks_waiting;
+    struct event *heap;
+    int32_t heap_count, heap_capacity;
+    struct call_memory *calls;             /* open hash table of provider keys */
+    size_t call_capacity;
+
+    struct history_entry history[HISTORY_KEPT];
+    uint64_t history_count;
+};
+
+extern const char *const currencies[CURRENCIES];
+
+/* ---- trace.c -------------------------------------------------------------------------------------------------- */
+
+extern uint64_t coverage[COVER_COUNT];
+extern const char *const coverage_texts[COVER_COUNT];
+#define cover(point) (coverage[COVER_##point]++)
+
+/* Add to the history and its hash. `what` is static text. */
+void note(struct sim *sim, const char *what, int64_t a, int64_t b, int64_t c);
+void note_bytes(struct sim *sim, const void *data, size_t size);
+/* Tell a violation with its history and how to see it again; ends the program. */
+_Noreturn void violation(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+#define require(sim, condition, ...) ((condition) ? (void)0 : violation(sim, __VA_ARGS__))
+/* Name the running seed when the core's own assertions fail. */
+void trace_watch(struct sim *sim);
+
+/* ---- world.c ---------------------------------------------------------------------------------------------------- */
+
+uint64_t draw(struct sim *sim);
+int64_t draw_below(struct sim *sim, int64_t limit);
+bool chance(struct sim *sim, int32_t ppm);
+/* A time around `mean_us`: often shorter, now and then many times longer. */
+int64_t draw_time(struct sim *sim, int64_t mean_us);
+/* Memory of the world; ends the program when there is none. */
+void *take(size_t size);
+void *grow(void *memory, int32_t count, int32_t *capacity, size_t size);
+
+void schedule(struct sim *sim, int64_t delay_us, int32_t kind, int32_t subject, int32_t number);
+/* Do everything that is due until then; time stands there afterwards. */
+void run_until(struct sim *sim, int64_t until_us);
+/* Run an action on a process' engine. False: the process died in it. */
+bool within(struct process *process, void (*action)(struct process *process, void *user), void *user);
+/* A living engine that is not inside a call, or NULL. */
+struct process *free_process(struct sim *sim);
+void collect_webhooks(struct sim *sim);
+void weather_draw(struct sim *sim);
+/* Something happened: engines look again soon. */
+void stir(struct sim *sim);
+
+void process_make(struct sim *sim, int32_t number);
+void process_free(struct process *process);
+
+/* ---- setup.c ----------------------------------------------------------------------------------------------------- */
+
+void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace);
+/* End all faults. */
+void world_calm(struct sim *sim);
+void world_close(struct sim *sim);
+
+/* ---- donor.c ------------------------------------------------------------------------------------------------------ */
+
+void donors_open(struct sim *sim);
+void donor_event(struct sim *sim, const struct event *event);
+/* Take the completions of asynchronous pledges. */
+void donors_complete(struct process *process, void *user);
+/* The process died: its unfinished asynchronous pledges are tried again. */
+void donors_process_died(struct process *process);
+/* True when every donor knows what became of the pledge; otherwise those who do not are made to ask again. */
+bool donors_are_answered(struct sim *sim);
+
+/* ---- check.c ------------------------------------------------------------------------------------------------------ */
+
+/* A TRANSIENT answer to the first use of a key: nothing may have been written. */
+void check_nothing_written(struct process *process, const struct donor *donor);
+/* Read a campaign's totals as a page would. */
+void check_totals_read(struct process *process, int32_t campaign, int64_t at_least);
+/* Faults are off: let time pass until nothing is left to be done, then compare everything with the provider. */
+void check_liveness(struct sim *sim);
+void check_all(struct sim *sim);
+
+/* The allocator of a run: what dead processes held is given back at its end. */
+void memory_open(void);
+size_t memory_live(void);
+void memory_discard(void);
+
+#endif
