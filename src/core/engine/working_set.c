@@ -8,17 +8,18 @@
 #include <string.h>
 
 #define ORIGIN "core.working_set"
+#define KIND_ID_MAX 63
 
 struct entry {
     struct entry *next;          /* in the bucket */
-    struct entry *next_staged;
+    struct entry *next_staged, *next_dirty;
     const cfa_kind *kind;
     uint64_t hash;
     const void *key;             /* a record with the primary key set */
     const void *committed;       /* as loaded; NULL: absent */
     const void *current;         /* with the effects of the commands that succeeded; NULL: absent */
     void *draft;                 /* of the running handler; NULL while `staged`: removal */
-    bool loaded, missing, staged, dirty;
+    bool loaded, missing, staged, dirty, guarded;
 };
 
 struct list {
@@ -39,7 +40,7 @@ struct cfa__working_set {
     size_t bucket_count, entry_count;
     struct entry **missing;
     size_t missing_count, missing_capacity;
-    struct entry *staged;
+    struct entry *staged, *dirty_first, *dirty_last;
     struct list *lists;
     size_t lists_missing;
     struct guard_node *guards, *staged_guards;
@@ -157,34 +158,49 @@ cfa_status cfa__working_set_new(cfa__working_set **out, cfa_arena *arena, int64_
     return CFA_OK;
 }
 
-/* Find the entry of a key, or make one. Long chains cost time, never correctness: a command touches a bounded
- * number of records, so the table is sized once. */
+/* Long chains cost time, never correctness: a command touches a bounded number of records, so the table is sized
+ * once. */
+static struct entry *entry_find(const cfa__working_set *set, const cfa_kind *kind, const void *key,
+                                uint64_t hash) {
+    struct entry *entry = set->buckets[hash & (set->bucket_count - 1)];
+    while (entry != NULL && (entry->hash != hash || entry->kind != kind ||
+                             compare_index(kind, 0, kind->indexes[0].field_count, entry->key, key) != 0))
+        entry = entry->next;
+    return entry;
+}
+
+/* `key` lives as long as the set. */
+static struct entry *entry_add(cfa__working_set *set, const cfa_kind *kind, const void *key,
+                               uint64_t hash) {
+    struct entry *entry = cfa_arena_alloc(set->arena, sizeof *entry);
+    if (entry == NULL)
+        return NULL;
+    struct entry **bucket = &set->buckets[hash & (set->bucket_count - 1)];
+    entry->kind = kind;
+    entry->hash = hash;
+    entry->key = key;
+    entry->next = *bucket;
+    *bucket = entry;
+    set->entry_count++;
+    return entry;
+}
+
+/* Find the entry of a key, or make one with a copy of the key. */
 static struct entry *entry_of(cfa__working_set *set, const cfa_kind *kind, const void *key) {
     uint64_t hash = hash_key(kind, key);
-    struct entry **bucket = &set->buckets[hash & (set->bucket_count - 1)];
-    for (struct entry *entry = *bucket; entry != NULL; entry = entry->next) {
-        if (entry->hash == hash && entry->kind == kind &&
-            compare_index(kind, 0, kind->indexes[0].field_count, entry->key, key) == 0)
-            return entry;
-    }
-    struct entry *entry = cfa_arena_alloc(set->arena, sizeof *entry);
-    void *copy = cfa_arena_alloc(set->arena, kind->record_size);
-    if (entry == NULL || copy == NULL)
+    struct entry *entry = entry_find(set, kind, key, hash);
+    if (entry != NULL)
+        return entry;
+    void *copy = cfa_arena_copy(set->arena, key, kind->record_size);
+    if (copy == NULL)
         return NULL;
-    memcpy(copy, key, kind->record_size);
     for (int32_t i = 0; i < kind->indexes[0].field_count; i++) {
         const cfa_field *field = &kind->fields[kind->indexes[0].fields[i]];
         if ((field->type == CFA_FIELD_TEXT || field->type == CFA_FIELD_BYTES) &&
             cfa__keep(set, (cfa_slice *)((char *)copy + field->offset)) != CFA_OK)
             return NULL;
     }
-    entry->kind = kind;
-    entry->hash = hash;
-    entry->key = copy;
-    entry->next = *bucket;
-    *bucket = entry;
-    set->entry_count++;
-    return entry;
+    return entry_add(set, kind, copy, hash);
 }
 
 static cfa_status note_missing(cfa__working_set *set, struct entry *entry) {
@@ -251,10 +267,9 @@ cfa_status cfa__edit(cfa__working_set *set, const cfa_kind *kind, const void *ke
             return CFA_OK;
         }
         assert(kind->version_field >= 0);
-        void *draft = cfa_arena_alloc(set->arena, kind->record_size);
+        void *draft = cfa_arena_copy(set->arena, entry->current, kind->record_size);
         if (draft == NULL)
             return CFA_ENOMEM;
-        memcpy(draft, entry->current, kind->record_size);
         stage(set, entry, draft);
     }
     *out = entry->draft;
@@ -274,16 +289,16 @@ static cfa_status keep_fields(cfa__working_set *set, const cfa_kind *kind, void 
 }
 
 cfa_status cfa__insert(cfa__working_set *set, const cfa_kind *kind, const void *record, void **out) {
-    struct entry *entry = entry_of(set, kind, record);
+    void *draft = cfa_arena_copy(set->arena, record, kind->record_size);
+    if (draft == NULL || keep_fields(set, kind, draft) != CFA_OK)
+        return CFA_ENOMEM;
+    uint64_t hash = hash_key(kind, record);
+    struct entry *entry = entry_find(set, kind, record, hash);
+    if (entry == NULL)
+        entry = entry_add(set, kind, draft, hash);   /* a draft keeps its key */
     if (entry == NULL)
         return CFA_ENOMEM;
     assert(entry->staged ? entry->draft == NULL : entry->current == NULL);
-    void *draft = cfa_arena_alloc(set->arena, kind->record_size);
-    if (draft == NULL)
-        return CFA_ENOMEM;
-    memcpy(draft, record, kind->record_size);
-    if (keep_fields(set, kind, draft) != CFA_OK)
-        return CFA_ENOMEM;
     stage(set, entry, draft);
     if (out != NULL)
         *out = draft;
@@ -400,7 +415,14 @@ void cfa__working_set_accept(cfa__working_set *set, size_t *out_first_event, siz
         entry->current = entry->draft;
         entry->draft = NULL;
         entry->loaded = true;   /* an insert is known from here on: its absence was its premise */
+        if (entry->dirty)
+            continue;
         entry->dirty = true;
+        if (set->dirty_last != NULL)
+            set->dirty_last->next_dirty = entry;
+        else
+            set->dirty_first = entry;
+        set->dirty_last = entry;
     }
     while (set->staged_guards != NULL) {
         struct guard_node *node = set->staged_guards;
@@ -464,64 +486,78 @@ cfa_status cfa__working_set_load(cfa__working_set *set, const cfa_storage_ops *o
 }
 
 static bool change_before(const cfa_change *a, const cfa_change *b) {
-    if (a->kind->id != b->kind->id)
-        return a->kind->id < b->kind->id;
     return compare_index(a->kind, 0, a->kind->indexes[0].field_count, a->record, b->record) < 0;
 }
 
-/* Heap sort: no allocation, no recursion, n log n whatever the input. */
-static void sort_changes(cfa_change *changes, size_t count) {
-    for (size_t start = count / 2, end = count; end > 1;) {
-        if (start > 0) {
-            start--;
-        } else {
-            end--;
-            cfa_change last = changes[end];
-            changes[end] = changes[0];
-            changes[0] = last;
-        }
-        for (size_t root = start;;) {
-            size_t child = root * 2 + 1;
-            if (child >= end)
-                break;
-            if (child + 1 < end && change_before(&changes[child], &changes[child + 1]))
-                child++;
-            if (!change_before(&changes[root], &changes[child]))
-                break;
-            cfa_change swapped = changes[root];
-            changes[root] = changes[child];
-            changes[child] = swapped;
-            root = child;
+/* Merge two neighbouring runs, [0, middle) and [middle, count); `spare` holds the first. */
+static void merge(cfa_change *changes, size_t middle, size_t count, cfa_change *spare) {
+    memcpy(spare, changes, middle * sizeof *changes);
+    size_t left = 0, right = middle, out = 0;
+    while (left < middle && right < count) {
+        bool take_right = change_before(&changes[right], &spare[left]);
+        changes[out++] = take_right ? changes[right++] : spare[left++];
+    }
+    memcpy(changes + out, spare + left, (middle - left) * sizeof *changes);
+}
+
+/* Merge sort from below: few comparisons, hardly any where ids came in the order of time. */
+static void sort_changes(cfa_change *changes, size_t count, cfa_change *spare) {
+    for (size_t width = 1; width < count; width *= 2) {
+        for (size_t start = 0; start + width < count; start += 2 * width) {
+            cfa_change *run = changes + start;
+            size_t size = count - start < 2 * width ? count - start : 2 * width;
+            if (change_before(&run[width], &run[width - 1]))
+                merge(run, width, size, spare);
         }
     }
 }
 
+static bool is_change(const struct entry *entry) {
+    return entry->committed != NULL || entry->current != NULL;
+}
+
+static cfa_change change_of(const struct entry *entry) {
+    return (cfa_change){
+        .kind = entry->kind,
+        .action = entry->committed == NULL ? CFA_CHANGE_INSERT
+                  : entry->current == NULL ? CFA_CHANGE_DELETE : CFA_CHANGE_UPDATE,
+        .record = entry->current != NULL ? entry->current : entry->committed,
+        .before = entry->committed,
+    };
+}
+
+/* List the changes by kind, and by key within a kind. `changes` and `spare` hold all that is dirty. */
+static size_t list_changes(const cfa__working_set *set, cfa_change *changes, cfa_change *spare) {
+    size_t ends[KIND_ID_MAX + 2] = { 0 };   /* of each kind's changes, one place on */
+    for (const struct entry *entry = set->dirty_first; entry != NULL; entry = entry->next_dirty) {
+        assert(entry->kind->id >= 0 && entry->kind->id <= KIND_ID_MAX);
+        ends[entry->kind->id + 1] += is_change(entry);
+    }
+    for (int32_t id = 0; id <= KIND_ID_MAX; id++)
+        ends[id + 1] += ends[id];
+    for (const struct entry *entry = set->dirty_first; entry != NULL; entry = entry->next_dirty) {
+        if (is_change(entry))
+            changes[ends[entry->kind->id]++] = change_of(entry);
+    }
+    for (size_t id = 0, start = 0; id <= KIND_ID_MAX; start = ends[id++])
+        sort_changes(changes + start, ends[id] - start, spare);
+    return ends[KIND_ID_MAX];
+}
+
 cfa_status cfa__working_set_changes(cfa__working_set *set, cfa_save *out) {
-    cfa_change *changes = cfa_arena_alloc(set->arena, (set->entry_count + 1) * sizeof *changes);
+    cfa_change *changes = cfa_arena_alloc(set->arena, (set->entry_count + 1) * 2 * sizeof *changes);
     cfa_guard *guards = cfa_arena_alloc(set->arena, (set->guard_count + 1) * sizeof *guards);
     if (changes == NULL || guards == NULL)
         return CFA_ENOMEM;
-    size_t count = 0;
-    for (size_t i = 0; i < set->bucket_count; i++) {
-        for (const struct entry *entry = set->buckets[i]; entry != NULL; entry = entry->next) {
-            if (!entry->dirty || (entry->committed == NULL && entry->current == NULL))
-                continue;
-            cfa_change *change = &changes[count++];
-            change->kind = entry->kind;
-            change->action = entry->committed == NULL ? CFA_CHANGE_INSERT
-                             : entry->current == NULL ? CFA_CHANGE_DELETE : CFA_CHANGE_UPDATE;
-            change->record = entry->current != NULL ? entry->current : entry->committed;
-            change->before = entry->committed;
-        }
-    }
-    sort_changes(changes, count);
+    size_t count = list_changes(set, changes, changes + set->entry_count + 1);
     size_t guard_count = 0;
     for (const struct guard_node *node = set->guards; node != NULL; node = node->next) {
-        const struct entry *entry = entry_of(set, node->guard.kind, node->guard.record);
+        struct entry *entry = entry_of(set, node->guard.kind, node->guard.record);
         if (entry == NULL)
             return CFA_ENOMEM;
-        if (!entry->dirty)   /* a record that is written is guarded by its own version */
+        if (!entry->dirty && !entry->guarded)   /* a record that is written is guarded by its own version */
             guards[guard_count++] = node->guard;
+        entry->guarded = true;
     }
     out->changes = changes;
     out->change_count = count;
