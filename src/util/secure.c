@@ -71,6 +71,14 @@ void cfa__hash(void *out, size_t size, cfa_slice key, const cfa_slice *parts, si
     sodium_memzero(&state, sizeof(state));
 }
 
+void cfa__hash_short(uint8_t out[8], const uint8_t key[16], cfa_slice data)
+{
+    static_assert(crypto_shorthash_BYTES == 8 && crypto_shorthash_KEYBYTES == 16, "SipHash-2-4");
+    int failed = crypto_shorthash(out, data.data != NULL ? data.data : "", data.size, key);
+    assert(failed == 0);
+    (void)failed;
+}
+
 void cfa__hmac_sha256(uint8_t out[32], cfa_slice key, const cfa_slice *parts, size_t part_count)
 {
     ensure_initialised();

@@ -148,6 +148,21 @@ START_TEST(hashes_give_the_answers_of_blake2b)
 }
 END_TEST
 
+/* The first vectors of the SipHash-2-4 reference: key 00 to 0f, data 00, 01, 02, ... */
+START_TEST(short_hashes_give_the_answers_of_siphash)
+{
+    uint8_t key[16], out[8];
+    for (size_t i = 0; i < sizeof(key); i++)
+        key[i] = (uint8_t)i;
+    cfa__hash_short(out, key, (cfa_slice){ NULL, 0 });
+    ck_assert_str_eq(to_hex(out, 8), "310e0edd47db6f72");
+    cfa__hash_short(out, key, (cfa_slice){ key, 1 });
+    ck_assert_str_eq(to_hex(out, 8), "fd67dc93c539f874");
+    cfa__hash_short(out, key, (cfa_slice){ key, 15 });
+    ck_assert_str_eq(to_hex(out, 8), "e545be4961ca29a1");
+}
+END_TEST
+
 START_TEST(every_difference_is_seen_by_the_comparison)
 {
     uint8_t a[64], b[64];
@@ -241,6 +256,7 @@ int main(int argc, char **argv)
     tcase_add_test(answers, hmac_sha256_gives_the_answers_of_rfc_4231);
     tcase_add_test(answers, a_mac_over_parts_is_the_mac_over_their_bytes);
     tcase_add_test(answers, hashes_give_the_answers_of_blake2b);
+    tcase_add_test(answers, short_hashes_give_the_answers_of_siphash);
     suite_add_tcase(suite, answers);
     TCase *rest = tcase_create("behaviour");
     tcase_add_test(rest, every_difference_is_seen_by_the_comparison);

@@ -44,11 +44,6 @@ static cfa_status check_key(const char *key) {
     return CFA_OK;
 }
 
-static void hash_id(cfa__id *out, const cfa_engine *engine, const char *purpose, cfa_slice text) {
-    cfa_slice parts[] = { cfa__slice(purpose), text };
-    cfa__hash(out->bytes, sizeof out->bytes, engine->book.secret, parts, 2);
-}
-
 cfa_status cfa__keyed_find(cfa__keyed *out, cfa_engine *engine, const char *scope, const char *key) {
     cfa_status status = check_key(key);
     if (status == CFA_OK)
@@ -57,10 +52,11 @@ cfa_status cfa__keyed_find(cfa__keyed *out, cfa_engine *engine, const char *scop
         return status;
     memset(out, 0, sizeof *out);
     cfa_slice text = { key, strlen(key) };
-    hash_id(&out->scope_hash, engine, "scope", scope != NULL ? cfa__slice(scope) : cfa__slice(""));
+    bool of_host = scope == NULL || scope[0] == '\0';
+    out->scope_hash = of_host ? engine->host_scope : cfa__book_hash(engine, "scope", cfa__slice(scope));
     out->time_ordered = cfa__id_parse_uuid7(&out->digest, key, text.size);
     if (!out->time_ordered) {
-        hash_id(&out->digest, engine, "key", text);
+        out->digest = cfa__book_hash(engine, "key", text);
         /* Never mistaken for a UUIDv7: the version nibble says 8. */
         out->digest.bytes[6] = (uint8_t)((out->digest.bytes[6] & 0x0f) | 0x80);
     }
@@ -79,10 +75,9 @@ cfa_status cfa__keyed_make(cfa__keyed *out, cfa_engine *engine, const char *scop
     out->field_count = count;
     out->fingerprint[0] = CFA__FINGERPRINT_VERSION;
     for (int32_t i = 0; i < count; i++) {
-        cfa__id hash;
         out->field_names[i] = fields[i].name;
-        hash_id(&hash, engine, fields[i].name, fields[i].value);
-        memcpy(out->fingerprint + 1 + i * CFA__FINGERPRINT_PART, hash.bytes, CFA__FINGERPRINT_PART);
+        cfa__hash_short(out->fingerprint + 1 + i * CFA__FINGERPRINT_PART, engine->fingerprint_key,
+                        fields[i].value);
     }
     return CFA_OK;
 }

@@ -4,7 +4,6 @@
  */
 #include "core/api/pledge.h"
 #include "core/decide/payment_machine.h"
-#include "util/secure.h"
 #include "util/text.h"
 
 #include <assert.h>
@@ -78,20 +77,18 @@ static cfa_status check_spec(const cfa_engine *engine, const cfa_pledge_spec *sp
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static cfa_status draw_ids(cfa_engine *engine, cfa__pledge_input *input, const char *reference) {
-    cfa_status status = cfa__draw_id(engine, &input->pledge_id);
-    if (status == CFA_OK)
-        status = cfa__draw_id(engine, &input->payment_id);
-    if (status == CFA_OK)
-        status = cfa__draw_id(engine, &input->donor_id);
-    if (status == CFA_OK)
-        status = cfa__draw_id(engine, &input->lease_id);
-    input->person_id = input->donor_id;
-    if (status == CFA_OK && reference != NULL) {
-        /* One donor, one id, without storing who it is. */
-        cfa_slice parts[] = { cfa__slice("donor"), cfa__slice(reference) };
-        cfa__hash(input->person_id.bytes, sizeof input->person_id.bytes, engine->book.secret, parts, 2);
-    }
-    return status;
+    cfa__id ids[4];
+    cfa_status status = cfa__draw_ids(engine, ids, 4);
+    if (status != CFA_OK)
+        return status;
+    input->pledge_id = ids[0];
+    input->payment_id = ids[1];
+    input->donor_id = ids[2];
+    input->lease_id = ids[3];
+    /* One donor, one id, without storing who it is. */
+    input->person_id = reference == NULL ? input->donor_id
+                                         : cfa__book_hash(engine, "donor", cfa__slice(reference));
+    return CFA_OK;
 }
 
 /* The exact bytes of the provider call, made before anything is committed. */

@@ -22,6 +22,7 @@
 #define CFA__READERS_MAX 8
 #define CFA__REDECIDE_MAX 4          /* lost races before the caller is told */
 #define CFA__SINKS_MAX 16
+#define CFA__DRAW_MAX 4
 
 /* Memory of one batch, shared by the commands it answered. */
 typedef struct cfa__batch_memory {
@@ -76,6 +77,8 @@ struct cfa_engine {
     const char *provider_name;
     cfa__id instance;                /* this opening of the book */
     cfa__book book;                  /* as of open; its text lives in `memory` */
+    cfa__id host_scope;              /* hash of the host's own scope */
+    uint8_t fingerprint_key[16];     /* from the book's secret */
     char source[80];                 /* CloudEvents source */
     cfa_arena *memory;
     pid_t pid;
@@ -129,6 +132,10 @@ struct cfa_engine {
 int64_t cfa__wall_us(const cfa_engine *engine);
 int64_t cfa__monotonic_us(const cfa_engine *engine);
 CFA_MUST_CHECK cfa_status cfa__draw_id(cfa_engine *engine, cfa__id *out);
+/* At most CFA__DRAW_MAX ids for one trip to the source of randomness. */
+CFA_MUST_CHECK cfa_status cfa__draw_ids(cfa_engine *engine, cfa__id *out, size_t count);
+/* A hash that only this book's secret gives; `purpose` keeps hashes of different things apart. */
+cfa__id cfa__book_hash(const cfa_engine *engine, const char *purpose, cfa_slice text);
 void cfa__log(const cfa_engine *engine, int32_t level, const char *event, const char *text);
 /* CFA_OK, or CFA_EMISUSE for NULL or a fork's copy. */
 CFA_MUST_CHECK cfa_status cfa__engine_check(const cfa_engine *engine);

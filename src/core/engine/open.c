@@ -1,6 +1,7 @@
 /*
  * open.c - opening and closing a book, and the small services every file of the engine uses: time, ids, log.
  */
+#include "core/decide/evidence.h"
 #include "core/engine/calls.h"
 #include "core/engine/relay.h"
 #include "core/engine/totals_cache.h"
@@ -52,12 +53,27 @@ int64_t cfa__monotonic_us(const cfa_engine *engine) {
     return engine->platform.monotonic_us(engine->platform.self);
 }
 
+cfa_status cfa__draw_ids(cfa_engine *engine, cfa__id *out, size_t count) {
+    uint8_t random[CFA__DRAW_MAX][10];
+    assert(count <= CFA__DRAW_MAX);
+    cfa_status status = engine->platform.random(engine->platform.self, random, count * sizeof random[0]);
+    if (status != CFA_OK)
+        return status;
+    int64_t now_us = cfa__wall_us(engine);
+    for (size_t i = 0; i < count; i++)
+        out[i] = cfa__id_make(now_us, random[i]);
+    return CFA_OK;
+}
+
 cfa_status cfa__draw_id(cfa_engine *engine, cfa__id *out) {
-    uint8_t random[10];
-    cfa_status status = engine->platform.random(engine->platform.self, random, sizeof random);
-    if (status == CFA_OK)
-        *out = cfa__id_make(cfa__wall_us(engine), random);
-    return status;
+    return cfa__draw_ids(engine, out, 1);
+}
+
+cfa__id cfa__book_hash(const cfa_engine *engine, const char *purpose, cfa_slice text) {
+    cfa_slice parts[] = { cfa__slice(purpose), text };
+    cfa__id hash;
+    cfa__hash(hash.bytes, sizeof hash.bytes, engine->book.secret, parts, 2);
+    return hash;
 }
 
 void cfa__log(const cfa_engine *engine, int32_t level, const char *event, const char *text) {
@@ -229,6 +245,10 @@ static cfa_status book_keep(cfa_engine *engine, const cfa__book_answer *answer) 
     }
     engine->book = book;
     engine->newest_us = answer->newest_us;
+    cfa_slice none = { "", 0 };
+    engine->host_scope = cfa__book_hash(engine, "scope", none);
+    cfa__id fingerprint_key = cfa__book_hash(engine, "fingerprint", none);
+    memcpy(engine->fingerprint_key, fingerprint_key.bytes, sizeof engine->fingerprint_key);
     atomic_store(&engine->head, answer->head);
     atomic_store(&engine->generation, book.key_generation);
     char uuid[37];
