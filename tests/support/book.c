@@ -78,7 +78,8 @@ void book_wrap(struct book *book, cfa_fault_decide decide, void *user) {
 
 void book_start(struct book *book) {
     ck_assert_int_eq(cfa_play_new(&book->play, &book->play_options), CFA_OK);
-    book->options.provider = cfa_play_provider(book->play);
+    if (book->options.provider == NULL)
+        book->options.provider = cfa_play_provider(book->play);
     cfa_status status = cfa_engine_open(&book->engine, &book->options);
     ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
