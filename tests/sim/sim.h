@@ -146,7 +146,7 @@ struct donor {
     char pledge_id[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE];
     char *answer, *client_secret;
     size_t answer_size;
-    int64_t first_us, answered_us;
+    int64_t first_us, async_us, answered_us;
     int32_t operation;              /* what the operator does with a hold */
 };
 

@@ -14,7 +14,6 @@
 
 #define START_US INT64_C(1767225600000000)   /* as the manual clock */
 #define TICK_MIN_US (20 * INT64_C(1000))
-#define TICK_MAX_US (4 * HOUR_US)
 #define WEBHOOK_TRIES 14
 
 const char *const currencies[CURRENCIES] = { "EUR", "JPY", "KWD", "USD" };
@@ -134,7 +133,9 @@ static int32_t decide(void *user, int32_t call, uint64_t number, cfa_status *out
     }
     if (call == CFA_FAULT_ROLLBACK || !chance(sim, sim->rates.fail))
         return CFA_FAULT_PASS;
-    switch (draw_below(sim, 3)) {
+    /* Only a writer can lose a race. */
+    bool races = call == CFA_FAULT_SAVE || call == CFA_FAULT_COMMIT;
+    switch (draw_below(sim, races ? 3 : 2)) {
     case 0: *out_status = CFA_EBUSY; cover(FAIL_BUSY); break;
     case 1: *out_status = CFA_EIO; cover(FAIL_IO); break;
     default: *out_status = CFA_EVERSION; cover(FAIL_VERSION); break;
@@ -376,8 +377,9 @@ static void process_tick(struct process *process, void *user) {
     donors_complete(process, NULL);
     bool active = status != CFA_OK || done > 0;
     process->idle_us = active ? TICK_MIN_US : process->idle_us * 2;
-    if (process->idle_us > TICK_MAX_US)
-        process->idle_us = TICK_MAX_US;
+    int64_t most_us = sim->faults ? 4 * HOUR_US : 10 * MINUTE_US;
+    if (process->idle_us > most_us)
+        process->idle_us = most_us;
 }
 
 static void tick(struct process *process, int32_t number) {
@@ -388,7 +390,7 @@ static void tick(struct process *process, int32_t number) {
         return;
     }
     if (within(process, process_tick, NULL))
-        schedule_tick(process, draw_time(process->sim, process->idle_us));
+        schedule_tick(process, process->sim->faults ? draw_time(process->sim, process->idle_us) : process->idle_us);
 }
 
 static void restart(struct sim *sim, struct process *process) {
