@@ -25,14 +25,15 @@ static cfa_status plain_prepare(void *self, const cfa_call *call, cfa_arena *are
 
 static void plain_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
     (void)self;
-    if (call->kind != CFA_CALL_CREATE)
+    if (call->kind != CFA_CALL_CREATE && call->kind != CFA_CALL_RETRIEVE)
         return;   /* nobody knows */
     char ref[64];
     snprintf(ref, sizeof ref, "pi_%s", call->payment_id);
     out->outcome = CFA_OUTCOME_DONE;
     out->facts.ref = cfa_arena_copy(arena, ref, strlen(ref));
     out->facts.amount = call->amount;
-    out->client_secret = "secret";
+    /* Asked again it knows the object and nothing of its money: facts come by reports alone. */
+    out->client_secret = call->kind == CFA_CALL_CREATE ? "secret" : NULL;
 }
 
 static const cfa_provider_ops plain_ops = {
