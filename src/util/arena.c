@@ -1,7 +1,7 @@
 /*
  * arena.c - memory that is handed out by moving a pointer and given back as a whole. Blocks double
- * from 4 KiB to 256 KiB; what is larger than a quarter of that gets a block of its own, so that no
- * block is left half empty for it. Only memory that is handed out is zeroed. Never shared between
+ * from 2 KiB to 1 MiB; a piece of more than 64 KiB gets a block of its own, so that no block is left
+ * half empty for it or kept for ever. Only memory that is handed out is zeroed. Never shared between
  * threads.
  */
 #include <careforall/sys/platform.h>
@@ -34,9 +34,9 @@
 #endif
 
 #define ALIGNMENT ((size_t)16)
-#define BLOCK_SIZE_MIN ((size_t)4096)
-#define BLOCK_SIZE_MAX ((size_t)262144)
-#define LARGE_SIZE (BLOCK_SIZE_MAX / 4)
+#define BLOCK_SIZE_MIN ((size_t)2048)
+#define BLOCK_SIZE_MAX ((size_t)1048576)
+#define LARGE_SIZE ((size_t)65536)
 
 typedef struct block {
     struct block *next;

@@ -124,13 +124,15 @@ static bool settle(cfa_port *port) {
 void cfa__completion_deliver(cfa_completion *completion) {
     cfa_port *port = completion->port;
     pthread_mutex_lock(&port->lock);
-    bool last = settle(port), dropped = port->freed;
+    bool last = settle(port), dropped = port->freed, first = port->first == NULL;
     if (!dropped) {
-        if (port->last != NULL)
-            port->last->next = completion;
-        else
+        if (first)
             port->first = completion;
+        else
+            port->last->next = completion;
         port->last = completion;
+    }
+    if (!dropped && first) {   /* it stays readable until the last one is taken */
         uint64_t one = 1;
         ssize_t written = write(port->descriptor, &one, sizeof one);
         (void)written;
@@ -141,7 +143,7 @@ void cfa__completion_deliver(cfa_completion *completion) {
         cfa_completion_free(completion);
     if (last)
         port_destroy(port);
-    else
+    else if (first)
         cfa__progress_nudge(engine);
 }
 
@@ -175,6 +177,11 @@ static cfa_completion *take(cfa_port *port) {
 cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_ms) {
     if (port == NULL || out == NULL)
         return cfa_error_set(CFA_EMISUSE, ORIGIN, "port", 0, "port or out is NULL");
+    cfa_completion *waiting = take(port);
+    if (waiting != NULL || timeout_ms == 0) {
+        *out = waiting;
+        return CFA_OK;
+    }
     cfa_engine *engine = port->engine;
     int64_t deadline = timeout_ms < 0 ? INT64_MAX : cfa__real_us() + (int64_t)timeout_ms * 1000;
     uint64_t seen = cfa__progress_count(engine);
