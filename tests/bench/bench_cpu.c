@@ -20,7 +20,8 @@ static void *call(void *unused)
     while (bench_now_ns() < until_ns) {
         char key[37];
         cfa_pledge *pledge;
-        cfa_pledge_spec spec = bench_pledge(&book, key, false);
+        bench_check(cfa_key_new(key, sizeof(key)), "cfa_key_new");
+        cfa_pledge_spec spec = bench_pledge(&book, key);
         bench_check(cfa_pledge_create(&pledge, book.engine, &spec), "cfa_pledge_create");
         cfa_pledge_free(pledge);
         atomic_fetch_add(&made, 1);
@@ -49,7 +50,8 @@ static void run_polled(void)
     while (bench_now_ns() < until_ns || in_flight > 0) {
         while (in_flight < IN_FLIGHT && bench_now_ns() < until_ns) {
             char key[37];
-            cfa_pledge_spec spec = bench_pledge(&book, key, false);
+            bench_check(cfa_key_new(key, sizeof(key)), "cfa_key_new");
+            cfa_pledge_spec spec = bench_pledge(&book, key);
             bench_check(cfa_pledge_create_begin(port, 0, &spec), "cfa_pledge_create_begin");
             in_flight++;
         }

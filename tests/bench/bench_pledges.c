@@ -18,6 +18,7 @@
 
 struct load {
     bench_book *book;
+    char (*keys)[37];           /* the donors' devices made them before */
     bench_writer *writer;       /* one transaction per call: instead of an engine */
     const bench_rows *rows;
     pthread_mutex_t lock;
@@ -31,9 +32,8 @@ static void *call_engine(void *opaque)
 {
     struct load *load = opaque;
     for (size_t i; (i = atomic_fetch_add(&load->next, 1)) < load->count;) {
-        char key[37];
         cfa_pledge *pledge;
-        cfa_pledge_spec spec = bench_pledge(load->book, key, false);
+        cfa_pledge_spec spec = bench_pledge(load->book, load->keys[i]);
         int64_t started = bench_now_ns();
         bench_check(cfa_pledge_create(&pledge, load->book->engine, &spec), "cfa_pledge_create");
         load->durations_ns[i] = bench_now_ns() - started;
@@ -65,8 +65,10 @@ static bench_run drive(struct load *load, int threads, void *(*body)(void *))
 
 static bench_run run_blocking(bench_book *book, int threads, size_t count)
 {
-    struct load load = { .book = book, .count = count };
-    return drive(&load, threads, call_engine);
+    struct load load = { .book = book, .count = count, .keys = bench_keys(count, false) };
+    bench_run run = drive(&load, threads, call_engine);
+    free(load.keys);
+    return run;
 }
 
 /* ---- the engine: one thread that submits and polls ------------------------------------------- */
@@ -75,14 +77,14 @@ static bench_run run_polled(bench_book *book, int in_flight, size_t count)
 {
     bench_run run = { 0, 0, 0, 0, 1 };
     int64_t *started_ns = bench_alloc(count * sizeof(int64_t));
+    char (*keys)[37] = bench_keys(count, false);
     cfa_port *port;
     bench_check(cfa_port_new(&port, book->engine), "cfa_port_new");
     size_t begun = 0, done = 0;
     int64_t started = bench_now_ns();
     while (done < count) {
         while (begun < count && begun - done < (size_t)in_flight) {
-            char key[37];
-            cfa_pledge_spec spec = bench_pledge(book, key, false);
+            cfa_pledge_spec spec = bench_pledge(book, keys[begun]);
             started_ns[begun] = bench_now_ns();
             bench_check(cfa_pledge_create_begin(port, begun, &spec), "cfa_pledge_create_begin");
             begun++;
@@ -103,6 +105,7 @@ static bench_run run_polled(bench_book *book, int in_flight, size_t count)
     bench_percentiles(&run, started_ns, count);
     cfa_port_free(port);
     free(started_ns);
+    free(keys);
     return run;
 }
 
@@ -185,6 +188,7 @@ struct scenario {
     const char *name;
     int callers;                /* 0: submit and poll */
     int in_flight;
+    bool runner;                /* the library's thread leads, else whoever polls */
     size_t count, single_count; /* pledges; fewer when each has a transaction */
     double replay_goal;         /* 0: for information */
 };
@@ -201,6 +205,9 @@ static struct turn take_turn(const struct scenario *scenario, bool single)
     size_t warm = scenario->count / 8 + 1;
     bench_book book;
     bench_book_open(&book, "engine", NULL);
+    if (scenario->runner) {
+        bench_check(cfa_runner_start(book.engine, CFA_WORK_COMMANDS), "cfa_runner_start");
+    }
     for (int phase = 0; phase < 2; phase++) {
         size_t count = phase == 0 ? warm : scenario->count;
         int64_t commands = bench_statistic(book.engine, "commands");
@@ -284,11 +291,13 @@ int main(int argc, char **argv)
 {
     bench_options options = bench_start(argc, argv);
     static const struct scenario scenarios[] = {
-        { "64 callers", 64, 0, 16000, 1500, 0.7 },
-        { "8 callers", 8, 0, 5000, 1000, 0 },
-        { "1 caller", 1, 0, 1000, 1000, 0 },
-        { "64 in flight", 0, 64, 16000, 0, 0.9 },
-        { "256 in flight", 0, 256, 24000, 0, 0.9 },
+        { "64 callers", 64, 0, false, 16000, 1500, 0.7 },
+        { "8 callers", 8, 0, false, 5000, 1000, 0 },
+        { "1 caller", 1, 0, false, 1000, 1000, 0 },
+        { "64 in flight", 0, 64, false, 16000, 0, 0.9 },
+        { "256 in flight", 0, 256, false, 24000, 0, 0.9 },
+        { "64 in flight, runner", 0, 64, true, 16000, 0, 0.9 },
+        { "256 in flight, runner", 0, 256, true, 24000, 0, 0.9 },
     };
     for (int disk = BENCH_NATIVE; disk <= BENCH_FIXED; disk++) {
         if (!(disk == BENCH_NATIVE ? options.native : options.fixed)) {

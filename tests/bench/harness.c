@@ -191,14 +191,22 @@ int64_t bench_statistic(cfa_engine *engine, const char *name)
     return value;
 }
 
-cfa_pledge_spec bench_pledge(const bench_book *book, char key[37], bool opaque)
+char (*bench_keys(size_t count, bool opaque))[37]
 {
-    bench_check(cfa_key_new(key, 37), "cfa_key_new");
-    if (opaque) {
-        char tail[18];      /* random, and no UUIDv7: hashed, and stored where random keys go */
-        memcpy(tail, key + 19, sizeof(tail));
-        snprintf(key, 37, "order-%s", tail);
+    char (*keys)[37] = bench_alloc((count + 1) * sizeof(*keys));
+    for (size_t i = 0; i < count; i++) {
+        bench_check(cfa_key_new(keys[i], sizeof(keys[i])), "cfa_key_new");
+        if (opaque) {
+            char tail[18];  /* random, and no UUIDv7: hashed, and stored where random keys go */
+            memcpy(tail, keys[i] + 19, sizeof(tail));
+            snprintf(keys[i], sizeof(keys[i]), "order-%s", tail);
+        }
     }
+    return keys;
+}
+
+cfa_pledge_spec bench_pledge(const bench_book *book, const char *key)
+{
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
     spec.key = key;
     spec.campaign_id = book->campaign_id;

@@ -58,8 +58,10 @@ typedef struct bench_book {
 void bench_book_open(bench_book *book, const char *name, const cfa_engine_options *given);
 void bench_book_close(bench_book *book);
 int64_t bench_statistic(cfa_engine *engine, const char *name);
-/* A pledge as donors make them, waiting for its commit. `key` is filled: time-ordered, or opaque. */
-cfa_pledge_spec bench_pledge(const bench_book *book, char key[37], bool opaque);
+/* Fresh keys, time-ordered or opaque; released by `free`. */
+char (*bench_keys(size_t count, bool opaque))[37];
+/* A pledge as donors make them, waiting for its commit. */
+cfa_pledge_spec bench_pledge(const bench_book *book, const char *key);
 
 /* ---- results --------------------------------------------------------------------------------- */
 
