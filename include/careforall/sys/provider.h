@@ -84,7 +84,8 @@ typedef struct cfa_reply {
     int32_t stored;              /* non-zero: an answer replayed for this key; asking again gives the same */
     cfa_facts facts;             /* with DONE and PENDING; LOOKUP found nothing: NOT_SENT, and only then (a
                                   * look-up that did not reach the provider proves nothing: UNKNOWN) */
-    const char *client_secret;   /* CREATE: what the donor's browser confirms with, or NULL */
+    const char *client_secret;   /* what the donor's browser confirms with, or NULL. A read should bring it too: it
+                                  * may be the first word after a CREATE whose reply was lost */
     const char *code;            /* provider's code for a refusal or failure, or NULL */
     int64_t retry_after_ms;      /* 0: unspecified */
 } cfa_reply;

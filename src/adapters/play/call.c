@@ -200,7 +200,7 @@ static cfa__play_answer refuse(const char *code)
 static cfa__play_answer tell(const cfa__play_intent *intent)
 {
     return (cfa__play_answer){
-        .outcome = CFA_OUTCOME_DONE, .intent = intent, .facts = intent->now
+        .outcome = CFA_OUTCOME_DONE, .intent = intent, .facts = intent->now, .secret = true
     };
 }
 
