@@ -344,6 +344,8 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     cfa__operation *operation = scene.operation;
     bool ours = cfa__id_compare(operation->lease_owner, scene.input->lease_id) == 0 &&
                 operation->tries + 1 == scene.input->try_number;
+    /* Our own earlier commit, its word lost, or the same report again. */
+    bool repeated = cfa__id_is_null(operation->lease_owner) && operation->tries == scene.input->try_number;
     if (ours) {
         operation->tries++;
         operation->outcome = scene.input->reply.outcome;
@@ -363,6 +365,9 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
             status = cfa__object_bind(set, scene.payment, scene.input->reply.facts.ref);
         if (status == CFA_OK)
             status = apply(&scene, &scene.input->reply.facts);
+        /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not bring it. */
+        if (status == CFA_OK && scene.input->call == CFA_CALL_CREATE)
+            status = fix_answer(&scene);
     }
     if (status == CFA_OK && scene.probe_soon)
         status = expedite_probe(&scene);
@@ -374,6 +379,6 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     answer->payment = scene.payment;
     answer->donor = donor;
     answer->answer = scene.answer;
-    answer->fenced = !ours;
+    answer->fenced = !ours && !repeated;
     return CFA_OK;
 }
