@@ -87,11 +87,14 @@ static struct truth truth_of(struct sim *sim, const struct donor *donor, cfa_are
 static bool is_at_rest(struct sim *sim, const struct donor *donor, const cfa_payment *payment, cfa_arena *arena) {
     struct truth truth = truth_of(sim, donor, arena);
     uint32_t doubt = cfa_payment_flags(payment) & CFA_PAYMENT_FLAG_UNKNOWN;
+    const uint32_t ends = CFA_FACT_SUCCEEDED | CFA_FACT_CANCELED | CFA_FACT_EXPIRED;
+    if (sim->deaf && truth.exists && (truth.flags & ends) == 0)
+        return true;   /* nobody will ask whether it was paid, so nobody may cancel it */
     switch (cfa_payment_state_of(payment)) {
     case CFA_PAYMENT_COMPLETED:
     case CFA_PAYMENT_CANCELED:
     case CFA_PAYMENT_EXPIRED: return doubt == 0;
-    case CFA_PAYMENT_AUTHORIZED: return doubt == 0 && truth.authorized_minor > 0 && !truth.succeeded;
+    case CFA_PAYMENT_AUTHORIZED: return doubt == 0 && truth.authorized_minor > 0 && (truth.flags & ends) == 0;
     case CFA_PAYMENT_FAILED: return doubt == 0 && !truth.exists;
     /* A provider whose look-ups prove nothing leaves doubt about what it never got. */
     case CFA_PAYMENT_PENDING: return doubt != 0 && !sim->authoritative && !truth.exists;
@@ -143,11 +146,13 @@ void check_liveness(struct sim *sim) {
         run_until(sim, sim->now_us + CALM_STEP_US);
         process = free_process(sim);
         require(sim, process != NULL, "liveness: no engine comes up");
-        if (donors_are_answered(sim) && sim->webhooks_waiting == 0 && all_are_at_rest(sim, process->engine)) {
+        bool rest = donors_are_answered(sim) && sim->webhooks_waiting == 0 &&
+                    all_are_at_rest(sim, process->engine);
+        if (rest && sim->silent) {
             note(sim, "at rest", step, 0, 0);
-            run_until(sim, sim->now_us + CALM_STEP_US);
             return;
         }
+        sim->silent = rest;
     }
     tell_restless(sim, process->engine);
 }
@@ -257,6 +262,8 @@ static void check_log(struct sim *sim, cfa_engine *engine) {
             check_event(sim, cfa_event_list_at(list, i), ++position, subjects, count);
         cfa_event_list_free(list);
     }
+    require(sim, sim->broker_position == position, "S8: the log ends at %lld, the sink at %lld",
+            (long long)position, (long long)sim->broker_position);
     for (size_t i = 0; i < count; i++) {
         require(sim, subjects[i].sequence > 0, "S3: the log does not know %s", subjects[i].id);
         cfa_payment *payment;

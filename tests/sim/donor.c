@@ -116,6 +116,8 @@ static void learn_answer(struct sim *sim, struct donor *donor, const cfa_pledge 
     if (!donor->never_pays)
         schedule(sim, donor->late ? 20 * HOUR_US + draw_below(sim, 10 * HOUR_US) : draw_time(sim, MINUTE_US),
                  EVENT_PAY, number, 0);
+    else if (draw_below(sim, 4) == 0)
+        schedule(sim, draw_time(sim, 6 * HOUR_US), EVENT_EXPIRE, number, 0);
     if (sim->manual)
         schedule(sim, draw_time(sim, HOUR_US), EVENT_OPERATE, number, 0);
 }
@@ -422,12 +424,13 @@ static void settle_event(struct sim *sim, int32_t number) {
 
 /* ---- the host's people ---------------------------------------------------------------------------------------------------------- */
 
-static void hold_runs_out(struct sim *sim, const struct donor *donor) {
+/* What was not taken, or not even paid, ends by the provider's own clock. */
+static void run_out(struct sim *sim, const struct donor *donor) {
     cfa_arena *arena;
     require(sim, cfa_arena_new(&arena) == CFA_OK, "no memory");
     const char *ref = ref_of(sim, donor, arena);
-    if (ref != NULL && cfa_play_expire(sim->play, ref) == CFA_OK)
-        cover(HOLD_EXPIRED);
+    cfa_status status = ref != NULL ? cfa_play_expire(sim->play, ref) : CFA_ENOTFOUND;
+    note(sim, "runs out at the provider", index_of(sim, donor), status, 0);
     cfa_arena_free(arena);
     collect_webhooks(sim);
 }
@@ -468,7 +471,7 @@ static void operate(struct process *process, void *user) {
     bool held = cfa_payment_state_of(payment) == CFA_PAYMENT_AUTHORIZED;
     cfa_payment_free(payment);
     if (held && donor->operation == OPERATE_EXPIRE)
-        hold_runs_out(sim, donor);
+        run_out(sim, donor);
     else if (held)
         act_on_hold(process, donor);
 }
@@ -483,6 +486,8 @@ static void operate_event(struct sim *sim, int32_t number, int32_t times) {
 }
 
 void donor_event(struct sim *sim, const struct event *event) {
+    if (sim->silent)
+        return;
     switch (event->kind) {
     case EVENT_CREATE: create_event(sim, event->subject); break;
     case EVENT_DOUBLE: (void)ask_somebody(sim, event->subject, false); break;
@@ -491,6 +496,7 @@ void donor_event(struct sim *sim, const struct event *event) {
     case EVENT_PAY: pay_event(sim, event->subject, event->number); break;
     case EVENT_FINISH: finish_event(sim, event->subject, event->number); break;
     case EVENT_SETTLE: settle_event(sim, event->subject); break;
+    case EVENT_EXPIRE: run_out(sim, &sim->donors[event->subject]); break;
     case EVENT_OPERATE: operate_event(sim, event->subject, event->number); break;
     default: violation(sim, "an unknown event");
     }

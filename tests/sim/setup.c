@@ -27,6 +27,7 @@ static void draw_rates(struct sim *sim) {
     sim->rates.doubt = draw_rate(sim, 1000, 50000);
     sim->rates.fail = draw_rate(sim, 200, 20000);
     sim->rates.slow_call = draw_rate(sim, 1000, 100000);
+    sim->rates.straggle = draw_rate(sim, 1000, 50000);
     sim->rates.late_webhook = draw_rate(sim, 1000, 100000);
     sim->weather = (cfa_play_weather)CFA_PLAY_WEATHER_INIT;
     sim->weather.reply_lost_ppm = draw_rate(sim, 1000, 100000);
@@ -83,8 +84,14 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
     sim->trace = trace;
     draw_rates(sim);
     sim->one_step = draw_below(sim, 2) == 0;
-    sim->manual = draw_below(sim, 3) == 0;
+    sim->jumps = draw_below(sim, 2) == 0;
+    sim->deaf = draw_below(sim, 8) == 0;
+    sim->manual = draw_below(sim, 3) == 0 && !sim->deaf;
     sim->authoritative = draw_below(sim, 4) != 0;
+    if (sim->deaf) {
+        sim->weather.webhook_lost_ppm = 0;
+        cover(DEAF);
+    }
     sim->call_capacity = 1024;
     while (sim->call_capacity < 256 * (size_t)donations)
         sim->call_capacity *= 2;
@@ -102,7 +109,7 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
     (void)within(free_process(sim), campaigns_open, NULL);
     schedule(sim, draw_time(sim, 10 * MINUTE_US), EVENT_READ, 0, 0);
     schedule(sim, draw_time(sim, HOUR_US), EVENT_WEATHER, 0, 0);
-    if (draw_below(sim, 2) == 0)
+    if (sim->jumps)
         schedule(sim, draw_time(sim, 4 * HOUR_US), EVENT_JUMP, 0, 0);
     for (int32_t i = 0; i < CAMPAIGNS; i++) {
         if (draw_below(sim, 4) == 0)
@@ -134,6 +141,9 @@ void world_close(struct sim *sim) {
     }
     free(sim->donors);
     free(sim->webhooks);
+    for (int32_t i = 0; i < sim->straggler_count; i++)
+        cfa_arena_free(sim->stragglers[i].arena);
+    free(sim->stragglers);
     free(sim->heap);
     free(sim->calls);
     require(sim, sim->deaths > 0 || memory_live() == 0, "S14: %zu blocks of memory are left over", memory_live());

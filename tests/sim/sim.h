@@ -44,6 +44,7 @@
     X(CALLER_IN_DOUBT, "caller told IN_DOUBT")                                                     \
     X(CALLER_TRANSIENT, "caller told TRANSIENT, nothing written")                                  \
     X(CALL_TIMEOUT, "provider call past its time limit")                                           \
+    X(CALL_STRAGGLES, "request arrives minutes after its caller gave up")                          \
     X(CALL_UNKNOWN, "provider call of unknown outcome")                                            \
     X(CALL_STORED, "answer stored under a provider key replayed")                                  \
     X(CALL_NOT_SENT, "provider call not sent")                                                     \
@@ -55,7 +56,6 @@
     X(KEY_FORGOTTEN, "unknown older than the provider's memory of keys")                           \
     X(EXPIRY_CANCEL, "unpaid payment cancelled after its time")                                    \
     X(LATE_CANCEL, "unpaid payment of an ended campaign cancelled")                                \
-    X(HOLD_EXPIRED, "hold ran out")                                                                \
     X(PARTIAL_CAPTURE, "part of a hold captured")                                                  \
     X(OPERATOR_CANCEL, "hold cancelled by the host")                                               \
     X(WEBHOOK_APPLIED, "webhook applied")                                                          \
@@ -77,6 +77,9 @@
     X(ASYNC, "pledge through a port")                                                              \
     X(ASYNC_LOST, "completion lost with its engine")                                               \
     X(PAID_LATE, "donor paid after more than 20 hours")                                            \
+    X(DEAF, "provider that answers no questions: webhooks alone")                                  \
+    X(SINK_REPEAT, "event delivered to a sink again")                                              \
+    X(SINK_FAILS, "sink unreachable")                                                              \
     X(CLOCK_JUMP, "wall clock jumped")                                                             \
     X(TOTALS_AT_LEAST, "totals read after a donor's own write")                                    \
     X(TOTALS_STALE, "last known good totals served")                                               \
@@ -108,15 +111,17 @@ struct process {
     int32_t descriptors[2];         /* of engine and port: the system closes them when a process dies */
     jmp_buf death;
     bool busy;                      /* inside an engine call */
+    int32_t losses, doubts;         /* lost races and doubtful commits to come, one after the other */
     char calling[64];               /* operation whose provider call is being made */
     int32_t tick_number;            /* of the tick that is scheduled: earlier ones are void */
     int64_t idle_us;                /* pause between ticks: grows while nothing is to be done */
+    int64_t sent_position;          /* to the sink, by this process */
     int64_t versions[CAMPAIGNS];    /* of totals, as last read here */
 };
 
 enum { EVENT_TICK = 1, EVENT_START, EVENT_RESTART, EVENT_WEBHOOK, EVENT_READ, EVENT_JUMP, EVENT_WEATHER,
        EVENT_END_CAMPAIGN, EVENT_CREATE, EVENT_DOUBLE, EVENT_REPLAY, EVENT_MISMATCH, EVENT_PAY, EVENT_FINISH,
-       EVENT_SETTLE, EVENT_OPERATE };
+       EVENT_SETTLE, EVENT_OPERATE, EVENT_EXPIRE, EVENT_STRAGGLE };
 
 /* What the host does with a hold. */
 enum { OPERATE_CAPTURE, OPERATE_CAPTURE_PART, OPERATE_CANCEL, OPERATE_EXPIRE };
@@ -163,10 +168,16 @@ struct call_memory {
     bool unknown;
 };
 
+/* A request that its caller gave up, still on its way. */
+struct straggler {
+    cfa_arena *arena;               /* NULL: arrived */
+    cfa_call call;
+};
+
 #define HISTORY_KEPT 50
 
 struct rates {
-    int32_t crash, call_crash, doubt, fail, slow_call, late_webhook;   /* parts per million */
+    int32_t crash, call_crash, doubt, fail, slow_call, straggle, late_webhook;   /* parts per million */
 };
 
 struct sim {
@@ -179,7 +190,11 @@ struct sim {
     cfa_platform true_time;         /* the provider's clock */
     cfa_storage store;
     cfa_play *play;
-    bool one_step, manual, authoritative, faults;
+    bool one_step, manual, authoritative;
+    bool jumps;                     /* the wall clock does */
+    bool deaf;                      /* the provider answers no questions: webhooks are the only net */
+    bool faults;
+    bool silent;                    /* nobody outside acts any more */
     int32_t deaths;
     struct rates rates;
     cfa_play_weather weather;
@@ -192,6 +207,9 @@ struct sim {
     int32_t donor_count;
     struct webhook *webhooks;
     int32_t webhook_count, webhook_capacity, webhooks_waiting;
+    struct straggler *stragglers;
+    int32_t straggler_count, straggler_capacity;
+    int64_t broker_position;        /* newest event that the sink has */
     struct event *heap;
     int32_t heap_count, heap_capacity;
     struct call_memory *calls;             /* open hash table of provider keys */

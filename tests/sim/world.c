@@ -15,6 +15,7 @@
 #define START_US INT64_C(1767225600000000)   /* as the manual clock */
 #define TICK_MIN_US (20 * INT64_C(1000))
 #define WEBHOOK_TRIES 14
+#define STRAGGLE_US (9 * MINUTE_US)          /* absence counts as proven ten minutes after the last request */
 
 const char *const currencies[CURRENCIES] = { "EUR", "JPY", "KWD", "USD" };
 
@@ -122,7 +123,13 @@ static int32_t decide(void *user, int32_t call, uint64_t number, cfa_status *out
             cover(CRASH_OPEN);
         longjmp(process->death, 1);
     }
-    if (call == CFA_FAULT_COMMIT && chance(sim, sim->rates.doubt)) {
+    /* Now and then the same misfortune comes again and again. */
+    if (process->losses == 0 && chance(sim, sim->rates.fail / 16))
+        process->losses = 1 + (int32_t)draw_below(sim, 24);
+    if (process->doubts == 0 && chance(sim, sim->rates.doubt / 64))
+        process->doubts = 1 + (int32_t)draw_below(sim, 8);
+    if (call == CFA_FAULT_COMMIT && (process->doubts > 0 || chance(sim, sim->rates.doubt))) {
+        process->doubts -= process->doubts > 0;
         bool done = draw_below(sim, 2) == 0;
         note(sim, "commit in doubt", process->number, done, 0);
         if (done)
@@ -131,11 +138,12 @@ static int32_t decide(void *user, int32_t call, uint64_t number, cfa_status *out
             cover(DOUBT_NOT_DONE);
         return done ? CFA_FAULT_DOUBT_DONE : CFA_FAULT_DOUBT_NOT_DONE;
     }
-    if (call == CFA_FAULT_ROLLBACK || !chance(sim, sim->rates.fail))
-        return CFA_FAULT_PASS;
     /* Only a writer can lose a race. */
-    bool races = call == CFA_FAULT_SAVE || call == CFA_FAULT_COMMIT;
-    switch (draw_below(sim, races ? 3 : 2)) {
+    bool races = call == CFA_FAULT_SAVE || call == CFA_FAULT_COMMIT, loses = races && process->losses > 0;
+    if (call == CFA_FAULT_ROLLBACK || (!loses && !chance(sim, sim->rates.fail)))
+        return CFA_FAULT_PASS;
+    process->losses -= loses;
+    switch (loses ? 2 : draw_below(sim, races ? 3 : 2)) {
     case 0: *out_status = CFA_EBUSY; cover(FAIL_BUSY); break;
     case 1: *out_status = CFA_EIO; cover(FAIL_IO); break;
     default: *out_status = CFA_EVERSION; cover(FAIL_VERSION); break;
@@ -192,6 +200,35 @@ static void cover_call(struct sim *sim, const cfa_call *call, const cfa_reply *r
         cover(CALL_NOT_SENT);
 }
 
+static void straggle(struct sim *sim, const cfa_call *call) {
+    sim->stragglers = grow(sim->stragglers, sim->straggler_count, &sim->straggler_capacity,
+                           sizeof *sim->stragglers);
+    struct straggler *straggler = &sim->stragglers[sim->straggler_count];
+    require(sim, cfa_arena_new(&straggler->arena) == CFA_OK, "no memory");
+    cfa_call *copy = &straggler->call;
+    *copy = *call;
+    const char **texts[] = { &copy->operation_id, &copy->payment_id, &copy->idempotency_key, &copy->account,
+                             &copy->ref, &copy->payment_method };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (*texts[i] != NULL)
+            *texts[i] = cfa_arena_copy(straggler->arena, *texts[i], strlen(*texts[i]));
+    }
+    copy->body.data = cfa_arena_copy(straggler->arena, call->body.data, call->body.size);
+    schedule(sim, draw_below(sim, STRAGGLE_US), EVENT_STRAGGLE, sim->straggler_count++, 0);
+    cover(CALL_STRAGGLES);
+}
+
+static void straggler_arrives(struct sim *sim, int32_t number) {
+    struct straggler *straggler = &sim->stragglers[number];
+    const cfa_provider *play = cfa_play_provider(sim->play);
+    cfa_reply reply = { .struct_size = sizeof reply };
+    play->ops->call(play->self, &straggler->call, straggler->arena, &reply);
+    note(sim, "a straggling request arrives", number, straggler->call.kind, reply.outcome);
+    cfa_arena_free(straggler->arena);
+    straggler->arena = NULL;
+    collect_webhooks(sim);
+}
+
 /* Time passes on the way to the provider and back; the other process works meanwhile, and this one may die. */
 static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
     struct process *process = self;
@@ -210,11 +247,17 @@ static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cf
         longjmp(process->death, 1);
     }
     bool slow = sim->faults && chance(sim, sim->rates.slow_call);
-    int64_t there_us = draw_time(sim, slow ? 15 * SECOND_US : 100000);
+    bool straggles = sim->faults && chance(sim, sim->rates.straggle);
     int64_t limit_us = (int64_t)call->timeout_ms * 1000;
+    int64_t there_us = straggles ? limit_us : draw_time(sim, slow ? 15 * SECOND_US : 100000);
     int64_t began_us = sim->now_us;
     run_until(sim, sim->now_us + (there_us < limit_us ? there_us : limit_us));
-    play->ops->call(play->self, call, arena, out);
+    if (sim->deaf && call->kind == CFA_CALL_RETRIEVE)
+        *out = (cfa_reply){ .struct_size = sizeof *out };
+    else if (straggles)
+        straggle(sim, call);
+    else
+        play->ops->call(play->self, call, arena, out);
     collect_webhooks(sim);
     if (sim->faults && chance(sim, sim->rates.call_crash)) {
         note(sim, "crash after a provider call", process->number, out->outcome, 0);
@@ -230,6 +273,50 @@ static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cf
     cover_call(sim, call, out);
     note(sim, "provider answers", process->number, out->outcome, out->stored);
 }
+
+/* ---- a sink, the same behind both processes ------------------------------------------------------------------------- */
+
+static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count, size_t *out_taken) {
+    struct process *process = self;
+    struct sim *sim = process->sim;
+    if (sim->faults && draw_below(sim, 8) == 0) {
+        cover(SINK_FAILS);
+        return cfa_error_set(CFA_EUNAVAILABLE, "sink.sim", NULL, 0, "the broker cannot be reached");
+    }
+    size_t taken = sim->faults ? (size_t)draw_below(sim, (int64_t)count + 1) : count;
+    for (size_t i = 0; i < taken; i++) {
+        require(sim, events[i].position == process->sent_position + 1, "S8: a sink is sent %lld after %lld",
+                (long long)events[i].position, (long long)process->sent_position);
+        process->sent_position = events[i].position;
+        require(sim, events[i].position <= sim->broker_position + 1, "S8: a sink never got event %lld",
+                (long long)sim->broker_position + 1);
+        if (events[i].position <= sim->broker_position)
+            cover(SINK_REPEAT);
+        else
+            sim->broker_position = events[i].position;
+    }
+    *out_taken = taken;
+    return CFA_OK;
+}
+
+static cfa_status sink_poll(void *self, int64_t *out_acknowledged) {
+    const struct process *process = self;
+    *out_acknowledged = process->sent_position;
+    return CFA_OK;
+}
+
+static cfa_status sink_reset(void *self, int64_t position) {
+    struct process *process = self;
+    process->sent_position = position;
+    return CFA_OK;
+}
+
+static void sink_close(void *self) {
+    (void)self;
+}
+
+static const cfa_sink_ops sink_ops = { sizeof sink_ops, "sim", sink_send, sink_poll, sink_reset, NULL,
+                                       sink_close };
 
 /* ---- processes ------------------------------------------------------------------------------------------------------------- */
 
@@ -325,6 +412,9 @@ static void process_open(struct process *process, void *user) {
     options.provider = &process->provider;
     options.platform = cfa_manual_clock_platform(sim->clock);
     options.capture_manual = sim->manual;
+    const cfa_sink_binding sink = { "broker", { &sink_ops, process } };
+    options.sinks = &sink;
+    options.sink_count = 1;
     /* The engine's descriptor is the next free one: known even if the process dies while opening. */
     process->descriptors[0] = eventfd(0, EFD_CLOEXEC);
     close(process->descriptors[0]);
@@ -471,7 +561,7 @@ static void webhook_event(struct sim *sim, int32_t number) {
     struct webhook *webhook = &sim->webhooks[number];
     if (webhook->body == NULL)
         return;
-    if (++webhook->tries > WEBHOOK_TRIES && sim->faults) {
+    if (++webhook->tries > WEBHOOK_TRIES && sim->faults && !sim->deaf) {
         note(sim, "webhook given up", number, 0, 0);
         cfa_free(webhook->body);
         webhook->body = NULL;
@@ -567,6 +657,7 @@ static void dispatch(struct sim *sim, const struct event *event) {
     case EVENT_JUMP: jump(sim); break;
     case EVENT_WEATHER: weather_draw(sim); break;
     case EVENT_END_CAMPAIGN: campaign_event(sim, event->subject); break;
+    case EVENT_STRAGGLE: straggler_arrives(sim, event->subject); break;
     default: donor_event(sim, event); break;
     }
 }
