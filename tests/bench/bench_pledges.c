@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define THREADS_MAX 64
-#define IN_FLIGHT_MAX 256
 
 /* ---- the engine: blocking callers ------------------------------------------------------------ */
 
@@ -68,44 +67,6 @@ static bench_run run_blocking(bench_book *book, int threads, size_t count)
     struct load load = { .book = book, .count = count, .keys = bench_keys(count, false) };
     bench_run run = drive(&load, threads, call_engine);
     free(load.keys);
-    return run;
-}
-
-/* ---- the engine: one thread that submits and polls ------------------------------------------- */
-
-static bench_run run_polled(bench_book *book, int in_flight, size_t count)
-{
-    bench_run run = { 0, 0, 0, 0, 1 };
-    int64_t *started_ns = bench_alloc(count * sizeof(int64_t));
-    char (*keys)[37] = bench_keys(count, false);
-    cfa_port *port;
-    bench_check(cfa_port_new(&port, book->engine), "cfa_port_new");
-    size_t begun = 0, done = 0;
-    int64_t started = bench_now_ns();
-    while (done < count) {
-        while (begun < count && begun - done < (size_t)in_flight) {
-            cfa_pledge_spec spec = bench_pledge(book, keys[begun]);
-            started_ns[begun] = bench_now_ns();
-            bench_check(cfa_pledge_create_begin(port, begun, &spec), "cfa_pledge_create_begin");
-            begun++;
-        }
-        cfa_completion *completion;
-        bench_check(cfa_port_next(&completion, port, 10000), "cfa_port_next");
-        while (completion != NULL) {
-            uint64_t token = cfa_completion_token(completion);
-            bench_check(cfa_completion_status(completion), "completion");
-            started_ns[token] = bench_now_ns() - started_ns[token];
-            cfa_pledge_free(cfa_completion_pledge(completion));
-            cfa_completion_free(completion);
-            done++;
-            bench_check(cfa_port_next(&completion, port, 0), "cfa_port_next");
-        }
-    }
-    run.per_second = (double)count / ((double)(bench_now_ns() - started) / 1e9);
-    bench_percentiles(&run, started_ns, count);
-    cfa_port_free(port);
-    free(started_ns);
-    free(keys);
     return run;
 }
 
@@ -212,8 +173,13 @@ static struct turn take_turn(const struct scenario *scenario, bool single)
         size_t count = phase == 0 ? warm : scenario->count;
         int64_t commands = bench_statistic(book.engine, "commands");
         int64_t batches = bench_statistic(book.engine, "batches");
-        turn.engine = scenario->callers > 0 ? run_blocking(&book, scenario->callers, count)
-                                            : run_polled(&book, scenario->in_flight, count);
+        if (scenario->callers > 0) {
+            turn.engine = run_blocking(&book, scenario->callers, count);
+        } else {
+            char (*keys)[37] = bench_keys(count, false);
+            turn.engine = bench_run_polled(&book, scenario->in_flight, keys, count);
+            free(keys);
+        }
         commands = bench_statistic(book.engine, "commands") - commands;
         batches = bench_statistic(book.engine, "batches") - batches;
         turn.engine.batch = (double)commands / (double)batches;

@@ -80,6 +80,13 @@ int64_t bench_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t bench_wall_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 void bench_fail(const char *doing, const char *why)
 {
     fprintf(stderr, "%s: %s\n", doing, why);
@@ -171,6 +178,19 @@ void bench_book_open(bench_book *book, const char *name, const cfa_engine_option
     cfa_campaign_free(campaign);
 }
 
+void bench_book_reopen(bench_book *book)
+{
+    cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
+    cfa_campaign_list *list;
+    bench_check(cfa_play_new(&book->play, NULL), "cfa_play_new");
+    options.provider = cfa_play_provider(book->play);
+    bench_check(cfa_sqlite_open(&book->engine, book->path, &options), "cfa_sqlite_open");
+    bench_check(cfa_campaign_page(&list, book->engine, NULL), "cfa_campaign_page");
+    snprintf(book->campaign_id, sizeof(book->campaign_id), "%s",
+             cfa_campaign_id(cfa_campaign_list_at(list, 0)));
+    cfa_campaign_list_free(list);
+}
+
 void bench_book_close(bench_book *book)
 {
     cfa_engine_close(book->engine);
@@ -217,6 +237,40 @@ cfa_pledge_spec bench_pledge(const bench_book *book, const char *key)
     spec.wait = CFA_WAIT_COMMIT;
     spec.timeout_ms = 60000;
     return spec;
+}
+
+bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[37], size_t count)
+{
+    bench_run run = { 0, 0, 0, 0, 1 };
+    int64_t *started_ns = bench_alloc(count * sizeof(int64_t));
+    cfa_port *port;
+    bench_check(cfa_port_new(&port, book->engine), "cfa_port_new");
+    size_t begun = 0, done = 0;
+    int64_t started = bench_now_ns();
+    while (done < count) {
+        while (begun < count && begun - done < (size_t)in_flight) {
+            cfa_pledge_spec spec = bench_pledge(book, keys[begun]);
+            started_ns[begun] = bench_now_ns();
+            bench_check(cfa_pledge_create_begin(port, begun, &spec), "cfa_pledge_create_begin");
+            begun++;
+        }
+        cfa_completion *completion;
+        bench_check(cfa_port_next(&completion, port, 10000), "cfa_port_next");
+        while (completion != NULL) {
+            uint64_t token = cfa_completion_token(completion);
+            bench_check(cfa_completion_status(completion), "completion");
+            started_ns[token] = bench_now_ns() - started_ns[token];
+            cfa_pledge_free(cfa_completion_pledge(completion));
+            cfa_completion_free(completion);
+            done++;
+            bench_check(cfa_port_next(&completion, port, 0), "cfa_port_next");
+        }
+    }
+    run.per_second = (double)count / ((double)(bench_now_ns() - started) / 1e9);
+    bench_percentiles(&run, started_ns, count);
+    cfa_port_free(port);
+    free(started_ns);
+    return run;
 }
 
 /* ---- results --------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define BENCH_REPETITIONS_MAX 31
+#define BENCH_KEY_SIZE 37
 
 /* What the command line said. */
 typedef struct bench_options {
@@ -28,6 +29,7 @@ bench_options bench_start(int argc, char **argv);
 bool bench_wanted(const bench_options *options, const char *name);
 
 int64_t bench_now_ns(void);
+int64_t bench_wall_us(void);
 void bench_check(cfa_status status, const char *doing);
 void bench_fail(const char *doing, const char *why);
 void *bench_alloc(size_t size);
@@ -56,6 +58,8 @@ typedef struct bench_book {
 
 /* Open a fresh book with one campaign. `given`: further options, or NULL. */
 void bench_book_open(bench_book *book, const char *name, const cfa_engine_options *given);
+/* Open the book at `book->path` again; its campaign is the one there is. */
+void bench_book_reopen(bench_book *book);
 void bench_book_close(bench_book *book);
 int64_t bench_statistic(cfa_engine *engine, const char *name);
 /* Fresh keys, time-ordered or opaque; released by `free`. */
@@ -71,6 +75,8 @@ typedef struct bench_run {
     double batch;               /* mean commands per commit */
 } bench_run;
 
+/* One thread makes a pledge for each key and polls for its completion, `in_flight` at a time. */
+bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[37], size_t count);
 /* Percentiles of `count` durations in nanoseconds, which are sorted in place. */
 void bench_percentiles(bench_run *run, int64_t *durations_ns, size_t count);
 double bench_median(const double *values, int count);
