@@ -180,7 +180,14 @@ void bench_book_open(bench_book *book, const char *name, const cfa_engine_option
 
 void bench_book_reopen(bench_book *book)
 {
+    bench_book_reopen_with(book, NULL);
+}
+
+void bench_book_reopen_with(bench_book *book, const cfa_sink_binding *sink)
+{
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
+    options.sinks = sink;
+    options.sink_count = sink != NULL;
     cfa_campaign_list *list;
     bench_check(cfa_play_new(&book->play, NULL), "cfa_play_new");
     options.provider = cfa_play_provider(book->play);

@@ -60,6 +60,8 @@ typedef struct bench_book {
 void bench_book_open(bench_book *book, const char *name, const cfa_engine_options *given);
 /* Open the book at `book->path` again; its campaign is the one there is. */
 void bench_book_reopen(bench_book *book);
+/* The same with one sink, or none. */
+void bench_book_reopen_with(bench_book *book, const cfa_sink_binding *sink);
 void bench_book_close(bench_book *book);
 int64_t bench_statistic(cfa_engine *engine, const char *name);
 /* Fresh keys, time-ordered or opaque; released by `free`. */
