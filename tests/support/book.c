@@ -362,6 +362,11 @@ void audit(struct book *book) {
         ck_assert_int_eq(play_books_of(book).charged_twice, 0);
 }
 
+void must_fail(const char *condition, const char *file, int line) {
+    fprintf(stderr, "%s:%d: not true: %s\n", file, line, condition);
+    abort();
+}
+
 /* ---- errors, threads, suites ------------------------------------------------------------------------------------ */
 
 const cfa_error *last_error(void) {
@@ -402,16 +407,16 @@ static void *member_main(void *argument) {
 
 void together(int count, void (*run)(void *user, int index), void *user) {
     struct crew crew = { .run = run, .user = user };
-    ck_assert_int_eq(pthread_barrier_init(&crew.barrier, NULL, (unsigned)count), 0);
+    must(pthread_barrier_init(&crew.barrier, NULL, (unsigned)count) == 0);
     struct member *members = calloc((size_t)count, sizeof *members);
-    ck_assert_ptr_nonnull(members);
+    must(members != NULL);
     for (int i = 0; i < count; i++) {
         members[i].crew = &crew;
         members[i].index = i;
-        ck_assert_int_eq(pthread_create(&members[i].thread, NULL, member_main, &members[i]), 0);
+        must(pthread_create(&members[i].thread, NULL, member_main, &members[i]) == 0);
     }
     for (int i = 0; i < count; i++)
-        ck_assert_int_eq(pthread_join(members[i].thread, NULL), 0);
+        must(pthread_join(members[i].thread, NULL) == 0);
     pthread_barrier_destroy(&crew.barrier);
     free(members);
 }

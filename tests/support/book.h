@@ -20,6 +20,10 @@
 #define HOUR_US (60 * MINUTE_US)
 #define DAY_US (24 * HOUR_US)
 
+/* An assertion for helpers that also run outside of a test, in a process of their own. */
+#define must(condition) ((condition) ? (void)0 : must_fail(#condition, __FILE__, __LINE__))
+void must_fail(const char *condition, const char *file, int line);
+
 /* For loop tests: `_i` is the store. */
 enum { STORE_MEMORY, STORE_SQLITE, STORES };
 
