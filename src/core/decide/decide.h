@@ -228,6 +228,14 @@ CFA_MUST_CHECK cfa_status cfa__sink_lead(cfa__working_set *set, cfa__command *co
 /* Move a cursor forward; CFA_EFENCED when another owner has it. */
 CFA_MUST_CHECK cfa_status cfa__sink_settle(cfa__working_set *set, cfa__command *command);
 
+/* What a projector's command has read of its events' bytes, so that a run after a load does not parse them again. */
+typedef struct cfa__project_readings {
+    void *const *events;          /* of these */
+    struct cfa__reading *items;
+} cfa__project_readings;
+typedef struct cfa__project_input {
+    cfa__project_readings *readings;
+} cfa__project_input;
 typedef struct cfa__project_answer {
     int32_t applied;
     int64_t position;             /* of the projector after this command */

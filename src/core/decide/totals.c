@@ -12,7 +12,7 @@
 #define ORIGIN "core.totals"
 
 /* What one event says, read from its own bytes, exactly as a remote projector would. */
-struct reading {
+struct cfa__reading {
     cfa__id payment_id, pledge_id, campaign_id, person_id;
     char currency[4];
     cfa_slice currencies;         /* of a campaign's event */
@@ -27,7 +27,7 @@ static bool read_id(const cfa__json *root, const char *name, const char *prefix,
            cfa__id_parse(out, prefix, text, name) == CFA_OK;
 }
 
-static bool read_payment(const cfa__json *root, struct reading *out) {
+static bool read_payment(const cfa__json *root, struct cfa__reading *out) {
     const cfa__json *part = cfa__json_get(root, "contribution");
     const char *currency;
     if (!cfa__json_read_text(cfa__json_get(root, "currency"), &currency) || strlen(currency) != 3)
@@ -46,7 +46,7 @@ static bool read_payment(const cfa__json *root, struct reading *out) {
            cfa__json_read_int(cfa__json_get(part, "disputed_minor"), &out->buckets.disputed_minor);
 }
 
-static cfa_status read_event(const cfa__event *event, cfa_arena *arena, struct reading *out) {
+static cfa_status read_event(const cfa__event *event, cfa_arena *arena, struct cfa__reading *out) {
     memset(out, 0, sizeof *out);
     cfa__json *root;
     cfa_status status = cfa__json_parse(&root, event->payload);
@@ -96,7 +96,7 @@ static cfa_status totals_row(cfa__working_set *set, cfa__id campaign_id, const c
     return status;
 }
 
-static cfa_status contribution_row(cfa__working_set *set, const struct reading *reading,
+static cfa_status contribution_row(cfa__working_set *set, const struct cfa__reading *reading,
                                    cfa__contribution **out) {
     cfa__contribution key;
     memset(&key, 0, sizeof key);
@@ -112,7 +112,7 @@ static cfa_status contribution_row(cfa__working_set *set, const struct reading *
     return status;
 }
 
-static cfa_status supporter_row(cfa__working_set *set, const struct reading *reading,
+static cfa_status supporter_row(cfa__working_set *set, const struct cfa__reading *reading,
                                 cfa__supporter **out) {
     cfa__supporter key;
     memset(&key, 0, sizeof key);
@@ -144,7 +144,7 @@ static cfa_status replace(cfa__totals *totals, const cfa__contribution *old, con
 }
 
 /* Count a payment that began or ceased to have money raised, and its donor among the distinct ones. */
-static cfa_status count_donation(cfa__working_set *set, const struct reading *reading, int64_t change,
+static cfa_status count_donation(cfa__working_set *set, const struct cfa__reading *reading, int64_t change,
                                  cfa__totals *totals) {
     cfa__supporter *supporter;
     cfa_status status = supporter_row(set, reading, &supporter);
@@ -159,7 +159,7 @@ static cfa_status count_donation(cfa__working_set *set, const struct reading *re
 }
 
 static cfa_status apply_payment(cfa__working_set *set, const cfa__event *event,
-                                const struct reading *reading) {
+                                const struct cfa__reading *reading) {
     cfa__contribution *contribution;
     cfa__totals *totals;
     cfa_status status = contribution_row(set, reading, &contribution);
@@ -197,7 +197,7 @@ static cfa_status apply_payment(cfa__working_set *set, const cfa__event *event,
 
 /* A campaign starts with a row of zeros per currency, so that a total is never made up. */
 static cfa_status apply_campaign(cfa__working_set *set, const cfa__event *event,
-                                 const struct reading *reading) {
+                                 const struct cfa__reading *reading) {
     const char *codes = reading->currencies.data;
     bool missed = false;
     for (size_t at = 0; at + 3 <= reading->currencies.size; at += 4) {
@@ -234,7 +234,28 @@ static cfa_status list_events(cfa__working_set *set, int64_t after, cfa_query *q
     return cfa__list(set, query);
 }
 
+/* Parse each event once, however often the command is run. */
+static cfa_status read_events(cfa__working_set *set, const cfa__project_input *input,
+                              const cfa_query *events) {
+    cfa__project_readings *readings = input->readings;
+    if (readings->events == events->records)
+        return CFA_OK;
+    cfa_arena *arena = cfa__batch_arena(set);
+    struct cfa__reading *items = cfa_arena_alloc(arena, (size_t)events->count * sizeof *items);
+    if (items == NULL)
+        return CFA_ENOMEM;
+    for (int32_t i = 0; i < events->count; i++) {
+        cfa_status status = read_event(events->records[i], arena, &items[i]);
+        if (status != CFA_OK)
+            return status;
+    }
+    readings->events = events->records;
+    readings->items = items;
+    return CFA_OK;
+}
+
 cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command) {
+    const cfa__project_input *input = command->input;
     cfa__project_answer *answer = command->output;
     cfa__sink key;
     memset(&key, 0, sizeof key);
@@ -249,6 +270,9 @@ cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command) {
     if (status != CFA_OK)
         return status;
     answer->position = cursor;
+    status = read_events(set, input, &events);
+    if (status != CFA_OK)
+        return status;
     bool missed = false;
     for (int32_t i = 0; i < events.count; i++) {
         const cfa__event *event = events.records[i];
@@ -256,16 +280,14 @@ cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command) {
             return cfa_error_format(CFA_ECORRUPT, ORIGIN, NULL, 0, "the log has a hole before position %lld",
                                     (long long)event->position);
         }
-        struct reading reading;
-        status = read_event(event, cfa__batch_arena(set), &reading);
-        if (status == CFA_OK)
-            status = reading.of_payment ? apply_payment(set, event, &reading)
-                                        : apply_campaign(set, event, &reading);
+        const struct cfa__reading *reading = &input->readings->items[i];
+        status = reading->of_payment ? apply_payment(set, event, reading)
+                                     : apply_campaign(set, event, reading);
         if (status == CFA__MISS)
             missed = true;   /* go on: one load then brings what all events need */
         else if (status != CFA_OK)
             return status;
-        note_campaign(answer, reading.campaign_id);
+        note_campaign(answer, reading->campaign_id);
     }
     if (missed)
         return CFA__MISS;

@@ -238,6 +238,14 @@ cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us, i
     cfa_status status = cfa__command_new(&command, engine, cfa__totals_apply, sizeof(cfa__project_answer));
     if (status != CFA_OK)
         return status;
+    cfa__project_input *input = cfa_arena_alloc(command->arena, sizeof *input);
+    cfa__project_readings *readings = cfa_arena_alloc(command->arena, sizeof *readings);
+    if (input == NULL || readings == NULL) {
+        cfa__command_release(engine, command);
+        return CFA_ENOMEM;
+    }
+    input->readings = readings;
+    command->input = input;
     command->background = !awaited;
     status = cfa__command_run(engine, &command, deadline_us);
     if (status == CFA_OK) {
