@@ -486,8 +486,10 @@ static void operate_event(struct sim *sim, int32_t number, int32_t times) {
 }
 
 void donor_event(struct sim *sim, const struct event *event) {
-    if (sim->silent)
+    if (sim->silent) {
+        schedule(sim, DAY_US, event->kind, event->subject, event->number);
         return;
+    }
     switch (event->kind) {
     case EVENT_CREATE: create_event(sim, event->subject); break;
     case EVENT_DOUBLE: (void)ask_somebody(sim, event->subject, false); break;

@@ -198,6 +198,7 @@ struct sim {
     int32_t deaths;
     struct rates rates;
     cfa_play_weather weather;
+    bool mayhem;                    /* processes die by the dozen */
     struct process processes[ENGINES];
 
     char campaign_ids[CAMPAIGNS][CFA_ID_TEXT_SIZE];

@@ -241,7 +241,7 @@ static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cf
         if (i != process->number && strcmp(sim->processes[i].calling, process->calling) == 0)
             cover(CALL_OVERLAP);
     }
-    if (sim->faults && chance(sim, sim->rates.call_crash)) {
+    if (sim->faults && chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
         note(sim, "crash before a provider call", process->number, 0, 0);
         cover(CRASH_BEFORE_CALL);
         longjmp(process->death, 1);
@@ -259,7 +259,7 @@ static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cf
     else
         play->ops->call(play->self, call, arena, out);
     collect_webhooks(sim);
-    if (sim->faults && chance(sim, sim->rates.call_crash)) {
+    if (sim->faults && chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
         note(sim, "crash after a provider call", process->number, out->outcome, 0);
         cover(CRASH_AFTER_CALL);
         longjmp(process->death, 1);
@@ -582,16 +582,23 @@ void weather_draw(struct sim *sim) {
     int64_t kind = draw_below(sim, 12);
     if (kind == 0)
         weather = (cfa_play_weather)CFA_PLAY_WEATHER_INIT;
-    if (kind == 1 || kind == 2) {
-        /* Nothing comes back, or nothing gets there. */
-        int32_t *all = draw_below(sim, 2) == 0 ? &weather.reply_lost_ppm : &weather.request_lost_ppm;
+    bool mayhem = !sim->mayhem && kind == 1;
+    if (mayhem) {
+        /* Processes die in the middle of calls; often the provider is gone for long right after. */
+        weather.reply_lost_ppm = weather.error_after_ppm = 200000;
+        weather.request_lost_ppm = weather.error_before_ppm = weather.not_sent_ppm = 0;
+        lasts_us = draw_time(sim, 20 * MINUTE_US);
+    } else if (kind == 2 || kind == 3 || (sim->mayhem && kind % 2 == 0)) {
+        /* Nothing comes back, nothing gets there, or nobody answers at all. */
+        int32_t *const all[] = { &weather.reply_lost_ppm, &weather.request_lost_ppm, &weather.not_sent_ppm };
         weather.reply_lost_ppm = weather.request_lost_ppm = weather.error_after_ppm = 0;
         weather.error_before_ppm = weather.not_sent_ppm = 0;
-        *all = 1000000;
-        lasts_us = draw_time(sim, kind == 1 ? 5 * MINUTE_US : 15 * HOUR_US);
+        *all[draw_below(sim, 3)] = 1000000;
+        lasts_us = draw_time(sim, kind == 2 ? 5 * MINUTE_US : 20 * HOUR_US);
         if (lasts_us > 12 * HOUR_US)
             cover(OUTAGE);
     }
+    sim->mayhem = mayhem;
     require(sim, cfa_play_weather_set(sim->play, &weather) == CFA_OK, "the weather is refused");
     note(sim, "weather", kind, lasts_us, 0);
     schedule(sim, lasts_us, EVENT_WEATHER, 0, 0);
