@@ -186,6 +186,8 @@ static cfa_status recompute(struct sums *sums, cfa_engine *engine, cfa__reader *
     cfa__id after = CFA__ID_NULL;
     cfa_arena *page;
     cfa_status status = cfa_arena_new(&page);
+    if (status != CFA_OK)
+        return status;
     while (status == CFA_OK) {
         cfa__pledge key;
         memset(&key, 0, sizeof key);
