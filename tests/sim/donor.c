@@ -1,7 +1,7 @@
 /*
- * donor.c - donors as small state machines: they click twice, lose answers and ask again with the same key, pay at
- * once, late or never. And the host's own people, who capture, cancel or forget holds. Every answer is compared with
- * what was answered before.
+ * donor.c - donors as small state machines: they click twice, lose answers and ask again with the
+ * same key, pay at once, late or never. And the host's own people, who capture, cancel or forget
+ * holds. Every answer is compared with what was answered before.
  */
 #include "sim/sim.h"
 
@@ -9,18 +9,18 @@
 #include <string.h>
 
 #define TRIES_MAX 14
-#define ANSWER_KEPT_US (30 * DAY_US - 2 * HOUR_US)   /* the wall clock may be an hour off, twice */
+#define ANSWER_KEPT_US (30 * DAY_US - 2 * HOUR_US) /* the wall clock may be an hour off, twice */
 
 struct request {
-    int32_t number;                 /* of the donor */
-    int32_t mismatch;               /* 1: amount, 2: currency, 3: campaign; 0: the donor's own */
+    int32_t number;   /* of the donor */
+    int32_t mismatch; /* 1: amount, 2: currency, 3: campaign; 0: the donor's own */
 };
 
 static int32_t index_of(const struct sim *sim, const struct donor *donor) {
     return (int32_t)(donor - sim->donors);
 }
 
-/* ---- who they are ------------------------------------------------------------------------------------------------ */
+/* ---- who they are ---------------------------------------------------------------------------- */
 
 static void draw_key(struct sim *sim, struct donor *donor, int32_t number) {
     uint64_t a = draw(sim), b = draw(sim);
@@ -34,13 +34,14 @@ static void draw_key(struct sim *sim, struct donor *donor, int32_t number) {
                  at_ms & 0xffff, (unsigned long long)(a >> 8 & 0xfff),
                  (unsigned long long)(0x8000 | (a >> 20 & 0x3fff)), (unsigned long long)(b >> 16));
     } else {
-        snprintf(donor->key, sizeof donor->key, "key-%d-%016llx", (int)number, (unsigned long long)b);
+        snprintf(donor->key, sizeof donor->key, "key-%d-%016llx", (int)number,
+                 (unsigned long long)b);
     }
 }
 
 static void donor_draw(struct sim *sim, int32_t number) {
-    static const char *const methods[] = { "pm_ok", "pm_ok", "pm_ok", "pm_declined", "pm_funds", "pm_action",
-                                           "pm_slow" };
+    static const char *const methods[] = { "pm_ok",    "pm_ok",     "pm_ok",  "pm_declined",
+                                           "pm_funds", "pm_action", "pm_slow" };
     struct donor *donor = &sim->donors[number];
     draw_key(sim, donor, number);
     donor->method = methods[draw_below(sim, 7)];
@@ -81,21 +82,26 @@ void donors_open(struct sim *sim) {
     sim->donor_count = sim->donations;
 }
 
-/* ---- what they are told --------------------------------------------------------------------------------------------- */
+/* ---- what they are told ---------------------------------------------------------------------- */
 
-static void learn_answer(struct sim *sim, struct donor *donor, const cfa_pledge *pledge, int64_t asked_us) {
+static void learn_answer(struct sim *sim, struct donor *donor, const cfa_pledge *pledge,
+                         int64_t asked_us) {
     cfa_slice answer = cfa_pledge_answer(pledge);
     int32_t number = index_of(sim, donor);
     bool pending = cfa_pledge_pending(pledge) != 0;
-    require(sim, !pending || answer.size == 0, "S2: donor %d has an answer that is pending", (int)number);
+    require(sim, !pending || answer.size == 0, "S2: donor %d has an answer that is pending",
+            (int)number);
     bool old = donor->answer != NULL && sim->now_us - donor->answered_us >= ANSWER_KEPT_US;
     if (donor->answer != NULL) {
-        bool same = donor->answer_size == answer.size && memcmp(donor->answer, answer.data, answer.size) == 0;
-        bool overtaken = pending && asked_us <= donor->answered_us;   /* by the answer to another request */
-        require(sim, same || (old && !pending) || overtaken, "S2: donor %d was answered\n%s\nand now\n%.*s", (int)number,
-                donor->answer, (int)answer.size, answer.size > 0 ? (const char *)answer.data : "");
+        bool same = donor->answer_size == answer.size &&
+                    memcmp(donor->answer, answer.data, answer.size) == 0;
+        bool overtaken =
+            pending && asked_us <= donor->answered_us; /* by the answer to another request */
+        require(sim, same || (old && !pending) || overtaken,
+                "S2: donor %d was answered\n%s\nand now\n%.*s", (int)number, donor->answer,
+                (int)answer.size, answer.size > 0 ? (const char *)answer.data : "");
         if (!same && old)
-            cover(ANSWER_DROPPED);   /* what is told now is how the pledge stands */
+            cover(ANSWER_DROPPED); /* what is told now is how the pledge stands */
         return;
     }
     if (answer.size == 0) {
@@ -114,7 +120,9 @@ static void learn_answer(struct sim *sim, struct donor *donor, const cfa_pledge 
     }
     note_bytes(sim, donor->answer, donor->answer_size);
     if (!donor->never_pays)
-        schedule(sim, donor->late ? 20 * HOUR_US + draw_below(sim, 10 * HOUR_US) : draw_time(sim, MINUTE_US),
+        schedule(sim,
+                 donor->late ? 20 * HOUR_US + draw_below(sim, 10 * HOUR_US)
+                             : draw_time(sim, MINUTE_US),
                  EVENT_PAY, number, 0);
     else if (draw_below(sim, 4) == 0)
         schedule(sim, draw_time(sim, 6 * HOUR_US), EVENT_EXPIRE, number, 0);
@@ -128,21 +136,24 @@ static void learn_pledge(struct process *process, struct donor *donor, const cfa
     int32_t number = index_of(sim, donor);
     const char *id = cfa_pledge_id(pledge);
     if (donor->acknowledged) {
-        require(sim, strcmp(donor->pledge_id, id) == 0, "S2: donor %d has two pledges, %s and %s", (int)number,
-                donor->pledge_id, id);
+        require(sim, strcmp(donor->pledge_id, id) == 0, "S2: donor %d has two pledges, %s and %s",
+                (int)number, donor->pledge_id, id);
     }
     if (cfa_pledge_replayed(pledge)) {
         cover(REPLAY);
     } else {
-        require(sim, !donor->made, "S2: donor %d is told twice that the pledge is new", (int)number);
+        require(sim, !donor->made, "S2: donor %d is told twice that the pledge is new",
+                (int)number);
         donor->made = true;
     }
     int64_t ended_us = sim->campaign_ended_us[donor->campaign];
-    require(sim, ended_us == 0 || donor->first_us <= ended_us, "donor %d pledged to an ended campaign",
-            (int)number);
+    require(sim, ended_us == 0 || donor->first_us <= ended_us,
+            "donor %d pledged to an ended campaign", (int)number);
     cfa_money amount = cfa_pledge_amount(pledge);
-    require(sim, amount.minor == donor->amount.minor && memcmp(amount.currency, donor->amount.currency, 4) == 0 &&
-            strcmp(cfa_pledge_campaign_id(pledge), sim->campaign_ids[donor->campaign]) == 0,
+    require(sim,
+            amount.minor == donor->amount.minor &&
+                memcmp(amount.currency, donor->amount.currency, 4) == 0 &&
+                strcmp(cfa_pledge_campaign_id(pledge), sim->campaign_ids[donor->campaign]) == 0,
             "S4: donor %d got somebody else's pledge", (int)number);
     donor->acknowledged = donor->written = true;
     snprintf(donor->pledge_id, sizeof donor->pledge_id, "%s", id);
@@ -153,8 +164,8 @@ static void learn_pledge(struct process *process, struct donor *donor, const cfa
 }
 
 /* A donor's own request came back, one way or another. */
-static void learn(struct process *process, struct donor *donor, cfa_status status, const cfa_pledge *pledge,
-                  int64_t asked_us) {
+static void learn(struct process *process, struct donor *donor, cfa_status status,
+                  const cfa_pledge *pledge, int64_t asked_us) {
     struct sim *sim = process->sim;
     int32_t number = index_of(sim, donor);
     note(sim, "donor is answered", number, status, process->number);
@@ -164,7 +175,8 @@ static void learn(struct process *process, struct donor *donor, cfa_status statu
     }
     switch (cfa_status_class_of(status)) {
     case CFA_CLASS_TRANSIENT:
-        require(sim, sim->faults, "donor %d fails without a fault: %s", (int)number, cfa_status_name(status));
+        require(sim, sim->faults, "donor %d fails without a fault: %s", (int)number,
+                cfa_status_name(status));
         cover(CALLER_TRANSIENT);
         if (!donor->written && donor->in_flight == 1)
             check_nothing_written(process, donor);
@@ -175,8 +187,8 @@ static void learn(struct process *process, struct donor *donor, cfa_status statu
         donor->written = true;
         break;
     default:
-        require(sim, status == CFA_ECLOSED && sim->campaign_ending[donor->campaign], "donor %d is told %s",
-                (int)number, cfa_status_name(status));
+        require(sim, status == CFA_ECLOSED && sim->campaign_ending[donor->campaign],
+                "donor %d is told %s", (int)number, cfa_status_name(status));
         require(sim, !donor->acknowledged, "S3: donor %d's pledge is gone", (int)number);
         cover(CLOSED);
         donor->refused = true;
@@ -184,7 +196,7 @@ static void learn(struct process *process, struct donor *donor, cfa_status statu
     }
 }
 
-/* ---- asking -------------------------------------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static cfa_pledge_spec spec_of(struct sim *sim, const struct donor *donor) {
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
@@ -195,7 +207,7 @@ static cfa_pledge_spec spec_of(struct sim *sim, const struct donor *donor) {
     spec.payment_method = sim->one_step ? donor->method : NULL;
     spec.donor_reference = donor->reference[0] != '\0' ? donor->reference : NULL;
     spec.wait = donor->hurried ? CFA_WAIT_COMMIT : CFA_WAIT_ANSWER;
-    spec.timeout_ms = -1;   /* never sleep: time is virtual */
+    spec.timeout_ms = -1; /* never sleep: time is virtual */
     return spec;
 }
 
@@ -217,7 +229,8 @@ static void ask_port(struct process *process, void *user) {
     struct donor *donor = &sim->donors[request->number];
     cfa_pledge_spec spec = spec_of(sim, donor);
     cfa_status status = cfa_pledge_create_begin(process->port, (uint64_t)request->number, &spec);
-    require(sim, status == CFA_OK, "a port refuses donor %d: %s", (int)request->number, cfa_status_name(status));
+    require(sim, status == CFA_OK, "a port refuses donor %d: %s", (int)request->number,
+            cfa_status_name(status));
     donor->async_process = process->number;
     donor->async_us = sim->now_us;
     donor->in_flight++;
@@ -248,7 +261,8 @@ static bool is_settled(const struct donor *donor) {
 /* The donor's own patience: again and again with the same key, ever more slowly. */
 static void ask_again_later(struct sim *sim, struct donor *donor) {
     if (!is_settled(donor) && donor->async_process < 0 && ++donor->tries <= TRIES_MAX)
-        schedule(sim, draw_time(sim, SECOND_US << (donor->tries / 2)), EVENT_CREATE, index_of(sim, donor), 0);
+        schedule(sim, draw_time(sim, SECOND_US << (donor->tries / 2)), EVENT_CREATE,
+                 index_of(sim, donor), 0);
 }
 
 static void create_event(struct sim *sim, int32_t number) {
@@ -321,7 +335,7 @@ bool donors_are_answered(struct sim *sim) {
     return answered;
 }
 
-/* ---- the same key, another body ---------------------------------------------------------------------------------------------- */
+/* ---- the same key, another body -------------------------------------------------------------- */
 
 static void ask_for_another(struct process *process, void *user) {
     const struct request *request = user;
@@ -341,14 +355,15 @@ static void ask_for_another(struct process *process, void *user) {
     cfa_error error = CFA_ERROR_INIT;
     require(sim, cfa_error_last(&error) == CFA_OK, "no error");
     if (status == CFA_EKEYREUSE) {
-        require(sim, strcmp(error.field, fields[request->mismatch]) == 0, "S4: the mismatch names \"%s\", not %s",
-                error.field, fields[request->mismatch]);
+        require(sim, strcmp(error.field, fields[request->mismatch]) == 0,
+                "S4: the mismatch names \"%s\", not %s", error.field, fields[request->mismatch]);
         cover(KEY_REUSED);
         return;
     }
     cfa_status_class class = cfa_status_class_of(status);
     require(sim, sim->faults && (class == CFA_CLASS_TRANSIENT || class == CFA_CLASS_IN_DOUBT),
-            "S4: another body under donor %d's key is told %s", (int)request->number, cfa_status_name(status));
+            "S4: another body under donor %d's key is told %s", (int)request->number,
+            cfa_status_name(status));
 }
 
 static void mismatch_event(struct sim *sim, int32_t number) {
@@ -358,9 +373,10 @@ static void mismatch_event(struct sim *sim, int32_t number) {
         (void)within(process, ask_for_another, &request);
 }
 
-/* ---- paying -------------------------------------------------------------------------------------------------------------------- */
+/* ---- paying ---------------------------------------------------------------------------------- */
 
-static void after_attempt(struct sim *sim, const struct donor *donor, const char *method, cfa_status status, int32_t attempt) {
+static void after_attempt(struct sim *sim, const struct donor *donor, const char *method,
+                          cfa_status status, int32_t attempt) {
     int32_t number = index_of(sim, donor);
     if (status == CFA_OK && strcmp(method, "pm_action") == 0)
         schedule(sim, draw_time(sim, 2 * MINUTE_US), EVENT_FINISH, number, attempt);
@@ -414,7 +430,8 @@ static void settle_event(struct sim *sim, int32_t number) {
     cfa_arena *arena;
     require(sim, cfa_arena_new(&arena) == CFA_OK, "no memory");
     const char *ref = ref_of(sim, donor, arena);
-    cfa_status status = ref != NULL ? cfa_play_settle(sim->play, ref, donor->approves) : CFA_ENOTFOUND;
+    cfa_status status =
+        ref != NULL ? cfa_play_settle(sim->play, ref, donor->approves) : CFA_ENOTFOUND;
     cfa_arena_free(arena);
     note(sim, "slow payment settles", number, donor->approves, status);
     collect_webhooks(sim);
@@ -422,7 +439,7 @@ static void settle_event(struct sim *sim, int32_t number) {
         schedule(sim, 2 * HOUR_US, EVENT_SETTLE, number, 0);
 }
 
-/* ---- the host's people ---------------------------------------------------------------------------------------------------------- */
+/* ---- the host's people ----------------------------------------------------------------------- */
 
 /* What was not taken, or not even paid, ends by the provider's own clock. */
 static void run_out(struct sim *sim, const struct donor *donor) {
@@ -450,14 +467,16 @@ static void act_on_hold(struct process *process, struct donor *donor) {
     if (donor->operation == OPERATE_CANCEL)
         status = cfa_payment_cancel(&payment, process->engine, donor->payment_id, NULL, key, -1);
     else
-        status = cfa_payment_capture(&payment, process->engine, donor->payment_id, amount, NULL, key, -1);
+        status = cfa_payment_capture(&payment, process->engine, donor->payment_id, amount, NULL,
+                                     key, -1);
     note(sim, "operator acts", index_of(sim, donor), donor->operation, status);
     cfa_payment_free(payment);
     if (donor->operation == OPERATE_CANCEL && status == CFA_OK)
         cover(OPERATOR_CANCEL);
     cfa_status_class class = cfa_status_class_of(status);
-    require(sim, status == CFA_OK || status == CFA_ESTATE ||
-            (sim->faults && (class == CFA_CLASS_TRANSIENT || class == CFA_CLASS_IN_DOUBT)),
+    require(sim,
+            status == CFA_OK || status == CFA_ESTATE ||
+                (sim->faults && (class == CFA_CLASS_TRANSIENT || class == CFA_CLASS_IN_DOUBT)),
             "an operator is told %s", cfa_status_name(status));
 }
 
@@ -482,7 +501,8 @@ static void operate_event(struct sim *sim, int32_t number, int32_t times) {
     if (process != NULL)
         (void)within(process, operate, &request);
     if (times < 16)
-        schedule(sim, draw_time(sim, 10 * MINUTE_US << (times / 2)), EVENT_OPERATE, number, times + 1);
+        schedule(sim, draw_time(sim, 10 * MINUTE_US << (times / 2)), EVENT_OPERATE, number,
+                 times + 1);
 }
 
 void donor_event(struct sim *sim, const struct event *event) {

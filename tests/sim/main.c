@@ -1,7 +1,8 @@
 /*
- * main.c - the simulator's command line: which seeds, how many donations in each, run once or twice.
+ * main.c - the simulator's command line: which seeds, how many donations, run once or twice.
  *
- *   simulator [--seeds FROM:COUNT] [--seed N] [--donations N] [--trace] [--determinism] [--list-coverage]
+ *   simulator [--seeds FROM:COUNT] [--seed N] [--donations N] [--trace] [--determinism]
+ *             [--list-coverage]
  */
 #include "sim/sim.h"
 
@@ -12,14 +13,14 @@
 
 #define DEFAULT_SEEDS 1000
 #define DEFAULT_DONATIONS 200
-#define DETERMINISM_EVERY 50        /* in a default run this many seeds are run once again */
+#define DETERMINISM_EVERY 50 /* in a default run this many seeds are run once again */
 
 struct settings {
     long long from, count, donations;
     bool trace, determinism, whole;
 };
 
-/* ---- one seed -------------------------------------------------------------------------------------------------- */
+/* ---- one seed -------------------------------------------------------------------------------- */
 
 static uint64_t run_seed(uint64_t seed, int32_t donations, bool trace, int64_t *out_simulated_us) {
     struct sim *sim = take(sizeof *sim);
@@ -38,28 +39,31 @@ static uint64_t run_seed(uint64_t seed, int32_t donations, bool trace, int64_t *
     return hash;
 }
 
-static int64_t run_all(const struct settings *settings, int64_t *out_failed) {
-    int64_t passed = 0, simulated_us = 0;
+static void run_all(const struct settings *settings, int64_t *out_failed) {
+    int64_t simulated_us = 0;
     uint64_t all = 0;
     for (long long i = 0; i < settings->count; i++) {
         uint64_t seed = (uint64_t)(settings->from + i);
-        uint64_t hash = run_seed(seed, (int32_t)settings->donations, settings->trace, &simulated_us);
+        uint64_t hash =
+            run_seed(seed, (int32_t)settings->donations, settings->trace, &simulated_us);
         bool again = settings->determinism || (settings->whole && i % DETERMINISM_EVERY == 0);
-        bool same = !again || run_seed(seed, (int32_t)settings->donations, false, &simulated_us) == hash;
+        bool same =
+            !again || run_seed(seed, (int32_t)settings->donations, false, &simulated_us) == hash;
         if (!same)
             fprintf(stderr, "S16: seed %llu gives two histories\n", (unsigned long long)seed);
         if (settings->count == 1)
-            printf("seed %llu: history %016llx\n", (unsigned long long)seed, (unsigned long long)hash);
+            printf("seed %llu: history %016llx\n", (unsigned long long)seed,
+                   (unsigned long long)hash);
         all = (all ^ hash) * UINT64_C(0x9e3779b97f4a7c15);
-        passed += same;
+        seeds_passed += same;
         *out_failed += !same;
     }
     printf("%lld seeds, %lld donations, %lld virtual days, history %016llx\n", settings->count,
-           settings->count * settings->donations, (long long)(simulated_us / DAY_US), (unsigned long long)all);
-    return passed;
+           settings->count * settings->donations, (long long)(simulated_us / DAY_US),
+           (unsigned long long)all);
 }
 
-/* ---- coverage -------------------------------------------------------------------------------------------------- */
+/* ---- coverage -------------------------------------------------------------------------------- */
 
 static int64_t tell_coverage(bool whole) {
     int64_t missed = 0;
@@ -76,19 +80,23 @@ static int64_t tell_coverage(bool whole) {
     return missed;
 }
 
-/* ---- the command line --------------------------------------------------------------------------------------------- */
+/* ---- the command line ------------------------------------------------------------------------ */
 
 static int usage(void) {
-    fputs("usage: simulator [--seeds FROM:COUNT] [--seed N] [--donations N] [--trace] [--determinism] "
-          "[--list-coverage]\n", stderr);
+    fputs("usage: simulator [--seeds FROM:COUNT] [--seed N] [--donations N] [--trace] "
+          "[--determinism] "
+          "[--list-coverage]\n",
+          stderr);
     return 2;
 }
 
-static bool number(const char *text, char end, long long least, long long *out, const char **out_rest) {
+static bool number(const char *text, char end, long long least, long long *out,
+                   const char **out_rest) {
     char *rest;
     errno = 0;
     long long value = text != NULL ? strtoll(text, &rest, 10) : -1;
-    if (text == NULL || errno != 0 || rest == text || *rest != end || value < least || value > 1000000000)
+    if (text == NULL || errno != 0 || rest == text || *rest != end || value < least ||
+        value > 1000000000)
         return false;
     *out = value;
     if (out_rest != NULL)
@@ -107,7 +115,8 @@ static bool parse(int argc, char **argv, struct settings *out) {
             out->determinism = true;
             taken = false;
         } else if (strcmp(name, "--seeds") == 0) {
-            if (!number(value, ':', 0, &out->from, &rest) || !number(rest, '\0', 1, &out->count, NULL))
+            if (!number(value, ':', 0, &out->from, &rest) ||
+                !number(rest, '\0', 1, &out->count, NULL))
                 return false;
             out->whole = false;
         } else if (strcmp(name, "--seed") == 0) {
@@ -115,7 +124,8 @@ static bool parse(int argc, char **argv, struct settings *out) {
                 return false;
             out->count = 1;
             out->whole = false;
-        } else if (strcmp(name, "--donations") != 0 || !number(value, '\0', 1, &out->donations, NULL)) {
+        } else if (strcmp(name, "--donations") != 0 ||
+                   !number(value, '\0', 1, &out->donations, NULL)) {
             return false;
         }
         i += taken;
@@ -134,8 +144,8 @@ int main(int argc, char **argv) {
         return usage();
     memory_open();
     int64_t failed = 0;
-    int64_t passed = run_all(&settings, &failed);
+    run_all(&settings, &failed);
     failed += tell_coverage(settings.whole);
-    printf("%lld passed, %lld failed\n", (long long)passed, (long long)failed);
+    printf("%lld passed, %lld failed\n", (long long)seeds_passed, (long long)failed);
     return failed == 0 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
 /*
- * setup.c - a run's beginning and end: what kind of world the seed makes, and how it is put away. Everything a run
- * allocated is given back, what dead processes held included; without a death nothing may be left over.
+ * setup.c - a run's beginning and end: what kind of world the seed makes, and how it is put away.
+ * Everything a run allocated is given back, what dead processes held included; without a death
+ * nothing may be left over.
  */
 #include "sim/sim.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_US INT64_C(1767225600000000)   /* as the manual clock */
+#define START_US INT64_C(1767225600000000) /* as the manual clock */
 
 /* Off for one seed in three, else anywhere between the two by orders of magnitude. */
 static int32_t draw_rate(struct sim *sim, int32_t least, int32_t most) {
@@ -35,7 +36,8 @@ static void draw_rates(struct sim *sim) {
     sim->weather.error_after_ppm = draw_rate(sim, 1000, 100000);
     sim->weather.error_before_ppm = draw_rate(sim, 1000, 100000);
     sim->weather.not_sent_ppm = draw_rate(sim, 1000, 100000);
-    sim->weather.webhook_lost_ppm = draw_below(sim, 8) == 0 ? 1000000 : draw_rate(sim, 1000, 200000);
+    sim->weather.webhook_lost_ppm =
+        draw_below(sim, 8) == 0 ? 1000000 : draw_rate(sim, 1000, 200000);
     sim->weather.webhook_duplicated_ppm = draw_rate(sim, 1000, 200000);
     sim->weather.webhook_reordered_ppm = draw_rate(sim, 1000, 200000);
 }
@@ -72,8 +74,10 @@ static void campaigns_open(struct process *process, void *user) {
         spec.currencies = "EUR,JPY,KWD,USD";
         spec.late_rule = i % 2 == 0 ? CFA_LATE_REFUSE : CFA_LATE_ACCEPT;
         cfa_campaign *campaign;
-        require(sim, cfa_campaign_create(&campaign, process->engine, &spec) == CFA_OK, "no campaign");
-        snprintf(sim->campaign_ids[i], sizeof sim->campaign_ids[i], "%s", cfa_campaign_id(campaign));
+        require(sim, cfa_campaign_create(&campaign, process->engine, &spec) == CFA_OK,
+                "no campaign");
+        snprintf(sim->campaign_ids[i], sizeof sim->campaign_ids[i], "%s",
+                 cfa_campaign_id(campaign));
         cfa_campaign_free(campaign);
     }
 }
@@ -115,7 +119,8 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
         if (draw_below(sim, 4) == 0)
             schedule(sim, draw_time(sim, 4 * HOUR_US), EVENT_END_CAMPAIGN, i, 0);
     }
-    require(sim, cfa_play_weather_set(sim->play, &sim->weather) == CFA_OK, "the weather is refused");
+    require(sim, cfa_play_weather_set(sim->play, &sim->weather) == CFA_OK,
+            "the weather is refused");
 }
 
 void world_calm(struct sim *sim) {
@@ -146,6 +151,7 @@ void world_close(struct sim *sim) {
     free(sim->stragglers);
     free(sim->heap);
     free(sim->calls);
-    require(sim, sim->deaths > 0 || memory_live() == 0, "S14: %zu blocks of memory are left over", memory_live());
+    require(sim, sim->deaths > 0 || memory_live() == 0, "S14: %zu blocks of memory are left over",
+            memory_live());
     memory_discard();
 }

@@ -1,9 +1,11 @@
 /*
- * sim.h - the simulator: two engines over one store, one provider, many donors, one seed. Everything that happens
- * follows from the seed; time is virtual; an engine dies by longjmp out of any storage or provider call.
+ * sim.h - the simulator: two engines over one store, one provider, many donors, one seed. Everything
+ * that happens follows from the seed; time is virtual; an engine dies by longjmp out of any storage
+ * or provider call.
  *
- * world.c owns time, engines and misfortune; donor.c what donors and operators do; check.c what must be true;
- * trace.c history, coverage and how a violation is told. Nothing here may read a real clock or real randomness.
+ * world.c owns time and chance; process.c engines, their misfortune and death; donor.c what donors
+ * and operators do; check.c what must be true; trace.c history, coverage and how a violation is
+ * told; setup.c beginning and end. Nothing here may read a real clock or real randomness.
  */
 #ifndef CFA_TESTS_SIM_SIM_H
 #define CFA_TESTS_SIM_SIM_H
@@ -85,8 +87,8 @@
     X(TOTALS_STALE, "last known good totals served")                                               \
     X(ONE_STEP, "one-step provider")                                                               \
     X(TWO_STEP, "two-step provider")                                                               \
-    X(P01, "P01") X(P02, "P02") X(P03, "P03") X(P04, "P04") X(P05, "P05") X(P06, "P06")             \
-    X(P07, "P07") X(P08, "P08") X(P09, "P09") X(P11, "P11") X(P12, "P12") X(P13, "P13")             \
+    X(P01, "P01") X(P02, "P02") X(P03, "P03") X(P04, "P04") X(P05, "P05") X(P06, "P06")            \
+    X(P07, "P07") X(P08, "P08") X(P09, "P09") X(P11, "P11") X(P12, "P12") X(P13, "P13")            \
     X(P14, "P14")
 
 enum {
@@ -119,9 +121,9 @@ struct process {
     int64_t versions[CAMPAIGNS];    /* of totals, as last read here */
 };
 
-enum { EVENT_TICK = 1, EVENT_START, EVENT_RESTART, EVENT_WEBHOOK, EVENT_READ, EVENT_JUMP, EVENT_WEATHER,
-       EVENT_END_CAMPAIGN, EVENT_CREATE, EVENT_DOUBLE, EVENT_REPLAY, EVENT_MISMATCH, EVENT_PAY, EVENT_FINISH,
-       EVENT_SETTLE, EVENT_OPERATE, EVENT_EXPIRE, EVENT_STRAGGLE };
+enum { EVENT_TICK = 1, EVENT_START, EVENT_RESTART, EVENT_WEBHOOK, EVENT_READ, EVENT_JUMP,
+       EVENT_WEATHER, EVENT_END_CAMPAIGN, EVENT_CREATE, EVENT_DOUBLE, EVENT_REPLAY, EVENT_MISMATCH,
+       EVENT_PAY, EVENT_FINISH, EVENT_SETTLE, EVENT_OPERATE, EVENT_EXPIRE, EVENT_STRAGGLE };
 
 /* What the host does with a hold. */
 enum { OPERATE_CAPTURE, OPERATE_CAPTURE_PART, OPERATE_CANCEL, OPERATE_EXPIRE };
@@ -177,7 +179,8 @@ struct straggler {
 #define HISTORY_KEPT 50
 
 struct rates {
-    int32_t crash, call_crash, doubt, fail, slow_call, straggle, late_webhook;   /* parts per million */
+    /* Parts per million. */
+    int32_t crash, call_crash, doubt, fail, slow_call, straggle, late_webhook;
 };
 
 struct sim {
@@ -222,9 +225,10 @@ struct sim {
 
 extern const char *const currencies[CURRENCIES];
 
-/* ---- trace.c -------------------------------------------------------------------------------------------------- */
+/* ---- trace.c --------------------------------------------------------------------------------- */
 
 extern uint64_t coverage[COVER_COUNT];
+extern int64_t seeds_passed;
 extern const char *const coverage_texts[COVER_COUNT];
 #define cover(point) (coverage[COVER_##point]++)
 
@@ -232,12 +236,13 @@ extern const char *const coverage_texts[COVER_COUNT];
 void note(struct sim *sim, const char *what, int64_t a, int64_t b, int64_t c);
 void note_bytes(struct sim *sim, const void *data, size_t size);
 /* Tell a violation with its history and how to see it again; ends the program. */
-_Noreturn void violation(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void violation(struct sim *sim, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 #define require(sim, condition, ...) ((condition) ? (void)0 : violation(sim, __VA_ARGS__))
 /* Name the running seed when the core's own assertions fail. */
 void trace_watch(struct sim *sim);
 
-/* ---- world.c ---------------------------------------------------------------------------------------------------- */
+/* ---- world.c --------------------------------------------------------------------------------- */
 
 uint64_t draw(struct sim *sim);
 int64_t draw_below(struct sim *sim, int64_t limit);
@@ -251,26 +256,33 @@ void *grow(void *memory, int32_t count, int32_t *capacity, size_t size);
 void schedule(struct sim *sim, int64_t delay_us, int32_t kind, int32_t subject, int32_t number);
 /* Do everything that is due until then; time stands there afterwards. */
 void run_until(struct sim *sim, int64_t until_us);
-/* Run an action on a process' engine. False: the process died in it. */
-bool within(struct process *process, void (*action)(struct process *process, void *user), void *user);
-/* A living engine that is not inside a call, or NULL. */
-struct process *free_process(struct sim *sim);
 void collect_webhooks(struct sim *sim);
 void weather_draw(struct sim *sim);
-/* Something happened: engines look again soon. */
-void stir(struct sim *sim);
+
+/* ---- process.c ------------------------------------------------------------------------------- */
 
 void process_make(struct sim *sim, int32_t number);
 void process_free(struct process *process);
+void process_event(struct process *process, const struct event *event);
+/* Run an action on a process' engine. False: the process died in it. */
+bool within(struct process *process, void (*action)(struct process *process, void *user),
+            void *user);
+/* A living engine that is not inside a call, or NULL. */
+struct process *free_process(struct sim *sim);
+bool all_are_busy(const struct sim *sim);
+/* A request that was given up reaches the provider after all. */
+void straggler_arrives(struct sim *sim, int32_t number);
+/* Something happened: engines look again soon. */
+void stir(struct sim *sim);
 
-/* ---- setup.c ----------------------------------------------------------------------------------------------------- */
+/* ---- setup.c --------------------------------------------------------------------------------- */
 
 void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace);
 /* End all faults. */
 void world_calm(struct sim *sim);
 void world_close(struct sim *sim);
 
-/* ---- donor.c ------------------------------------------------------------------------------------------------------ */
+/* ---- donor.c --------------------------------------------------------------------------------- */
 
 void donors_open(struct sim *sim);
 void donor_event(struct sim *sim, const struct event *event);
@@ -278,17 +290,18 @@ void donor_event(struct sim *sim, const struct event *event);
 void donors_complete(struct process *process, void *user);
 /* The process died: its unfinished asynchronous pledges are tried again. */
 void donors_process_died(struct process *process);
-/* True when every donor knows what became of the pledge; otherwise those who do not are made to ask again. */
+/* True when every donor knows what became of the pledge; those who do not are made to ask again. */
 bool donors_are_answered(struct sim *sim);
 
-/* ---- check.c ------------------------------------------------------------------------------------------------------ */
+/* ---- check.c --------------------------------------------------------------------------------- */
 
 /* A TRANSIENT answer to the first use of a key: nothing may have been written. */
 void check_nothing_written(struct process *process, const struct donor *donor);
 /* Read a campaign's totals as a page would. */
 void check_totals_read(struct process *process, int32_t campaign, int64_t at_least);
-/* Faults are off: let time pass until nothing is left to be done, then compare everything with the provider. */
+/* End all faults and let time pass until nothing is left to be done. */
 void check_liveness(struct sim *sim);
+/* Compare everything with the provider's books and the donors' memory. */
 void check_all(struct sim *sim);
 
 /* The allocator of a run: what dead processes held is given back at its end. */

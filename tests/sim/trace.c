@@ -1,6 +1,6 @@
 /*
- * trace.c - the history of a run: its hash, its last events, what it visited, and how a violation is told. Also the
- * memory of a run, so that what a dead process held can be given back.
+ * trace.c - the history of a run: its hash, its last events, what it visited, and how a violation is
+ * told. Also the memory of a run, so that what a dead process held can be given back.
  */
 #include "sim/sim.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 
 uint64_t coverage[COVER_COUNT];
+int64_t seeds_passed;
 
 const char *const coverage_texts[COVER_COUNT] = {
 #define COVERAGE_TEXT(symbol, text) text,
@@ -20,7 +21,7 @@ const char *const coverage_texts[COVER_COUNT] = {
 
 static struct sim *watched;
 
-/* ---- history -------------------------------------------------------------------------------------------------- */
+/* ---- history --------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t hash, uint64_t value) {
     hash ^= value;
@@ -45,7 +46,8 @@ void note(struct sim *sim, const char *what, int64_t a, int64_t b, int64_t c) {
     struct history_entry *entry = &sim->history[sim->history_count++ % HISTORY_KEPT];
     *entry = (struct history_entry){ sim->now_us, what, a, b, c };
     note_bytes(sim, what, strlen(what));
-    sim->hash = mix(mix(mix(mix(sim->hash, (uint64_t)sim->now_us), (uint64_t)a), (uint64_t)b), (uint64_t)c);
+    sim->hash =
+        mix(mix(mix(mix(sim->hash, (uint64_t)sim->now_us), (uint64_t)a), (uint64_t)b), (uint64_t)c);
     if (sim->trace)
         print_entry(stdout, entry);
 }
@@ -69,7 +71,7 @@ void violation(struct sim *sim, const char *format, ...) {
     fputc('\n', stderr);
     tell(sim);
     fflush(stderr);
-    printf("%d passed, 1 failed\n", 0);
+    printf("%lld passed, 1 failed\n", (long long)seeds_passed);
     fflush(stdout);
     _Exit(1);
 }
@@ -86,7 +88,7 @@ void trace_watch(struct sim *sim) {
     signal(SIGABRT, aborted);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 struct block {
     struct block *previous, *next;
