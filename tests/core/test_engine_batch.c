@@ -411,42 +411,6 @@ static void arm(struct plan *plan, int64_t nth) {
     plan->nth = nth;
 }
 
-/* From a pledge to its total; the first failure ends it. What a failure may mean is checked by the caller. */
-static cfa_status donate(struct book *book, cfa_pledge **out) {
-    cfa_pledge_spec spec = gift(book, "the-donation", 2500);
-    spec.timeout_ms = 40;
-    cfa_pledge *pledge = NULL;
-    cfa_status status = cfa_pledge_create(&pledge, book->engine, &spec);
-    if (status != CFA_OK)
-        return status;
-    *out = pledge;
-    if (cfa_pledge_client_secret(pledge) != NULL) {
-        status = cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok");
-        ck_assert(status == CFA_OK || status == CFA_ESTATE);
-    }
-    status = cfa_play_deliver(NULL, book->play, book->engine, 0);
-    int32_t done = 1;
-    while (status == CFA_OK && done > 0)
-        status = cfa_engine_tick(&done, book->engine, CFA_WORK_ALL, 0);
-    return status;
-}
-
-static void finish_donation(struct book *book) {
-    cfa_pledge *pledge = NULL;
-    book_advance(book, 2 * MINUTE_US);
-    book_settle(book);
-    cfa_status status = donate(book, &pledge);
-    ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
-    ck_assert_int_eq(state_of(book->engine, pledge), CFA_PAYMENT_COMPLETED);
-    cfa_pledge_free(pledge);
-    ck_assert_int_eq(rows_of(book, "pledge"), 1);
-    ck_assert_int_eq(play_books_of(book).intent_count, 1);
-    ck_assert_int_eq(play_books_of(book).charge_count, 1);
-    ck_assert_int_eq(totals_of(book).raised_minor, 2500);
-    ck_assert_int_eq(totals_of(book).donation_count, 1);
-    audit(book);
-}
-
 /* Every commit in turn has an unknown outcome: nobody notices, and nothing is done twice. */
 static void sweep_doubt(int store, int32_t action) {
     bool fired = true;
@@ -558,17 +522,11 @@ static void sweep_failures(int store, cfa_status status, int64_t length) {
         cfa_status got = donate(&book, &pledge);
         fired = plan.fired;
         plan.armed = false;
-        cfa_status_class class = cfa_status_class_of(got);
-        ck_assert_msg(got == CFA_OK || got == status || class == CFA_CLASS_IN_DOUBT ||
-                          (class == CFA_CLASS_TRANSIENT && status != CFA_ENOMEM),
+        ck_assert_msg(got == CFA_OK || got == status || cfa_status_class_of(got) == CFA_CLASS_IN_DOUBT ||
+                          (cfa_status_class_of(got) == CFA_CLASS_TRANSIENT && status != CFA_ENOMEM),
                       "call %lld failing with %s gave %s", (long long)nth, cfa_status_name(status),
                       cfa_status_name(got));
-        int64_t pledges = rows_of(&book, "pledge");
-        if (pledge != NULL)
-            ck_assert_int_eq(pledges, 1);
-        else if (class == CFA_CLASS_TRANSIENT || got == CFA_ENOMEM)
-            ck_assert_msg(pledges == 0, "call %lld: %s was said, yet the pledge is there", (long long)nth,
-                          cfa_status_name(got));
+        expect_whole(&book, got, pledge, nth);
         cfa_pledge_free(pledge);
         finish_donation(&book);
         book_close(&book);

@@ -45,6 +45,7 @@ static void storage_open(struct book *book) {
     }
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     options.cache_kib = 2048;
+    options.vfs = book->vfs;
     ck_assert_int_eq(cfa_sqlite_storage_new(&book->storage, book->path, &options), CFA_OK);
 }
 
@@ -68,6 +69,12 @@ void book_prepare(struct book *book, int store) {
     book->options = (cfa_engine_options)CFA_ENGINE_OPTIONS_INIT;
     book->options.platform = &book->platform;
     book->options.storage = &book->storage;
+}
+
+void book_use_vfs(struct book *book, const char *vfs) {
+    book->storage.ops->close(book->storage.self);
+    book->vfs = vfs;
+    storage_open(book);
 }
 
 void book_wrap(struct book *book, cfa_fault_decide decide, void *user) {
@@ -222,6 +229,59 @@ uint32_t flags_of(cfa_engine *engine, const cfa_pledge *pledge) {
 bool answers_equal(const cfa_pledge *a, const cfa_pledge *b) {
     cfa_slice one = cfa_pledge_answer(a), other = cfa_pledge_answer(b);
     return one.size > 0 && one.size == other.size && memcmp(one.data, other.data, one.size) == 0;
+}
+
+/* ---- one donation under faults -------------------------------------------------------------------------- */
+
+cfa_status donate(struct book *book, cfa_pledge **out) {
+    cfa_pledge_spec spec = gift(book, "the-donation", 2500);
+    spec.timeout_ms = 40;
+    cfa_pledge *pledge = NULL;
+    cfa_status status = cfa_pledge_create(&pledge, book->engine, &spec);
+    if (status != CFA_OK)
+        return status;
+    *out = pledge;
+    if (cfa_pledge_client_secret(pledge) != NULL)
+        status = cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok");
+    if (status == CFA_OK || status == CFA_ESTATE)   /* paid already */
+        status = cfa_play_deliver(NULL, book->play, book->engine, 0);
+    int32_t done = 1;
+    while (status == CFA_OK && done > 0)
+        status = cfa_engine_tick(&done, book->engine, CFA_WORK_ALL, 0);
+    return status;
+}
+
+void expect_whole(struct book *book, cfa_status got, const cfa_pledge *pledge, int64_t nth) {
+    cfa_status_class class = cfa_status_class_of(got);
+    bool nothing_was_done = class == CFA_CLASS_TRANSIENT || got == CFA_ENOMEM;
+    ck_assert_msg(got == CFA_OK || nothing_was_done || class == CFA_CLASS_IN_DOUBT, "fault %lld: %s",
+                  (long long)nth, cfa_status_name(got));
+    int64_t pledges = rows_of(book, "pledge");
+    ck_assert_int_le(pledges, 1);
+    if (pledge != NULL)
+        ck_assert_msg(pledges == 1, "fault %lld: the pledge was shown and is gone", (long long)nth);
+    else if (nothing_was_done)
+        ck_assert_msg(pledges == 0, "fault %lld: %s was said, yet the pledge is there", (long long)nth,
+                      cfa_status_name(got));
+    static const char *const with_each[] = { "payment", "operation" };
+    for (size_t i = 0; i < COUNT(with_each); i++)
+        ck_assert_int_ge(rows_of(book, with_each[i]), pledges);
+}
+
+void finish_donation(struct book *book) {
+    cfa_pledge *pledge = NULL;
+    book_advance(book, 2 * MINUTE_US);
+    book_settle(book);
+    cfa_status status = donate(book, &pledge);
+    ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
+    ck_assert_int_eq(state_of(book->engine, pledge), CFA_PAYMENT_COMPLETED);
+    cfa_pledge_free(pledge);
+    ck_assert_int_eq(rows_of(book, "pledge"), 1);
+    ck_assert_int_eq(play_books_of(book).intent_count, 1);
+    ck_assert_int_eq(play_books_of(book).charge_count, 1);
+    ck_assert_int_eq(totals_of(book).raised_minor, 2500);
+    ck_assert_int_eq(totals_of(book).donation_count, 1);
+    audit(book);
 }
 
 /* ---- looking inside ---------------------------------------------------------------------------------------- */

@@ -30,6 +30,7 @@ enum { STORE_MEMORY, STORE_SQLITE, STORES };
 struct book {
     int store;
     char directory[64], path[96];       /* SQLite only */
+    const char *vfs;                    /* the same; NULL: the default one */
     cfa_storage storage, wrapped;
     cfa_fault_storage *fault;           /* NULL unless `book_wrap` */
     cfa_manual_clock *clock;
@@ -43,6 +44,8 @@ struct book {
 
 /* Make the parts; the test may then change the options. Their wall clock is moved by the test alone. */
 void book_prepare(struct book *book, int store);
+/* Before the start, SQLite only. */
+void book_use_vfs(struct book *book, const char *vfs);
 /* Put the fault wrapper between engine and store; `decide` may be NULL. */
 void book_wrap(struct book *book, cfa_fault_decide decide, void *user);
 /* Open the engine and make a campaign in EUR, KWD and USD. */
@@ -70,6 +73,14 @@ cfa_pledge_spec gift(const struct book *book, const char *key, int64_t minor);
 cfa_pledge *pledge_make(struct book *book, const char *key, int64_t minor);
 /* Confirm as the donor would and bring the payment to its end by ticks. */
 void pledge_pay(struct book *book, const cfa_pledge *pledge);
+
+/*
+ * For sweeps, which make one call after the other fail: a donation from its pledge to its total, that ends at the first
+ * failure; what its status promises about the book; and the same donation, the same key, taken to its end.
+ */
+cfa_status donate(struct book *book, cfa_pledge **out);
+void expect_whole(struct book *book, cfa_status got, const cfa_pledge *pledge, int64_t nth);
+void finish_donation(struct book *book);
 
 cfa_payment_state state_of(cfa_engine *engine, const cfa_pledge *pledge);
 /* Flags of the pledge's payment. */
