@@ -322,7 +322,7 @@ int main(int argc, char **argv)
         bench_disk_use((bench_disk)disk);
         bench_book_open(&book, "outbox", NULL);
         char (*keys)[BENCH_KEY_SIZE] = bench_keys(pledges, false);
-        bench_run_polled(&book, 256, keys, pledges);
+        bench_run_polled(&book, 256, keys, pledges, NULL);
         free(keys);
         bench_book_close(&book);
         int64_t head = (int64_t)pledges + 1;    /* and the campaign's own event */

@@ -13,6 +13,13 @@
 
 #define THREADS_MAX 64
 
+/* What one contestant has done in one turn, slice by slice. */
+struct measured {
+    int64_t elapsed_ns;
+    size_t count;
+    int64_t *durations_ns;
+};
+
 /* ---- the engine: blocking callers ------------------------------------------------------------ */
 
 struct load {
@@ -41,11 +48,11 @@ static void *call_engine(void *opaque)
     return NULL;
 }
 
-static bench_run drive(struct load *load, int threads, void *(*body)(void *))
+/* Run `body` on `threads` threads until the load is done; adds to what was measured before. */
+static void drive(struct load *load, int threads, void *(*body)(void *), struct measured *measured)
 {
-    bench_run run = { 0, 0, 0, 0, 1 };
     pthread_t thread[THREADS_MAX];
-    load->durations_ns = bench_alloc(load->count * sizeof(int64_t));
+    load->durations_ns = measured->durations_ns + measured->count;
     int64_t started = bench_now_ns();
     for (int i = 1; i < threads; i++) {
         if (pthread_create(&thread[i], NULL, body, load) != 0) {
@@ -56,18 +63,8 @@ static bench_run drive(struct load *load, int threads, void *(*body)(void *))
     for (int i = 1; i < threads; i++) {
         pthread_join(thread[i], NULL);
     }
-    run.per_second = (double)load->count / ((double)(bench_now_ns() - started) / 1e9);
-    bench_percentiles(&run, load->durations_ns, load->count);
-    free(load->durations_ns);
-    return run;
-}
-
-static bench_run run_blocking(bench_book *book, int threads, size_t count)
-{
-    struct load load = { .book = book, .count = count, .keys = bench_keys(count, false) };
-    bench_run run = drive(&load, threads, call_engine);
-    free(load.keys);
-    return run;
+    measured->elapsed_ns += bench_now_ns() - started;
+    measured->count += load->count;
 }
 
 /* ---- the peers ------------------------------------------------------------------------------- */
@@ -86,64 +83,33 @@ static void *call_writer(void *opaque)
 }
 
 /* A file with the engine's schema, made by the engine. */
-static const char *empty_book(const char *name)
+static const char *empty_book(bench_writer *writer, const char *name)
 {
     bench_book book;
     bench_book_open(&book, name, NULL);
     bench_book_close(&book);
-    bench_writer writer;
-    bench_writer_open(&writer, book.path);
-    bench_writer_close(&writer);
+    bench_writer_open(writer, book.path);
     return book.path;
 }
 
-/* The rows in batches of `batch`, after `warm` of them; a mean of 63.4 gives batches of 63 and 64. */
-static bench_run run_replay(const bench_rows *rows, size_t warm, double batch)
+/* Rows [first, first + count) in batches of `batch`; a mean of 63.4 gives batches of 63 and 64. */
+static void replay(bench_writer *writer, const bench_rows *rows, size_t first, size_t count, double batch,
+                   struct measured *measured)
 {
-    bench_run run = { 0, 0, 0, 0, batch };
-    const char *path = empty_book("replay");
-    bench_writer writer;
-    bench_writer_open(&writer, path);
+    int64_t started = bench_now_ns();
     size_t done = 0;
-    int64_t started = 0;
-    for (double edge = batch; done < rows->count; edge += batch) {
-        size_t until = (size_t)(edge + 0.5);
-        if (started == 0 && done >= warm) {
-            started = bench_now_ns();
-            warm = done;
-        }
-        until = until > rows->count ? rows->count : until;
+    for (double edge = batch; done < count; edge += batch) {
+        size_t until = (size_t)(edge + 0.5) < count ? (size_t)(edge + 0.5) : count;
         if (until > done) {
-            bench_writer_batch(&writer, rows, done, until - done);
+            bench_writer_batch(writer, rows, first + done, until - done);
         }
         done = until;
     }
-    run.per_second = (double)(rows->count - warm) / ((double)(bench_now_ns() - started) / 1e9);
-    bench_writer_close(&writer);
-    bench_remove(path);
-    return run;
+    measured->elapsed_ns += bench_now_ns() - started;
+    measured->count += count;
 }
 
-static bench_run run_single(const bench_rows *rows, size_t warm, int threads, size_t count)
-{
-    const char *path = empty_book("single");
-    bench_writer writer;
-    bench_writer_open(&writer, path);
-    for (size_t i = 0; i < warm && i < 64; i++) {
-        bench_writer_batch(&writer, rows, i, 1);
-    }
-    struct load load = { .writer = &writer, .rows = rows, .first = warm, .count = count,
-                         .lock = PTHREAD_MUTEX_INITIALIZER };
-    if (load.count > rows->count - warm) {
-        load.count = rows->count - warm;
-    }
-    bench_run run = drive(&load, threads, call_writer);
-    bench_writer_close(&writer);
-    bench_remove(path);
-    return run;
-}
-
-/* ---- cases ----------------------------------------------------------------------------------- */
+/* ---- cases --------------------------------------------------------------------------------------------- */
 
 struct scenario {
     const char *name;
@@ -151,49 +117,107 @@ struct scenario {
     int in_flight;
     bool runner;                /* the library's thread leads, else whoever polls */
     size_t count, single_count; /* pledges; fewer when each has a transaction */
+    int slices;                 /* contestants alternate this often within a turn */
     double replay_goal;         /* 0: for information */
 };
 
-/* One repetition: the engine on a fresh book, then its rows by hand. */
 struct turn {
     bench_run engine, replay, single;
 };
 
-static struct turn take_turn(const struct scenario *scenario, bool single)
+/* The engine's part of a slice; true durations of each pledge go behind those of the slices before. */
+static void engine_slice(const struct scenario *scenario, bench_book *book, size_t count,
+                         struct measured *measured)
 {
-    struct turn turn;
-    memset(&turn, 0, sizeof(turn));
-    size_t warm = scenario->count / 8 + 1;
-    bench_book book;
-    bench_book_open(&book, "engine", NULL);
+    char (*keys)[BENCH_KEY_SIZE] = bench_keys(count, false);
+    if (scenario->callers > 0) {
+        struct load load = { .book = book, .count = count, .keys = keys };
+        drive(&load, scenario->callers, call_engine, measured);
+    } else {
+        int64_t *durations_ns = measured->durations_ns + measured->count;
+        bench_run run = bench_run_polled(book, scenario->in_flight, keys, count, durations_ns);
+        measured->elapsed_ns += (int64_t)((double)count / run.per_second * 1e9);
+        measured->count += count;
+    }
+    free(keys);
+}
+
+static void engine_open(const struct scenario *scenario, bench_book *book)
+{
+    bench_book_open(book, "engine", NULL);
     if (scenario->runner) {
-        bench_check(cfa_runner_start(book.engine, CFA_WORK_COMMANDS), "cfa_runner_start");
+        bench_check(cfa_runner_start(book->engine, CFA_WORK_COMMANDS), "cfa_runner_start");
     }
-    for (int phase = 0; phase < 2; phase++) {
-        size_t count = phase == 0 ? warm : scenario->count;
-        int64_t commands = bench_statistic(book.engine, "commands");
-        int64_t batches = bench_statistic(book.engine, "batches");
-        if (scenario->callers > 0) {
-            turn.engine = run_blocking(&book, scenario->callers, count);
-        } else {
-            char (*keys)[37] = bench_keys(count, false);
-            turn.engine = bench_run_polled(&book, scenario->in_flight, keys, count);
-            free(keys);
-        }
-        commands = bench_statistic(book.engine, "commands") - commands;
-        batches = bench_statistic(book.engine, "batches") - batches;
-        turn.engine.batch = (double)commands / (double)batches;
-    }
+}
+
+/* Fill a book, so that there are rows to write again and a batch size to write them with. */
+static double rows_make(const struct scenario *scenario, bench_rows *rows, size_t count)
+{
+    bench_book book;
+    struct measured measured = { 0, 0, bench_alloc(count * sizeof(int64_t)) };
+    engine_open(scenario, &book);
+    int64_t commands = bench_statistic(book.engine, "commands");
+    int64_t batches = bench_statistic(book.engine, "batches");
+    engine_slice(scenario, &book, count, &measured);
+    commands = bench_statistic(book.engine, "commands") - commands;
+    batches = bench_statistic(book.engine, "batches") - batches;
     bench_book_close(&book);
-    bench_rows rows;
-    bench_rows_read(&rows, book.path);
+    bench_rows_read(rows, book.path);
     bench_remove(book.path);
-    turn.replay = run_replay(&rows, warm, turn.engine.batch);
-    if (single) {
-        turn.single = run_single(&rows, warm, scenario->callers > 0 ? scenario->callers : 1,
-                                 scenario->single_count);
+    free(measured.durations_ns);
+    return (double)commands / (double)batches;
+}
+
+static bench_run run_of(struct measured *measured, double batch)
+{
+    bench_run run = { 0, 0, 0, 0, batch };
+    run.per_second = (double)measured->count / ((double)measured->elapsed_ns / 1e9);
+    if (measured->durations_ns != NULL) {
+        bench_percentiles(&run, measured->durations_ns, measured->count);
+        free(measured->durations_ns);
     }
-    bench_rows_free(&rows);
+    return run;
+}
+
+/* One repetition: fresh files, a warm-up slice that is not counted, then slices in turns. */
+static struct turn take_turn(const struct scenario *scenario, const bench_rows *rows, double batch)
+{
+    size_t slice = scenario->count / (size_t)scenario->slices;
+    size_t single_slice = scenario->single_count / (size_t)scenario->slices;
+    size_t total = slice * (size_t)(scenario->slices + 1);
+    struct measured engine = { 0, 0, bench_alloc(total * sizeof(int64_t)) }, hand = { 0, 0, NULL };
+    struct measured single = { 0, 0, bench_alloc(total * sizeof(int64_t)) };
+    bench_book book;
+    bench_writer hand_writer, single_writer;
+    engine_open(scenario, &book);
+    const char *hand_path = empty_book(&hand_writer, "by-hand");
+    const char *single_path = empty_book(&single_writer, "single");
+    int64_t commands = 0, batches = 0;
+    for (int i = 0; i <= scenario->slices; i++) {
+        struct load load = { .writer = &single_writer, .rows = rows, .first = (size_t)i * single_slice,
+                             .count = single_slice, .lock = PTHREAD_MUTEX_INITIALIZER };
+        engine_slice(scenario, &book, slice, &engine);
+        replay(&hand_writer, rows, (size_t)i * slice, slice, batch, &hand);
+        if (single_slice > 0) {
+            drive(&load, scenario->callers, call_writer, &single);
+        }
+        if (i == 0) {
+            engine.elapsed_ns = hand.elapsed_ns = single.elapsed_ns = 0;
+            engine.count = hand.count = single.count = 0;
+            commands = bench_statistic(book.engine, "commands");
+            batches = bench_statistic(book.engine, "batches");
+        }
+    }
+    commands = bench_statistic(book.engine, "commands") - commands;
+    batches = bench_statistic(book.engine, "batches") - batches;
+    struct turn turn = { run_of(&engine, (double)commands / (double)batches), run_of(&hand, batch),
+                         run_of(&single, 1) };
+    bench_book_close(&book);
+    bench_writer_close(&hand_writer);
+    bench_writer_close(&single_writer);
+    bench_remove(book.path);
+    bench_remove(hand_path);
+    bench_remove(single_path);
     return turn;
 }
 
@@ -221,17 +245,21 @@ static void run_scenario(const bench_options *options, const struct scenario *sc
     bool with_single = scenario->single_count > 0;
     struct scenario scaled = *scenario;
     if (options->quick) {
-        scaled.count /= 10;
-        scaled.single_count /= 4;
+        scaled.count /= 10;     /* never fewer rows than transactions */
+        scaled.single_count /= 10;
     }
+    bench_rows rows;
+    size_t slice = scaled.count / (size_t)scaled.slices;
+    double batch = rows_make(&scaled, &rows, slice * (size_t)(scaled.slices + 1));
     for (int i = 0; i < options->repetitions; i++) {
-        turns[i] = take_turn(&scaled, with_single);
+        turns[i] = take_turn(&scaled, &rows, batch);
         replay[i] = turns[i].engine.per_second / turns[i].replay.per_second;
         if (with_single) {
             single[i] = turns[i].engine.per_second / turns[i].single.per_second;
             p99[i] = turns[i].engine.p99_us / turns[i].single.p99_us;
         }
     }
+    bench_rows_free(&rows);
     snprintf(name, sizeof(name), "pledges, %s / same rows by hand", scenario->name);
     bench_report(name, disk, "x", replay, options->repetitions,
                  scenario->replay_goal > 0 ? BENCH_AT_LEAST : BENCH_INFORMATION, scenario->replay_goal);
@@ -257,13 +285,13 @@ int main(int argc, char **argv)
 {
     bench_options options = bench_start(argc, argv);
     static const struct scenario scenarios[] = {
-        { "64 callers", 64, 0, false, 16000, 1500, 0.7 },
-        { "8 callers", 8, 0, false, 5000, 1000, 0 },
-        { "1 caller", 1, 0, false, 1000, 1000, 0 },
-        { "64 in flight", 0, 64, false, 16000, 0, 0.9 },
-        { "256 in flight", 0, 256, false, 24000, 0, 0.9 },
-        { "64 in flight, runner", 0, 64, true, 16000, 0, 0.9 },
-        { "256 in flight, runner", 0, 256, true, 24000, 0, 0.9 },
+        { "64 callers", 64, 0, false, 16000, 1600, 4, 0.7 },
+        { "8 callers", 8, 0, false, 6000, 1000, 10, 0 },
+        { "1 caller", 1, 0, false, 2000, 2000, 40, 0 },
+        { "64 in flight", 0, 64, false, 20480, 0, 10, 0.9 },
+        { "256 in flight", 0, 256, false, 30720, 0, 10, 0.9 },
+        { "64 in flight, runner", 0, 64, true, 20480, 0, 10, 0.9 },
+        { "256 in flight, runner", 0, 256, true, 30720, 0, 10, 0.9 },
     };
     for (int disk = BENCH_NATIVE; disk <= BENCH_FIXED; disk++) {
         if (!(disk == BENCH_NATIVE ? options.native : options.fixed)) {

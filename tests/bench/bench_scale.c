@@ -178,7 +178,7 @@ static void book_make(bench_book *book, const char *name, int64_t rows)
 {
     bench_book_open(book, name, NULL);
     char (*keys)[BENCH_KEY_SIZE] = bench_keys(1, false);
-    bench_run_polled(book, 1, keys, 1);
+    bench_run_polled(book, 1, keys, 1, NULL);
     free(keys);
     bench_book_close(book);
     load(book->path, rows, false);
@@ -189,7 +189,7 @@ static void book_make(bench_book *book, const char *name, int64_t rows)
 static double cost_us(bench_book *book, bool opaque, size_t count)
 {
     char (*keys)[BENCH_KEY_SIZE] = bench_keys(count, opaque);
-    bench_run run = bench_run_polled(book, IN_FLIGHT, keys, count);
+    bench_run run = bench_run_polled(book, IN_FLIGHT, keys, count, NULL);
     free(keys);
     return 1e6 / run.per_second;
 }

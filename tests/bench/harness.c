@@ -218,7 +218,7 @@ int64_t bench_statistic(cfa_engine *engine, const char *name)
     return value;
 }
 
-char (*bench_keys(size_t count, bool opaque))[37]
+char (*bench_keys(size_t count, bool opaque))[BENCH_KEY_SIZE]
 {
     char (*keys)[37] = bench_alloc((count + 1) * sizeof(*keys));
     for (size_t i = 0; i < count; i++) {
@@ -246,10 +246,11 @@ cfa_pledge_spec bench_pledge(const bench_book *book, const char *key)
     return spec;
 }
 
-bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[37], size_t count)
+bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[BENCH_KEY_SIZE], size_t count,
+                           int64_t *durations_ns)
 {
     bench_run run = { 0, 0, 0, 0, 1 };
-    int64_t *started_ns = bench_alloc(count * sizeof(int64_t));
+    int64_t *started_ns = durations_ns != NULL ? durations_ns : bench_alloc(count * sizeof(int64_t));
     cfa_port *port;
     bench_check(cfa_port_new(&port, book->engine), "cfa_port_new");
     size_t begun = 0, done = 0;
@@ -274,9 +275,10 @@ bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[37], si
         }
     }
     run.per_second = (double)count / ((double)(bench_now_ns() - started) / 1e9);
-    bench_percentiles(&run, started_ns, count);
     cfa_port_free(port);
-    free(started_ns);
+    if (durations_ns == NULL) {
+        free(started_ns);
+    }
     return run;
 }
 

@@ -65,7 +65,7 @@ void bench_book_reopen_with(bench_book *book, const cfa_sink_binding *sink);
 void bench_book_close(bench_book *book);
 int64_t bench_statistic(cfa_engine *engine, const char *name);
 /* Fresh keys, time-ordered or opaque; released by `free`. */
-char (*bench_keys(size_t count, bool opaque))[37];
+char (*bench_keys(size_t count, bool opaque))[BENCH_KEY_SIZE];
 /* A pledge as donors make them, waiting for its commit. */
 cfa_pledge_spec bench_pledge(const bench_book *book, const char *key);
 
@@ -77,8 +77,10 @@ typedef struct bench_run {
     double batch;               /* mean commands per commit */
 } bench_run;
 
-/* One thread makes a pledge for each key and polls for its completion, `in_flight` at a time. */
-bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[37], size_t count);
+/* One thread makes a pledge for each key and polls for its completion, `in_flight` at a time. `durations_ns`: how long
+ * each took, or NULL. */
+bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[BENCH_KEY_SIZE], size_t count,
+                           int64_t *durations_ns);
 /* Percentiles of `count` durations in nanoseconds, which are sorted in place. */
 void bench_percentiles(bench_run *run, int64_t *durations_ns, size_t count);
 double bench_median(const double *values, int count);
