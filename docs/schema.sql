@@ -17,6 +17,7 @@ CREATE TABLE cfa_book ( -- what the database is pinned to
     provider TEXT, -- provider's name, pinned with livemode
     account TEXT NOT NULL, -- provider account
     key_generation INTEGER NOT NULL, -- current generation of key_recent
+    keys_moved INTEGER NOT NULL, -- to the permanent table; its change is seen by whoever binds a key
     created_us INTEGER NOT NULL, -- first start
     version INTEGER NOT NULL, -- counts updates
     PRIMARY KEY (id)

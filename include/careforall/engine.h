@@ -58,10 +58,10 @@ typedef struct cfa_engine_options {
 CFA_API CFA_MUST_CHECK cfa_status cfa_engine_open(cfa_engine **out, const cfa_engine_options *options);
 
 /*
- * Close. Queued commands that did not start are refused with CFA_ECLOSING; running ones finish; the runner
- * stops. Never waits for a provider or sink beyond the call it is in. Unfinished work is durable and goes on
- * at the next open. NULL does nothing.
- * Threading: must be the last call on the handle; other threads must have returned or be about to.
+ * Close. The runner stops after the provider call it is in, whose result is committed; queued commands of
+ * `_begin` calls that did not start complete with CFA_ECLOSING. Unfinished work is durable and goes on at the
+ * next open. NULL does nothing.
+ * Threading: must be the last call on the handle: every other call on it must have returned.
  */
 CFA_API void cfa_engine_close(cfa_engine *engine);
 

@@ -32,7 +32,7 @@ enum {
 typedef struct cfa_pledge_spec {
     size_t struct_size;
     const char *key;               /* required: the idempotency key, 1 to 255 visible ASCII characters */
-    const char *scope;             /* whose key it is; NULL: the host itself. Stored hashed */
+    const char *scope;             /* whose key it is; NULL or "": the host itself. Stored hashed */
     const char *campaign_id;       /* required */
     cfa_money amount;              /* required */
     const char *payment_method;    /* provider token; required by one-step providers */

@@ -28,8 +28,8 @@ typedef struct cfa_totals_spec {
  * A campaign without donations has one row of zeros per accepted currency. When the store cannot be read the
  * last known good answer comes with `cfa_totals_stale`; a number is never made up.
  * `*out`: owned, `cfa_totals_free`. `spec`: NULL for defaults.
- * Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; CFA_ETIMEOUT (`at_least` was not reached); TRANSIENT when
- * nothing is known.
+ * Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; CFA_ETIMEOUT (`at_least` was not reached in time); CFA_ERANGE (the
+ * log itself is not that long); TRANSIENT when nothing is known.
  * Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_totals_get(cfa_totals **out, cfa_engine *engine,

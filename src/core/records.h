@@ -30,6 +30,7 @@ typedef char cfa__currency[4];
     F(TEXT, provider, CFA_FIELD_NULLABLE, 1, "provider's name, pinned with livemode")              \
     F(TEXT, account, 0, 1, "provider account")                                                     \
     F(INT, key_generation, 0, 1, "current generation of key_recent")                               \
+    F(INT, keys_moved, 0, 1, "to the permanent table; its change is seen by whoever binds a key")  \
     F(INT, created_us, 0, 1, "first start")                                                        \
     F(INT, version, 0, 1, "counts updates")
 

@@ -1,6 +1,6 @@
 /*
  * arena.c - memory that is handed out by moving a pointer and given back as a whole. Blocks double
- * from 2 KiB to 1 MiB; a piece of more than 64 KiB gets a block of its own, so that no block is left
+ * from 512 bytes to 1 MiB; a piece of more than 64 KiB gets a block of its own, so that no block is left
  * half empty for it or kept for ever. Only memory that is handed out is zeroed. Never shared between
  * threads.
  */
@@ -34,7 +34,7 @@
 #endif
 
 #define ALIGNMENT ((size_t)16)
-#define BLOCK_SIZE_MIN ((size_t)2048)
+#define BLOCK_SIZE_MIN ((size_t)512)
 #define BLOCK_SIZE_MAX ((size_t)1048576)
 #define LARGE_SIZE ((size_t)65536)
 

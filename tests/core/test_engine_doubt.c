@@ -308,7 +308,8 @@ START_TEST(in_bad_weather_every_gift_is_charged_once) {
         paid += state == CFA_PAYMENT_COMPLETED;
         cfa_pledge_free(pledges[i]);
     }
-    ck_assert_int_ge(paid, GIFTS - 3);
+    /* Two calls of three fail in some way, and a charge that is not made within a day is not made late. */
+    ck_assert_int_ge(paid, GIFTS * 9 / 10);
     ck_assert_int_eq(play_books_of(&book).charge_count, paid);
     ck_assert_int_eq(totals_of(&book).raised_minor, 100 * paid);
     audit(&book);

@@ -64,7 +64,9 @@ typedef struct cfa_call {
     const char *payment_method;   /* provider token, or NULL */
     int32_t capture_manual;
     cfa_slice body;               /* what `prepare` made, byte for byte */
-    int64_t created_from_us, created_until_us;  /* LOOKUP */
+    /* LOOKUP: where a two-step provider's object can be; open for one-step providers, which must look by payment
+     * id alone, because what they do not find may be charged again. */
+    int64_t created_from_us, created_until_us;
     int64_t now_us;
     int32_t timeout_ms;
 } cfa_call;

@@ -141,7 +141,10 @@ cfa_status cfa__sql_commit(cfa_session *handle)
                              "commit after an error in the transaction; it was rolled back");
     }
     self->transaction = 0;
-    cfa_status status = cfa__sql_note(self, self->driver->commit(self->connection));
+    cfa_status status = self->driver->commit(self->connection);
+    if (status != CFA_EINDOUBT || !self->driver->outlives_doubt) {
+        status = cfa__sql_note(self, status);
+    }
     self->failed = false;
     return status;
 }

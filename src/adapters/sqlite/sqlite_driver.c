@@ -227,6 +227,9 @@ const cfa__sql_driver cfa__sqlite_driver = {
                       "WHERE type IN ('table', 'view') AND substr(name, 1, 4) = 'cfa_'",
         .index_hints = true,
     },
+    /* Closed and opened again it would recover from the log what a failed sync left there, and what is only in the
+     * kernel's cache would pass for durable. Kept, it writes over it and syncs again. */
+    .outlives_doubt = true,
     .connect = cfa__sqlite_connect,
     .disconnect = cfa__sqlite_disconnect,
     .begin = cfa__sqlite_begin,

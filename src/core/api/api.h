@@ -16,6 +16,9 @@
 CFA_MUST_CHECK cfa_status cfa__spec_take(void *out, size_t size, const void *given, size_t least,
                                          const char *origin);
 
+/* The size of a struct as 0.1 had it, through its last field: what the oldest host passes. */
+#define CFA__SIZE_THROUGH(type, field) (offsetof(type, field) + sizeof(((type *)NULL)->field))
+
 /* One field of a fingerprint. */
 typedef struct cfa__fingerprint_field {
     const char *name;

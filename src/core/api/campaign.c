@@ -192,9 +192,10 @@ static cfa_status change(cfa_campaign **out, cfa_engine *engine, cfa__decide dec
                          const cfa_campaign_spec *given) {
     cfa_campaign_spec spec;
     char currencies[CURRENCIES_MAX * 4];
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
-        status = cfa__spec_take(&spec, sizeof spec, given, sizeof spec, ORIGIN);
+        status = cfa__spec_take(&spec, sizeof spec, given,
+                                CFA__SIZE_THROUGH(cfa_campaign_spec, timeout_ms), ORIGIN);
     if (status == CFA_OK)
         status = check_spec(&spec, currencies);
     if (status != CFA_OK)
@@ -239,7 +240,7 @@ cfa_status cfa_campaign_update(cfa_campaign **out, cfa_engine *engine, const cha
 
 cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *campaign_id,
                             int64_t expected_version, const char *scope, const char *key) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status != CFA_OK)
         return status;
     cfa__command *command;
@@ -266,7 +267,7 @@ cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *
 cfa_status cfa_campaign_get(cfa_campaign **out, cfa_engine *engine, const char *campaign_id) {
     cfa__id id;
     cfa__reader *reader;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = cfa__id_parse(&id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK)
@@ -311,7 +312,7 @@ cfa_status cfa_campaign_page(cfa_campaign_list **out, cfa_engine *engine, const 
     cfa__campaign key;
     memset(&key, 0, sizeof key);
     cfa__reader *reader;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = cfa__page_take(&page, given, "cmp", &key.id);
     if (status == CFA_OK)

@@ -54,7 +54,7 @@ static cfa_status read_list(cfa_event_list **out, cfa_engine *engine, int64_t af
 
 cfa_status cfa_event_page(cfa_event_list **out, cfa_engine *engine, int64_t after_position,
                           int32_t limit) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     return status == CFA_OK ? read_list(out, engine, after_position, limit) : status;
 }
 
@@ -87,7 +87,7 @@ static cfa__sink_input input_of(const cfa_subscription *subscription) {
 cfa_status cfa_subscription_open(cfa_subscription **out, cfa_engine *engine, const char *name) {
     /* A prefix of their own keeps subscriptions and sinks apart. */
     static const char prefix[] = "sub.";
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = check_name(name);
     if (status != CFA_OK)
@@ -120,7 +120,7 @@ cfa_status cfa_subscription_next(cfa_event_list **out, cfa_subscription *subscri
     if (subscription == NULL)
         return cfa_error_set(CFA_EMISUSE, ORIGIN, "subscription", 0, "the subscription is NULL");
     cfa_engine *engine = subscription->engine;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     int64_t deadline_us = cfa__deadline_us(engine, timeout_ms);
     uint64_t seen = status == CFA_OK ? cfa__progress_count(engine) : 0;
     while (status == CFA_OK) {

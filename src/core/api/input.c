@@ -121,7 +121,7 @@ cfa_status cfa__page_take(cfa_page *out, const cfa_page *given, const char *pref
     cfa_page page = CFA_PAGE_INIT;
     cfa_status status = CFA_OK;
     if (given != NULL)
-        status = cfa__spec_take(&page, sizeof page, given, sizeof page, ORIGIN);
+        status = cfa__spec_take(&page, sizeof page, given, CFA__SIZE_THROUGH(cfa_page, limit), ORIGIN);
     if (status != CFA_OK)
         return status;
     if (page.limit == 0)

@@ -128,14 +128,15 @@ cfa_status cfa__payment_read(cfa_payment **out, cfa_engine *engine, cfa__id paym
     return status;
 }
 
-static cfa_status take_id(cfa__id *out, const cfa_engine *engine, const char *payment_id) {
-    cfa_status status = cfa__engine_check(engine);
+static cfa_status take_id(cfa__id *out, const cfa_engine *engine, const char *payment_id,
+                          const void *answer) {
+    cfa_status status = cfa__call_check(engine, answer);
     return status == CFA_OK ? cfa__id_parse(out, "pay", payment_id, "payment_id") : status;
 }
 
 cfa_status cfa_payment_get(cfa_payment **out, cfa_engine *engine, const char *payment_id) {
     cfa__id id;
-    cfa_status status = take_id(&id, engine, payment_id);
+    cfa_status status = take_id(&id, engine, payment_id, out);
     return status == CFA_OK ? cfa__payment_read(out, engine, id, cfa__deadline_us(engine, 0)) : status;
 }
 
@@ -143,7 +144,7 @@ cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine, co
     cfa__id id;
     cfa_arena *arena;
     cfa__reader *reader;
-    cfa_status status = take_id(&id, engine, payment_id);
+    cfa_status status = take_id(&id, engine, payment_id, out);
     if (status == CFA_OK)
         status = cfa_arena_new(&arena);
     if (status != CFA_OK)
@@ -248,7 +249,7 @@ cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id, int64_t de
 cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine *engine, const char *payment_id,
                             int32_t timeout_ms) {
     cfa__id id;
-    cfa_status status = take_id(&id, engine, payment_id);
+    cfa_status status = take_id(&id, engine, payment_id, out);
     if (status != CFA_OK)
         return status;
     status = cfa__payment_await(engine, id, cfa__deadline_us(engine, timeout_ms));
@@ -262,7 +263,7 @@ cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine *engine, const char *p
 static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *payment_id, int32_t call,
                           cfa_money amount, const char *scope, const char *key, int32_t timeout_ms) {
     cfa__id id;
-    cfa_status status = take_id(&id, engine, payment_id);
+    cfa_status status = take_id(&id, engine, payment_id, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
         status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
     if (status == CFA_OK && amount.minor < 0)

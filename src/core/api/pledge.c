@@ -144,6 +144,7 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
     input->capture_manual = engine->options.capture_manual != 0;
     input->expires_ms = engine->options.payment_expires_ms;
     input->lease_ms = lease ? cfa__lease_ms(engine) : 0;
+    input->leased_us = cfa__monotonic_us(engine);
     input->answer_until_us = spec->wait == CFA_WAIT_ANSWER ? cfa__deadline_us(engine, spec->timeout_ms) : 0;
     return status == CFA_OK ? prepare(engine, command, input) : status;
 }
@@ -151,9 +152,10 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
 /* `lease`: this process will make the provider call itself, at once. */
 static cfa_status command_make(cfa__command **out, cfa_pledge_spec *out_spec, cfa_engine *engine,
                                const cfa_pledge_spec *given, bool lease) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
-        status = cfa__spec_take(out_spec, sizeof *out_spec, given, sizeof *out_spec, ORIGIN);
+        status = cfa__spec_take(out_spec, sizeof *out_spec, given,
+                                CFA__SIZE_THROUGH(cfa_pledge_spec, traceparent), ORIGIN);
     if (status == CFA_OK)
         status = check_spec(engine, out_spec);
     if (status != CFA_OK)
@@ -255,7 +257,8 @@ static cfa_status join_answer(cfa_engine *engine, cfa__id pledge_id, int64_t dea
             return status == CFA_ETIMEOUT ? CFA_OK : status;
         cfa__pledge_parts parts;
         status = read_parts(&parts, engine, reader, pledge_id);
-        bool answered = status != CFA_OK || parts.answer != NULL || parts.payment->ref.data != NULL;
+        bool answered = status != CFA_OK || parts.answer != NULL || parts.payment->ref.data != NULL ||
+                        cfa__payment_is_settled((cfa_payment_state)parts.payment->state);
         cfa__id payment_id = answered ? CFA__ID_NULL : parts.payment->id;
         int64_t operations = answered ? 0 : parts.payment->operation_count;
         cfa__read_end(engine, reader);
@@ -293,8 +296,9 @@ static cfa_status complete(cfa_pledge **out, cfa_engine *engine, const cfa__comm
         return cfa__pledge_snapshot(out, &parts);
     if (answer->operation != NULL) {
         cfa__command *result = NULL;
+        const cfa__pledge_input *input = command->input;
         cfa_status status = cfa__call_perform(&result, engine, answer->operation, answer->payment,
-                                              deadline_us);
+                                              input->leased_us, deadline_us);
         if (status == CFA_OK && wait == CFA_WAIT_ANSWER &&
             ((const cfa__result_answer *)result->output)->answer != NULL) {
             parts = parts_of_result(command, result);
@@ -310,7 +314,9 @@ static cfa_status complete(cfa_pledge **out, cfa_engine *engine, const cfa__comm
 cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_pledge_spec *given) {
     cfa_pledge_spec spec;
     cfa__command *command;
-    cfa_status status = command_make(&command, &spec, engine, given, true);
+    cfa_status status = cfa__call_check(engine, out);
+    if (status == CFA_OK)
+        status = command_make(&command, &spec, engine, given, true);
     if (status != CFA_OK)
         return status;
     int64_t deadline_us = cfa__deadline_us(engine, spec.timeout_ms);
@@ -378,7 +384,9 @@ static void committed(cfa_engine *engine, cfa__command *command, void *user) {
     note_key(engine, command);
     const cfa__pledge_answer *answer = command->output;
     if (answer->operation != NULL && answer->answer == NULL &&
-        cfa__calls_ready(engine, command, answer->operation, answer->payment, called, completion) == CFA_OK)
+        cfa__calls_ready(engine, command, answer->operation, answer->payment,
+                         ((const cfa__pledge_input *)command->input)->leased_us, called,
+                         completion) == CFA_OK)
         return;
     atomic_store(&engine->operation_due_us, 0);
     cfa__pledge_parts parts = parts_of(command);
@@ -416,7 +424,7 @@ struct cfa_tx {
 };
 
 cfa_status cfa_tx_new(cfa_tx **out, cfa_engine *engine, cfa_session *session) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status != CFA_OK)
         return status;
     cfa_tx *tx = cfa_alloc(sizeof *tx);
@@ -464,7 +472,7 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
 
 cfa_status cfa_pledge_get(cfa_pledge **out, cfa_engine *engine, const char *pledge_id) {
     cfa__id id;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = cfa__id_parse(&id, "plg", pledge_id, "pledge_id");
     return status == CFA_OK
@@ -514,7 +522,7 @@ static cfa_status find_key(cfa_engine *engine, cfa__reader *reader, const cfa__k
 cfa_status cfa_pledge_find(cfa_pledge **out, cfa_engine *engine, const char *scope, const char *key) {
     cfa__keyed keyed;
     cfa__reader *reader;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = cfa__keyed_find(&keyed, engine, scope, key);
     if (status == CFA_OK)

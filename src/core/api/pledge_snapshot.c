@@ -111,7 +111,7 @@ cfa_status cfa_pledge_page(cfa_pledge_list **out, cfa_engine *engine, const char
                            const cfa_page *given) {
     cfa_page page;
     cfa__id campaign, after;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = cfa__id_parse(&campaign, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK)

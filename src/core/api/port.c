@@ -33,7 +33,7 @@ struct cfa_port {
 };
 
 cfa_status cfa_port_new(cfa_port **out, cfa_engine *engine) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status != CFA_OK)
         return status;
     cfa_port *port = cfa_alloc(sizeof *port);
@@ -192,7 +192,7 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
             *out = completion;
             return CFA_OK;
         }
-        if (cfa__calls_run_ready(engine) > 0)
+        if (cfa__calls_run_ready(engine, INT64_MIN) > 0)
             continue;
         int64_t step = deadline - now > WAIT_STEP_US ? now + WAIT_STEP_US : deadline;
         seen = cfa__progress_wait(engine, seen, step);

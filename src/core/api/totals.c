@@ -56,9 +56,10 @@ cfa_status cfa_totals_get(cfa_totals **out, cfa_engine *engine, const char *camp
                           const cfa_totals_spec *given) {
     cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
     cfa__id id;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK && given != NULL)
-        status = cfa__spec_take(&spec, sizeof spec, given, sizeof spec, ORIGIN);
+        status = cfa__spec_take(&spec, sizeof spec, given, CFA__SIZE_THROUGH(cfa_totals_spec, timeout_ms),
+                                ORIGIN);
     if (status == CFA_OK)
         status = cfa__id_parse(&id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK && spec.at_least < 0)
@@ -89,7 +90,7 @@ cfa_status cfa_campaign_get_with_totals(cfa_campaign **out_campaign, cfa_totals 
                                         cfa_engine *engine, const char *campaign_id) {
     cfa__id id;
     cfa__reader *reader;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out_campaign);
     if (status == CFA_OK)
         status = cfa__id_parse(&id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK)
@@ -99,6 +100,7 @@ cfa_status cfa_campaign_get_with_totals(cfa_campaign **out_campaign, cfa_totals 
     cfa_totals *totals;
     cfa_campaign *campaign;
     const cfa__campaign *record;
+    int64_t read_us = cfa__monotonic_us(engine);
     status = cfa__totals_read(&totals, &record, engine, reader, id);
     if (status == CFA_OK) {
         status = cfa__campaign_snapshot(&campaign, record, false, 0);
@@ -108,7 +110,7 @@ cfa_status cfa_campaign_get_with_totals(cfa_campaign **out_campaign, cfa_totals 
     cfa__read_end(engine, reader);
     if (status == CFA_OK) {
         *out_campaign = campaign;
-        *out_totals = totals;
+        *out_totals = cfa__totals_remember(engine, id, totals, read_us);
     }
     return status;
 }
@@ -284,7 +286,7 @@ static cfa_status verify(int32_t *out_equal, cfa_engine *engine, cfa__id campaig
 cfa_status cfa_totals_verify(int32_t *out_equal, cfa_engine *engine, const char *campaign_id,
                              int32_t timeout_ms) {
     cfa__id id;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out_equal);
     if (status == CFA_OK)
         status = cfa__id_parse(&id, "cmp", campaign_id, "campaign_id");
     if (status != CFA_OK)

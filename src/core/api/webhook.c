@@ -49,10 +49,8 @@ static cfa_status check_event(const cfa_webhook_event *event) {
         status = check_name(event->account, "account", false);
     if (status == CFA_OK)
         status = check_name(event->facts.ref, "ref", false);
-    const cfa_facts *facts = &event->facts;
-    if (status == CFA_OK && (facts->authorized_minor < 0 || facts->captured_minor < 0 ||
-                             facts->authorized_minor > CFA_MONEY_MINOR_MAX ||
-                             facts->captured_minor > CFA_MONEY_MINOR_MAX))
+    cfa_facts facts = event->facts;
+    if (status == CFA_OK && !cfa__facts_clean(&facts))
         status = cfa_error_set(CFA_EINVAL, ORIGIN, "amount", 0, "an amount of the event is out of range");
     return status;
 }
@@ -63,6 +61,8 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
     input->event = *event;
     if (input->event.account == NULL)
         input->event.account = "";
+    if (status == CFA_OK)
+        (void)cfa__facts_clean(&input->event.facts);
     const char **texts[] = {
         &input->event.event_id, &input->event.event_type, &input->event.account,
         &input->event.facts.ref, &input->event.facts.payment_id, &input->event.facts.failure_code,
@@ -104,7 +104,7 @@ static cfa_status command_make(cfa__command **out, cfa_engine *engine, const cfa
 
 /* Verify the bytes and describe them as a command. */
 static cfa_status verify(cfa__command **out, cfa_engine *engine, cfa_slice signature, cfa_slice body) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status != CFA_OK)
         return status;
     if (engine->provider.ops == NULL || engine->provider.ops->webhook == NULL)
@@ -142,7 +142,9 @@ static cfa_status run(cfa_webhook_verdict *out, cfa_engine *engine, cfa__command
 cfa_status cfa_webhook_receive(cfa_webhook_verdict *out, cfa_engine *engine, cfa_slice signature,
                                cfa_slice body, int32_t timeout_ms) {
     cfa__command *command;
-    cfa_status status = verify(&command, engine, signature, body);
+    cfa_status status = cfa__call_check(engine, out);
+    if (status == CFA_OK)
+        status = verify(&command, engine, signature, body);
     return status == CFA_OK ? run(out, engine, command, timeout_ms) : status;
 }
 
@@ -150,11 +152,12 @@ cfa_status cfa_webhook_accept(cfa_webhook_verdict *out, cfa_engine *engine,
                               const cfa_webhook_event *given, int32_t timeout_ms) {
     cfa_webhook_event event;
     cfa__command *command;
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
         status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
     if (status == CFA_OK)
-        status = cfa__spec_take(&event, sizeof event, given, sizeof event, ORIGIN);
+        status = cfa__spec_take(&event, sizeof event, given,
+                                CFA__SIZE_THROUGH(cfa_webhook_event, facts), ORIGIN);
     if (status == CFA_OK)
         status = command_make(&command, engine, &event, NULL);
     return status == CFA_OK ? run(out, engine, command, timeout_ms) : status;
@@ -206,11 +209,14 @@ static cfa_status pulled_make(cfa_pulled_call **out, cfa_engine *engine, cfa__co
     if (status != CFA_OK)
         return status;
     cfa_pulled_call *pulled = cfa_arena_alloc(arena, sizeof *pulled);
-    int64_t now_us = cfa__wall_us(engine);
+    const cfa__operation *operation = leased->operations[0];
+    const cfa__payment *payment = leased->payments[0];
     status = pulled == NULL ? CFA_ENOMEM
-        : cfa__call_fill(&pulled->call, arena, leased->operations[0], leased->payments[0],
-                         cfa__operation_next_call(leased->operations[0], leased->payments[0], now_us), now_us,
-                         engine->options.call_timeout_ms);
+        : cfa__call_fill(&pulled->call, arena, operation, payment,
+                         cfa__operation_next_call(operation, payment, operation->updated_us),
+                         cfa__book_now_us(engine), engine->options.call_timeout_ms);
+    if (status == CFA_OK)
+        cfa__call_open_window(engine, &pulled->call);
     if (status != CFA_OK) {
         cfa_arena_free(arena);
         return status;
@@ -224,7 +230,7 @@ static cfa_status pulled_make(cfa_pulled_call **out, cfa_engine *engine, cfa__co
 }
 
 cfa_status cfa_call_next(cfa_pulled_call **out, cfa_engine *engine, int32_t timeout_ms) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
         status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
     if (status != CFA_OK)
@@ -261,7 +267,8 @@ cfa_status cfa_call_done(cfa_engine *engine, cfa_pulled_call *call, const cfa_re
     cfa__command *command;
     cfa_status status = cfa__engine_check(engine);
     if (status == CFA_OK)
-        status = cfa__spec_take(&reply, sizeof reply, given, sizeof reply, ORIGIN);
+        status = cfa__spec_take(&reply, sizeof reply, given,
+                                CFA__SIZE_THROUGH(cfa_reply, retry_after_ms), ORIGIN);
     if (status == CFA_OK && (reply.outcome < CFA_OUTCOME_UNKNOWN || reply.outcome > CFA_OUTCOME_NOT_SENT))
         status = cfa_error_set(CFA_EINVAL, ORIGIN, "outcome", 0, "outcome must be a CFA_OUTCOME_ value");
     if (status == CFA_OK)

@@ -18,7 +18,7 @@
 #define CFA__LEASE_MAX 32             /* operations leased by one command */
 #define CFA__KEY_GUARD_US (INT64_C(12) * 3600 * 1000000)        /* re-use of a provider key ends here */
 #define CFA__ABSENCE_DELAY_US (INT64_C(10) * 60 * 1000000)      /* a look-up proves absence after this */
-#define CFA__LOOKUP_MARGIN_US (INT64_C(3600) * 1000000)
+#define CFA__LOOKUP_MARGIN_US (INT64_C(26) * 3600 * 1000000)    /* hosts' clocks may be off by a day */
 
 /* ---- idempotency keys ------------------------------------------------------------------------ */
 
@@ -87,6 +87,7 @@ typedef struct cfa__pledge_input {
     cfa_slice provider, account, method, idempotency_key, body, trace;
     int64_t expires_ms, lease_ms;   /* lease 0: the call is left to whoever finds it */
     int64_t answer_until_us;        /* real time: how long the caller waits; not for deciding */
+    int64_t leased_us;              /* monotonic: when the lease was asked for; not for deciding */
 } cfa__pledge_input;
 
 typedef struct cfa__pledge_answer {
@@ -136,6 +137,8 @@ CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id pay
 /* The operation of this kind that is not closed; NULL when there is none. */
 CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment,
                                                    int32_t call, const cfa__operation **out);
+/* Bring a payment's standing probe forward, when evidence tied or a call was refused. */
+CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *payment);
 /* Add an operation to a payment's draft, its request bytes made by the provider's pure `prepare`. */
 CFA_MUST_CHECK cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *provider,
                                                 cfa__payment *payment, int32_t kind,
@@ -155,6 +158,7 @@ typedef struct cfa__lease_input {
     int32_t count;
     cfa__id lease_id;
     int64_t lease_ms;
+    int64_t leased_us;            /* monotonic: when the lease was asked for; not for deciding */
     bool expedite;
 } cfa__lease_input;
 typedef struct cfa__lease_answer {
@@ -172,6 +176,7 @@ typedef struct cfa__result_input {
     cfa__id payment_id;
     int64_t number;
     cfa__id lease_id;             /* the lease under which the call was made */
+    int64_t lease_epoch, lease_ms;
     int64_t try_number;           /* tries + 1 at the lease */
     int32_t call;                 /* what was really sent: LOOKUP or RETRIEVE may stand in for CREATE */
     cfa_reply reply;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define ORIGIN "core.evidence"
+#define TEXT_BYTES_MAX 500   /* of a provider's codes, references and secrets */
 
 cfa_slice cfa__slice(const char *text) {
     return text == NULL ? (cfa_slice){ NULL, 0 } : (cfa_slice){ text, strlen(text) };
@@ -64,19 +65,27 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment, const cfa__
     return status;
 }
 
+static cfa_status note_conflict(cfa__working_set *set, cfa__payment *payment) {
+    if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0)
+        return CFA_OK;
+    payment->flags |= CFA_PAYMENT_FLAG_CONFLICT;
+    return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
+}
+
 cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
                                cfa__id cause_id, cfa_webhook_verdict *out_verdict, bool *out_probe) {
     cfa__reduction reduction;
     memset(&reduction, 0, sizeof reduction);
     *out_probe = false;
-    if (facts->ref != NULL && payment->ref.data != NULL &&
-        !cfa__slices_equal(payment->ref, cfa__slice(facts->ref))) {
-        /* A second object for one payment: its money must not be mixed into the first one's. */
+    cfa__id named;
+    bool other_payment = facts->payment_id != NULL &&
+                         cfa__id_parse(&named, "pay", facts->payment_id, "payment_id") == CFA_OK &&
+                         cfa__id_compare(named, payment->id) != 0;
+    if (other_payment || (facts->ref != NULL && payment->ref.data != NULL &&
+        !cfa__slices_equal(payment->ref, cfa__slice(facts->ref)))) {
+        /* A second object for one payment, or another's: its money must not be mixed into this one's. */
         *out_verdict = CFA_WEBHOOK_QUARANTINED;
-        if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0)
-            return CFA_OK;
-        payment->flags |= CFA_PAYMENT_FLAG_CONFLICT;
-        return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
+        return note_conflict(set, payment);
     }
     cfa_status status = cfa__payment_reduce(payment, facts, cfa__batch_arena(set), &reduction);
     if (status != CFA_OK)
@@ -115,7 +124,7 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
     status = cfa__evidence_apply(set, payment, &facts, webhook->id, &verdict, &probe);
     webhook->verdict = verdict;
     webhook->payment_id = payment->id;
-    return status;
+    return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
 }
 
 /* Ask for everything that waits for the object before applying any of it, so that one load brings it all. */
@@ -157,7 +166,8 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provi
     return CFA_OK;
 }
 
-cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref) {
+cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref,
+                            bool *out_ours) {
     cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = payment->provider;
@@ -167,6 +177,11 @@ cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const 
     cfa_status status = cfa__edit(set, &cfa__provider_object_kind, &key, &draft);
     if (status != CFA_OK)
         return status;
+    const cfa__provider_object *known = draft;
+    *out_ours = known == NULL || cfa__id_is_null(known->payment_id) ||
+                cfa__id_compare(known->payment_id, payment->id) == 0;
+    if (!*out_ours)
+        return note_conflict(set, payment);
     if (payment->ref.data == NULL) {
         const char *copy = cfa_arena_copy(cfa__batch_arena(set), ref, strlen(ref));
         if (copy == NULL)
@@ -180,15 +195,35 @@ cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const 
         key.created_us = cfa__now_us(set);
         return cfa__insert(set, &cfa__provider_object_kind, &key, NULL);
     }
-    if (cfa__id_is_null(object->payment_id))
-        object->payment_id = payment->id;
-    if (cfa__id_compare(object->payment_id, payment->id) != 0) {
-        if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0)
-            return CFA_OK;
-        payment->flags |= CFA_PAYMENT_FLAG_CONFLICT;
-        return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
-    }
+    object->payment_id = payment->id;
     return drain(set, payment, object);
+}
+
+/* ---- facts from outside ---------------------------------------------------------------------- */
+
+const char *cfa__clean_text(const char *text) {
+    size_t size = text == NULL ? 0 : strlen(text);
+    if (size == 0 || size > TEXT_BYTES_MAX || !cfa__text_is_utf8(text, size))
+        return NULL;
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            return NULL;
+    }
+    return text;
+}
+
+static bool in_range(int64_t minor) {
+    return minor >= 0 && minor <= CFA_MONEY_MINOR_MAX;
+}
+
+bool cfa__facts_clean(cfa_facts *facts) {
+    facts->ref = cfa__clean_text(facts->ref);
+    facts->payment_id = cfa__clean_text(facts->payment_id);
+    facts->failure_code = cfa__clean_text(facts->failure_code);
+    facts->cancel_reason = cfa__clean_text(facts->cancel_reason);
+    facts->amount.currency[sizeof facts->amount.currency - 1] = '\0';
+    return in_range(facts->amount.minor) && in_range(facts->authorized_minor) &&
+           in_range(facts->captured_minor);
 }
 
 /* ---- facts as JSON --------------------------------------------------------------------------- */

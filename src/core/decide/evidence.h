@@ -26,8 +26,15 @@ CFA_MUST_CHECK cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__paymen
                                               const cfa_facts *facts, cfa__id cause_id,
                                               cfa_webhook_verdict *out_verdict, bool *out_probe);
 
-/* Record that the provider's object `ref` is this payment, and apply the webhooks that waited for it. */
-CFA_MUST_CHECK cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref);
+/* Record that the provider's object `ref` is this payment, and apply the webhooks that waited for it. `*out_ours` is
+ * false when the object is another payment's: then only the conflict is noted. */
+CFA_MUST_CHECK cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref,
+                                           bool *out_ours);
+
+/* Drop text of facts that cannot be stored, end their currency; false when the facts as a whole are unusable. */
+bool cfa__facts_clean(cfa_facts *facts);
+/* The text if it is bounded UTF-8 without control characters, else NULL. */
+const char *cfa__clean_text(const char *text);
 
 /* Normalised facts as JSON for the webhook row, and back. Text lives in the batch's arena. */
 CFA_MUST_CHECK cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *facts);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define ORIGIN "core.operation"
+#define EXPEDITE_US INT64_C(1000000)
 
 void cfa__operation_key(char out[64], cfa__id payment_id, int64_t number, int64_t attempt) {
     char uuid[37];
@@ -46,6 +47,19 @@ cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_
     const void *found = NULL;
     cfa_status status = cfa__find(set, &cfa__operation_kind, &key, &found);
     *out = found;
+    return status;
+}
+
+cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *payment) {
+    const cfa__operation *open;
+    cfa_status status = cfa__operation_find_open(set, payment, CFA_CALL_RETRIEVE, &open);
+    int64_t soon = cfa__now_us(set) + EXPEDITE_US;
+    if (status != CFA_OK || open == NULL || !cfa__id_is_null(open->lease_owner) || open->due_us <= soon)
+        return status;
+    void *draft;
+    status = cfa__edit(set, &cfa__operation_kind, open, &draft);
+    if (status == CFA_OK)
+        ((cfa__operation *)draft)->due_us = soon;
     return status;
 }
 
@@ -184,13 +198,17 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
     status = cfa__operation_find_open(set, payment, input->call, &open);
     if (status != CFA_OK)
         return status;
+    int64_t amount = input->call != CFA_CALL_CAPTURE ? 0
+        : input->amount_minor > 0 ? input->amount_minor : cfa__payment_authorized_minor(payment);
+    if (open != NULL && open->amount_minor != amount) {
+        return cfa_error_format(CFA_ESTATE, ORIGIN, "amount.minor", 0,
+                                "a capture of %lld is under way already", (long long)open->amount_minor);
+    }
     void *draft = NULL;
     status = cfa__edit_id(set, &cfa__payment_kind, input->payment_id, &draft);
     if (status == CFA_OK)
         status = cfa__key_bind(set, &input->keyed, payment->id);
     if (status == CFA_OK && open == NULL) {
-        int64_t amount = input->call != CFA_CALL_CAPTURE ? 0
-            : input->amount_minor > 0 ? input->amount_minor : cfa__payment_authorized_minor(payment);
         status = cfa__operation_append(set, &input->provider, draft, input->call, amount,
                                        cfa__now_us(set));
     }

@@ -12,6 +12,8 @@
 #define SECOND_US INT64_C(1000000)
 #define MINUTE_US (60 * SECOND_US)
 #define HOUR_US (60 * MINUTE_US)
+#define UNSENT_TRIES_MAX 5   /* then every ten minutes */
+#define RETRY_AFTER_MS_MAX (INT64_C(24) * 3600 * 1000)   /* what a provider may ask for */
 
 /* Records that a result touches; drafts but for the pledge. */
 struct scene {
@@ -43,8 +45,11 @@ static int64_t delay_us(int64_t tries, bool doubt) {
 
 static void schedule(struct scene *scene, int64_t delay) {
     cfa__operation *operation = scene->operation;
-    if (scene->input->reply.retry_after_ms > 0 && delay < scene->input->reply.retry_after_ms * 1000)
-        delay = scene->input->reply.retry_after_ms * 1000;
+    int64_t asked_ms = scene->input->reply.retry_after_ms;
+    if (asked_ms > RETRY_AFTER_MS_MAX)
+        asked_ms = RETRY_AFTER_MS_MAX;
+    if (asked_ms > 0 && delay < asked_ms * 1000)
+        delay = asked_ms * 1000;
     operation->due_us = cfa__now_us(scene->set) + delay;
     operation->lease_owner = CFA__ID_NULL;
 }
@@ -86,6 +91,7 @@ static cfa_status start_over(struct scene *scene) {
         return status;
     operation->state = CFA__OPERATION_READY;
     operation->first_sent_us = operation->last_sent_us = 0;
+    operation->tries = 0;   /* a new attempt is as urgent as the first was */
     schedule(scene, 0);
     return doubt_end(scene);
 }
@@ -97,7 +103,8 @@ static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     bool probe;
     cfa_status status = cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict,
                                             &probe);
-    scene->probe_soon = scene->probe_soon || probe;
+    /* A read that ties with what is known would tie again: only other evidence asks for one. */
+    scene->probe_soon = scene->probe_soon || (probe && scene->input->call != CFA_CALL_RETRIEVE);
     return status;
 }
 
@@ -137,7 +144,10 @@ static bool is_found(const cfa_reply *reply) {
 
 static cfa_status created(struct scene *scene) {
     const cfa_facts *facts = &scene->input->reply.facts;
-    cfa_status status = cfa__object_bind(scene->set, scene->payment, facts->ref);
+    bool ours;
+    cfa_status status = cfa__object_bind(scene->set, scene->payment, facts->ref, &ours);
+    if (status == CFA_OK && !ours)
+        return doubt_begin(scene);   /* another payment's object says nothing about this one */
     if (status == CFA_OK)
         status = apply(scene, facts);
     if (status == CFA_OK)
@@ -166,6 +176,21 @@ static cfa_status end_without_object(struct scene *scene, uint32_t flag, const c
     return status;
 }
 
+/* Nothing reached the provider: no doubt, so the tries need not become as rare as probes do. */
+static cfa_status try_unsent_again(struct scene *scene) {
+    cfa__operation *operation = scene->operation;
+    int64_t tries = operation->tries < UNSENT_TRIES_MAX ? operation->tries : UNSENT_TRIES_MAX;
+    operation->first_sent_us = operation->last_sent_us = 0;
+    schedule(scene, delay_us(tries, true));
+    return CFA_OK;
+}
+
+/* True when whatever was sent must have arrived: a leased call may be made until its lease ends. */
+static bool is_long_ago(const struct scene *scene) {
+    int64_t wait_us = CFA__ABSENCE_DELAY_US + scene->input->lease_ms * 1000;
+    return cfa__now_us(scene->set) - scene->operation->last_sent_us >= wait_us;
+}
+
 static cfa_status after_create(struct scene *scene) {
     const cfa_reply *reply = &scene->input->reply;
     cfa__operation *operation = scene->operation;
@@ -174,8 +199,7 @@ static cfa_status after_create(struct scene *scene) {
         return created(scene);
     bool in_doubt = operation->state == CFA__OPERATION_UNKNOWN;
     if (scene->input->call == CFA_CALL_LOOKUP && reply->outcome == CFA_OUTCOME_NOT_SENT) {
-        bool proven = scene->input->lookup_authoritative &&
-                      now_us - operation->last_sent_us >= CFA__ABSENCE_DELAY_US;
+        bool proven = scene->input->lookup_authoritative && is_long_ago(scene);
         if (proven)
             return start_over(scene);
         return doubt_begin(scene);
@@ -188,9 +212,7 @@ static cfa_status after_create(struct scene *scene) {
     assert(reply->outcome == CFA_OUTCOME_NOT_SENT);
     if (now_us >= scene->payment->expires_us)
         return end_without_object(scene, CFA_FACT_EXPIRED, "never_sent");
-    operation->first_sent_us = operation->last_sent_us = 0;
-    schedule(scene, delay_us(operation->tries, true));
-    return CFA_OK;
+    return try_unsent_again(scene);
 }
 
 /* Capture and cancel act on a known object; its state decides what a doubtful call did. */
@@ -207,9 +229,15 @@ static cfa_status after_change(struct scene *scene) {
     bool took_effect = operation->call == CFA_CALL_CAPTURE ? payment->captured_minor > 0
                                                            : (payment->durable & CFA_FACT_CANCELED) != 0;
     if (took_effect || cfa__payment_is_final((cfa_payment_state)payment->state) ||
-        (told && scene->input->call == operation->call)) {
+        (told && scene->input->call == operation->call && reply->outcome == CFA_OUTCOME_DONE)) {
         close_operation(scene, CFA__OPERATION_DONE);
         return doubt_end(scene);
+    }
+    if (reply->outcome == CFA_OUTCOME_PENDING) {
+        /* Accepted, not done: it stays open, so that no second one starts, and reads decide. */
+        operation->state = CFA__OPERATION_UNKNOWN;
+        schedule(scene, delay_us(operation->tries, false));
+        return CFA_OK;
     }
     if (reply->outcome == CFA_OUTCOME_REFUSED && operation->state == CFA__OPERATION_READY) {
         close_operation(scene, CFA__OPERATION_REFUSED);
@@ -217,12 +245,9 @@ static cfa_status after_change(struct scene *scene) {
         return CFA_OK;
     }
     if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY) {
-        operation->first_sent_us = operation->last_sent_us = 0;
-        schedule(scene, delay_us(operation->tries, true));
-        return CFA_OK;
+        return try_unsent_again(scene);
     }
-    bool settled_absence = told && scene->input->call == CFA_CALL_RETRIEVE &&
-        cfa__now_us(scene->set) - operation->last_sent_us >= CFA__ABSENCE_DELAY_US;
+    bool settled_absence = told && scene->input->call == CFA_CALL_RETRIEVE && is_long_ago(scene);
     return settled_absence ? start_over(scene) : doubt_begin(scene);
 }
 
@@ -253,9 +278,10 @@ static cfa_status after_probe(struct scene *scene) {
     cfa__operation *operation = scene->operation;
     if (is_found(reply)) {
         cfa_status status = CFA_OK;
+        bool ours;
         /* One bind drains a bounded number of parked webhooks; the probes go on with the rest. */
         if (cfa__slices_equal(scene->payment->ref, cfa__slice(reply->facts.ref)))
-            status = cfa__object_bind(scene->set, scene->payment, reply->facts.ref);
+            status = cfa__object_bind(scene->set, scene->payment, reply->facts.ref, &ours);
         if (status == CFA_OK)
             status = apply(scene, &reply->facts);
         if (status != CFA_OK)
@@ -283,20 +309,6 @@ static cfa_status after_probe(struct scene *scene) {
         return status;
     return cfa__operation_append(scene->set, &scene->input->provider, scene->payment, CFA_CALL_CANCEL, 0,
                                  cfa__now_us(scene->set));
-}
-
-/* Bring the standing probe forward when volatile facts tied or a call was refused. */
-static cfa_status expedite_probe(struct scene *scene) {
-    const cfa__operation *open;
-    cfa_status status = cfa__operation_find_open(scene->set, scene->payment, CFA_CALL_RETRIEVE, &open);
-    int64_t soon = cfa__now_us(scene->set) + SECOND_US;
-    if (status != CFA_OK || open == NULL || !cfa__id_is_null(open->lease_owner) || open->due_us <= soon)
-        return status;
-    void *draft;
-    status = cfa__edit(scene->set, &cfa__operation_kind, open, &draft);
-    if (status == CFA_OK)
-        ((cfa__operation *)draft)->due_us = soon;
-    return status;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -345,7 +357,8 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     bool ours = cfa__id_compare(operation->lease_owner, scene.input->lease_id) == 0 &&
                 operation->tries + 1 == scene.input->try_number;
     /* Our own earlier commit, its word lost, or the same report again. */
-    bool repeated = cfa__id_is_null(operation->lease_owner) && operation->tries == scene.input->try_number;
+    bool repeated = cfa__id_is_null(operation->lease_owner) && operation->tries == scene.input->try_number &&
+                    operation->lease_epoch == scene.input->lease_epoch;
     if (ours) {
         operation->tries++;
         operation->outcome = scene.input->reply.outcome;
@@ -361,16 +374,17 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
         }
     } else if (is_found(&scene.input->reply)) {
         /* Late, but evidence all the same: what the provider said is never thrown away. */
+        bool bound = true;
         if (operation->call == CFA_CALL_CREATE)
-            status = cfa__object_bind(set, scene.payment, scene.input->reply.facts.ref);
-        if (status == CFA_OK)
+            status = cfa__object_bind(set, scene.payment, scene.input->reply.facts.ref, &bound);
+        if (status == CFA_OK && bound)
             status = apply(&scene, &scene.input->reply.facts);
         /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not bring it. */
-        if (status == CFA_OK && scene.input->call == CFA_CALL_CREATE)
+        if (status == CFA_OK && bound && scene.input->call == CFA_CALL_CREATE)
             status = fix_answer(&scene);
     }
     if (status == CFA_OK && scene.probe_soon)
-        status = expedite_probe(&scene);
+        status = cfa__operation_expedite(set, scene.payment);
     if (status == CFA_OK && !ours)
         status = cfa__read_head(set, &command->position);
     if (status != CFA_OK)

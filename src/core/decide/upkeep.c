@@ -66,14 +66,18 @@ static cfa_status move_keys(cfa__working_set *set, const cfa__upkeep_input *inpu
     }
     if (status != CFA_OK || missed)
         return status != CFA_OK ? status : CFA__MISS;
-    if (!input->rotate_keys || query.count > 0)
+    bool rotate = input->rotate_keys && query.count == 0;   /* the older generation is empty */
+    if (answer->keys_moved == 0 && !rotate)
         return CFA_OK;
-    /* The older generation is empty: the current one becomes the older. */
     void *draft;
     status = cfa__edit(set, &cfa__book_kind, book, &draft);
-    if (status == CFA_OK)
-        answer->generation = ++((cfa__book *)draft)->key_generation;
-    return status;
+    if (status != CFA_OK)
+        return status;
+    cfa__book *changed = draft;
+    changed->keys_moved += answer->keys_moved;
+    if (rotate)
+        answer->generation = ++changed->key_generation;
+    return CFA_OK;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, 
     status = cfa__evidence_apply(set, payment, &input->event.facts, input->webhook_id, out_verdict, &probe);
     if (status == CFA_OK && *out_verdict == CFA_WEBHOOK_STALE)
         payment->updated_us = updated_us;   /* nothing was told: leave the row as it is */
-    return status;
+    return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
 }
 
 static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input, cfa__id *out_payment,

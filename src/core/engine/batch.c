@@ -91,13 +91,16 @@ static cfa_status save_all(struct run *run, bool *out_wrote) {
     if (status != CFA_OK || save.event_count == 0)
         return status;
     assert(first_position > 0);
+    int64_t head = first_position + (int64_t)save.event_count - 1;
     for (size_t i = 0; i < run->count; i++) {
+        cfa__command *command = run->commands[i];
+        if (run->event_count[i] == 0 && command->status == CFA_OK && command->position > 0)
+            command->position = head;   /* a repeat may show what an earlier command of this batch made */
         if (run->event_count[i] > 0) {
             size_t last = run->first_event[i] + run->event_count[i] - 1;
             run->commands[i]->position = cfa__working_set_position(run->set, last);
         }
     }
-    int64_t head = first_position + (int64_t)save.event_count - 1;
     if (head > atomic_load(&run->engine->head))
         atomic_store(&run->engine->head, head);
     atomic_fetch_add(&run->engine->statistics.events, (int64_t)save.event_count);
@@ -153,12 +156,13 @@ static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t c
     cfa_status status = writer_open(engine);
     if (status != CFA_OK)
         return status;
-    int64_t now_us = cfa__wall_us(engine);
+    int64_t now_us = cfa__book_now_us(engine);
     status = ops->begin(engine->writer, CFA_SESSION_WRITE, BUSY_TIMEOUT_MS, &now_us);
     if (status != CFA_OK)
         return status;
-    if (now_us < engine->newest_us)
-        now_us = engine->newest_us;
+    int64_t newest_us = atomic_load(&engine->newest_us);
+    if (now_us < newest_us)
+        now_us = newest_us;
     struct run run = { engine, engine->writer, NULL, commands, count, NULL, NULL };
     bool wrote = false;
     status = run_open(&run, arena, now_us);
@@ -174,7 +178,7 @@ static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t c
     }
     status = ops->commit(engine->writer);
     if (status == CFA_OK)
-        engine->newest_us = now_us;
+        cfa__book_time(engine, now_us);
     return status;
 }
 
@@ -289,7 +293,7 @@ static cfa_status stage_events(cfa_save *save, cfa_arena *arena) {
 cfa_status cfa__batch_execute_joined(cfa_engine *engine, cfa_session *session, cfa__command *command,
                                      cfa_arena *arena) {
     struct run run = { engine, session, NULL, &command, 1, NULL, NULL };
-    cfa_status status = run_open(&run, arena, cfa__wall_us(engine));
+    cfa_status status = run_open(&run, arena, cfa__book_now_us(engine));
     if (status == CFA_OK)
         status = decide_all(&run);
     if (status != CFA_OK)

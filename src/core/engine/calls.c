@@ -4,6 +4,7 @@
  */
 #include "core/engine/engine.h"
 #include "core/engine/calls.h"
+#include "core/decide/evidence.h"
 
 #include <assert.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #define LEASE_MARGIN_MS 10000
 #define SCAN_INTERVAL_US 500000
 #define READY_BATCH 64
+#define RESULT_BATCHES 8
 #define CALL_MS_MIN 1000
 #define RESULT_RETRIES 4        /* commits of a known result before its lease's end must bring it back */
 #define RESULT_PAUSE_NS 1000000L
@@ -26,6 +28,7 @@ struct cfa__ready_call {
     cfa__command *command;
     cfa__call_done done;
     void *user;
+    int64_t leased_us;
     int32_t retries;
 };
 
@@ -45,15 +48,23 @@ static const char *copy_text(cfa_arena *arena, const char *text, bool *failed) {
 }
 
 /* A reply whose text lives in `arena`. */
-static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *reply) {
+static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *given) {
     bool failed = false;
-    *out = *reply;
-    out->client_secret = copy_text(arena, reply->client_secret, &failed);
-    out->code = copy_text(arena, reply->code, &failed);
-    out->facts.ref = copy_text(arena, reply->facts.ref, &failed);
-    out->facts.payment_id = copy_text(arena, reply->facts.payment_id, &failed);
-    out->facts.failure_code = copy_text(arena, reply->facts.failure_code, &failed);
-    out->facts.cancel_reason = copy_text(arena, reply->facts.cancel_reason, &failed);
+    *out = *given;
+    /* An adapter's mistake must not stop the book: what cannot be stored is dropped, and a reply that cannot be
+     * understood is in doubt. */
+    bool usable = cfa__facts_clean(&out->facts) && given->outcome >= CFA_OUTCOME_UNKNOWN &&
+                  given->outcome <= CFA_OUTCOME_NOT_SENT;
+    if (!usable)
+        out->outcome = CFA_OUTCOME_UNKNOWN;
+    if (!usable)
+        out->facts.ref = NULL;
+    out->client_secret = copy_text(arena, cfa__clean_text(given->client_secret), &failed);
+    out->code = copy_text(arena, cfa__clean_text(given->code), &failed);
+    out->facts.ref = copy_text(arena, out->facts.ref, &failed);
+    out->facts.payment_id = copy_text(arena, out->facts.payment_id, &failed);
+    out->facts.failure_code = copy_text(arena, out->facts.failure_code, &failed);
+    out->facts.cancel_reason = copy_text(arena, out->facts.cancel_reason, &failed);
     return failed ? CFA_ENOMEM : CFA_OK;
 }
 
@@ -74,6 +85,8 @@ cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine, const cfa
     input->payment_id = operation->payment_id;
     input->number = operation->number;
     input->lease_id = operation->lease_owner;
+    input->lease_epoch = operation->lease_epoch;
+    input->lease_ms = cfa__lease_ms(engine);
     input->try_number = operation->tries + 1;
     input->call = kind;
     input->lookup_authoritative =
@@ -84,31 +97,63 @@ cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine, const cfa
     return CFA_OK;
 }
 
-/* Make the call and describe what became of it as a command. */
+/* What is left of a lease that was asked for at `leased_us`. Whoever was suspended or queued for too long must not
+ * send: another may have taken over, proved absence and charged under a new key. */
+static int64_t lease_left_ms(const cfa_engine *engine, const cfa__operation *operation,
+                             int64_t leased_us) {
+    int64_t by_age = cfa__lease_ms(engine) - (cfa__monotonic_us(engine) - leased_us) / 1000;
+    int64_t by_wall = (operation->due_us - cfa__book_now_us(engine)) / 1000;
+    return by_age < by_wall ? by_age : by_wall;
+}
+
+/* True for a charge that was never sent and whose donor's time is over: it must not be made any more. */
+static bool is_too_late(const cfa__operation *operation, const cfa__payment *payment) {
+    return operation->call == CFA_CALL_CREATE && operation->state == CFA__OPERATION_READY &&
+           operation->first_sent_us == operation->updated_us &&
+           operation->updated_us >= payment->expires_us;
+}
+
+void cfa__call_open_window(const cfa_engine *engine, cfa_call *call) {
+    if ((engine->provider.ops->capabilities & CFA_PROVIDER_TWO_STEP) != 0)
+        return;
+    call->created_from_us = 0;
+    call->created_until_us = INT64_MAX;
+}
+
+/* Make the call and describe what became of it as a command. CFA_EFENCED: the lease is over, nothing was sent. */
 static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
                                   const cfa__operation *operation, const cfa__payment *payment,
-                                  int32_t timeout_ms) {
+                                  int64_t leased_us, int32_t timeout_ms) {
+    int64_t left_ms = lease_left_ms(engine, operation, leased_us);
+    if (left_ms < CALL_MS_MIN)
+        return cfa_error_set(CFA_EFENCED, ORIGIN, NULL, 0, "the lease ended before the call was made");
+    if (timeout_ms > engine->options.call_timeout_ms)
+        timeout_ms = engine->options.call_timeout_ms;
+    if (timeout_ms > left_ms)
+        timeout_ms = (int32_t)left_ms;
     cfa_arena *arena;
     cfa_status status = cfa_arena_new(&arena);
     if (status != CFA_OK)
         return status;
-    int64_t now_us = cfa__wall_us(engine);
-    int32_t kind = cfa__operation_next_call(operation, payment, now_us);
+    /* The lease has decided which call this is, by its own clock, and recorded when it is sent. */
+    int32_t kind = cfa__operation_next_call(operation, payment, operation->updated_us);
     cfa_call call;
-    if (timeout_ms > engine->options.call_timeout_ms)
-        timeout_ms = engine->options.call_timeout_ms;
-    status = cfa__call_fill(&call, arena, operation, payment, kind, now_us, timeout_ms);
-    if (status == CFA_OK) {
-        cfa_reply reply;
-        memset(&reply, 0, sizeof reply);   /* UNKNOWN unless the adapter says otherwise */
-        reply.struct_size = sizeof reply;
-        reply.facts.struct_size = sizeof reply.facts;
+    cfa_reply reply;
+    memset(&reply, 0, sizeof reply);   /* UNKNOWN unless the adapter says otherwise */
+    reply.struct_size = sizeof reply;
+    reply.facts.struct_size = sizeof reply.facts;
+    status = cfa__call_fill(&call, arena, operation, payment, kind, cfa__book_now_us(engine), timeout_ms);
+    cfa__call_open_window(engine, &call);
+    if (status == CFA_OK && is_too_late(operation, payment)) {
+        reply.outcome = CFA_OUTCOME_NOT_SENT;
+    } else if (status == CFA_OK) {
         atomic_fetch_add(&engine->statistics.calls, 1);
         engine->provider.ops->call(engine->provider.self, &call, arena, &reply);
         if (reply.outcome == CFA_OUTCOME_UNKNOWN)
             atomic_fetch_add(&engine->statistics.calls_unknown, 1);
-        status = cfa__result_command(out, engine, operation, kind, &reply);
     }
+    if (status == CFA_OK)
+        status = cfa__result_command(out, engine, operation, kind, &reply);
     cfa_arena_free(arena);
     return status;
 }
@@ -120,11 +165,11 @@ static bool may_retry(cfa_status status) {
 }
 
 cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__operation *operation,
-                             const cfa__payment *payment, int64_t deadline_us) {
+                             const cfa__payment *payment, int64_t leased_us, int64_t deadline_us) {
     cfa__command *command = NULL;
     /* A caller near its deadline still gives the provider a moment: the call is leased and must be made. */
     int32_t left_ms = cfa__left_ms(deadline_us);
-    cfa_status status = call_and_report(&command, engine, operation, payment,
+    cfa_status status = call_and_report(&command, engine, operation, payment, leased_us,
                                         left_ms > CALL_MS_MIN ? left_ms : CALL_MS_MIN);
     if (status != CFA_OK)
         return status;
@@ -150,11 +195,12 @@ cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__
 /* ---- calls of asynchronous commands ---------------------------------------------------------- */
 
 cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command, const cfa__operation *operation,
-                            const cfa__payment *payment, cfa__call_done done, void *user) {
+                            const cfa__payment *payment, int64_t leased_us, cfa__call_done done,
+                            void *user) {
     cfa__ready_call *ready = cfa_arena_alloc(command->arena, sizeof *ready);
     if (ready == NULL)
         return CFA_ENOMEM;
-    *ready = (cfa__ready_call){ NULL, operation, payment, command, done, user, 0 };
+    *ready = (cfa__ready_call){ NULL, operation, payment, command, done, user, leased_us, 0 };
     pthread_mutex_lock(&engine->call_lock);
     if (engine->ready_last != NULL)
         engine->ready_last->next = ready;
@@ -195,14 +241,21 @@ static void ready_committed(cfa_engine *engine, cfa__command *result, void *user
     ready->done(engine, ready->command, result, ready->user);
 }
 
+/* Commit the results of calls; a few batches, for both lanes may hold some. */
+static void commit_results(cfa_engine *engine) {
+    for (int32_t i = 0; i < RESULT_BATCHES && cfa__lead_once(engine); i++)
+        continue;
+}
+
 /* Calls are made one after the other, their results committed together. */
-int32_t cfa__calls_run_ready(cfa_engine *engine) {
+int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us) {
     int32_t made = 0;
     cfa__ready_call *ready;
-    while (made < READY_BATCH && (ready = ready_take(engine)) != NULL) {
+    while (made < READY_BATCH && !atomic_load(&engine->stopping) &&
+           (made == 0 || cfa__monotonic_us(engine) < until_us) && (ready = ready_take(engine)) != NULL) {
         cfa__command *result = NULL;
         cfa_status status = call_and_report(&result, engine, ready->operation, ready->payment,
-                                            INT32_MAX);
+                                            ready->leased_us, INT32_MAX);
         if (status == CFA_OK) {
             status = cfa__command_submit(engine, result, ready_committed, ready);
             if (status != CFA_OK)
@@ -213,7 +266,7 @@ int32_t cfa__calls_run_ready(cfa_engine *engine) {
         made++;
     }
     if (made > 0)
-        (void)cfa__lead_once(engine);
+        commit_results(engine);
     return made;
 }
 
@@ -239,6 +292,7 @@ cfa_status cfa__lease_command(cfa__command **out, cfa_engine *engine, const cfa_
         return status;
     }
     assert(count <= CFA__LEASE_MAX);
+    input->leased_us = cfa__monotonic_us(engine);   /* before the commit: never later than the lease */
     memcpy(input->items, items, (size_t)count * sizeof *items);
     input->count = count;
     input->lease_ms = cfa__lease_ms(engine);
@@ -255,7 +309,7 @@ static cfa_status scan(cfa_engine *engine, int32_t limit, cfa__lease_item *out, 
     cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
     if (status != CFA_OK)
         return status;
-    int64_t now_us = cfa__wall_us(engine);
+    int64_t now_us = cfa__book_now_us(engine);
     cfa__operation key;
     memset(&key, 0, sizeof key);
     cfa_query query = { .kind = &cfa__operation_kind, .index = CFA__OPERATION_BY_DUE, .limit = limit + 1,
@@ -280,27 +334,29 @@ static void due_committed(cfa_engine *engine, cfa__command *result, void *user) 
     cfa__command_release(engine, result);
 }
 
-static void perform_leased(cfa_engine *engine, const cfa__lease_answer *leased) {
-    for (int32_t i = 0; i < leased->count; i++) {
+static void perform_leased(cfa_engine *engine, const cfa__command *lease) {
+    const cfa__lease_answer *leased = lease->output;
+    int64_t leased_us = ((const cfa__lease_input *)lease->input)->leased_us;
+    for (int32_t i = 0; i < leased->count && !atomic_load(&engine->stopping); i++) {
         cfa__command *result = NULL;
         cfa_status status = call_and_report(&result, engine, leased->operations[i], leased->payments[i],
-                                            INT32_MAX);
+                                            leased_us, INT32_MAX);
         if (status == CFA_OK)
             status = cfa__command_submit(engine, result, due_committed, NULL);
         if (status != CFA_OK) {
             cfa__command_release(engine, result);
-            cfa__log(engine, CFA_LOG_WARNING, "call_result_lost",
-                     "a provider call's result could not be enqueued; its lease's end repeats it");
+            cfa__log(engine, CFA_LOG_WARNING, "call_put_off",
+                     "a leased provider call was not made or not recorded; its lease's end repeats it");
         }
     }
     if (leased->count > 0)
-        (void)cfa__lead_once(engine);
+        commit_results(engine);
 }
 
 bool cfa__calls_scan_due(cfa_engine *engine) {
     if (engine->provider.ops == NULL)
         return false;
-    if (atomic_load(&engine->operation_due_us) <= cfa__wall_us(engine))
+    if (atomic_load(&engine->operation_due_us) <= cfa__book_now_us(engine))
         return true;
     /* Other processes make operations too: look now and then. */
     return cfa__monotonic_us(engine) - atomic_load(&engine->operation_scan_us) >= SCAN_INTERVAL_US;
@@ -338,9 +394,8 @@ cfa_status cfa__calls_due(cfa_engine *engine, int32_t limit, int32_t *out_done) 
     cfa_status status = cfa__lease_due(&command, engine, limit);
     if (status != CFA_OK || command == NULL)
         return status;
-    const cfa__lease_answer *leased = command->output;
-    *out_done = leased->count;
-    perform_leased(engine, leased);
+    *out_done = ((const cfa__lease_answer *)command->output)->count;
+    perform_leased(engine, command);
     cfa__command_release(engine, command);
     return CFA_OK;
 }
@@ -360,7 +415,7 @@ static cfa_status find_leasable(cfa_engine *engine, cfa__id payment_id, bool exp
     cfa_query query = { .kind = &cfa__operation_kind, .match_count = 1, .flags = CFA_QUERY_DESCENDING,
                         .limit = CFA__LEASE_MAX, .key = &key };
     status = cfa__read_queries(engine, reader, &query, 1);
-    int64_t now_us = cfa__wall_us(engine);
+    int64_t now_us = cfa__book_now_us(engine);
     *out_count = 0;
     for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
         const cfa__operation *operation = query.records[i];
@@ -388,10 +443,13 @@ cfa_status cfa__calls_for_payment(cfa_engine *engine, cfa__id payment_id, int64_
     status = cfa__command_run(engine, &command, deadline_us);
     if (status == CFA_OK) {
         const cfa__lease_answer *leased = command->output;
+        int64_t leased_us = ((const cfa__lease_input *)command->input)->leased_us;
         for (int32_t i = 0; i < leased->count && status == CFA_OK; i++) {
             *out_acted = true;
-            status = cfa__call_perform(NULL, engine, leased->operations[i], leased->payments[i],
+            status = cfa__call_perform(NULL, engine, leased->operations[i], leased->payments[i], leased_us,
                                        deadline_us);
+            if (status == CFA_EFENCED)
+                status = CFA_OK;   /* too late for this one: its lease's end brings it back */
         }
     }
     cfa__command_release(engine, command);

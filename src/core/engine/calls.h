@@ -10,11 +10,15 @@
 /* How long a call's lease lasts: longer than the call may. */
 int64_t cfa__lease_ms(const cfa_engine *engine);
 
-/* Make the call of a leased operation on this thread and commit what became of it. `*out` (may be NULL) is the
- * command with its `cfa__result_answer`, to be released. */
+/* Make the call of an operation on this thread and commit what became of it; the lease was asked for at
+ * `leased_us` (monotonic). `*out` (may be NULL) is the command with its `cfa__result_answer`, to be released. */
 CFA_MUST_CHECK cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine,
                                             const cfa__operation *operation,
-                                            const cfa__payment *payment, int64_t deadline_us);
+                                            const cfa__payment *payment, int64_t leased_us,
+                                            int64_t deadline_us);
+
+/* A one-step provider that finds nothing allows a second charge: no clock may narrow where it looks. */
+void cfa__call_open_window(const cfa_engine *engine, cfa_call *call);
 
 /* Describe a reply to a leased operation as a command; `kind` is what was really sent. */
 CFA_MUST_CHECK cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine,
@@ -28,10 +32,11 @@ typedef void (*cfa__call_done)(cfa_engine *engine, cfa__command *command, cfa__c
  * records alive. */
 CFA_MUST_CHECK cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command,
                                            const cfa__operation *operation,
-                                           const cfa__payment *payment, cfa__call_done done, void *user);
+                                           const cfa__payment *payment, int64_t leased_us,
+                                           cfa__call_done done, void *user);
 bool cfa__calls_are_ready(cfa_engine *engine);
-/* Make a bounded number of them; returns how many. */
-int32_t cfa__calls_run_ready(cfa_engine *engine);
+/* Make one of them, and more until this (monotonic) time; returns how many. */
+int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us);
 /* Give up what was not called: the end of their leases brings them back. */
 void cfa__calls_close(cfa_engine *engine);
 

@@ -14,7 +14,7 @@
 
 #define ORIGIN "core.drive"
 #define DUE_MS_MAX 1000
-#define CALLS_PER_STEP 16
+#define CALLS_PER_STEP 4   /* leased together: what one lease can hold, also when calls are slow */
 #define UPKEEP_INTERVAL_US INT64_C(1000000)
 #define RANDOM_KEYS_PER_GENERATION 65536
 #define RUNNER_BUDGET_MS 20
@@ -30,8 +30,10 @@ void cfa__signal(cfa_engine *engine) {
     cfa__runner_wake(engine);
 }
 
+/* Always read: a writer may be between its mark and its write. */
 static void signal_take(cfa_engine *engine) {
-    if (engine->event_descriptor >= 0 && atomic_exchange(&engine->event_signaled, false)) {
+    if (engine->event_descriptor >= 0) {
+        atomic_store(&engine->event_signaled, false);
         uint64_t count;
         ssize_t taken = read(engine->event_descriptor, &count, sizeof count);
         (void)taken;
@@ -80,34 +82,41 @@ static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-/* One round over the kinds of work; stops at the first failure. */
-static cfa_status step(cfa_engine *engine, uint32_t work_mask, int32_t *out_done) {
-    cfa_status status = CFA_OK;
+/* One round over the kinds of work. A kind that fails does not hold up the others; the first failure is told. */
+static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us, int32_t *out_done) {
+    cfa_status first = CFA_OK, status;
+    cfa_error error = CFA_ERROR_INIT;
     int32_t done = 0;
     *out_done = 0;
     if ((work_mask & CFA_WORK_COMMANDS) != 0 && cfa__lead_once(engine))
         ++*out_done;
     if ((work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL &&
         engine->provider.ops->call != NULL) {
-        *out_done += cfa__calls_run_ready(engine);
+        *out_done += cfa__calls_run_ready(engine, until_us);
         if (cfa__calls_scan_due(engine)) {
-            status = cfa__calls_due(engine, CALLS_PER_STEP, &done);
+            first = cfa__calls_due(engine, CALLS_PER_STEP, &done);
             *out_done += done;
         }
     }
-    if (status == CFA_OK && (work_mask & CFA_WORK_TOTALS) != 0) {
-        status = cfa__project_due(engine, &done);
+    static const struct {
+        uint32_t kind;
+        cfa_status (*run)(cfa_engine *engine, int32_t *out_done);
+    } works[] = { { CFA_WORK_TOTALS, cfa__project_due },
+                  { CFA_WORK_RELAY, cfa__relays_run },
+                  { CFA_WORK_UPKEEP, upkeep_run } };
+    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {
+        if ((work_mask & works[i].kind) == 0)
+            continue;
+        if (first != CFA_OK && error.status == CFA_OK)
+            (void)!cfa_error_last(&error);
+        status = works[i].run(engine, &done);
         *out_done += done;
+        if (first == CFA_OK)
+            first = status;
     }
-    if (status == CFA_OK && (work_mask & CFA_WORK_RELAY) != 0) {
-        status = cfa__relays_run(engine, &done);
-        *out_done += done;
-    }
-    if (status == CFA_OK && (work_mask & CFA_WORK_UPKEEP) != 0) {
-        status = upkeep_run(engine, &done);
-        *out_done += done;
-    }
-    return status;
+    if (error.status != CFA_OK)
+        (void)cfa_error_set(first, error.origin, error.field, error.native_code, error.message);
+    return first;
 }
 
 cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_mask, int32_t budget_ms) {
@@ -120,7 +129,7 @@ cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_
     int64_t until = cfa__monotonic_us(engine) + (int64_t)budget_ms * 1000;
     int32_t total = 0, done = 0;
     do {
-        status = step(engine, work_mask, &done);
+        status = step(engine, work_mask, until, &done);
         total += done;
     } while (status == CFA_OK && done > 0 && cfa__monotonic_us(engine) < until);
     if (status == CFA_OK && out_done != NULL)
@@ -147,7 +156,7 @@ int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
     if ((work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL) {
         if (cfa__calls_are_ready(engine) || cfa__calls_scan_due(engine))
             return 0;
-        int64_t next = (atomic_load(&engine->operation_due_us) - cfa__wall_us(engine)) / 1000 + 1;
+        int64_t next = (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
         due = next < due ? next : due;
     }
     if ((work_mask & CFA_WORK_TOTALS) != 0 && atomic_load(&engine->projected) < atomic_load(&engine->head))
@@ -250,6 +259,7 @@ static cfa_status runner_thread_start(cfa__runner *runner, uint32_t mask) {
 }
 
 static void runner_join(cfa__runner *runner) {
+    atomic_store(&runner->engine->stopping, true);   /* no further provider call begins */
     pthread_mutex_lock(&runner->lock);
     runner->stopping = true;
     pthread_cond_broadcast(&runner->wake);
@@ -257,6 +267,7 @@ static void runner_join(cfa__runner *runner) {
     for (int32_t i = 0; i < runner->thread_count; i++)
         pthread_join(runner->threads[i], NULL);
     runner->thread_count = 0;
+    atomic_store(&runner->engine->stopping, false);
 }
 
 /* Made once and kept until the engine closes, so that whoever signals never sees it go. */
@@ -327,7 +338,7 @@ void cfa__runner_close(cfa_engine *engine) {
 /* ---- statistics ------------------------------------------------------------------------------ */
 
 cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine) {
-    cfa_status status = cfa__engine_check(engine);
+    cfa_status status = cfa__call_check(engine, out_json);
     if (status != CFA_OK)
         return status;
     cfa_arena *arena;

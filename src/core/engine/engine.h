@@ -92,7 +92,9 @@ struct cfa_engine {
     int32_t foreground_streak;
     size_t last_released;
     int64_t commit_average_us;
-    int64_t newest_us;               /* batch time never runs backward */
+    atomic_int_fast64_t newest_us;   /* batch time never runs backward */
+    atomic_int_fast64_t newest_monotonic_us;   /* when it was read */
+    atomic_bool stopping;            /* between calls, the runner's threads look at it */
     cfa__command_queue *free_commands;
     cfa__batch_memory *free_memory;
     cfa_session *writer;             /* the leader's */
@@ -130,7 +132,12 @@ struct cfa_engine {
 /* ---- time, ids, log -------------------------------------------------------------------------- */
 
 int64_t cfa__wall_us(const cfa_engine *engine);
+/* Counts while the machine sleeps, too. */
 int64_t cfa__monotonic_us(const cfa_engine *engine);
+/* The book's time: the wall clock, but when that was set back it goes on from the newest commit. */
+int64_t cfa__book_now_us(const cfa_engine *engine);
+/* Note the time of a commit. */
+void cfa__book_time(cfa_engine *engine, int64_t now_us);
 CFA_MUST_CHECK cfa_status cfa__draw_id(cfa_engine *engine, cfa__id *out);
 /* At most CFA__DRAW_MAX ids for one trip to the source of randomness. */
 CFA_MUST_CHECK cfa_status cfa__draw_ids(cfa_engine *engine, cfa__id *out, size_t count);
@@ -139,6 +146,8 @@ cfa__id cfa__book_hash(const cfa_engine *engine, const char *purpose, cfa_slice 
 void cfa__log(const cfa_engine *engine, int32_t level, const char *event, const char *text);
 /* CFA_OK, or CFA_EMISUSE for NULL or a fork's copy. */
 CFA_MUST_CHECK cfa_status cfa__engine_check(const cfa_engine *engine);
+/* The same for calls with an output, which must not be NULL. */
+CFA_MUST_CHECK cfa_status cfa__call_check(const cfa_engine *engine, const void *out);
 /* The system's monotonic time: what threads wait by, also under a test's manual clock. */
 int64_t cfa__real_us(void);
 /* The caller's timeout as an absolute real time; 0 takes the engine's default, a negative one is over at once. */

@@ -32,7 +32,7 @@ static int64_t system_now_us(void *self) {
 
 static int64_t system_monotonic_us(void *self) {
     (void)self;
-    return clock_us(CLOCK_MONOTONIC);
+    return clock_us(CLOCK_BOOTTIME);
 }
 
 static cfa_status system_random(void *self, void *out, size_t size) {
@@ -51,6 +51,18 @@ int64_t cfa__wall_us(const cfa_engine *engine) {
 
 int64_t cfa__monotonic_us(const cfa_engine *engine) {
     return engine->platform.monotonic_us(engine->platform.self);
+}
+
+void cfa__book_time(cfa_engine *engine, int64_t now_us) {
+    atomic_store(&engine->newest_monotonic_us, cfa__monotonic_us(engine));
+    atomic_store(&engine->newest_us, now_us);
+}
+
+int64_t cfa__book_now_us(const cfa_engine *engine) {
+    int64_t elapsed_us = cfa__monotonic_us(engine) - atomic_load(&engine->newest_monotonic_us);
+    int64_t least_us = atomic_load(&engine->newest_us) + (elapsed_us > 0 ? elapsed_us : 0);
+    int64_t wall_us = cfa__wall_us(engine);
+    return wall_us > least_us ? wall_us : least_us;
 }
 
 cfa_status cfa__draw_ids(cfa_engine *engine, cfa__id *out, size_t count) {
@@ -89,6 +101,12 @@ cfa_status cfa__engine_check(const cfa_engine *engine) {
                              "the engine was opened before fork; open it in the child");
     }
     return CFA_OK;
+}
+
+cfa_status cfa__call_check(const cfa_engine *engine, const void *out) {
+    if (out == NULL)
+        return cfa_error_set(CFA_EMISUSE, ORIGIN, "out", 0, "the call needs somewhere to put its answer");
+    return cfa__engine_check(engine);
 }
 
 int64_t cfa__deadline_us(const cfa_engine *engine, int32_t timeout_ms) {
@@ -160,6 +178,8 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     }
     memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
     options.struct_size = sizeof options;
+    if (options.provider != NULL && options.provider->ops == NULL)
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "provider", 0, "the provider is empty");
     if (options.storage == NULL || options.storage->ops == NULL) {
         return cfa_error_set(CFA_EINVAL, ORIGIN, "storage", 0,
                              "a storage is required: cfa_sqlite_open opens one with the engine");
@@ -244,7 +264,7 @@ static cfa_status book_keep(cfa_engine *engine, const cfa__book_answer *answer) 
             return CFA_ENOMEM;
     }
     engine->book = book;
-    engine->newest_us = answer->newest_us;
+    cfa__book_time(engine, answer->newest_us);
     cfa_slice none = { "", 0 };
     engine->host_scope = cfa__book_hash(engine, "scope", none);
     cfa__id fingerprint_key = cfa__book_hash(engine, "fingerprint", none);
@@ -385,8 +405,8 @@ static void pools_close(cfa_engine *engine) {
 void cfa_engine_close(cfa_engine *engine) {
     if (engine == NULL || engine->pid != getpid())
         return;   /* a fork's copy shares locks and files with its parent: it is left alone */
+    cfa__runner_close(engine);   /* first: what its calls in progress bring is still committed */
     refuse_queued(engine);
-    cfa__runner_close(engine);
     cfa__calls_close(engine);
     cfa__relays_close(engine);
     cfa__totals_cache_close(engine);

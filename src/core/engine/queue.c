@@ -235,6 +235,18 @@ static void hand_over(cfa_engine *engine) {
     }
 }
 
+/* Hand finished asynchronous commands to whom they belong; called without the lock. */
+static void deliver(cfa_engine *engine, cfa__command_queue *asynchronous) {
+    while (asynchronous != NULL) {
+        cfa__command_queue *queue = asynchronous;
+        asynchronous = queue->next;
+        if (queue->abandoned || queue->done == NULL)
+            cfa__command_release(engine, &queue->command);
+        else
+            queue->done(engine, &queue->command, queue->done_user);
+    }
+}
+
 /*
  * Publish answers; called with the lock held, returns with it held. Callers are woken and completions delivered without
  * it, or each would wake only to wait for the lock. A caller that saw its answer before its signal may have given the
@@ -270,14 +282,32 @@ static void publish(cfa_engine *engine, cfa__command **commands, size_t count,
         cfa__signal(engine);   /* the projector and the sinks have something to do */
     for (size_t i = 0; i < released; i++)
         pthread_cond_signal(&queue_of(commands[i])->wake);
-    while (asynchronous != NULL) {
-        cfa__command_queue *queue = asynchronous;
-        asynchronous = queue->next;
-        if (queue->abandoned || queue->done == NULL)
-            cfa__command_release(engine, &queue->command);
-        else
-            queue->done(engine, &queue->command, queue->done_user);
+    deliver(engine, asynchronous);
+    pthread_mutex_lock(&engine->lock);
+}
+
+/* Without memory for a batch its commands fail, certainly; called with the lock held, returns with it held. */
+static void fail_batch(cfa_engine *engine, cfa__command **commands, size_t count) {
+    cfa__command_queue *asynchronous = NULL;
+    cfa_error error = CFA_ERROR_INIT;
+    (void)cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, "no memory for a batch");
+    (void)!cfa_error_last(&error);
+    for (size_t i = 0; i < count; i++) {
+        cfa__command_queue *queue = queue_of(commands[i]);
+        queue->state = CFA__DONE;
+        commands[i]->status = CFA_ENOMEM;
+        commands[i]->error = error;
+        if (queue->blocking) {
+            pthread_cond_signal(&queue->wake);
+        } else {
+            queue->next = asynchronous;
+            asynchronous = queue;
+        }
     }
+    engine->leading = false;
+    hand_over(engine);
+    pthread_mutex_unlock(&engine->lock);
+    deliver(engine, asynchronous);
     pthread_mutex_lock(&engine->lock);
 }
 
@@ -295,27 +325,7 @@ static void lead(cfa_engine *engine) {
         return;
     }
     if (memory == NULL) {
-        static const char message[] = "no memory for a batch";
-        for (size_t i = 0; i < count; i++) {
-            cfa__command_queue *queue = queue_of(commands[i]);
-            queue->state = CFA__DONE;
-            commands[i]->status = cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, message);
-            commands[i]->error.struct_size = sizeof commands[i]->error;
-            (void)!cfa_error_last(&commands[i]->error);
-            if (queue->blocking)
-                pthread_cond_signal(&queue->wake);
-        }
-        engine->leading = false;
-        hand_over(engine);
-        pthread_mutex_unlock(&engine->lock);
-        for (size_t i = 0; i < count; i++) {
-            cfa__command_queue *queue = queue_of(commands[i]);
-            if (!queue->blocking && queue->done != NULL && !queue->abandoned)
-                queue->done(engine, commands[i], queue->done_user);
-            else if (!queue->blocking)
-                cfa__command_release(engine, commands[i]);
-        }
-        pthread_mutex_lock(&engine->lock);
+        fail_batch(engine, commands, count);
         return;
     }
     pthread_mutex_unlock(&engine->lock);

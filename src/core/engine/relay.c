@@ -22,6 +22,7 @@ struct cfa__relay {
     char name[64];
     cfa_sink sink;
     bool leads, paused;
+    bool sink_failed;          /* the failure is the sink's own, not our store's */
     int64_t epoch;
     int64_t lease_until_us;    /* monotonic: half of the lease, then it is renewed */
     int64_t sent, acknowledged, settled;
@@ -55,6 +56,11 @@ cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__
     return status;
 }
 
+static cfa_status of_sink(cfa__relay *relay, cfa_status status) {
+    relay->sink_failed = status != CFA_OK;
+    return status;
+}
+
 /* ---- one sink -------------------------------------------------------------------------------- */
 
 static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
@@ -79,9 +85,13 @@ static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
     }
     if (fresh) {
         relay->sent = relay->acknowledged = relay->settled = answer.acknowledged;
-        return relay->sink.ops->reset(relay->sink.self, answer.acknowledged);
+        status = of_sink(relay, relay->sink.ops->reset(relay->sink.self, answer.acknowledged));
+        if (status != CFA_OK) {   /* not reset: start anew the next time */
+            relay->leads = false;
+            relay->epoch = 0;
+        }
     }
-    return CFA_OK;
+    return status;
 }
 
 static cfa_status send_some(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
@@ -93,7 +103,7 @@ static cfa_status send_some(cfa_engine *engine, cfa__relay *relay, int32_t *out_
     size_t count = 0, taken = 0;
     status = cfa__log_read(engine, reader, reader->arena, relay->sent, READ_LIMIT, &views, &count);
     if (status == CFA_OK && count > 0)
-        status = relay->sink.ops->send(relay->sink.self, views, count, &taken);
+        status = of_sink(relay, relay->sink.ops->send(relay->sink.self, views, count, &taken));
     if (status == CFA_OK) {
         assert(taken <= count);
         relay->sent += (int64_t)taken;
@@ -105,7 +115,7 @@ static cfa_status send_some(cfa_engine *engine, cfa__relay *relay, int32_t *out_
 
 static cfa_status settle(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
     int64_t acknowledged = relay->acknowledged;
-    cfa_status status = relay->sink.ops->poll(relay->sink.self, &acknowledged);
+    cfa_status status = of_sink(relay, relay->sink.ops->poll(relay->sink.self, &acknowledged));
     if (status != CFA_OK)
         return status;
     assert(acknowledged <= relay->sent);
@@ -137,7 +147,7 @@ static cfa_status settle(cfa_engine *engine, cfa__relay *relay, int32_t *out_don
 
 static void back_off(cfa_engine *engine, cfa__relay *relay, cfa_status status) {
     cfa_status_class class = cfa_status_class_of(status);
-    if (class == CFA_CLASS_PERMANENT || class == CFA_CLASS_INVALID) {
+    if (relay->sink_failed && (class == CFA_CLASS_PERMANENT || class == CFA_CLASS_INVALID)) {
         relay->paused = true;
         cfa__log(engine, CFA_LOG_ERROR, "sink_paused", relay->name);
         return;
@@ -162,6 +172,7 @@ static bool behind(const cfa_engine *engine, const cfa__relay *relay) {
 static void relay_step(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
     if (relay->paused || cfa__monotonic_us(engine) < relay->next_try_us || !behind(engine, relay))
         return;
+    relay->sink_failed = false;
     cfa_status status = lead_sink(engine, relay);
     if (status == CFA_OK && relay->leads) {
         if (relay->sent < atomic_load(&engine->head))

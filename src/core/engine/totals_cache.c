@@ -95,9 +95,8 @@ cfa_totals *cfa__totals_cached(cfa_engine *engine, cfa__id campaign_id, int64_t 
     return found;
 }
 
-/* Cache a fresh reading; the newer of two readings wins, so that no reader sees a version go backward. */
-static cfa_totals *cache_put(cfa_engine *engine, cfa__id campaign_id, cfa_totals *fresh,
-                             int64_t read_us) {
+cfa_totals *cfa__totals_remember(cfa_engine *engine, cfa__id campaign_id, cfa_totals *fresh,
+                                 int64_t read_us) {
     cfa__totals_cache *cache = engine->totals;
     pthread_mutex_lock(&cache->lock);
     struct way *way = way_of(cache, campaign_id);
@@ -201,7 +200,7 @@ cfa_status cfa__totals_read_fresh(cfa_totals **out, cfa_engine *engine, cfa__id 
     status = cfa__totals_read(&fresh, NULL, engine, reader, campaign_id);
     cfa__read_end(engine, reader);
     if (status == CFA_OK)
-        *out = cache_put(engine, campaign_id, fresh, read_us);
+        *out = cfa__totals_remember(engine, campaign_id, fresh, read_us);
     return status;
 }
 
