@@ -196,10 +196,21 @@ static struct turn take_turn(const struct scenario *scenario, const bench_rows *
     for (int i = 0; i <= scenario->slices; i++) {
         struct load load = { .writer = &single_writer, .rows = rows, .first = (size_t)i * single_slice,
                              .count = single_slice, .lock = PTHREAD_MUTEX_INITIALIZER };
-        engine_slice(scenario, &book, slice, &engine);
-        replay(&hand_writer, rows, (size_t)i * slice, slice, batch, &hand);
-        if (single_slice > 0) {
-            drive(&load, scenario->callers, call_writer, &single);
+        for (int place = 0; place < 3; place++) {   /* who follows whom changes, too */
+            int turn = i + (i % 2 == 0 ? place : 2 - place);
+            switch (turn % 3) {
+            case 0:
+                engine_slice(scenario, &book, slice, &engine);
+                break;
+            case 1:
+                replay(&hand_writer, rows, (size_t)i * slice, slice, batch, &hand);
+                break;
+            default:
+                if (single_slice > 0) {
+                    drive(&load, scenario->callers, call_writer, &single);
+                }
+                break;
+            }
         }
         if (i == 0) {
             engine.elapsed_ns = hand.elapsed_ns = single.elapsed_ns = 0;

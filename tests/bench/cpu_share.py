@@ -30,6 +30,8 @@ def part_of(frame):
         return "sodium"
     if file.startswith("bench_cpu"):
         name = name.split("+")[0]
+        if name in ("sync_file", "fsync", "fdatasync"):     # libc's, replaced by disk.c: SQLite calls them
+            return "libc"
         if name.startswith("bench_") or name in ("main", "call", "run_polled", "run_callers"):
             return "bench"
         return "engine"
@@ -40,6 +42,8 @@ def charge(stack):
     """(what the CPU ran, for whom); None for the benchmark's own loop."""
     parts = [part_of(frame) for frame in stack]
     ran = parts[0]
+    if any(frame[0].startswith(("sync_file", "fdatasync")) for frame in stack):
+        return ran, "sqlite"    # stacks through SQLite break off: its frames have no names
     for part in parts:
         if part in ("engine", "sqlite", "bench", "sodium"):
             return ran, "engine" if part == "sodium" else part
