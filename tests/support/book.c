@@ -253,7 +253,7 @@ cfa_status donate(struct book *book, cfa_pledge **out) {
 
 void expect_whole(struct book *book, cfa_status got, const cfa_pledge *pledge, int64_t nth) {
     cfa_status_class class = cfa_status_class_of(got);
-    bool nothing_was_done = class == CFA_CLASS_TRANSIENT || got == CFA_ENOMEM;
+    bool nothing_was_done = class == CFA_CLASS_TRANSIENT || got == CFA_ENOMEM || got == CFA_EREADONLY;
     ck_assert_msg(got == CFA_OK || nothing_was_done || class == CFA_CLASS_IN_DOUBT, "fault %lld: %s",
                   (long long)nth, cfa_status_name(got));
     int64_t pledges = rows_of(book, "pledge");
