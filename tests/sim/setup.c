@@ -92,6 +92,10 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
     sim->deaf = draw_below(sim, 8) == 0;
     sim->manual = draw_below(sim, 3) == 0 && !sim->deaf;
     sim->authoritative = draw_below(sim, 4) != 0;
+    /* Absence is proven by the wall clock, once: a jump while a request straggles can belie it, and a
+     * provider that charges in one step then charges twice. */
+    if (sim->jumps && sim->one_step)
+        sim->rates.straggle = 0;
     if (sim->deaf) {
         sim->weather.webhook_lost_ppm = 0;
         cover(DEAF);
