@@ -129,16 +129,15 @@ static void append_quoted(cfa__buffer *buffer, const void *data, size_t size)
     append_byte(buffer, '"');
 }
 
-/* The comma and the name that a value needs before it. Names are the library's own words: nothing to escape. */
+/* The comma and the name that a value needs before it. */
 static void begin_value(cfa__buffer *buffer, const char *name)
 {
     if (buffer->comma)
         append_byte(buffer, ',');
     buffer->comma = true;
     if (name != NULL) {
-        append_byte(buffer, '"');
-        append(buffer, name, strlen(name));
-        append(buffer, "\":", 2);
+        append_quoted(buffer, name, strlen(name));
+        append_byte(buffer, ':');
     }
 }
 
