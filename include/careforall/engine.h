@@ -77,8 +77,9 @@ enum {
 
 /*
  * Do due work of the given kinds for about `budget_ms` and return; `*out_done` is the number of steps done
- * (0: nothing was due). For hosts with a loop of their own. Never waits for another thread's batch; without
- * CFA_WORK_COMMANDS and the other writers it commits nothing on this thread.
+ * (0: nothing was due). For hosts with a loop of their own. Waits at most for the batch that another thread is
+ * committing and for the provider call it is in itself; each kind of work may commit on this thread, none does with a
+ * mask of 0.
  * Expected: CFA_OK; TRANSIENT and IN_DOUBT of the store: the work stays due.
  * Threading: any thread, several at once. Since: 0.1.
  */
