@@ -338,6 +338,66 @@ START_TEST(a_deadline_takes_back_what_is_queued_and_doubts_what_is_running) {
 }
 END_TEST
 
+/* ---- impatient callers ------------------------------------------------------------------------------------- */
+
+#define IMPATIENT 24
+#define ATTEMPTS 40
+
+struct attempts {
+    struct book *book;
+    cfa_status statuses[IMPATIENT][ATTEMPTS];
+};
+
+static void attempt(void *user, int index) {
+    struct attempts *attempts = user;
+    uint32_t random = (uint32_t)index * 2654435761u + 1;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "i%d-%d", index, i);
+        cfa_pledge_spec spec = gift(attempts->book, key, 100);
+        random = random * 1664525u + 1013904223u;
+        spec.timeout_ms = (random >> 20) % 5 == 0 ? -1 : 1 + (int32_t)((random >> 24) % 4);
+        spec.wait = CFA_WAIT_COMMIT;
+        cfa_pledge *pledge = NULL;
+        attempts->statuses[index][i] = cfa_pledge_create(&pledge, attempts->book->engine, &spec);
+        cfa_pledge_free(pledge);
+    }
+}
+
+START_TEST(whoever_gives_up_early_is_told_the_truth) {
+    static struct attempts attempts;
+    struct book book;
+    book_open(&book, _i);
+    attempts.book = &book;
+    together(IMPATIENT, attempt, &attempts);
+    int64_t certain = 0, doubtful = 0;
+    for (int i = 0; i < IMPATIENT * ATTEMPTS; i++) {
+        cfa_status status = attempts.statuses[i / ATTEMPTS][i % ATTEMPTS];
+        char key[24];
+        snprintf(key, sizeof key, "i%d-%d", i / ATTEMPTS, i % ATTEMPTS);
+        cfa_pledge *pledge = NULL;
+        cfa_status found = cfa_pledge_find(&pledge, book.engine, NULL, key);
+        cfa_pledge_free(pledge);
+        if (status == CFA_OK)
+            ck_assert_int_eq(found, CFA_OK);
+        else if (status == CFA_ETIMEOUT)
+            ck_assert_int_eq(found, CFA_ENOTFOUND);
+        else
+            ck_assert_int_eq(status, CFA_EINDOUBT);
+        certain += status == CFA_OK;
+        doubtful += status == CFA_EINDOUBT;
+    }
+    int64_t pledges = rows_of(&book, "pledge");
+    ck_assert_int_ge(pledges, certain);
+    ck_assert_int_le(pledges, certain + doubtful);
+    ck_assert_int_gt(certain, 0);
+    book_settle(&book);
+    ck_assert_int_eq(play_books_of(&book).intent_count, pledges);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(closing_refuses_what_is_queued) {
     struct book book;
     cfa_port *port;
@@ -444,6 +504,67 @@ END_TEST
 
 START_TEST(a_commit_in_doubt_that_did_not_happen_is_made_again) {
     sweep_doubt(_i, CFA_FAULT_DOUBT_NOT_DONE);
+}
+END_TEST
+
+/* A whole batch whose commit happened though it failed: run again, each command must know its own work. */
+static void crowd_in_doubt(int store, int32_t action, int64_t length) {
+    struct book book;
+    struct plan plan = { .only = CFA_FAULT_COMMIT, .length = length, .action = action };
+    cfa_port *port;
+    book_prepare(&book, store);
+    book_wrap(&book, decide, &plan);
+    book_start(&book);
+    cfa_pledge *pledge = pledge_make(&book, "paid", 100);
+    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_eq(cfa_port_new(&port, book.engine), CFA_OK);
+    char *signature, *body;
+    int webhooks = 0;
+    for (;; webhooks++) {
+        ck_assert_int_eq(cfa_play_webhook_take(&signature, &body, book.play), CFA_OK);
+        if (body == NULL)
+            break;
+        cfa_slice header = { signature, strlen(signature) }, bytes = { body, strlen(body) };
+        ck_assert_int_eq(cfa_webhook_receive_begin(port, 1000, header, bytes), CFA_OK);
+        cfa_free(signature);
+        cfa_free(body);
+    }
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "c%d", i / 2);   /* every key twice */
+        begin(&book, port, i, key, 100);
+    }
+    arm(&plan, 1);
+    lead(&book);
+    ck_assert(plan.fired);
+    plan.armed = false;
+    for (int i = 0; i < 100 + webhooks; i++) {
+        cfa_completion *completion = fetch(port);
+        uint64_t token = cfa_completion_token(completion);
+        ck_assert_int_eq(cfa_completion_status(completion), CFA_OK);
+        cfa_pledge *made = cfa_completion_pledge(completion);
+        if (token == 1000) {
+            cfa_webhook_verdict verdict = cfa_completion_webhook(completion);
+            ck_assert(verdict == CFA_WEBHOOK_APPLIED || verdict == CFA_WEBHOOK_STALE);
+        } else {
+            ck_assert_int_eq(cfa_pledge_replayed(made) != 0, token % 2 == 1);
+        }
+        cfa_pledge_free(made);
+        cfa_completion_free(completion);
+    }
+    book_settle(&book);
+    ck_assert_int_eq(rows_of(&book, "pledge"), 51);
+    ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_COMPLETED);
+    ck_assert_int_eq(play_books_of(&book).intent_count, 51);
+    cfa_pledge_free(pledge);
+    cfa_port_free(port);
+    audit(&book);
+    book_close(&book);
+}
+
+START_TEST(a_whole_batch_in_doubt_gives_everybody_the_right_answer) {
+    crowd_in_doubt(_i, CFA_FAULT_DOUBT_DONE, 1);
+    crowd_in_doubt(_i, CFA_FAULT_DOUBT_NOT_DONE, 3);
 }
 END_TEST
 
@@ -563,10 +684,12 @@ int main(int argc, char **argv) {
     PER_STORE(webhooks_of_one_payment_in_one_batch_act_one_after_the_other);
     PER_STORE(a_full_queue_refuses_and_changes_nothing);
     PER_STORE(a_deadline_takes_back_what_is_queued_and_doubts_what_is_running);
+    PER_STORE(whoever_gives_up_early_is_told_the_truth);
     PER_STORE(closing_refuses_what_is_queued);
     PER_STORE(a_forks_copy_of_an_engine_refuses_to_work);
     PER_STORE(a_commit_that_happened_though_it_failed_is_found_out);
     PER_STORE(a_commit_in_doubt_that_did_not_happen_is_made_again);
+    PER_STORE(a_whole_batch_in_doubt_gives_everybody_the_right_answer);
     PER_STORE(doubt_that_does_not_end_is_told_to_the_caller);
     PER_STORE(a_lost_race_is_decided_again);
     PER_STORE(a_race_that_is_always_lost_is_told_as_busy);
