@@ -1,6 +1,6 @@
 /*
- * test_engine_batch.c - many commands, one commit: each caller gets its own answer, whatever the others, the store or
- * the clock do; what is in doubt is found out before anybody is told.
+ * test_engine_batch.c - many commands, one commit: each caller gets its own answer, whatever the
+ * others, the store or the clock do; what is in doubt is found out before anybody is told.
  */
 #include "support/book.h"
 
@@ -18,7 +18,7 @@
 
 #define CROWD 256
 
-/* ---- a store whose saves and commits the test watches ------------------------------------------------------ */
+/* ---- a store whose saves and commits the test watches ---------------------------------------- */
 
 static struct {
     const cfa_storage_ops *inner;
@@ -63,7 +63,7 @@ static void gate(bool closed) {
     __atomic_store_n(&watch.gated, closed, __ATOMIC_SEQ_CST);
 }
 
-/* ---- one batch -------------------------------------------------------------------------------------------------- */
+/* ---- one batch ------------------------------------------------------------------------------- */
 
 static void begin(struct book *book, cfa_port *port, int token, const char *key, int64_t minor) {
     cfa_pledge_spec spec = gift(book, key, minor);
@@ -229,7 +229,7 @@ START_TEST(webhooks_of_one_payment_in_one_batch_act_one_after_the_other) {
 }
 END_TEST
 
-/* ---- limits and deadlines ---------------------------------------------------------------------------------------- */
+/* ---- limits and deadlines -------------------------------------------------------------------- */
 
 START_TEST(a_full_queue_refuses_and_changes_nothing) {
     struct book book;
@@ -338,7 +338,7 @@ START_TEST(a_deadline_takes_back_what_is_queued_and_doubts_what_is_running) {
 }
 END_TEST
 
-/* ---- impatient callers ------------------------------------------------------------------------------------- */
+/* ---- impatient callers ----------------------------------------------------------------------- */
 
 #define IMPATIENT 24
 #define ATTEMPTS 40
@@ -440,7 +440,7 @@ START_TEST(a_forks_copy_of_an_engine_refuses_to_work) {
 }
 END_TEST
 
-/* ---- faults of the store ------------------------------------------------------------------------------------------- */
+/* ---- faults of the store --------------------------------------------------------------------- */
 
 struct plan {
     bool armed, fired;

@@ -1,6 +1,7 @@
 /*
- * test_engine_doubt.c - what the provider did is not known: it timed out after acting, answered an error, was never
- * reached, or the process that asked is gone. Doubt is never failure, and never a second charge.
+ * test_engine_doubt.c - what the provider did is not known: it timed out after acting, answered an
+ * error, was never reached, or the process that asked is gone. Doubt is never failure, and never a
+ * second charge.
  */
 #include "support/book.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a provider that is told what to answer and remembers what it was asked ------------------------------- */
+/* ---- a provider that is told what to answer and remembers what it was asked ------------------ */
 
 struct asked {
     int32_t kind;
@@ -151,7 +152,7 @@ START_TEST(a_new_key_comes_only_after_proven_absence) {
 }
 END_TEST
 
-/* ---- one misfortune at a time ------------------------------------------------------------------------------------ */
+/* ---- one misfortune at a time ---------------------------------------------------------------- */
 
 static const int32_t faults[] = { CFA_PLAY_FAULT_REPLY_LOST, CFA_PLAY_FAULT_REQUEST_LOST,
                                   CFA_PLAY_FAULT_ERROR_AFTER, CFA_PLAY_FAULT_ERROR_BEFORE,
@@ -347,7 +348,7 @@ START_TEST(a_clock_that_jumps_charges_nobody_twice) {
 }
 END_TEST
 
-/* ---- whoever asked is gone ------------------------------------------------------------------------------------------- */
+/* ---- whoever asked is gone ------------------------------------------------------------------- */
 
 static cfa_pulled_call *pull(cfa_engine *engine) {
     cfa_pulled_call *call;

@@ -1,6 +1,6 @@
 /*
- * test_engine_input.c - what must not get in: each bad value is refused with its own status and field, and nothing is
- * written.
+ * test_engine_input.c - what must not get in: each bad value is refused with its own status and
+ * field, and nothing is written.
  */
 #include "support/book.h"
 

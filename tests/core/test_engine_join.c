@@ -1,5 +1,6 @@
 /*
- * test_engine_join.c - a host's row and a pledge in the host's own SQLite transaction: both commit or neither does.
+ * test_engine_join.c - a host's row and a pledge in the host's own SQLite transaction: both commit
+ * or neither does.
  */
 #include "support/book.h"
 

@@ -1,6 +1,7 @@
 /*
- * test_engine_outbox.c - events leave exactly as they were committed: dense, in order, at least once to every sink and
- * subscription, across restarts and take-overs; and the totals made from them are never wrong.
+ * test_engine_outbox.c - events leave exactly as they were committed: dense, in order, at least
+ * once to every sink and subscription, across restarts and take-overs; and the totals made from
+ * them are never wrong.
  */
 #include "support/book.h"
 
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- a sink that the test makes fail ------------------------------------------------------------------------ */
+/* ---- a sink that the test makes fail --------------------------------------------------------- */
 
 struct sink {
     cfa_status next;            /* what `send` answers; CFA_OK: it takes */
@@ -51,7 +52,7 @@ static cfa_status sink_reset(void *self, int64_t position) {
 static const cfa_sink_ops sink_ops = { .struct_size = sizeof sink_ops, .name = "test", .send = sink_send,
                                        .poll = sink_poll, .reset = sink_reset };
 
-/* ---- helpers -------------------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static void some_gifts(struct book *book, int from, int count) {
     for (int i = from; i < from + count; i++) {
@@ -80,7 +81,7 @@ static void expect_memory_sink(const cfa_sink *sink, size_t from, int64_t after,
     }
 }
 
-/* ---- sinks -------------------------------------------------------------------------------------------------------- */
+/* ---- sinks ----------------------------------------------------------------------------------- */
 
 START_TEST(a_sink_gets_every_event_in_order_and_goes_on_after_a_restart) {
     struct book book;
@@ -235,7 +236,7 @@ START_TEST(ndjson_has_one_whole_line_per_event) {
 }
 END_TEST
 
-/* ---- subscriptions --------------------------------------------------------------------------------------------------- */
+/* ---- subscriptions --------------------------------------------------------------------------- */
 
 static int64_t read_some(cfa_subscription *subscription, int32_t limit, int64_t after) {
     cfa_event_list *list;
@@ -278,7 +279,7 @@ START_TEST(a_subscription_resumes_where_it_acknowledged) {
 }
 END_TEST
 
-/* ---- totals ------------------------------------------------------------------------------------------------------------ */
+/* ---- totals ---------------------------------------------------------------------------------- */
 
 START_TEST(totals_include_the_position_that_was_asked_for) {
     struct book book;
@@ -367,7 +368,7 @@ START_TEST(totals_outlive_an_outage_of_the_store_and_say_so) {
 }
 END_TEST
 
-/* ---- many readers, one writer -------------------------------------------------------------------------------------------- */
+/* ---- many readers, one writer ---------------------------------------------------------------- */
 
 #define READERS 4
 

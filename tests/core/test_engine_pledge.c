@@ -1,6 +1,6 @@
 /*
- * test_engine_pledge.c - a pledge from its key to its total: made once however often it is asked for, answered with
- * the same bytes for ever, waited for as far as the caller wants.
+ * test_engine_pledge.c - a pledge from its key to its total: made once however often it is asked
+ * for, answered with the same bytes for ever, waited for as far as the caller wants.
  */
 #define _GNU_SOURCE /* memmem */
 #include "support/book.h"
@@ -75,7 +75,7 @@ START_TEST(a_double_click_is_answered_with_the_same_bytes) {
 }
 END_TEST
 
-/* ---- one key from many threads ------------------------------------------------------------------------- */
+/* ---- one key from many threads --------------------------------------------------------------- */
 
 struct press {
     struct book *book;
@@ -152,7 +152,7 @@ START_TEST(threads_with_keys_of_their_own_all_get_their_own_pledge) {
 }
 END_TEST
 
-/* ---- keys ---------------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 START_TEST(a_key_with_another_request_names_the_field) {
     struct book book;
@@ -324,7 +324,7 @@ START_TEST(a_key_rotated_by_another_engine_is_still_found) {
 }
 END_TEST
 
-/* ---- waiting --------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 START_TEST(wait_commit_returns_before_the_provider_is_asked) {
     struct book book;
@@ -399,7 +399,7 @@ START_TEST(a_caller_that_waits_for_the_provider_sleeps) {
 }
 END_TEST
 
-/* ---- asynchronous ------------------------------------------------------------------------------------------------ */
+/* ---- asynchronous ---------------------------------------------------------------------------- */
 
 #define IN_FLIGHT 500
 
@@ -480,7 +480,7 @@ START_TEST(a_port_may_be_freed_before_its_completions_come) {
 }
 END_TEST
 
-/* ---- what may become of a payment ------------------------------------------------------------------------------------ */
+/* ---- what may become of a payment ------------------------------------------------------------ */
 
 START_TEST(a_declined_card_fails_softly) {
     struct book book;
@@ -606,7 +606,7 @@ START_TEST(an_unpaid_payment_expires_at_the_provider_too) {
 }
 END_TEST
 
-/* ---- donors and lists ------------------------------------------------------------------------------------------------- */
+/* ---- donors and lists ------------------------------------------------------------------------ */
 
 static cfa_pledge *given_by(struct book *book, const char *key, const char *reference, const char *name) {
     cfa_pledge_spec spec = gift(book, key, 300);

@@ -1,6 +1,7 @@
 /*
- * test_engine_processes.c - one key pressed at once in several processes on one SQLite file: one pledge, one object at
- * the provider, equal answers. The provider's books are a file, so that all processes share one truth.
+ * test_engine_processes.c - one key pressed at once in several processes on one SQLite file: one
+ * pledge, one object at the provider, equal answers. The provider's books are a file, so that all
+ * processes share one truth.
  *
  * The program runs itself again as "--press <database> <ledger> <campaign>".
  */
@@ -21,7 +22,7 @@
 
 static const char *program;
 
-/* ---- a process that presses --------------------------------------------------------------------------------- */
+/* ---- a process that presses ------------------------------------------------------------------ */
 
 struct presser {
     cfa_engine *engine;
@@ -80,7 +81,7 @@ static int press_main(char **argv) {
     return EXIT_SUCCESS;
 }
 
-/* ---- the parent ---------------------------------------------------------------------------------------------------- */
+/* ---- the parent ------------------------------------------------------------------------------ */
 
 struct process {
     pid_t pid;
@@ -171,7 +172,7 @@ START_TEST(four_processes_with_one_key_make_one_pledge) {
 }
 END_TEST
 
-/* ---- two engines in one process --------------------------------------------------------------------------------------- */
+/* ---- two engines in one process -------------------------------------------------------------- */
 
 struct pair {
     cfa_engine *engines[2];

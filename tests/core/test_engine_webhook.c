@@ -1,6 +1,6 @@
 /*
- * test_engine_webhook.c - what a provider reports, in every order, twice, too early, forged or wrong: the same facts
- * have the same effect, once.
+ * test_engine_webhook.c - what a provider reports, in every order, twice, too early, forged or
+ * wrong: the same facts have the same effect, once.
  */
 #include "support/book.h"
 
@@ -13,7 +13,7 @@
 
 #define REPORTS 7
 
-/* ---- a provider whose object ids are known beforehand ------------------------------------------------------ */
+/* ---- a provider whose object ids are known beforehand ---------------------------------------- */
 
 static cfa_status plain_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body) {
     (void)self;
@@ -86,7 +86,7 @@ static void expect_legal_walk(struct book *book, const cfa_pledge *pledge) {
     cfa_transition_list_free(list);
 }
 
-/* ---- all orders -------------------------------------------------------------------------------------------------- */
+/* ---- all orders ------------------------------------------------------------------------------ */
 
 #define REPORT(...) { .struct_size = sizeof(cfa_facts), .amount = { ASKED_MINOR, "EUR" }, __VA_ARGS__ }
 
@@ -194,7 +194,7 @@ START_TEST(a_sample_of_orders_has_the_same_effect_on_sqlite) {
 }
 END_TEST
 
-/* ---- one report at a time ------------------------------------------------------------------------------------------ */
+/* ---- one report at a time -------------------------------------------------------------------- */
 
 START_TEST(a_report_is_stored_once_and_a_duplicate_changes_nothing) {
     struct book book;
@@ -364,7 +364,7 @@ START_TEST(events_that_break_a_rule_are_refused_and_not_stored) {
 }
 END_TEST
 
-/* ---- bytes from outside ------------------------------------------------------------------------------------------------ */
+/* ---- bytes from outside ---------------------------------------------------------------------- */
 
 static cfa_status receive(struct book *book, const char *signature, const char *body,
                           cfa_webhook_verdict *out) {

@@ -1,6 +1,7 @@
 /*
- * test_alloc_sweep.c - every allocation fails once while a donation goes from its pledge to its total: a clear status,
- * nothing half-done, nothing leaked, and the same donation succeeds afterwards.
+ * test_alloc_sweep.c - every allocation fails once while a donation goes from its pledge to its
+ * total: a clear status, nothing half-done, nothing leaked, and the same donation succeeds
+ * afterwards.
  */
 #include "support/book.h"
 
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- an allocator that counts, and refuses once ---------------------------------------------------------- */
+/* ---- an allocator that counts, and refuses once ---------------------------------------------- */
 
 static struct {
     int64_t outstanding, made, refuse_nth;
@@ -57,7 +58,7 @@ static void heap_arm(int64_t nth) {
     heap.refuse_nth = nth;
 }
 
-/* ---- the sweeps -------------------------------------------------------------------------------------------------- */
+/* ---- the sweeps ------------------------------------------------------------------------------ */
 
 START_TEST(a_donation_survives_any_one_failing_allocation) {
     int64_t nth = 0;

@@ -1,6 +1,7 @@
 /*
- * test_io_sweep.c - every read, write, sync and lock of the SQLite file fails once, or for a while, under a donation: a
- * clear status, nothing half-done, and the service goes on by itself when the disk does.
+ * test_io_sweep.c - every read, write, sync and lock of the SQLite file fails once, or for a while,
+ * under a donation: a clear status, nothing half-done, and the service goes on by itself when the
+ * disk does.
  */
 #include "adapters/fault_vfs.h"
 #include "support/book.h"

@@ -1,9 +1,9 @@
 /*
- * test_kill.c - a process that takes donations is killed without warning, again and again: what it acknowledged is
- * there, what the provider took is in the books, and nothing stays stuck.
+ * test_kill.c - a process that takes donations is killed without warning, again and again: what it
+ * acknowledged is there, what the provider took is in the books, and nothing stays stuck.
  *
- * The program runs itself again as "--serve <database> <ledger> <campaign> <cycle>". CAREFORALL_KILLS sets the number
- * of cycles.
+ * The program runs itself again as "--serve <database> <ledger> <campaign> <cycle>".
+ * CAREFORALL_KILLS sets the number of cycles.
  */
 #include "support/book.h"
 #include "support/ledger.h"
@@ -26,7 +26,7 @@
 #define GIFT_MINOR 700
 #define CYCLE_US (2 * MINUTE_US)    /* the time between a death and the next life: leases have run out */
 
-/* ---- time: the system's, and two more minutes per life -------------------------------------------------- */
+/* ---- time: the system's, and two more minutes per life --------------------------------------- */
 
 static int64_t lives;
 
@@ -39,7 +39,7 @@ static int64_t shifted_now_us(void *self) {
 
 static const cfa_platform platform = { .struct_size = sizeof platform, .now_us = shifted_now_us };
 
-/* ---- the process that will be killed ------------------------------------------------------------------------ */
+/* ---- the process that will be killed --------------------------------------------------------- */
 
 struct server {
     cfa_engine *engine;
@@ -117,7 +117,7 @@ static int serve_main(char **argv) {
     return EXIT_SUCCESS;
 }
 
-/* ---- the parent ------------------------------------------------------------------------------------------------- */
+/* ---- the parent ------------------------------------------------------------------------------ */
 
 struct acknowledged {
     char key[64], id[CFA_ID_TEXT_SIZE];

@@ -18,7 +18,7 @@
 
 #define SETTLE_STEPS_MAX 100000
 
-/* ---- the clock -------------------------------------------------------------------------------------------- */
+/* ---- the clock ------------------------------------------------------------------------------- */
 
 static int64_t platform_now_us(void *self) {
     return cfa_manual_clock_now_us(((struct book *)self)->clock);
@@ -36,7 +36,7 @@ static cfa_status platform_random(void *self, void *out, size_t size) {
     return manual->random(manual->self, out, size);
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------ */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void storage_open(struct book *book) {
     if (book->store == STORE_MEMORY) {
@@ -160,7 +160,7 @@ void book_close(struct book *book) {
         remove_directory(book->directory);
 }
 
-/* ---- time and work ------------------------------------------------------------------------------------- */
+/* ---- time and work --------------------------------------------------------------------------- */
 
 void book_advance(struct book *book, int64_t by_us) {
     cfa_manual_clock_advance(book->clock, by_us);
@@ -179,7 +179,7 @@ void book_settle(struct book *book) {
     settle(book->engine);
 }
 
-/* ---- pledges --------------------------------------------------------------------------------------------- */
+/* ---- pledges --------------------------------------------------------------------------------- */
 
 cfa_pledge_spec gift(const struct book *book, const char *key, int64_t minor) {
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
@@ -231,7 +231,7 @@ bool answers_equal(const cfa_pledge *a, const cfa_pledge *b) {
     return one.size > 0 && one.size == other.size && memcmp(one.data, other.data, one.size) == 0;
 }
 
-/* ---- one donation under faults -------------------------------------------------------------------------- */
+/* ---- one donation under faults --------------------------------------------------------------- */
 
 cfa_status donate(struct book *book, cfa_pledge **out) {
     cfa_pledge_spec spec = gift(book, "the-donation", 2500);
@@ -284,7 +284,7 @@ void finish_donation(struct book *book) {
     audit(book);
 }
 
-/* ---- looking inside ---------------------------------------------------------------------------------------- */
+/* ---- looking inside -------------------------------------------------------------------------- */
 
 static cfa_session *session_open(struct book *book, int32_t mode) {
     cfa_session *session;
@@ -371,7 +371,7 @@ cfa_play_books play_books_of(struct book *book) {
     return books;
 }
 
-/* ---- the audit ------------------------------------------------------------------------------------------------ */
+/* ---- the audit ------------------------------------------------------------------------------- */
 
 struct subject {
     char id[CFA_ID_TEXT_SIZE];
@@ -427,7 +427,7 @@ void must_fail(const char *condition, const char *file, int line) {
     abort();
 }
 
-/* ---- errors, threads, suites ------------------------------------------------------------------------------------ */
+/* ---- errors, threads, suites ----------------------------------------------------------------- */
 
 const cfa_error *last_error(void) {
     static _Thread_local cfa_error error;

@@ -1,6 +1,7 @@
 /*
- * book.h - a whole book for tests: an engine over the memory store or a SQLite file in a directory of its own, a play
- * provider, a manual clock and one campaign; and the questions every test ends with.
+ * book.h - a whole book for tests: an engine over the memory store or a SQLite file in a directory
+ * of its own, a play provider, a manual clock and one campaign; and the questions every test ends
+ * with.
  *
  * Every helper asserts by itself, so that a test reads as what happens and what must be true.
  */
@@ -75,8 +76,9 @@ cfa_pledge *pledge_make(struct book *book, const char *key, int64_t minor);
 void pledge_pay(struct book *book, const cfa_pledge *pledge);
 
 /*
- * For sweeps, which make one call after the other fail: a donation from its pledge to its total, that ends at the first
- * failure; what its status promises about the book; and the same donation, the same key, taken to its end.
+ * For sweeps, which make one call after the other fail: a donation from its pledge to its total,
+ * that ends at the first failure; what its status promises about the book; and the same donation,
+ * the same key, taken to its end.
  */
 cfa_status donate(struct book *book, cfa_pledge **out);
 void expect_whole(struct book *book, cfa_status got, const cfa_pledge *pledge, int64_t nth);
@@ -93,14 +95,14 @@ cfa_totals_row totals_of(struct book *book);
 
 /* Rows of a kind, by its name, as they stand in the store. */
 int64_t rows_of(struct book *book, const char *kind);
-/* Rows of all kinds but the log and the cursors, plus the log's head: equal before and after means that nothing
- * was written. */
+/* Rows of all kinds but cursors, contributions and totals: equal before and after
+ * means that nothing was written. */
 int64_t all_rows_of(struct book *book);
 
 cfa_play_books play_books_of(struct book *book);
 
-/* What must be true of every book at any time: dense events, sequences without a gap per subject, totals equal to
- * a recomputation, nobody charged twice. */
+/* What must be true of every book at any time: dense events, sequences without a gap per
+ * subject, totals equal to a recomputation, nobody charged twice. */
 void audit(struct book *book);
 
 /* This thread's last error, valid until the next call. */

@@ -1,6 +1,6 @@
 /*
- * ledger.c - see ledger.h. Every charge is one line, appended in one write: its idempotency key, payment and amount. A
- * repeat of a key appends the same line again and gets the same answer.
+ * ledger.c - see ledger.h. Every charge is one line, appended in one write: its idempotency key,
+ * payment and amount. A repeat of a key appends the same line again and gets the same answer.
  */
 #include "support/ledger.h"
 #include "support/book.h"

@@ -1,6 +1,7 @@
 /*
- * ledger.h - a payment provider whose books are one file: shared by processes, and it survives their death. It charges
- * in one step, honours idempotency keys, and now and then its reply is lost.
+ * ledger.h - a payment provider whose books are one file: shared by processes, and it survives
+ * their death. It charges in one step, honours idempotency keys, and now and then its reply is
+ * lost.
  */
 #ifndef TESTS_SUPPORT_LEDGER_H
 #define TESTS_SUPPORT_LEDGER_H
