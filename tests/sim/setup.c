@@ -28,7 +28,7 @@ static void draw_rates(struct sim *sim) {
     sim->rates.doubt = draw_rate(sim, 1000, 50000);
     sim->rates.fail = draw_rate(sim, 200, 20000);
     sim->rates.slow_call = draw_rate(sim, 1000, 100000);
-    sim->rates.straggle = draw_rate(sim, 1000, 50000);
+    sim->rates.straggle = draw_rate(sim, 5000, 200000);
     sim->rates.late_webhook = draw_rate(sim, 1000, 100000);
     sim->weather = (cfa_play_weather)CFA_PLAY_WEATHER_INIT;
     sim->weather.reply_lost_ppm = draw_rate(sim, 1000, 100000);
@@ -92,10 +92,6 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
     sim->deaf = draw_below(sim, 8) == 0;
     sim->manual = draw_below(sim, 3) == 0 && !sim->deaf;
     sim->authoritative = draw_below(sim, 4) != 0;
-    /* Absence is proven by the wall clock, once: a jump while a request straggles can belie it, and a
-     * provider that charges in one step then charges twice. */
-    if (sim->jumps && sim->one_step)
-        sim->rates.straggle = 0;
     if (sim->deaf) {
         sim->weather.webhook_lost_ppm = 0;
         cover(DEAF);

@@ -14,6 +14,7 @@
 #define HOUR_US (60 * MINUTE_US)
 #define UNSENT_TRIES_MAX 5   /* then every ten minutes */
 #define RETRY_AFTER_MS_MAX (INT64_C(24) * 3600 * 1000)   /* what a provider may ask for */
+#define KEY_RETIRED_US INT64_C(1)   /* as first_sent_us: so long ago that the key is never sent again */
 
 /* Records that a result touches; drafts but for the pledge. */
 struct scene {
@@ -191,6 +192,19 @@ static bool is_long_ago(const struct scene *scene) {
     return cfa__now_us(scene->set) - scene->operation->last_sent_us >= wait_us;
 }
 
+/* A look-up found nothing, long after the call. Once is not enough: the wall clock may just have jumped
+ * while the request was still on its way. The key is retired, only look-ups follow, and the same must
+ * be found after as long again. */
+static cfa_status absence_begin(struct scene *scene) {
+    cfa__operation *operation = scene->operation;
+    int64_t now_us = cfa__now_us(scene->set);
+    cfa_status status = doubt_begin(scene);
+    operation->first_sent_us = KEY_RETIRED_US;
+    operation->last_sent_us = now_us;
+    schedule(scene, CFA__ABSENCE_DELAY_US + scene->input->lease_ms * 1000);
+    return status;
+}
+
 static cfa_status after_create(struct scene *scene) {
     const cfa_reply *reply = &scene->input->reply;
     cfa__operation *operation = scene->operation;
@@ -199,10 +213,9 @@ static cfa_status after_create(struct scene *scene) {
         return created(scene);
     bool in_doubt = operation->state == CFA__OPERATION_UNKNOWN;
     if (scene->input->call == CFA_CALL_LOOKUP && reply->outcome == CFA_OUTCOME_NOT_SENT) {
-        bool proven = scene->input->lookup_authoritative && is_long_ago(scene);
-        if (proven)
-            return start_over(scene);
-        return doubt_begin(scene);
+        if (!scene->input->lookup_authoritative || !is_long_ago(scene))
+            return doubt_begin(scene);
+        return operation->first_sent_us == KEY_RETIRED_US ? start_over(scene) : absence_begin(scene);
     }
     if (in_doubt || reply->outcome == CFA_OUTCOME_UNKNOWN || reply->outcome == CFA_OUTCOME_PENDING ||
         reply->outcome == CFA_OUTCOME_DONE)
