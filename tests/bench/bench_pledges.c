@@ -17,6 +17,7 @@
 struct measured {
     int64_t elapsed_ns;
     size_t count;
+    size_t batches;             /* by hand */
     int64_t *durations_ns;
 };
 
@@ -102,6 +103,7 @@ static void replay(bench_writer *writer, const bench_rows *rows, size_t first, s
         size_t until = (size_t)(edge + 0.5) < count ? (size_t)(edge + 0.5) : count;
         if (until > done) {
             bench_writer_batch(writer, rows, first + done, until - done);
+            measured->batches++;
         }
         done = until;
     }
@@ -150,22 +152,34 @@ static void engine_open(const struct scenario *scenario, bench_book *book)
     }
 }
 
+/* Commands per commit since the last question. */
+struct batches {
+    int64_t commands, batches;
+};
+
+static double mean_batch(struct batches *before, cfa_engine *engine)
+{
+    struct batches now = { bench_statistic(engine, "commands"), bench_statistic(engine, "batches") };
+    double mean = (double)(now.commands - before->commands) / (double)(now.batches - before->batches);
+    *before = now;
+    return mean;
+}
+
 /* Fill a book, so that there are rows to write again and a batch size to write them with. */
 static double rows_make(const struct scenario *scenario, bench_rows *rows, size_t count)
 {
     bench_book book;
-    struct measured measured = { 0, 0, bench_alloc(count * sizeof(int64_t)) };
+    struct measured measured = { .durations_ns = bench_alloc(count * sizeof(int64_t)) };
     engine_open(scenario, &book);
-    int64_t commands = bench_statistic(book.engine, "commands");
-    int64_t batches = bench_statistic(book.engine, "batches");
+    struct batches seen = { 0, 0 };
+    mean_batch(&seen, book.engine);
     engine_slice(scenario, &book, count, &measured);
-    commands = bench_statistic(book.engine, "commands") - commands;
-    batches = bench_statistic(book.engine, "batches") - batches;
+    double batch = mean_batch(&seen, book.engine);
     bench_book_close(&book);
     bench_rows_read(rows, book.path);
     bench_remove(book.path);
     free(measured.durations_ns);
-    return (double)commands / (double)batches;
+    return batch;
 }
 
 static bench_run run_of(struct measured *measured, double batch)
@@ -179,20 +193,22 @@ static bench_run run_of(struct measured *measured, double batch)
     return run;
 }
 
-/* One repetition: fresh files, a warm-up slice that is not counted, then slices in turns. */
+/* One repetition: fresh files, a warm-up slice that is not counted, then slices in turns. By hand, batches are as large
+ * as the engine's were in its last slice; `batch` to begin with. */
 static struct turn take_turn(const struct scenario *scenario, const bench_rows *rows, double batch)
 {
     size_t slice = scenario->count / (size_t)scenario->slices;
     size_t single_slice = scenario->single_count / (size_t)scenario->slices;
     size_t total = slice * (size_t)(scenario->slices + 1);
-    struct measured engine = { 0, 0, bench_alloc(total * sizeof(int64_t)) }, hand = { 0, 0, NULL };
-    struct measured single = { 0, 0, bench_alloc(total * sizeof(int64_t)) };
+    struct measured engine = { .durations_ns = bench_alloc(total * sizeof(int64_t)) };
+    struct measured single = { .durations_ns = bench_alloc(total * sizeof(int64_t)) };
+    struct measured hand = { .durations_ns = NULL };
     bench_book book;
     bench_writer hand_writer, single_writer;
     engine_open(scenario, &book);
     const char *hand_path = empty_book(&hand_writer, "by-hand");
     const char *single_path = empty_book(&single_writer, "single");
-    int64_t commands = 0, batches = 0;
+    struct batches seen = { 0, 0 }, seen_from_start = { 0, 0 };
     for (int i = 0; i <= scenario->slices; i++) {
         struct load load = { .writer = &single_writer, .rows = rows, .first = (size_t)i * single_slice,
                              .count = single_slice, .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -201,6 +217,7 @@ static struct turn take_turn(const struct scenario *scenario, const bench_rows *
             switch (turn % 3) {
             case 0:
                 engine_slice(scenario, &book, slice, &engine);
+                batch = mean_batch(&seen, book.engine);
                 break;
             case 1:
                 replay(&hand_writer, rows, (size_t)i * slice, slice, batch, &hand);
@@ -214,15 +231,12 @@ static struct turn take_turn(const struct scenario *scenario, const bench_rows *
         }
         if (i == 0) {
             engine.elapsed_ns = hand.elapsed_ns = single.elapsed_ns = 0;
-            engine.count = hand.count = single.count = 0;
-            commands = bench_statistic(book.engine, "commands");
-            batches = bench_statistic(book.engine, "batches");
+            engine.count = hand.count = single.count = hand.batches = 0;
+            mean_batch(&seen_from_start, book.engine);
         }
     }
-    commands = bench_statistic(book.engine, "commands") - commands;
-    batches = bench_statistic(book.engine, "batches") - batches;
-    struct turn turn = { run_of(&engine, (double)commands / (double)batches), run_of(&hand, batch),
-                         run_of(&single, 1) };
+    struct turn turn = { run_of(&engine, mean_batch(&seen_from_start, book.engine)),
+                         run_of(&hand, (double)hand.count / (double)hand.batches), run_of(&single, 1) };
     bench_book_close(&book);
     bench_writer_close(&hand_writer);
     bench_writer_close(&single_writer);
@@ -243,8 +257,12 @@ static void report_absolute(const char *what, const struct turn *turns, int coun
         p99[i] = run->p99_us;
         batch[i] = run->batch;
     }
-    bench_note("%s: %.0f/s, p50 %.0f us, p99 %.0f us, mean batch %.1f", what,
-               bench_median(per_second, count), bench_median(p50, count), bench_median(p99, count),
+    char latency[64] = "";
+    if (p50[0] > 0) {
+        snprintf(latency, sizeof(latency), "p50 %.0f us, p99 %.0f us, ", bench_median(p50, count),
+                 bench_median(p99, count));
+    }
+    bench_note("%s: %.0f/s, %smean batch %.1f", what, bench_median(per_second, count), latency,
                bench_median(batch, count));
 }
 

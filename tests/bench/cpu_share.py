@@ -88,7 +88,7 @@ def main():
         share = shares.get(("engine", "engine"), 0.0)
         met = share <= GOAL
         missed = missed or not met
-        print(f"{'cpu of a pledge, engine itself, ' + title:<46} {'native':<7} {share:9.4g} {'%':<5} "
+        print(f"{'cpu of a pledge, engine itself, ' + title:<50} {'native':<7} {share:9.4g} {'%':<5} "
               f"{'':>8}    {'':<8} <= {GOAL:<6g} {'pass' if met else 'MISS'}")
         print("  # " + ", ".join(f"{ran} for {whom} {value:.1f} %" for (ran, whom), value in
                                  sorted(shares.items(), key=lambda item: -item[1]) if value >= 0.5))

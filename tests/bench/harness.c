@@ -326,7 +326,7 @@ void bench_report(const char *name, bench_disk disk, const char *unit, const dou
         snprintf(wanted, sizeof(wanted), "%s %.4g", goal == BENCH_AT_LEAST ? ">=" : "<=", target);
         missed += met ? 0 : 1;
     }
-    printf("%-46s %-7s %9.4g %-5s %8.4g .. %-8.4g %-9s %s\n", name, bench_disk_name(disk), median,
+    printf("%-50s %-7s %9.4g %-5s %8.4g .. %-8.4g %-9s %s\n", name, bench_disk_name(disk), median,
            unit, least, most, wanted, goal == BENCH_INFORMATION ? "" : met ? "pass" : "MISS");
 }
 

@@ -29,6 +29,6 @@ done
 verdict=MISS
 if [ "$peak" -le "$goal_kib" ]; then verdict=pass; fi
 awk -v peak="$peak" -v goal="$goal_kib" -v verdict="$verdict" 'BEGIN {
-    printf "%-46s %-7s %9.4g %-5s %8s    %-8s <= %-6.4g %s\n", "server idle, resident memory", "native",
+    printf "%-50s %-7s %9.4g %-5s %8s    %-8s <= %-6.4g %s\n", "server idle, resident memory", "native",
            peak / 1024, "MiB", "", "", goal / 1024, verdict }'
 [ "$verdict" = pass ]
