@@ -28,8 +28,8 @@ int32_t cfa__operation_next_call(const cfa__operation *operation, const cfa__pay
     bool key_is_safe = operation->first_sent_us != 0 &&
                        now_us - operation->first_sent_us < CFA__KEY_GUARD_US;
     /* The same key and a look-up take turns: the first repairs a lost request, the second sees past an error
-     * that the provider has stored under the key. */
-    bool resend = key_is_safe && operation->tries % 2 == 1;
+     * that the provider has stored under the key; where it says so, asking again is useless. */
+    bool resend = key_is_safe && operation->stored == 0 && operation->tries % 2 == 1;
     if (own == CFA_CALL_CREATE) {
         if (payment->ref.data != NULL)
             return CFA_CALL_RETRIEVE;

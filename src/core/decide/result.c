@@ -92,6 +92,7 @@ static cfa_status start_over(struct scene *scene) {
         return status;
     operation->state = CFA__OPERATION_READY;
     operation->first_sent_us = operation->last_sent_us = 0;
+    operation->stored = 0;
     operation->tries = 0;   /* a new attempt is as urgent as the first was */
     schedule(scene, 0);
     return doubt_end(scene);
@@ -375,6 +376,8 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     if (ours) {
         operation->tries++;
         operation->outcome = scene.input->reply.outcome;
+        if (scene.input->call == operation->call)
+            operation->stored = scene.input->reply.stored != 0;
         operation->code = cfa__slice(scene.input->reply.code);
         operation->updated_us = cfa__now_us(set);
         status = cfa__keep(set, &operation->code);
