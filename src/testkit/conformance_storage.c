@@ -30,62 +30,62 @@ static void teardown(void *user)
 
 static void check_round_trip(cfa__runner *runner, cfa__bench *bench, const cfa__item *item)
 {
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, item));
-    const void *found = cfa__find(runner, bench, ITEM, item);
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, item));
+    const void *found = cfa__suite_find(runner, bench, ITEM, item);
     CFA__CHECK(runner, found != NULL);
-    CFA__CHECK(runner, cfa__record_equal(ITEM, item, found));
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, item, found));
 }
 
 static void test_values(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item item = cfa__item_make(1, INT64_MIN, "a");
+    cfa__item item = cfa__suite_item_make(1, INT64_MIN, "a");
     item.bucket = INT64_MAX;
     item.due = INT64_MIN;
     check_round_trip(runner, bench, &item);
 
-    item = cfa__item_make(1, INT64_MAX, "b");
+    item = cfa__suite_item_make(1, INT64_MAX, "b");
     memset(item.owner, 0xff, sizeof(item.owner));
     memset(item.parent, 0xff, sizeof(item.parent));
     item.parent[0] = 0;
-    item.label = cfa__text("");
-    item.note = cfa__text("");
-    item.body = cfa__text("");
-    item.tag = cfa__text("");
+    item.label = cfa__suite_text("");
+    item.note = cfa__suite_text("");
+    item.body = cfa__suite_text("");
+    item.tag = cfa__suite_text("");
     memcpy(item.other_currency, "JPY", 4);
     check_round_trip(runner, bench, &item);
 
-    item = cfa__item_make(2, 0, "c");
+    item = cfa__suite_item_make(2, 0, "c");
     item.body = (cfa_slice){ "\0a\0\0b\0", 6 };
-    item.label = cfa__text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5 \xf0\x9f\x8e\x81");
+    item.label = cfa__suite_text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5 \xf0\x9f\x8e\x81");
     check_round_trip(runner, bench, &item);
 }
 
 static void test_null(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item nothing = cfa__item_make(1, 1, "nothing");
+    cfa__item nothing = cfa__suite_item_make(1, 1, "nothing");
     check_round_trip(runner, bench, &nothing);
-    cfa__item empty = cfa__item_make(1, 2, "empty");
-    empty.label = empty.body = empty.tag = cfa__text("");
+    cfa__item empty = cfa__suite_item_make(1, 2, "empty");
+    empty.label = empty.body = empty.tag = cfa__suite_text("");
     check_round_trip(runner, bench, &empty);
-    const cfa__item *found = cfa__find(runner, bench, ITEM, &nothing);
+    const cfa__item *found = cfa__suite_find(runner, bench, ITEM, &nothing);
     CFA__CHECK(runner, found->label.data == NULL && found->body.data == NULL);
     CFA__CHECK(runner, found->tag.data == NULL);
-    found = cfa__find(runner, bench, ITEM, &empty);
+    found = cfa__suite_find(runner, bench, ITEM, &empty);
     CFA__CHECK(runner, found->label.data != NULL && found->label.size == 0);
     CFA__CHECK(runner, found->body.data != NULL && found->body.size == 0);
     /* An update can make a value null and back. */
     cfa__item next = empty;
     next.version = 2;
     next.label = nothing.label;
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &empty));
-    CFA__CHECK(runner, cfa__record_equal(ITEM, &next, cfa__find(runner, bench, ITEM, &empty)));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &empty));
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &empty)));
     cfa__item last = next;
     last.version = 3;
-    last.label = cfa__text("back");
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &last, &next));
-    CFA__CHECK(runner, cfa__record_equal(ITEM, &last, cfa__find(runner, bench, ITEM, &empty)));
+    last.label = cfa__suite_text("back");
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &last, &next));
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &last, cfa__suite_find(runner, bench, ITEM, &empty)));
 }
 
 static void test_big_values(cfa__runner *runner, void *user)
@@ -96,33 +96,33 @@ static void test_big_values(cfa__runner *runner, void *user)
     for (size_t i = 0; i < BIG_BYTES; i++) {
         bytes[i] = (uint8_t)(i * 31 + (i >> 8));
     }
-    cfa__item item = cfa__item_make(1, 1, "big");
+    cfa__item item = cfa__suite_item_make(1, 1, "big");
     item.body = (cfa_slice){ bytes, BIG_BYTES };
     check_round_trip(runner, bench, &item);
     cfa__entry entry = { 0, { 1 }, { NULL, 0 }, { bytes, BIG_BYTES } };
     void *events[] = { &entry };
     cfa_save save = { NULL, 0, NULL, 0, &cfa__entry_kind, events, 1 };
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, NULL));
-    const void *found = cfa__find(runner, bench, &cfa__entry_kind, &entry);
-    CFA__CHECK(runner, found != NULL && cfa__record_equal(&cfa__entry_kind, &entry, found));
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL));
+    const void *found = cfa__suite_find(runner, bench, &cfa__entry_kind, &entry);
+    CFA__CHECK(runner, found != NULL && cfa__suite_record_equal(&cfa__entry_kind, &entry, found));
 }
 
 /* What was loaded belongs to the arena, not to the store. */
 static void test_results_outlive(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item item = cfa__item_make(1, 1, "a");
-    item.label = cfa__text("first");
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &item));
-    const cfa__item *found = cfa__find(runner, bench, ITEM, &item);
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
+    item.label = cfa__suite_text("first");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &item));
+    const cfa__item *found = cfa__suite_find(runner, bench, ITEM, &item);
     CFA__CHECK(runner, found != NULL);
     cfa__item next = item;
     next.version = 2;
-    next.label = cfa__text("second");
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &item));
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_DELETE, &next, &next));
+    next.label = cfa__suite_text("second");
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &item));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_DELETE, &next, &next));
     cfa__bench_close_sessions(bench);
-    CFA__CHECK(runner, cfa__record_equal(ITEM, &item, found));
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &item, found));
 }
 
 /* ---- conflicts ------------------------------------------------------------------------------- */
@@ -130,98 +130,98 @@ static void test_results_outlive(cfa__runner *runner, void *user)
 static void test_unique(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item first = cfa__item_make(1, 1, "a");
-    cfa__item second = cfa__item_make(1, 2, "b");
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &first));
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &second));
-    cfa__item same_primary = cfa__item_make(1, 1, "c");
-    CFA__CHECK_STATUS(runner, cfa__insert(bench, ITEM, &same_primary), CFA_EEXISTS);
-    cfa__item same_code = cfa__item_make(1, 3, "b");
-    CFA__CHECK_STATUS(runner, cfa__insert(bench, ITEM, &same_code), CFA_EEXISTS);
+    cfa__item first = cfa__suite_item_make(1, 1, "a");
+    cfa__item second = cfa__suite_item_make(1, 2, "b");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &first));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &second));
+    cfa__item same_primary = cfa__suite_item_make(1, 1, "c");
+    CFA__CHECK_STATUS(runner, cfa__suite_insert(bench, ITEM, &same_primary), CFA_EEXISTS);
+    cfa__item same_code = cfa__suite_item_make(1, 3, "b");
+    CFA__CHECK_STATUS(runner, cfa__suite_insert(bench, ITEM, &same_code), CFA_EEXISTS);
     cfa__item moved = second;
     moved.version = 2;
     moved.code = first.code;
-    CFA__CHECK_STATUS(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &moved, &second),
+    CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &moved, &second),
                       CFA_EEXISTS);
     cfa__mark mark = { { "\0m", 2 }, 1 };
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__mark_kind, &mark));
-    CFA__CHECK_STATUS(runner, cfa__insert(bench, &cfa__mark_kind, &mark), CFA_EEXISTS);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 2);
-    CFA__CHECK(runner, cfa__record_equal(ITEM, &second, cfa__find(runner, bench, ITEM, &second)));
-    CFA__CHECK(runner, cfa__find(runner, bench, ITEM, &same_code) == NULL);
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__mark_kind, &mark));
+    CFA__CHECK_STATUS(runner, cfa__suite_insert(bench, &cfa__mark_kind, &mark), CFA_EEXISTS);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 2);
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &second, cfa__suite_find(runner, bench, ITEM, &second)));
+    CFA__CHECK(runner, cfa__suite_find(runner, bench, ITEM, &same_code) == NULL);
 }
 
 static void test_version(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item old = cfa__item_make(1, 1, "a");
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &old));
+    cfa__item old = cfa__suite_item_make(1, 1, "a");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &old));
     cfa__item next = old;
     next.version = 2;
     next.bucket = 7;
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &old));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &old));
     cfa__item late = old;
     late.version = 2;
     late.bucket = 9;
-    CFA__CHECK_STATUS(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &late, &old),
+    CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &late, &old),
                       CFA_EVERSION);
-    CFA__CHECK_STATUS(runner, cfa__write(bench, ITEM, CFA_CHANGE_DELETE, &old, &old),
+    CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_DELETE, &old, &old),
                       CFA_EVERSION);
-    CFA__CHECK(runner, cfa__record_equal(ITEM, &next, cfa__find(runner, bench, ITEM, &old)));
-    cfa__item absent = cfa__item_make(9, 9, "z");
-    CFA__CHECK_STATUS(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &absent, &absent),
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &old)));
+    cfa__item absent = cfa__suite_item_make(9, 9, "z");
+    CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &absent, &absent),
                       CFA_EVERSION);
-    CFA__CHECK_STATUS(runner, cfa__write(bench, ITEM, CFA_CHANGE_DELETE, &absent, &absent),
+    CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_DELETE, &absent, &absent),
                       CFA_EVERSION);
     cfa__mark mark = { { "gone", 4 }, 1 };
     CFA__CHECK_STATUS(runner,
-                      cfa__write(bench, &cfa__mark_kind, CFA_CHANGE_DELETE, &mark, &mark),
+                      cfa__suite_write(bench, &cfa__mark_kind, CFA_CHANGE_DELETE, &mark, &mark),
                       CFA_EVERSION);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 1);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
 }
 
 static void test_guard(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
     cfa__counter read = { { "g", 1 }, 5, 1 };
-    cfa__item item = cfa__item_make(1, 1, "a");
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &read));
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &read));
     cfa_change change = { ITEM, CFA_CHANGE_INSERT, &item, NULL };
     cfa_guard guard = { &cfa__counter_kind, &read };
     cfa_save save = { &change, 1, &guard, 1, NULL, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, NULL));
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL));
 
     cfa__counter next = { { "g", 1 }, 6, 2 };
     CFA__CHECK_OK(runner,
-                  cfa__write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &read));
-    item = cfa__item_make(1, 2, "b");
-    CFA__CHECK_STATUS(runner, cfa__write_save(bench, bench->writer, &save, NULL), CFA_EVERSION);
+                  cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &read));
+    item = cfa__suite_item_make(1, 2, "b");
+    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL), CFA_EVERSION);
     CFA__CHECK_OK(runner,
-                  cfa__write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
+                  cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
     guard.record = &next;
-    CFA__CHECK_STATUS(runner, cfa__write_save(bench, bench->writer, &save, NULL), CFA_EVERSION);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 1);
+    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL), CFA_EVERSION);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
 }
 
 static void test_delete(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item item = cfa__item_make(1, 1, "a");
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
     item.due = 5;
-    item.tag = cfa__text("t");
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &item));
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_DELETE, &item, &item));
+    item.tag = cfa__suite_text("t");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &item));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_DELETE, &item, &item));
     for (int32_t index = 0; index < ITEM->index_count; index++) {
         cfa_query query = { ITEM, index, 0, 0, 10, 0, &item, NULL, 0 };
-        CFA__CHECK_OK(runner, cfa__read(bench, &query));
+        CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
         CFA__CHECK_INT(runner, query.count, 0);
     }
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &item));
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 1);
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &item));
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
     cfa__mark mark = { { "m", 1 }, 1 };
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__mark_kind, &mark));
-    CFA__CHECK_OK(runner, cfa__write(bench, &cfa__mark_kind, CFA_CHANGE_DELETE, &mark, &mark));
-    CFA__CHECK(runner, cfa__find(runner, bench, &cfa__mark_kind, &mark) == NULL);
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__mark_kind, &mark));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__mark_kind, CFA_CHANGE_DELETE, &mark, &mark));
+    CFA__CHECK(runner, cfa__suite_find(runner, bench, &cfa__mark_kind, &mark) == NULL);
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
@@ -230,7 +230,7 @@ static void test_own_writes(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
     int64_t now_us = 0, first = 0;
-    cfa__item item = cfa__item_make(1, 1, "a");
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
     cfa__item next = item;
     next.version = 2;
     next.bucket = 2;
@@ -240,18 +240,18 @@ static void test_own_writes(cfa__runner *runner, void *user)
     cfa_query by_bucket = { ITEM, CFA__ITEM_BY_BUCKET, 1, 0, 10, 0, &item, NULL, 0 };
     CFA__CHECK_OK(runner, ops->begin(bench->writer, CFA_SESSION_WRITE, 0, &now_us));
     CFA__CHECK_OK(runner, ops->save(bench->writer, &save, &first));
-    CFA__CHECK_OK(runner, cfa__load(bench, bench->writer, &by_bucket));
+    CFA__CHECK_OK(runner, cfa__suite_load(bench, bench->writer, &by_bucket));
     CFA__CHECK_INT(runner, by_bucket.count, 1);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 0);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 0);
     save.changes = &update;
     CFA__CHECK_OK(runner, ops->save(bench->writer, &save, &first));
-    CFA__CHECK_OK(runner, cfa__load(bench, bench->writer, &by_bucket));
+    CFA__CHECK_OK(runner, cfa__suite_load(bench, bench->writer, &by_bucket));
     CFA__CHECK_INT(runner, by_bucket.count, 0);
     by_bucket.key = &next;
-    CFA__CHECK_OK(runner, cfa__load(bench, bench->writer, &by_bucket));
+    CFA__CHECK_OK(runner, cfa__suite_load(bench, bench->writer, &by_bucket));
     CFA__CHECK_INT(runner, by_bucket.count, 1);
     CFA__CHECK_OK(runner, ops->commit(bench->writer));
-    CFA__CHECK(runner, cfa__record_equal(ITEM, &next, cfa__find(runner, bench, ITEM, &item)));
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &item)));
 }
 
 static void test_rollback(cfa__runner *runner, void *user)
@@ -260,36 +260,36 @@ static void test_rollback(cfa__runner *runner, void *user)
     int64_t now_us = 0, first = 0;
     cfa__counter kept = { { "kept", 4 }, 1, 1 };
     cfa__counter changed = { { "kept", 4 }, 2, 2 };
-    cfa__item item = cfa__item_make(1, 1, "a");
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
     cfa__entry entry = { 0, { 1 }, { NULL, 0 }, { "p", 1 } };
     void *events[] = { &entry };
     cfa_change changes[] = { { &cfa__counter_kind, CFA_CHANGE_UPDATE, &changed, &kept },
                              { ITEM, CFA_CHANGE_INSERT, &item, NULL } };
     cfa_save save = { changes, 2, NULL, 0, &cfa__entry_kind, events, 1 };
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &kept));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &kept));
     CFA__CHECK_OK(runner, ops->begin(bench->writer, CFA_SESSION_WRITE, 0, &now_us));
     CFA__CHECK_OK(runner, ops->save(bench->writer, &save, &first));
     ops->rollback(bench->writer);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 0);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, &cfa__entry_kind), 0);
-    const void *found = cfa__find(runner, bench, &cfa__counter_kind, &kept);
-    CFA__CHECK(runner, cfa__record_equal(&cfa__counter_kind, &kept, found));
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 0);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, &cfa__entry_kind), 0);
+    const void *found = cfa__suite_find(runner, bench, &cfa__counter_kind, &kept);
+    CFA__CHECK(runner, cfa__suite_record_equal(&cfa__counter_kind, &kept, found));
     /* Closing a session in the middle of a transaction rolls back as well. */
     CFA__CHECK_OK(runner, ops->begin(bench->writer, CFA_SESSION_WRITE, 0, &now_us));
     CFA__CHECK_OK(runner, ops->save(bench->writer, &save, &first));
     cfa__bench_close_sessions(bench);
     cfa__bench_reopen(runner, bench, &cfa__test_schema_1);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 0);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 0);
 }
 
 /* One bad change: nothing of its save stays, and the session goes on. */
 static void test_after_error(cfa__runner *runner, void *user)
 {
     TEST_OF(runner, user);
-    cfa__item present = cfa__item_make(5, 5, "present");
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &present));
-    cfa__item items[] = { cfa__item_make(1, 1, "a"), cfa__item_make(5, 5, "b"),
-                          cfa__item_make(6, 1, "c") };
+    cfa__item present = cfa__suite_item_make(5, 5, "present");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &present));
+    cfa__item items[] = { cfa__suite_item_make(1, 1, "a"), cfa__suite_item_make(5, 5, "b"),
+                          cfa__suite_item_make(6, 1, "c") };
     cfa_change changes[3];
     for (size_t i = 0; i < 3; i++) {
         changes[i] = (cfa_change){ ITEM, CFA_CHANGE_INSERT, &items[i], NULL };
@@ -298,17 +298,17 @@ static void test_after_error(cfa__runner *runner, void *user)
     void *events[] = { &entry };
     cfa_save save = { changes, 3, NULL, 0, &cfa__entry_kind, events, 1 };
     int64_t first = -7;
-    CFA__CHECK_STATUS(runner, cfa__write_save(bench, bench->writer, &save, &first), CFA_EEXISTS);
+    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, &first), CFA_EEXISTS);
     CFA__CHECK_INT(runner, first, -7);
     cfa_error error = CFA_ERROR_INIT;
     CFA__CHECK_OK(runner, cfa_error_last(&error));
     CFA__CHECK(runner, error.status == CFA_EEXISTS && error.message[0] != '\0');
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 1);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, &cfa__entry_kind), 0);
-    items[1] = cfa__item_make(5, 6, "b");
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, &first));
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, &cfa__entry_kind), 0);
+    items[1] = cfa__suite_item_make(5, 6, "b");
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, &first));
     CFA__CHECK_INT(runner, first, 1);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 4);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 4);
 }
 
 static void test_empty_calls(cfa__runner *runner, void *user)
@@ -316,12 +316,12 @@ static void test_empty_calls(cfa__runner *runner, void *user)
     TEST_OF(runner, user);
     cfa_save nothing = { NULL, 0, NULL, 0, NULL, NULL, 0 };
     int64_t first = -7;
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &nothing, NULL));
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &nothing, NULL));
     CFA__CHECK_OK(runner, ops->begin(bench->reader, CFA_SESSION_READ, 0, &first));
     CFA__CHECK_OK(runner, ops->load(bench->reader, NULL, 0, bench->arena));
     CFA__CHECK_OK(runner, ops->commit(bench->reader));
     ops->rollback(bench->writer);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 0);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 0);
 }
 
 /* One save of many rows of every kind is one commit. */
@@ -347,11 +347,11 @@ static void test_big_save(cfa__runner *runner, void *user)
     }
     cfa_save save = { changes, ROWS, NULL, 0, &cfa__entry_kind, events, ROWS };
     int64_t first = 0;
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, &first));
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, &first));
     CFA__CHECK_INT(runner, first, 1);
     CFA__CHECK_INT(runner, entries[ROWS - 1].position, ROWS);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, &cfa__mark_kind), ROWS);
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, &cfa__entry_kind), ROWS);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, &cfa__mark_kind), ROWS);
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, &cfa__entry_kind), ROWS);
 }
 
 /* ---- the log --------------------------------------------------------------------------------- */
@@ -364,7 +364,7 @@ static void append_events(cfa__runner *runner, cfa__bench *bench, size_t count, 
     void *events[3];
     memset(entries, 0, sizeof(entries));
     for (size_t i = 0; i < count; i++) {
-        entries[i].payload = cfa__text("payload");
+        entries[i].payload = cfa__suite_text("payload");
         events[i] = &entries[i];
     }
     cfa_save save = { NULL, 0, NULL, 0, &cfa__entry_kind, events, count };
@@ -392,7 +392,7 @@ static void test_positions(cfa__runner *runner, void *user)
     append_events(runner, bench, 3, 4, true);
     cfa__entry after = { 2, { 0 }, { NULL, 0 }, { NULL, 0 } };
     cfa_query query = { &cfa__entry_kind, 0, 0, CFA_QUERY_AFTER, 100, 0, &after, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__read(bench, &query));
+    CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
     CFA__CHECK_INT(runner, query.count, 4);
     for (int32_t i = 0; i < query.count; i++) {
         CFA__CHECK_INT(runner, ((const cfa__entry *)query.records[i])->position, 3 + i);
@@ -421,12 +421,12 @@ static void test_reopen(cfa__runner *runner, void *user)
     if ((ops->capabilities & CFA_STORAGE_DURABLE) == 0) {
         cfa__runner_skip(runner, "the store is not durable");
     }
-    cfa__item item = cfa__item_make(1, 1, "a");
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
     item.body = (cfa_slice){ "\0\1", 2 };
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &item));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &item));
     cfa__bench_reopen(runner, bench, &cfa__test_schema_1);
-    const void *found = cfa__find(runner, bench, ITEM, &item);
-    CFA__CHECK(runner, found != NULL && cfa__record_equal(ITEM, &item, found));
+    const void *found = cfa__suite_find(runner, bench, ITEM, &item);
+    CFA__CHECK(runner, found != NULL && cfa__suite_record_equal(ITEM, &item, found));
 }
 
 /* ---- the suite ------------------------------------------------------------------------------- */

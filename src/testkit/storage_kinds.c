@@ -119,22 +119,22 @@ const cfa_schema cfa__test_schema_2 = { sizeof(cfa_schema), 2, kinds_2, COUNT(ki
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-cfa_slice cfa__text(const char *text)
+cfa_slice cfa__suite_text(const char *text)
 {
     cfa_slice slice = { text, text != NULL ? strlen(text) : 0 };
     return slice;
 }
 
-cfa__item cfa__item_make(uint8_t owner, int64_t number, const char *code)
+cfa__item cfa__suite_item_make(uint8_t owner, int64_t number, const char *code)
 {
     cfa__item item;
     memset(&item, 0, sizeof(item));
     item.owner[15] = owner;
     item.number = number;
-    item.note = cfa__text("note");
+    item.note = cfa__suite_text("note");
     memcpy(item.currency, "EUR", 4);
     item.bucket = 1;
-    item.code = cfa__text(code);
+    item.code = cfa__suite_text(code);
     item.version = 1;
     return item;
 }
@@ -173,7 +173,7 @@ static int compare_field(const cfa_field *field, const void *a, const void *b)
     }
 }
 
-bool cfa__record_equal(const cfa_kind *kind, const void *a, const void *b)
+bool cfa__suite_record_equal(const cfa_kind *kind, const void *a, const void *b)
 {
     for (int32_t i = 0; i < kind->field_count; i++) {
         const cfa_field *field = &kind->fields[i];
@@ -188,7 +188,7 @@ bool cfa__record_equal(const cfa_kind *kind, const void *a, const void *b)
     return true;
 }
 
-int cfa__record_compare(const cfa_kind *kind, int32_t index, int32_t count, const void *a,
+int cfa__suite_record_compare(const cfa_kind *kind, int32_t index, int32_t count, const void *a,
                         const void *b)
 {
     for (int32_t i = 0; i < count; i++) {
@@ -200,7 +200,7 @@ int cfa__record_compare(const cfa_kind *kind, int32_t index, int32_t count, cons
     return 0;
 }
 
-bool cfa__record_is_indexed(const cfa_kind *kind, int32_t index, const void *record)
+bool cfa__suite_record_is_indexed(const cfa_kind *kind, int32_t index, const void *record)
 {
     const cfa_field *field = &kind->fields[kind->indexes[index].fields[0]];
     const char *value = (const char *)record + field->offset;
@@ -266,7 +266,7 @@ void cfa__bench_reopen(cfa__runner *runner, cfa__bench *bench, const cfa_schema 
     cfa__bench_open(runner, bench, schema, false);
 }
 
-cfa_status cfa__write_save(const cfa__bench *bench, cfa_session *session, const cfa_save *save,
+cfa_status cfa__suite_write_save(const cfa__bench *bench, cfa_session *session, const cfa_save *save,
                            int64_t *out_first_position)
 {
     const cfa_storage_ops *ops = bench->storage.ops;
@@ -287,25 +287,25 @@ cfa_status cfa__write_save(const cfa__bench *bench, cfa_session *session, const 
     return status;
 }
 
-cfa_status cfa__write(cfa__bench *bench, const cfa_kind *kind, int32_t action, const void *record,
+cfa_status cfa__suite_write(cfa__bench *bench, const cfa_kind *kind, int32_t action, const void *record,
                       const void *before)
 {
     cfa_change change = { kind, action, record, before };
     cfa_save save = { &change, 1, NULL, 0, NULL, NULL, 0 };
-    return cfa__write_save(bench, bench->writer, &save, NULL);
+    return cfa__suite_write_save(bench, bench->writer, &save, NULL);
 }
 
-cfa_status cfa__insert(cfa__bench *bench, const cfa_kind *kind, const void *record)
+cfa_status cfa__suite_insert(cfa__bench *bench, const cfa_kind *kind, const void *record)
 {
-    return cfa__write(bench, kind, CFA_CHANGE_INSERT, record, NULL);
+    return cfa__suite_write(bench, kind, CFA_CHANGE_INSERT, record, NULL);
 }
 
-cfa_status cfa__load(const cfa__bench *bench, cfa_session *session, cfa_query *query)
+cfa_status cfa__suite_load(const cfa__bench *bench, cfa_session *session, cfa_query *query)
 {
     return bench->storage.ops->load(session, query, 1, bench->arena);
 }
 
-cfa_status cfa__read(cfa__bench *bench, cfa_query *query)
+cfa_status cfa__suite_read(cfa__bench *bench, cfa_query *query)
 {
     const cfa_storage_ops *ops = bench->storage.ops;
     int64_t now_us = 0;
@@ -313,7 +313,7 @@ cfa_status cfa__read(cfa__bench *bench, cfa_query *query)
     if (status != CFA_OK) {
         return status;
     }
-    status = cfa__load(bench, bench->reader, query);
+    status = cfa__suite_load(bench, bench->reader, query);
     if (status != CFA_OK) {
         ops->rollback(bench->reader);
         return status;
@@ -321,17 +321,17 @@ cfa_status cfa__read(cfa__bench *bench, cfa_query *query)
     return ops->commit(bench->reader);
 }
 
-const void *cfa__find(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind,
+const void *cfa__suite_find(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind,
                       const void *key)
 {
     cfa_query query = { kind, 0, kind->indexes[0].field_count, 0, 1, 0, key, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__read(bench, &query));
+    CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
     return query.count == 1 ? query.records[0] : NULL;
 }
 
-int32_t cfa__count(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind)
+int32_t cfa__suite_count(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind)
 {
     cfa_query query = { kind, 0, 0, 0, 1000000, 0, NULL, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__read(bench, &query));
+    CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
     return query.count;
 }

@@ -73,15 +73,15 @@ extern const cfa_schema cfa__test_schema_1, cfa__test_schema_2;
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-cfa_slice cfa__text(const char *text);     /* NULL: null */
+cfa_slice cfa__suite_text(const char *text);     /* NULL: null */
 /* An item with every field set to something small; the caller changes what matters. */
-cfa__item cfa__item_make(uint8_t owner, int64_t number, const char *code);
+cfa__item cfa__suite_item_make(uint8_t owner, int64_t number, const char *code);
 /* Whether all fields of a kind are equal. */
-bool cfa__record_equal(const cfa_kind *kind, const void *a, const void *b);
+bool cfa__suite_record_equal(const cfa_kind *kind, const void *a, const void *b);
 /* Order on the first `count` fields of an index, as sys/storage.h says. */
-int cfa__record_compare(const cfa_kind *kind, int32_t index, int32_t count, const void *a,
+int cfa__suite_record_compare(const cfa_kind *kind, int32_t index, int32_t count, const void *a,
                         const void *b);
-bool cfa__record_is_indexed(const cfa_kind *kind, int32_t index, const void *record);
+bool cfa__suite_record_is_indexed(const cfa_kind *kind, int32_t index, const void *record);
 
 /* ---- the store under test -------------------------------------------------------------------- */
 
@@ -102,21 +102,21 @@ void cfa__bench_close_sessions(cfa__bench *bench);
 void cfa__bench_reopen(cfa__runner *runner, cfa__bench *bench, const cfa_schema *schema);
 
 /* One change as one write transaction. The first failure is returned, after a rollback. */
-cfa_status cfa__write(cfa__bench *bench, const cfa_kind *kind, int32_t action, const void *record,
+cfa_status cfa__suite_write(cfa__bench *bench, const cfa_kind *kind, int32_t action, const void *record,
                       const void *before);
 /* A whole save as one write transaction. */
-cfa_status cfa__write_save(const cfa__bench *bench, cfa_session *session, const cfa_save *save,
+cfa_status cfa__suite_write_save(const cfa__bench *bench, cfa_session *session, const cfa_save *save,
                            int64_t *out_first_position);
-cfa_status cfa__insert(cfa__bench *bench, const cfa_kind *kind, const void *record);
+cfa_status cfa__suite_insert(cfa__bench *bench, const cfa_kind *kind, const void *record);
 
 /* Run one query inside the session's transaction, or, without one, in a read transaction of its own. */
-cfa_status cfa__load(const cfa__bench *bench, cfa_session *session, cfa_query *query);
-cfa_status cfa__read(cfa__bench *bench, cfa_query *query);
+cfa_status cfa__suite_load(const cfa__bench *bench, cfa_session *session, cfa_query *query);
+cfa_status cfa__suite_read(cfa__bench *bench, cfa_query *query);
 /* The row with the primary key of `key` as committed; NULL: none. Failures fail the test. */
-const void *cfa__find(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind,
+const void *cfa__suite_find(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind,
                       const void *key);
 /* All committed rows of a kind, in primary order. */
-int32_t cfa__count(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind);
+int32_t cfa__suite_count(cfa__runner *runner, cfa__bench *bench, const cfa_kind *kind);
 
 /* ---- parts of the suite in files of their own ------------------------------------------------ */
 

@@ -67,14 +67,14 @@ static int compare_keys(const void *a, const void *b)
     cfa__item x, y;
     set_key(&x, *(const int *)a);
     set_key(&y, *(const int *)b);
-    return cfa__record_compare(ITEM, CFA__ITEM_PRIMARY, 2, &x, &y);
+    return cfa__suite_record_compare(ITEM, CFA__ITEM_PRIMARY, 2, &x, &y);
 }
 
 static void set_values(struct model *model, cfa__item *item)
 {
-    item->label = draw(model, 3) == 0 ? cfa__text(NULL) : cfa__text(tags[draw(model, 8)]);
-    item->note = cfa__text(tags[draw(model, 8)]);
-    item->body = cfa__text(NULL);
+    item->label = draw(model, 3) == 0 ? cfa__suite_text(NULL) : cfa__suite_text(tags[draw(model, 8)]);
+    item->note = cfa__suite_text(tags[draw(model, 8)]);
+    item->body = cfa__suite_text(NULL);
     if (draw(model, 3) != 0) {
         item->body = (cfa_slice){ "\0b\0", draw(model, 4) };
     }
@@ -82,7 +82,7 @@ static void set_values(struct model *model, cfa__item *item)
     item->parent[3] = (uint8_t)draw(model, 2);
     item->bucket = (int64_t)draw(model, 5) - 2;
     item->due = (int64_t)draw(model, 9) - 2;
-    item->tag = draw(model, 3) == 0 ? cfa__text(NULL) : cfa__text(tags[draw(model, 8)]);
+    item->tag = draw(model, 3) == 0 ? cfa__suite_text(NULL) : cfa__suite_text(tags[draw(model, 8)]);
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
@@ -90,7 +90,7 @@ static void set_values(struct model *model, cfa__item *item)
 static void fresh_code(struct model *model, struct batch *batch, size_t change)
 {
     snprintf(batch->codes[change], CODE_SIZE, "c%07d", (int)(model->next_code++ * 7919 % 9999991));
-    batch->after[change].code = cfa__text(batch->codes[change]);
+    batch->after[change].code = cfa__suite_text(batch->codes[change]);
 }
 
 static bool in_batch(const struct batch *batch, int key)
@@ -111,7 +111,7 @@ static void make_change(struct model *model, struct batch *batch, size_t change)
     bool exists = model->exists[key];
     bool removes = exists && draw(model, 3) == 0;
     *before = model->rows[key];
-    *after = exists ? *before : cfa__item_make(0, 0, "");
+    *after = exists ? *before : cfa__suite_item_make(0, 0, "");
     set_key(after, key);
     after->version = exists ? before->version + 1 : 1;
     set_values(model, after);
@@ -175,7 +175,7 @@ static void apply(struct model *model, const struct batch *batch)
         if (batch->after[i].code.data != model->codes[key]) {
             snprintf(model->codes[key], CODE_SIZE, "%s", (const char *)batch->after[i].code.data);
         }
-        model->rows[key].code = cfa__text(model->codes[key]);
+        model->rows[key].code = cfa__suite_text(model->codes[key]);
     }
 }
 
@@ -193,12 +193,12 @@ static int64_t int_of(const cfa_query *query, const void *record)
 static bool matches(const cfa_query *query, const cfa__item *item)
 {
     int32_t fields = ITEM->indexes[query->index].field_count;
-    if (!cfa__record_is_indexed(ITEM, query->index, item)
-        || cfa__record_compare(ITEM, query->index, query->match_count, item, query->key) != 0) {
+    if (!cfa__suite_record_is_indexed(ITEM, query->index, item)
+        || cfa__suite_record_compare(ITEM, query->index, query->match_count, item, query->key) != 0) {
         return false;
     }
     if ((query->flags & CFA_QUERY_AFTER) != 0) {
-        int order = cfa__record_compare(ITEM, query->index, fields, item, query->key);
+        int order = cfa__suite_record_compare(ITEM, query->index, fields, item, query->key);
         if ((query->flags & CFA_QUERY_DESCENDING) != 0 ? order >= 0 : order <= 0) {
             return false;
         }
@@ -219,7 +219,7 @@ static int32_t expected_rows(const struct model *model, const cfa_query *query,
         }
         int32_t slot = count++;
         while (slot > 0) {
-            int order = cfa__record_compare(ITEM, query->index, fields, out[slot - 1], row);
+            int order = cfa__suite_record_compare(ITEM, query->index, fields, out[slot - 1], row);
             if ((query->flags & CFA_QUERY_DESCENDING) != 0 ? order > 0 : order < 0) {
                 break;
             }
@@ -242,7 +242,7 @@ static cfa_query draw_query(struct model *model, const cfa__item *key)
     }
     query.flags = draw(model, 2) == 0 ? CFA_QUERY_DESCENDING : 0;
     /* A key without the first field is no place in a sparse index. */
-    if (draw(model, 2) == 0 && cfa__record_is_indexed(ITEM, query.index, key)) {
+    if (draw(model, 2) == 0 && cfa__suite_record_is_indexed(ITEM, query.index, key)) {
         query.flags |= CFA_QUERY_AFTER;
     }
     if (ITEM->fields[index->fields[query.match_count]].type == CFA_FIELD_INT
@@ -261,24 +261,24 @@ static void compare_query(cfa__runner *runner, cfa__bench *bench, struct model *
     cfa__item key = model->rows[from];
     set_key(&key, from);
     if (draw(model, 4) == 0 || key.code.data == NULL) {
-        cfa__item other = cfa__item_make(0, 0, "c5000000");
+        cfa__item other = cfa__suite_item_make(0, 0, "c5000000");
         set_key(&other, from);
         set_values(model, &other);
         key = other;
     }
     cfa_query query = draw_query(model, &key);
-    if (query.match_count > 0 && !cfa__record_is_indexed(ITEM, query.index, &key)) {
+    if (query.match_count > 0 && !cfa__suite_record_is_indexed(ITEM, query.index, &key)) {
         return;     /* matching a null is not asked of anybody */
     }
     int32_t count = expected_rows(model, &query, expected);
     if (session != NULL) {
-        CFA__CHECK_OK(runner, cfa__load(bench, session, &query));
+        CFA__CHECK_OK(runner, cfa__suite_load(bench, session, &query));
     } else {
-        CFA__CHECK_OK(runner, cfa__read(bench, &query));
+        CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
     }
     bool equal = query.count == count;
     for (int32_t i = 0; equal && i < count; i++) {
-        equal = cfa__record_equal(ITEM, expected[i], query.records[i]);
+        equal = cfa__suite_record_equal(ITEM, expected[i], query.records[i]);
     }
     if (!equal) {
         cfa__runner_fail(runner, __FILE__, __LINE__,
@@ -301,7 +301,7 @@ static void preload(cfa__runner *runner, cfa__bench *bench, struct model *model,
             rows -= batch->changes[i].action == CFA_CHANGE_DELETE;
         }
         cfa_save save = { batch->changes, batch->count, NULL, 0, NULL, NULL, 0 };
-        CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, NULL));
+        CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL));
         apply(model, batch);
     }
 }
@@ -342,7 +342,7 @@ void cfa__storage_test_model(cfa__runner *runner, void *user)
         run_transaction(runner, bench, &model, &batch);
     }
     cfa_query all = { ITEM, CFA__ITEM_PRIMARY, 0, 0, 2 * KEYS, 0, NULL, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__read(bench, &all));
+    CFA__CHECK_OK(runner, cfa__suite_read(bench, &all));
     int32_t rows = 0;
     for (int key = 0; key < KEYS; key++) {
         rows += model.exists[key];

@@ -15,10 +15,10 @@ static void insert_grid(cfa__runner *runner, cfa__bench *bench)
     for (uint8_t owner = 3; owner >= 1; owner--) {
         for (int64_t number = 1; number <= 3; number++) {
             char code[3] = { (char)('a' + owner), (char)('0' + number), '\0' };
-            cfa__item item = cfa__item_make(owner, number, code);
+            cfa__item item = cfa__suite_item_make(owner, number, code);
             item.bucket = owner;
             item.due = number * 10;
-            CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &item));
+            CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &item));
         }
     }
 }
@@ -28,7 +28,7 @@ static void expect(cfa__runner *runner, cfa__bench *bench, cfa_query query, cons
 {
     char found[128] = "";
     size_t size = 0;
-    CFA__CHECK_OK(runner, cfa__read(bench, &query));
+    CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
     for (int32_t i = 0; i < query.count && size + 4 < sizeof(found); i++) {
         const cfa__item *item = query.records[i];
         if (i > 0) {
@@ -57,7 +57,7 @@ void cfa__storage_test_prefix(cfa__runner *runner, void *user)
 {
     cfa__bench *bench = user;
     insert_grid(runner, bench);
-    cfa__item key = cfa__item_make(2, 3, "c2");
+    cfa__item key = cfa__suite_item_make(2, 3, "c2");
     key.bucket = 3;
     const uint32_t down = CFA_QUERY_DESCENDING;
     expect(runner, bench, query_of(CFA__ITEM_PRIMARY, 0, 0, &key),
@@ -76,7 +76,7 @@ void cfa__storage_test_prefix(cfa__runner *runner, void *user)
     expect(runner, bench, two, "1.1 2.1");
     two.flags = down;
     expect(runner, bench, two, "3.3 2.3");
-    key = cfa__item_make(9, 9, "none");
+    key = cfa__suite_item_make(9, 9, "none");
     key.bucket = 9;
     expect(runner, bench, query_of(CFA__ITEM_PRIMARY, 1, 0, &key), "");
     expect(runner, bench, query_of(CFA__ITEM_BY_BUCKET, 1, down, &key), "");
@@ -89,7 +89,7 @@ void cfa__storage_test_after(cfa__runner *runner, void *user)
     insert_grid(runner, bench);
     const uint32_t after = CFA_QUERY_AFTER;
     const uint32_t down = CFA_QUERY_AFTER | CFA_QUERY_DESCENDING;
-    cfa__item key = cfa__item_make(2, 1, "c1");
+    cfa__item key = cfa__suite_item_make(2, 1, "c1");
     key.bucket = 2;
     key.due = 20;
     expect(runner, bench, query_of(CFA__ITEM_PRIMARY, 0, after, &key), "2.2 2.3 3.1 3.2 3.3");
@@ -101,7 +101,7 @@ void cfa__storage_test_after(cfa__runner *runner, void *user)
     expect(runner, bench, query_of(CFA__ITEM_BY_CURRENCY, 1, after, &key), "2.2 3.2 1.3 2.3 3.3");
     expect(runner, bench, query_of(CFA__ITEM_BY_CURRENCY, 1, down, &key), "1.2 3.1 2.1 1.1");
     expect(runner, bench, query_of(CFA__ITEM_BY_CURRENCY, 2, after, &key), "2.2 3.2");
-    key = cfa__item_make(3, 3, "d3");
+    key = cfa__suite_item_make(3, 3, "d3");
     expect(runner, bench, query_of(CFA__ITEM_PRIMARY, 0, after, &key), "");
 }
 
@@ -109,7 +109,7 @@ void cfa__storage_test_until(cfa__runner *runner, void *user)
 {
     cfa__bench *bench = user;
     insert_grid(runner, bench);
-    cfa__item key = cfa__item_make(2, 1, "c1");
+    cfa__item key = cfa__suite_item_make(2, 1, "c1");
     cfa_query due = query_of(CFA__ITEM_BY_DUE, 0, CFA_QUERY_UNTIL, &key);
     due.until = 20;
     expect(runner, bench, due, "1.1 2.1 3.1 1.2 2.2 3.2");
@@ -133,14 +133,14 @@ void cfa__storage_test_until(cfa__runner *runner, void *user)
 void cfa__storage_test_sparse(cfa__runner *runner, void *user)
 {
     cfa__bench *bench = user;
-    cfa__item items[] = { cfa__item_make(1, 1, "a"), cfa__item_make(1, 2, "b"),
-                          cfa__item_make(1, 3, "c"), cfa__item_make(1, 4, "d") };
+    cfa__item items[] = { cfa__suite_item_make(1, 1, "a"), cfa__suite_item_make(1, 2, "b"),
+                          cfa__suite_item_make(1, 3, "c"), cfa__suite_item_make(1, 4, "d") };
     items[0].due = 5;
     items[2].due = -5;
-    items[1].tag = cfa__text("");
-    items[3].tag = cfa__text("t");
+    items[1].tag = cfa__suite_text("");
+    items[3].tag = cfa__suite_text("t");
     for (size_t i = 0; i < 4; i++) {
-        CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &items[i]));
+        CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &items[i]));
     }
     expect(runner, bench, query_of(CFA__ITEM_BY_DUE, 0, 0, &items[0]), "1.3 1.1");
     expect(runner, bench, query_of(CFA__ITEM_BY_TAG, 0, 0, &items[0]), "1.2 1.4");
@@ -152,16 +152,16 @@ void cfa__storage_test_sparse(cfa__runner *runner, void *user)
     cfa__item next = items[0];
     next.version = 2;
     next.due = 0;
-    next.tag = cfa__text("s");
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &items[0]));
+    next.tag = cfa__suite_text("s");
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &items[0]));
     expect(runner, bench, query_of(CFA__ITEM_BY_DUE, 0, 0, &items[0]), "1.3");
     expect(runner, bench, query_of(CFA__ITEM_BY_TAG, 0, CFA_QUERY_DESCENDING, &items[0]),
            "1.4 1.1 1.2");
     cfa__item back = next;
     back.version = 3;
     back.due = -6;
-    back.tag = cfa__text(NULL);
-    CFA__CHECK_OK(runner, cfa__write(bench, ITEM, CFA_CHANGE_UPDATE, &back, &next));
+    back.tag = cfa__suite_text(NULL);
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &back, &next));
     expect(runner, bench, query_of(CFA__ITEM_BY_DUE, 0, 0, &items[0]), "1.1 1.3");
     expect(runner, bench, query_of(CFA__ITEM_BY_TAG, 0, 0, &items[0]), "1.2 1.4");
 }
@@ -178,19 +178,19 @@ void cfa__storage_test_bytes_order(cfa__runner *runner, void *user)
     };
     const size_t count = sizeof(marks) / sizeof(marks[0]);
     for (size_t i = 0; i < count; i++) {
-        CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__mark_kind, &marks[i * 7 % count]));
+        CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__mark_kind, &marks[i * 7 % count]));
     }
     for (int32_t index = 0; index < 2; index++) {
         cfa_query query = { &cfa__mark_kind, index, 0, 0, 100, 0, NULL, NULL, 0 };
-        CFA__CHECK_OK(runner, cfa__read(bench, &query));
+        CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
         CFA__CHECK_INT(runner, query.count, (int64_t)count);
         for (size_t i = 0; i < count; i++) {
             CFA__CHECK(runner,
-                       cfa__record_equal(&cfa__mark_kind, query.records[i], &marks[i]));
+                       cfa__suite_record_equal(&cfa__mark_kind, query.records[i], &marks[i]));
         }
     }
     for (size_t i = 0; i < count; i++) {
-        CFA__CHECK(runner, cfa__find(runner, bench, &cfa__mark_kind, &marks[i]) != NULL);
+        CFA__CHECK(runner, cfa__suite_find(runner, bench, &cfa__mark_kind, &marks[i]) != NULL);
     }
 }
 
@@ -199,49 +199,49 @@ void cfa__storage_test_bytes_order(cfa__runner *runner, void *user)
 void cfa__storage_test_migrate(cfa__runner *runner, void *user)
 {
     cfa__bench *bench = user;
-    CFA__CHECK_INT(runner, cfa__count(runner, bench, ITEM), 0);
-    cfa__item item = cfa__item_make(1, 1, "a");
-    CFA__CHECK_OK(runner, cfa__insert(bench, ITEM, &item));
+    CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 0);
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &item));
     const cfa_storage *storage = &bench->storage;
     CFA__CHECK_OK(runner, storage->ops->migrate(storage->self, &cfa__test_schema_1));
-    CFA__CHECK(runner, cfa__find(runner, bench, ITEM, &item) != NULL);
+    CFA__CHECK(runner, cfa__suite_find(runner, bench, ITEM, &item) != NULL);
     cfa__bench_reopen(runner, bench, &cfa__test_schema_1);
-    CFA__CHECK(runner, cfa__find(runner, bench, ITEM, &item) != NULL);
+    CFA__CHECK(runner, cfa__suite_find(runner, bench, ITEM, &item) != NULL);
 }
 
 void cfa__storage_test_upgrade(cfa__runner *runner, void *user)
 {
     cfa__bench *bench = user;
-    cfa__item item = cfa__item_make(2, 1, "a");
+    cfa__item item = cfa__suite_item_make(2, 1, "a");
     item.body = (cfa_slice){ "\0b", 2 };
-    item.tag = cfa__text("t");
+    item.tag = cfa__suite_text("t");
     cfa__entry entry = { 0, { 1 }, { NULL, 0 }, { "p", 1 } };
     void *events[] = { &entry };
     cfa_change change = { ITEM, CFA_CHANGE_INSERT, &item, NULL };
     cfa_save save = { &change, 1, NULL, 0, &cfa__entry_kind, events, 1 };
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, NULL));
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL));
 
     cfa__bench_reopen(runner, bench, &cfa__test_schema_2);
-    const cfa__item *old = cfa__find(runner, bench, &cfa__item_kind_2, &item);
-    CFA__CHECK(runner, old != NULL && cfa__record_equal(&cfa__item_kind_2, &item, old));
-    cfa__item ranked = cfa__item_make(1, 1, "b");
+    const cfa__item *old = cfa__suite_find(runner, bench, &cfa__item_kind_2, &item);
+    CFA__CHECK(runner, old != NULL && cfa__suite_record_equal(&cfa__item_kind_2, &item, old));
+    cfa__item ranked = cfa__suite_item_make(1, 1, "b");
     ranked.rank = -4;
-    ranked.memo = cfa__text("memo");
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__item_kind_2, &ranked));
+    ranked.memo = cfa__suite_text("memo");
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__item_kind_2, &ranked));
     cfa__item next = *old;
     next.version = 2;
     next.rank = 9;
-    CFA__CHECK_OK(runner, cfa__write(bench, &cfa__item_kind_2, CFA_CHANGE_UPDATE, &next, old));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__item_kind_2, CFA_CHANGE_UPDATE, &next, old));
     cfa_query query = query_of(CFA__ITEM_BY_RANK, 0, 0, &item);
     query.kind = &cfa__item_kind_2;
     expect(runner, bench, query, "1.1 2.1");
     query.index = CFA__ITEM_BY_TAG;
     expect(runner, bench, query, "2.1");
     cfa__extra extra = { 1, { "x", 1 }, 1 };
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__extra_kind, &extra));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__extra_kind, &extra));
     save.change_count = 0;
     int64_t first = 0;
-    CFA__CHECK_OK(runner, cfa__write_save(bench, bench->writer, &save, &first));
+    CFA__CHECK_OK(runner, cfa__suite_write_save(bench, bench->writer, &save, &first));
     CFA__CHECK_INT(runner, first, 2);
 }
 
@@ -249,9 +249,9 @@ void cfa__storage_test_newer(cfa__runner *runner, void *user)
 {
     cfa__bench *bench = user;
     cfa__bench_reopen(runner, bench, &cfa__test_schema_2);
-    cfa__item item = cfa__item_make(1, 1, "a");
+    cfa__item item = cfa__suite_item_make(1, 1, "a");
     item.rank = 3;
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__item_kind_2, &item));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__item_kind_2, &item));
     cfa__bench_close_sessions(bench);
     bool durable = (bench->storage.ops->capabilities & CFA_STORAGE_DURABLE) != 0;
     if (durable) {
@@ -263,6 +263,6 @@ void cfa__storage_test_newer(cfa__runner *runner, void *user)
     CFA__CHECK_STATUS(runner, storage->ops->migrate(storage->self, &cfa__test_schema_1),
                       CFA_ESCHEMA);
     cfa__bench_reopen(runner, bench, &cfa__test_schema_2);
-    const void *found = cfa__find(runner, bench, &cfa__item_kind_2, &item);
-    CFA__CHECK(runner, found != NULL && cfa__record_equal(&cfa__item_kind_2, &item, found));
+    const void *found = cfa__suite_find(runner, bench, &cfa__item_kind_2, &item);
+    CFA__CHECK(runner, found != NULL && cfa__suite_record_equal(&cfa__item_kind_2, &item, found));
 }

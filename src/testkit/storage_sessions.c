@@ -25,7 +25,7 @@ static cfa_query counter_query(const cfa__counter *key)
 static int64_t read_inside(cfa__runner *runner, const cfa__bench *bench)
 {
     cfa_query query = counter_query(&first_value);
-    CFA__CHECK_OK(runner, cfa__load(bench, bench->reader, &query));
+    CFA__CHECK_OK(runner, cfa__suite_load(bench, bench->reader, &query));
     CFA__CHECK_INT(runner, query.count, 1);
     return ((const cfa__counter *)query.records[0])->value;
 }
@@ -38,7 +38,7 @@ void cfa__storage_test_snapshot(cfa__runner *runner, void *user)
     cfa__counter next = { { "x", 1 }, 1, 2 };
     cfa_change change = { &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &first_value };
     cfa_save save = { &change, 1, NULL, 0, NULL, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &first_value));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &first_value));
     CFA__CHECK_OK(runner, ops->begin(bench->reader, CFA_SESSION_READ, 0, &now_us));
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
     CFA__CHECK_OK(runner, ops->begin(bench->writer, CFA_SESSION_WRITE, -1, &now_us));
@@ -46,10 +46,10 @@ void cfa__storage_test_snapshot(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
     CFA__CHECK_OK(runner, ops->commit(bench->writer));
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
-    CFA__CHECK_OK(runner, cfa__write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
+    CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
     CFA__CHECK_OK(runner, ops->commit(bench->reader));
-    CFA__CHECK(runner, cfa__find(runner, bench, &cfa__counter_kind, &first_value) == NULL);
+    CFA__CHECK(runner, cfa__suite_find(runner, bench, &cfa__counter_kind, &first_value) == NULL);
 }
 
 void cfa__storage_test_busy(cfa__runner *runner, void *user)
@@ -89,7 +89,7 @@ void cfa__storage_test_changes(cfa__runner *runner, void *user)
     int64_t last = 0, now = 0;
     cfa__counter counter = first_value;
     CFA__CHECK_OK(runner, ops->changes(bench->reader, &last));
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &counter));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &counter));
     for (int i = 0; i < 3; i++) {
         CFA__CHECK_OK(runner, ops->changes(bench->reader, &now));
         CFA__CHECK(runner, now != last);
@@ -97,7 +97,7 @@ void cfa__storage_test_changes(cfa__runner *runner, void *user)
         cfa__counter next = counter;
         next.version++;
         CFA__CHECK_OK(runner,
-                      cfa__write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &counter));
+                      cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &counter));
         counter = next;
     }
 }
@@ -262,7 +262,7 @@ static void run_workers(cfa__runner *runner, cfa__bench *bench, struct worker *w
 
 static int64_t counter_value(cfa__runner *runner, cfa__bench *bench, const cfa__counter *key)
 {
-    const cfa__counter *found = cfa__find(runner, bench, &cfa__counter_kind, key);
+    const cfa__counter *found = cfa__suite_find(runner, bench, &cfa__counter_kind, key);
     CFA__CHECK(runner, found != NULL);
     return found->value;
 }
@@ -275,11 +275,11 @@ void cfa__storage_test_counters(cfa__runner *runner, void *user)
     struct worker workers[2];
     memset(workers, 0, sizeof(workers));
     workers[0].count = workers[1].count = INCREMENTS;
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &first_value));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &first_value));
     run_workers(runner, bench, workers, 2, modes, functions);
     CFA__CHECK_INT(runner, counter_value(runner, bench, &first_value), 2 * INCREMENTS);
     cfa_query query = { &cfa__entry_kind, 0, 0, 0, 10000, 0, NULL, NULL, 0 };
-    CFA__CHECK_OK(runner, cfa__read(bench, &query));
+    CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
     CFA__CHECK_INT(runner, query.count, 2 * INCREMENTS);
     for (int32_t i = 0; i < query.count; i++) {
         CFA__CHECK_INT(runner, ((const cfa__entry *)query.records[i])->position, i + 1);
@@ -296,8 +296,8 @@ void cfa__storage_test_whole_commits(cfa__runner *runner, void *user)
     memset(workers, 0, sizeof(workers));
     workers[0].count = PAIRS;
     workers[0].done = workers[1].done = &done;
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &pair[0]));
-    CFA__CHECK_OK(runner, cfa__insert(bench, &cfa__counter_kind, &pair[1]));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &pair[0]));
+    CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__counter_kind, &pair[1]));
     run_workers(runner, bench, workers, 2, modes, functions);
     CFA__CHECK_INT(runner, workers[1].broken, 0);
     CFA__CHECK_INT(runner, counter_value(runner, bench, &pair[0]), PAIRS);
