@@ -145,13 +145,13 @@ void bench_remove(const char *path)
 
 const char *bench_path(const char *name)
 {
-    static char paths[8][4096];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof(paths[0]), "%s/careforall-bench-%ld-%s.db", directory(), (long)getpid(),
-             name);
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/careforall-bench-%ld-%s.db", directory(), (long)getpid(), name);
     bench_remove(path);
-    return path;
+    /* Kept for as long as the process lives: there are a few dozen. */
+    char *kept = bench_alloc(strlen(path) + 1);
+    memcpy(kept, path, strlen(path) + 1);
+    return kept;
 }
 
 /* ---- books ----------------------------------------------------------------------------------- */
