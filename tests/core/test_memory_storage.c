@@ -80,10 +80,10 @@ static void make_items(struct scene *scene)
 {
     for (int i = 0; i < ITEMS; i++) {
         snprintf(scene->codes[i], sizeof(scene->codes[i]), "c%d", i * 37 % ITEMS);
-        scene->items[i] = cfa__item_make(1, i, scene->codes[i]);
+        scene->items[i] = cfa__suite_item_make(1, i, scene->codes[i]);
         scene->items[i].due = i % 3;
         scene->items[i].bucket = i % 5;
-        scene->items[i].label = cfa__text("a label");
+        scene->items[i].label = cfa__suite_text("a label");
     }
 }
 
@@ -107,7 +107,7 @@ static cfa_status save_items(struct scene *scene, int32_t action, int from, int 
                                        action == CFA_CHANGE_INSERT ? NULL : &scene->items[i] };
     }
     memset(entries, 0, sizeof(entries));
-    entries[0].payload = entries[1].payload = cfa__text("payload");
+    entries[0].payload = entries[1].payload = cfa__suite_text("payload");
     cfa_save save = { changes, count, NULL, 0, &cfa__entry_kind, events, 2 };
     int64_t first = 0;
     const cfa_storage_ops *ops = scene->storage.ops;
@@ -444,7 +444,7 @@ START_TEST(wrong_calls_are_refused)
     ck_assert_int_eq(ops->save(scene.session, &save, &first), CFA_EMISUSE);
     ops->rollback(scene.session);
     /* Null where it must not be: the engine's mistake, found before it is stored. */
-    scene.items[0].note = cfa__text(NULL);
+    scene.items[0].note = cfa__suite_text(NULL);
     ck_assert_int_eq(save_items(&scene, CFA_CHANGE_INSERT, 0, 1), CFA_EBUG);
     cfa_session *reader;
     ck_assert_int_eq(ops->session_open(scene.storage.self, CFA_SESSION_READ, &reader), CFA_OK);
