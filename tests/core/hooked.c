@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-static cfa_status hooked_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body) {
+static cfa_status hooked_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                                 cfa_slice *out_body) {
     const struct hooked *hooked = self;
     const cfa_provider *play = cfa_play_provider(hooked->book->play);
     return play->ops->prepare(play->self, call, arena, out_body);

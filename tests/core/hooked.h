@@ -7,7 +7,8 @@
 
 #include "support/book.h"
 
-typedef void (*hooked_hook)(struct book *book, const cfa_call *call, cfa_arena *arena, cfa_reply *out);
+typedef void (*hooked_hook)(struct book *book, const cfa_call *call, cfa_arena *arena,
+                            cfa_reply *out);
 
 struct hooked {
     hooked_hook hook;          /* NULL: the play provider answers */
@@ -17,7 +18,8 @@ struct hooked {
     cfa_provider provider;
 };
 
-/* Put the hook before the play provider of a book that is prepared and not started. Neither of them may move. */
+/* Put the hook before the play provider of a book that is prepared and not started; neither may
+ * move. */
 void hooked_use(struct hooked *hooked, struct book *book, hooked_hook hook);
 /* For hooks: what the play provider does and answers. */
 void hooked_pass(struct book *book, const cfa_call *call, cfa_arena *arena, cfa_reply *out);

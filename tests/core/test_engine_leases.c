@@ -35,7 +35,8 @@ static bool is_first_attempt(const cfa_call *call) {
  * The first call of the first engine hangs for hours. Meanwhile the other engine takes over: its
  * request for the second gift is lost, it proves the absence and charges under a new key.
  */
-static void call_while_asleep(struct book *book, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
+static void call_while_asleep(struct book *book, const cfa_call *call, cfa_arena *arena,
+                              cfa_reply *out) {
     if (!sleeper.asleep) {
         sleeper.asleep = true;
         snprintf(sleeper.operation, sizeof sleeper.operation, "%s", call->operation_id);
@@ -150,7 +151,8 @@ enum { CHARGED_UNHEARD, SILENT, BACK_IN_TIME };
 static int phase;
 static int creates_back_in_time;
 
-static void call_by_phase(struct book *book, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
+static void call_by_phase(struct book *book, const cfa_call *call, cfa_arena *arena,
+                          cfa_reply *out) {
     creates_back_in_time += phase == BACK_IN_TIME && call->kind == CFA_CALL_CREATE;
     if (call->kind == CFA_CALL_CREATE && phase != SILENT)
         hooked_pass(book, call, arena, out);
@@ -162,7 +164,8 @@ static void call_by_phase(struct book *book, const cfa_call *call, cfa_arena *ar
 
 START_TEST(a_wall_clock_set_back_does_not_revive_a_key) {
     struct book book;
-    cfa_manual_clock *theirs;   /* the provider's own: it forgets keys after a day and never jumps */
+    /* the provider's own: it forgets keys after a day and never jumps */
+    cfa_manual_clock *theirs;
     phase = CHARGED_UNHEARD;
     creates_back_in_time = 0;
     book_prepare(&book, _i);
@@ -271,7 +274,8 @@ static char capture_key[80];
 static int capture_keys;
 
 /* The provider takes the request to capture, and for a while nobody can see that it did so. */
-static void capture_slowly(struct book *book, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
+static void capture_slowly(struct book *book, const cfa_call *call, cfa_arena *arena,
+                           cfa_reply *out) {
     hooked_pass(book, call, arena, out);
     if (call->kind == CFA_CALL_CAPTURE && strcmp(call->idempotency_key, capture_key) != 0) {
         snprintf(capture_key, sizeof capture_key, "%s", call->idempotency_key);
@@ -285,7 +289,8 @@ static void capture_slowly(struct book *book, const cfa_call *call, cfa_arena *a
     out->facts.captured_minor = 0;
 }
 
-static cfa_status capture(struct book *book, const cfa_pledge *pledge, int64_t minor, const char *key) {
+static cfa_status capture(struct book *book, const cfa_pledge *pledge, int64_t minor,
+                          const char *key) {
     cfa_payment *payment = NULL;
     cfa_status status = cfa_payment_capture(&payment, book->engine, cfa_pledge_payment_id(pledge),
                                             (cfa_money){ minor, "EUR" }, NULL, key, -1);
@@ -338,7 +343,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "earlier_lease_fenced", the_report_of_an_earlier_lease_is_fenced_off);
     add_per_store(suite, "clock_set_back", a_wall_clock_set_back_does_not_revive_a_key);
     add_per_store(suite, "lookup_any_time", a_one_step_charge_is_looked_for_at_any_time);
-    add_per_store(suite, "not_made_late", a_charge_never_sent_is_not_made_after_the_payment_expired);
+    add_per_store(suite, "not_made_late",
+                  a_charge_never_sent_is_not_made_after_the_payment_expired);
     add_per_store(suite, "capture_pending", a_capture_accepted_but_not_done_stays_the_only_one);
     return run_suite(suite, argc, argv);
 }
