@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void check(cfa_status status)
-{
+static void check(cfa_status status) {
     cfa_error error = CFA_ERROR_INIT;
     if (status == CFA_OK || cfa_error_last(&error) != CFA_OK)
         return;
@@ -14,19 +13,17 @@ static void check(cfa_status status)
     exit(EXIT_FAILURE);
 }
 
-static void print_money(const char *label, cfa_money amount)
-{
+static void print_money(const char *label, cfa_money amount) {
     char text[CFA_MONEY_TEXT_SIZE];
     check(cfa_money_format(text, sizeof text, amount));
     printf("%-9s %s\n", label, text);
 }
 
-int main(int argc, char **argv)
-{
-    cfa_play *play;                                  /* a provider that moves no money */
+int main(int argc, char **argv) {
+    cfa_play *play; /* a provider that moves no money */
     check(cfa_play_new(&play, NULL));
     cfa_engine_options options = { sizeof options, .provider = cfa_play_provider(play) };
-    cfa_engine *engine;                              /* the book: one SQLite file */
+    cfa_engine *engine; /* the book: one SQLite file */
     check(cfa_sqlite_open(&engine, argc > 1 ? argv[1] : "quickstart.db", &options));
     char key[37];
     check(cfa_key_new(key, sizeof key));
@@ -37,16 +34,16 @@ int main(int argc, char **argv)
     printf("%-9s %s\n", "campaign", cfa_campaign_title(campaign));
     print_money("goal", cfa_campaign_goal(campaign));
 
-    check(cfa_key_new(key, sizeof key));             /* made once, kept until an answer came */
+    check(cfa_key_new(key, sizeof key)); /* made once, kept until an answer came */
     cfa_pledge_spec gift = { sizeof gift, .key = key, .campaign_id = cfa_campaign_id(campaign) };
     check(cfa_money_parse(&gift.amount, "25.00 EUR"));
     cfa_pledge *first, *again;
     check(cfa_pledge_create(&first, engine, &gift));
-    check(cfa_pledge_create(&again, engine, &gift));     /* the double click: nothing new is made */
+    check(cfa_pledge_create(&again, engine, &gift)); /* the double click: nothing new is made */
     print_money("pledge", cfa_pledge_amount(first));
     printf("%-9s %s\n", "again", cfa_pledge_replayed(again) ? "replayed" : "a second pledge");
 
-    cfa_payment *payment;                            /* the donor pays in the browser; we wait */
+    cfa_payment *payment; /* the donor pays in the browser; we wait */
     check(cfa_play_confirm(play, cfa_pledge_client_secret(first), "pm_ok"));
     check(cfa_payment_wait(&payment, engine, cfa_pledge_payment_id(first), 5000));
     printf("%-9s %s\n", "payment", cfa_payment_state_name(cfa_payment_state_of(payment)));

@@ -30,8 +30,7 @@ enum {
 #define DEMO_KEY "careforall-demo-campaign"
 
 /* This thread's last error. */
-static cfa_error last_error(void)
-{
+static cfa_error last_error(void) {
     cfa_error error = CFA_ERROR_INIT;
     if (cfa_error_last(&error) != CFA_OK || error.message[0] == '\0')
         snprintf(error.message, sizeof error.message, "no detail");
@@ -40,8 +39,7 @@ static cfa_error last_error(void)
 
 /* ---- the book ------------------------------------------------------------------------------- */
 
-static void write_log(void *self, const cfa_log_record *record)
-{
+static void write_log(void *self, const cfa_log_record *record) {
     (void)self;
     if (record->level > CFA_LOG_INFO)
         return;
@@ -54,26 +52,20 @@ static void write_log(void *self, const cfa_log_record *record)
 
 static const cfa_platform platform = { sizeof(cfa_platform), NULL, NULL, NULL, NULL, write_log };
 
-static const char *open_fix(cfa_status status)
-{
+static const char *open_fix(cfa_status status) {
     switch (status) {
-    case CFA_ESCHEMA:
-        return "give another --database, or use the version that wrote it";
+    case CFA_ESCHEMA: return "give another --database, or use the version that wrote it";
     case CFA_EREADONLY:
         return "make the file and its directory writable, or give another --database";
     case CFA_EMODE:
         return "start with the provider and mode the book began with, or give another --database";
-    case CFA_EBUSY:
-        return "another process holds it: stop that or wait";
-    case CFA_ENOSPACE:
-        return "free some space";
-    default:
-        return "check that --database names a file of this program";
+    case CFA_EBUSY: return "another process holds it: stop that or wait";
+    case CFA_ENOSPACE: return "free some space";
+    default: return "check that --database names a file of this program";
     }
 }
 
-static bool open_parts(server_app *app)
-{
+static bool open_parts(server_app *app) {
     const server_config *config = app->config;
     if (config->provider == PROVIDER_PLAY) {
         cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
@@ -103,8 +95,7 @@ static bool open_parts(server_app *app)
     return true;
 }
 
-static cfa_status open_engine(server_app *app)
-{
+static cfa_status open_engine(server_app *app) {
     const server_config *config = app->config;
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.provider = app->play ? cfa_play_provider(app->play) : NULL;
@@ -129,8 +120,7 @@ static cfa_status open_engine(server_app *app)
     return status;
 }
 
-bool app_open(server_app *out, const server_config *config)
-{
+bool app_open(server_app *out, const server_config *config) {
     memset(out, 0, sizeof *out);
     out->config = config;
     if (!open_parts(out))
@@ -145,8 +135,7 @@ bool app_open(server_app *out, const server_config *config)
     return true;
 }
 
-bool app_demo(server_app *app)
-{
+bool app_demo(server_app *app) {
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     spec.key = DEMO_KEY;
     spec.scope = "service";
@@ -164,8 +153,7 @@ bool app_demo(server_app *app)
     return true;
 }
 
-void app_close(server_app *app)
-{
+void app_close(server_app *app) {
     if (app->runner)
         cfa_runner_stop(app->engine);
     cfa_port_free(app->port);
@@ -178,8 +166,7 @@ void app_close(server_app *app)
 
 /* ---- listening ------------------------------------------------------------------------------ */
 
-static int open_listener(const server_config *config)
-{
+static int open_listener(const server_config *config) {
     struct addrinfo hints = { .ai_family = AF_UNSPEC,
                               .ai_socktype = SOCK_STREAM,
                               .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -214,8 +201,7 @@ static int open_listener(const server_config *config)
     return -1;
 }
 
-static void print_address(const server_config *config, int listener)
-{
+static void print_address(const server_config *config, int listener) {
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
     char port[8] = "";
@@ -230,8 +216,7 @@ static void print_address(const server_config *config, int listener)
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
-static void on_completions(uv_poll_t *poll, int status, int events)
-{
+static void on_completions(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     server_app *app = poll->data;
@@ -244,8 +229,7 @@ static void on_completions(uv_poll_t *poll, int status, int events)
     }
 }
 
-static void run_deliver(uv_work_t *work)
-{
+static void run_deliver(uv_work_t *work) {
     server_app *app = work->data;
     /* What is not acknowledged stays pending and is delivered again by the next round. */
     cfa_status status = cfa_play_deliver(NULL, app->play, app->engine, DELIVER_LIMIT);
@@ -255,15 +239,13 @@ static void run_deliver(uv_work_t *work)
                            last_error().message));
 }
 
-static void on_delivered(uv_work_t *work, int status)
-{
+static void on_delivered(uv_work_t *work, int status) {
     (void)status;
     server_app *app = work->data;
     app->delivering = false;
 }
 
-static void on_deliver_timer(uv_timer_t *timer)
-{
+static void on_deliver_timer(uv_timer_t *timer) {
     server_app *app = timer->data;
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
     if (app->delivering || app->stopping || cfa_play_books_get(&books, app->play) != CFA_OK ||
@@ -272,14 +254,12 @@ static void on_deliver_timer(uv_timer_t *timer)
     app->delivering = uv_queue_work(&app->loop, &app->deliver_work, run_deliver, on_delivered) == 0;
 }
 
-static void on_drained(server_app *app, bool clean)
-{
+static void on_drained(server_app *app, bool clean) {
     app->failed = !clean;
     uv_stop(&app->loop);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
-{
+static void on_signal(uv_signal_t *handle, int number) {
     server_app *app = handle->data;
     if (app->stopping)
         _exit(EXIT_FAILED);
@@ -289,8 +269,7 @@ static void on_signal(uv_signal_t *handle, int number)
 }
 
 /* As many descriptors as the system allows: each connection is one. */
-static void raise_descriptor_limit(void)
-{
+static void raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
@@ -298,8 +277,7 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool start_loop(server_app *app)
-{
+static bool start_loop(server_app *app) {
     if (uv_loop_init(&app->loop) != 0) {
         config_complain("the event loop did not start: raise the limit of open files (ulimit -n)");
         return false;
@@ -316,8 +294,7 @@ static bool start_loop(server_app *app)
     return true;
 }
 
-static void close_handle(uv_handle_t *handle, void *self)
-{
+static void close_handle(uv_handle_t *handle, void *self) {
     (void)self;
     if (!uv_is_closing(handle))
         uv_close(handle, NULL);
@@ -325,16 +302,14 @@ static void close_handle(uv_handle_t *handle, void *self)
 
 /* Everything that is left on the loop ends here; work on the pool is waited for, engine calls are
  * bounded. */
-static void stop_loop(server_app *app)
-{
+static void stop_loop(server_app *app) {
     uv_walk(&app->loop, close_handle, NULL);
     uv_run(&app->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&app->loop) != 0)
         log_line("error", "loop_not_empty", NULL);
 }
 
-static bool start_engine_side(server_app *app)
-{
+static bool start_engine_side(server_app *app) {
     if (cfa_port_new(&app->port, app->engine) != CFA_OK ||
         cfa_runner_start(app->engine, CFA_WORK_ALL) != CFA_OK) {
         config_complain("the engine did not start: %s", last_error().message);
@@ -349,8 +324,7 @@ static bool start_engine_side(server_app *app)
     return true;
 }
 
-bool app_serve(server_app *app)
-{
+bool app_serve(server_app *app) {
     const server_config *config = app->config;
     raise_descriptor_limit();
     int listener = open_listener(config);

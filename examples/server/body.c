@@ -27,8 +27,7 @@ typedef struct json_scan {
  * Walk `text` up to `stop` and keep the open objects and their newest keys. Knows strings and
  * brackets alone: the parser judges the rest. False when it is nested too deeply.
  */
-static bool scan_json(json_scan *scan, const char *text, size_t stop)
-{
+static bool scan_json(json_scan *scan, const char *text, size_t stop) {
     memset(scan, 0, sizeof *scan);
     scan->values = 1;
     const char *string = NULL; /* the newest complete string, a key if a colon follows */
@@ -65,19 +64,15 @@ static bool scan_json(json_scan *scan, const char *text, size_t stop)
                 scan->level[scan->depth].size = string_size;
             }
             break;
-        case ',':
-            scan->values++;
-            break;
-        default:
-            break;
+        case ',': scan->values++; break;
+        default: break;
         }
     }
     return true;
 }
 
 /* "amount.minor": the keys that lead to where the scan stopped. Unreadable names are left out. */
-static void write_path(char out[PATH_BYTES_MAX], const json_scan *scan)
-{
+static void write_path(char out[PATH_BYTES_MAX], const json_scan *scan) {
     size_t used = 0;
     out[0] = '\0';
     for (int i = 1; i <= scan->depth && i <= BODY_DEPTH_MAX; i++) {
@@ -98,8 +93,7 @@ static void write_path(char out[PATH_BYTES_MAX], const json_scan *scan)
     }
 }
 
-static void refuse_json(http_request *request, const json_error_t *error)
-{
+static void refuse_json(http_request *request, const json_error_t *error) {
     json_scan scan;
     char path[PATH_BYTES_MAX] = "";
     size_t position = error->position > 0 ? (size_t)error->position : 0;
@@ -130,8 +124,7 @@ static void refuse_json(http_request *request, const json_error_t *error)
     }
 }
 
-bool body_parse(http_request *request)
-{
+bool body_parse(http_request *request) {
     json_scan scan;
     if (!scan_json(&scan, request->body ? request->body : "", request->body_size) ||
         scan.values > BODY_VALUES_MAX) {
@@ -155,8 +148,7 @@ bool body_parse(http_request *request)
 
 /* ---- fields --------------------------------------------------------------------------------- */
 
-static bool read_field(json_t *value, const body_field *field)
-{
+static bool read_field(json_t *value, const body_field *field) {
     switch (field->type) {
     case BODY_TEXT:
         if (json_is_string(value))
@@ -178,33 +170,27 @@ static bool read_field(json_t *value, const body_field *field)
     return false;
 }
 
-static const char *type_rule(body_type type)
-{
+static const char *type_rule(body_type type) {
     switch (type) {
-    case BODY_TEXT:
-        return "must be a string";
+    case BODY_TEXT: return "must be a string";
     case BODY_INTEGER:
         return "must be a whole number without fraction or exponent, such as 1250 for 12.50 EUR";
-    case BODY_OBJECT:
-        return "must be an object";
-    case BODY_ARRAY:
-        return "must be an array";
+    case BODY_OBJECT: return "must be an object";
+    case BODY_ARRAY: return "must be an array";
     }
     return "has the wrong type";
 }
 
-static void join_path(char out[PATH_BYTES_MAX], const char *path, const char *name)
-{
+static void join_path(char out[PATH_BYTES_MAX], const char *path, const char *name) {
     snprintf(out, PATH_BYTES_MAX, "%s%s", path, name);
 }
 
 bool body_read(http_request *request, json_t *object, const char *path, const body_field *fields,
-               size_t count)
-{
+               size_t count) {
     char name[PATH_BYTES_MAX];
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach (object, key, value) {
+    json_object_foreach(object, key, value) {
         size_t i = 0;
         while (i < count && strcmp(fields[i].name, key) != 0)
             i++;
@@ -232,8 +218,7 @@ bool body_read(http_request *request, json_t *object, const char *path, const bo
     return true;
 }
 
-bool body_read_money(http_request *request, json_t *object, const char *path, cfa_money *out)
-{
+bool body_read_money(http_request *request, json_t *object, const char *path, cfa_money *out) {
     const char *currency = NULL;
     int64_t minor = 0;
     const body_field fields[] = {
@@ -257,8 +242,7 @@ bool body_read_money(http_request *request, json_t *object, const char *path, cf
 
 /* ---- times ---------------------------------------------------------------------------------- */
 
-static bool read_digits(const char **text, int count, int64_t *out)
-{
+static bool read_digits(const char **text, int count, int64_t *out) {
     int64_t value = 0;
     for (int i = 0; i < count; i++, (*text)++) {
         if (**text < '0' || **text > '9')
@@ -269,24 +253,21 @@ static bool read_digits(const char **text, int count, int64_t *out)
     return true;
 }
 
-static bool read_mark(const char **text, const char *either)
-{
+static bool read_mark(const char **text, const char *either) {
     if (**text == '\0' || !strchr(either, **text))
         return false;
     (*text)++;
     return true;
 }
 
-static int64_t days_of_month(int64_t year, int64_t month)
-{
+static int64_t days_of_month(int64_t year, int64_t month) {
     static const int lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     return lengths[month - 1] + (month == 2 && leap ? 1 : 0);
 }
 
 /* Years begin in March, so that the leap day is the last one. */
-static int64_t days_since_1970(int64_t year, int64_t month, int64_t day)
-{
+static int64_t days_since_1970(int64_t year, int64_t month, int64_t day) {
     year -= month <= 2 ? 1 : 0;
     int64_t shifted = month > 2 ? month - 3 : month + 9;
     return year * 365 + year / 4 - year / 100 + year / 400 + (153 * shifted + 2) / 5 + day - 1 -
@@ -294,8 +275,7 @@ static int64_t days_since_1970(int64_t year, int64_t month, int64_t day)
 }
 
 /* "Z", "+01:00", "-05:30" */
-static bool read_offset(const char **text, int64_t *out_minutes)
-{
+static bool read_offset(const char **text, int64_t *out_minutes) {
     int64_t hours = 0, minutes = 0;
     *out_minutes = 0;
     if (read_mark(text, "Zz"))
@@ -308,8 +288,7 @@ static bool read_offset(const char **text, int64_t *out_minutes)
     return true;
 }
 
-bool body_parse_time(const char *text, int64_t *out_us)
-{
+bool body_parse_time(const char *text, int64_t *out_us) {
     int64_t year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, fraction = 0,
             offset = 0;
     if (!read_digits(&text, 4, &year) || !read_mark(&text, "-") || !read_digits(&text, 2, &month) ||

@@ -72,8 +72,7 @@ static const flag flags[] = {
 
 enum { FLAG_COUNT = (int)(sizeof flags / sizeof flags[0]) };
 
-void config_complain(const char *format, ...)
-{
+void config_complain(const char *format, ...) {
     char line[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -86,8 +85,7 @@ void config_complain(const char *format, ...)
     fprintf(stderr, "careforall-server: %s\n", line);
 }
 
-static bool set_number(server_config *out, const flag *which, const char *text)
-{
+static bool set_number(server_config *out, const flag *which, const char *text) {
     char *end = NULL;
     errno = 0;
     long value = strtol(text, &end, 10);
@@ -101,16 +99,11 @@ static bool set_number(server_config *out, const flag *which, const char *text)
     return true;
 }
 
-static bool set_flag(server_config *out, const flag *which, const char *text)
-{
+static bool set_flag(server_config *out, const flag *which, const char *text) {
     switch (which->kind) {
-    case FLAG_NUMBER:
-        return set_number(out, which, text);
-    case FLAG_SWITCH:
-        *(bool *)(void *)((char *)out + which->offset) = true;
-        return true;
-    case FLAG_TEXT:
-        break;
+    case FLAG_NUMBER: return set_number(out, which, text);
+    case FLAG_SWITCH: *(bool *)(void *)((char *)out + which->offset) = true; return true;
+    case FLAG_TEXT: break;
     }
     if (*text == '\0') {
         config_complain("%s is empty: give it a value or leave it out", which->name);
@@ -121,8 +114,7 @@ static bool set_flag(server_config *out, const flag *which, const char *text)
 }
 
 /* Flags win: only what is still unset is taken from the environment. */
-static bool read_environment(server_config *out)
-{
+static bool read_environment(server_config *out) {
     for (int i = 0; i < FLAG_COUNT; i++) {
         const char *value = flags[i].variable ? getenv(flags[i].variable) : NULL;
         if (!value || *value == '\0' ||
@@ -136,8 +128,7 @@ static bool read_environment(server_config *out)
 }
 
 /* Reads "--name value" and "--name=value" from argv[at]; counts what it used into `*used`. */
-static bool read_flag(server_config *out, int argc, char **argv, int at, int *used)
-{
+static bool read_flag(server_config *out, int argc, char **argv, int at, int *used) {
     const char *argument = argv[at];
     const char *equals = strchr(argument, '=');
     size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
@@ -165,8 +156,7 @@ static bool read_flag(server_config *out, int argc, char **argv, int at, int *us
     return false;
 }
 
-static bool split_listen(server_config *out)
-{
+static bool split_listen(server_config *out) {
     const char *text = out->listen;
     const char *colon = strrchr(text, ':');
     const char *host = text;
@@ -189,8 +179,7 @@ static bool split_listen(server_config *out)
     return true;
 }
 
-static bool check_provider(server_config *out)
-{
+static bool check_provider(server_config *out) {
     if (strcmp(out->provider_name, "play") == 0)
         out->provider = PROVIDER_PLAY;
     else if (strcmp(out->provider_name, "none") == 0)
@@ -203,8 +192,7 @@ static bool check_provider(server_config *out)
     return true;
 }
 
-static bool read_token_file(server_config *out)
-{
+static bool read_token_file(server_config *out) {
     int descriptor = open(out->token_file, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (descriptor < 0 || fstat(descriptor, &status) != 0) {
@@ -239,8 +227,7 @@ static bool read_token_file(server_config *out)
     return sound;
 }
 
-static bool read_token(server_config *out)
-{
+static bool read_token(server_config *out) {
     const char *variable = getenv("CAREFORALL_ADMIN_TOKEN");
     if (out->token_file) {
         if (!read_token_file(out))
@@ -277,8 +264,7 @@ static bool read_token(server_config *out)
 }
 
 /* Webhooks are delivered inside this process: a secret is needed only to post them from outside. */
-static bool read_webhook_secret(server_config *out)
-{
+static bool read_webhook_secret(server_config *out) {
     const char *text = getenv("CAREFORALL_WEBHOOK_SECRET");
     if (!text || *text == '\0')
         return true;
@@ -293,8 +279,7 @@ static bool read_webhook_secret(server_config *out)
 }
 
 /* The mistakes of a first try that can be seen without opening the database. */
-static bool check_database(const server_config *config)
-{
+static bool check_database(const server_config *config) {
     if (config->memory && config->database) {
         config_complain("--memory and --database exclude each other: give one");
         return false;
@@ -340,8 +325,7 @@ static bool check_database(const server_config *config)
     return true;
 }
 
-static config_result read_command(server_config *out, const char *word)
-{
+static config_result read_command(server_config *out, const char *word) {
     if (!word) {
         config_complain("no subcommand: try careforall-server serve, or --help");
         return CONFIG_WRONG;
@@ -365,8 +349,7 @@ static config_result read_command(server_config *out, const char *word)
     return CONFIG_RUN;
 }
 
-config_result config_read(server_config *out, int argc, char **argv)
-{
+config_result config_read(server_config *out, int argc, char **argv) {
     memset(out, 0, sizeof *out);
     out->connection_limit = 1000;
     out->request_limit = 512;

@@ -24,8 +24,7 @@ typedef struct campaign_input {
 
 /* ---- answers -------------------------------------------------------------------------------- */
 
-static void set_version(http_request *request, const cfa_campaign *campaign)
-{
+static void set_version(http_request *request, const cfa_campaign *campaign) {
     snprintf(request->answer.entity_tag, sizeof request->answer.entity_tag, "\"%lld\"",
              (long long)cfa_campaign_version(campaign));
     if (cfa_campaign_position(campaign) > 0)
@@ -34,8 +33,7 @@ static void set_version(http_request *request, const cfa_campaign *campaign)
 }
 
 static void answer_command(http_request *request, cfa_status status, cfa_campaign *campaign,
-                           int fresh_status)
-{
+                           int fresh_status) {
     if (status != CFA_OK) {
         problem_last(request, status);
         return;
@@ -52,15 +50,13 @@ static void answer_command(http_request *request, cfa_status status, cfa_campaig
 
 /* ---- create, update, end -------------------------------------------------------------------- */
 
-static bool refuse_currencies(http_request *request)
-{
+static bool refuse_currencies(http_request *request) {
     problem_status(request, 0, CFA_ECURRENCY, "currencies",
                    "give 1 to %d ISO 4217 codes, such as [\"EUR\"]", CURRENCIES_MAX);
     return false;
 }
 
-static bool read_currencies(http_request *request, campaign_input *input, const json_t *array)
-{
+static bool read_currencies(http_request *request, campaign_input *input, const json_t *array) {
     size_t count = json_array_size(array);
     if (count == 0 || count > CURRENCIES_MAX)
         return refuse_currencies(request);
@@ -77,8 +73,7 @@ static bool read_currencies(http_request *request, campaign_input *input, const 
     return true;
 }
 
-static bool read_late_rule(http_request *request, const char *text, cfa_late_rule *out)
-{
+static bool read_late_rule(http_request *request, const char *text, cfa_late_rule *out) {
     bool known = strcmp(text, "accept") == 0 || strcmp(text, "refuse") == 0;
     if (known)
         *out = strcmp(text, "refuse") == 0 ? CFA_LATE_REFUSE : CFA_LATE_ACCEPT;
@@ -87,8 +82,7 @@ static bool read_late_rule(http_request *request, const char *text, cfa_late_rul
     return known;
 }
 
-static bool read_campaign(http_request *request, campaign_input *input)
-{
+static bool read_campaign(http_request *request, campaign_input *input) {
     const char *deadline = NULL, *late_rule = "accept";
     json_t *currencies = NULL, *goal = NULL;
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
@@ -118,23 +112,20 @@ static bool read_campaign(http_request *request, campaign_input *input)
     return true;
 }
 
-static void run_create(http_request *request)
-{
+static void run_create(http_request *request) {
     const campaign_input *input = request->input;
     cfa_campaign *campaign = NULL;
     cfa_status status = cfa_campaign_create(&campaign, request->app->engine, &input->spec);
     answer_command(request, status, campaign, 201);
 }
 
-void handle_campaign_create(http_request *request)
-{
+void handle_campaign_create(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
     if (input && read_campaign(request, input))
         http_offload(request, run_create);
 }
 
-static void run_update(http_request *request)
-{
+static void run_update(http_request *request) {
     const campaign_input *input = request->input;
     cfa_campaign *campaign = NULL;
     cfa_status status = cfa_campaign_update(&campaign, request->app->engine, request->parameter,
@@ -142,8 +133,7 @@ static void run_update(http_request *request)
     answer_command(request, status, campaign, 200);
 }
 
-void handle_campaign_update(http_request *request)
-{
+void handle_campaign_update(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
     if (input && header_version(request, true, &input->version) && read_campaign(request, input))
         http_offload(request, run_update);
@@ -151,8 +141,7 @@ void handle_campaign_update(http_request *request)
 
 /* Without If-Match the newest version is meant: ending loses nobody's update. A change in between
  * is read again. */
-static void run_end(http_request *request)
-{
+static void run_end(http_request *request) {
     const campaign_input *input = request->input;
     cfa_engine *engine = request->app->engine;
     cfa_campaign *campaign = NULL;
@@ -175,8 +164,7 @@ static void run_end(http_request *request)
     answer_command(request, status, campaign, 200);
 }
 
-void handle_campaign_end(http_request *request)
-{
+void handle_campaign_end(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
     if (input && header_version(request, false, &input->version) && header_key(request, input->key))
         http_offload(request, run_end);
@@ -184,8 +172,7 @@ void handle_campaign_end(http_request *request)
 
 /* ---- reads ---------------------------------------------------------------------------------- */
 
-static void run_list(http_request *request)
-{
+static void run_list(http_request *request) {
     const campaign_input *input = request->input;
     cfa_page page = CFA_PAGE_INIT;
     page.after = input->after;
@@ -211,8 +198,7 @@ static void run_list(http_request *request)
     cfa_campaign_list_free(list);
 }
 
-void handle_campaign_list(http_request *request)
-{
+void handle_campaign_list(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
     if (!input || !header_query_number(request, "limit", 1, CFA_PAGE_LIMIT_MAX, 100, &input->limit))
         return;
@@ -221,8 +207,7 @@ void handle_campaign_list(http_request *request)
 }
 
 /* Do the projector's work up to `at_least`; false after a problem was answered. */
-static bool reach(http_request *request, int64_t at_least)
-{
+static bool reach(http_request *request, int64_t at_least) {
     if (at_least == 0)
         return true;
     cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
@@ -236,8 +221,7 @@ static bool reach(http_request *request, int64_t at_least)
     return status == CFA_OK;
 }
 
-static void run_get(http_request *request)
-{
+static void run_get(http_request *request) {
     const campaign_input *input = request->input;
     if (!reach(request, input->at_least))
         return;
@@ -260,8 +244,7 @@ static void run_get(http_request *request)
     cfa_totals_free(totals);
 }
 
-static void run_totals(http_request *request)
-{
+static void run_totals(http_request *request) {
     const campaign_input *input = request->input;
     cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
     spec.at_least = input->at_least;
@@ -275,23 +258,16 @@ static void run_totals(http_request *request)
     cfa_totals_free(totals);
 }
 
-static void read_at_least(http_request *request, void (*run)(http_request *request))
-{
+static void read_at_least(http_request *request, void (*run)(http_request *request)) {
     campaign_input *input = http_input(request, sizeof *input);
     if (input && header_query_number(request, "at_least", 0, INT64_C(999999999999999999), 0,
                                      &input->at_least))
         http_offload(request, run);
 }
 
-void handle_campaign_get(http_request *request)
-{
-    read_at_least(request, run_get);
-}
+void handle_campaign_get(http_request *request) { read_at_least(request, run_get); }
 
-void handle_totals_get(http_request *request)
-{
-    read_at_least(request, run_totals);
-}
+void handle_totals_get(http_request *request) { read_at_least(request, run_totals); }
 
 /* ---- health --------------------------------------------------------------------------------- */
 
@@ -300,8 +276,7 @@ typedef struct health_input {
     bool draining;
 } health_input;
 
-static void run_health(http_request *request)
-{
+static void run_health(http_request *request) {
     const server_app *app = request->app;
     const health_input *input = request->input;
     cfa_page page = CFA_PAGE_INIT;
@@ -319,8 +294,7 @@ static void run_health(http_request *request)
                                "draining", input->draining));
 }
 
-void handle_health(http_request *request)
-{
+void handle_health(http_request *request) {
     health_input *input = http_input(request, sizeof *input);
     if (!input)
         return;

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void answer_pledge(http_request *request, const cfa_pledge *pledge)
-{
+static void answer_pledge(http_request *request, const cfa_pledge *pledge) {
     http_answer *answer = &request->answer;
     snprintf(answer->location, sizeof answer->location, "/api/v1/pledges/%s",
              cfa_pledge_id(pledge));
@@ -35,8 +34,7 @@ static void answer_pledge(http_request *request, const cfa_pledge *pledge)
         http_answer_json(request, status, view_pledge(pledge, request->service));
 }
 
-static void complete_create(http_request *request, cfa_completion *completion)
-{
+static void complete_create(http_request *request, cfa_completion *completion) {
     if (cfa_completion_status(completion) != CFA_OK) {
         cfa_error error = CFA_ERROR_INIT;
         if (cfa_completion_error(&error, completion) != CFA_OK)
@@ -52,8 +50,7 @@ static void complete_create(http_request *request, cfa_completion *completion)
     cfa_pledge_free(pledge);
 }
 
-static bool read_visibility(http_request *request, const char *text, cfa_visibility *out)
-{
+static bool read_visibility(http_request *request, const char *text, cfa_visibility *out) {
     static const char *const names[] = { "public", "owner", "hidden" };
     for (int i = 0; i < 3; i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -66,8 +63,7 @@ static bool read_visibility(http_request *request, const char *text, cfa_visibil
     return false;
 }
 
-static bool read_pledge(http_request *request, cfa_pledge_spec *spec)
-{
+static bool read_pledge(http_request *request, cfa_pledge_spec *spec) {
     json_t *amount = NULL, *donor = NULL;
     const char *visibility = "public";
     const body_field fields[] = {
@@ -90,8 +86,7 @@ static bool read_pledge(http_request *request, cfa_pledge_spec *spec)
            read_visibility(request, visibility, &spec->visibility);
 }
 
-void handle_pledge_create(http_request *request)
-{
+void handle_pledge_create(http_request *request) {
     char key[CFA_KEY_BYTES_MAX + 1];
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
     if (!header_key(request, key) || !read_pledge(request, &spec))
@@ -114,8 +109,7 @@ void handle_pledge_create(http_request *request)
         problem_last(request, status);
 }
 
-static void run_get(http_request *request)
-{
+static void run_get(http_request *request) {
     cfa_pledge *pledge = NULL;
     cfa_status status = cfa_pledge_get(&pledge, request->app->engine, request->parameter);
     if (status != CFA_OK)
@@ -125,7 +119,4 @@ static void run_get(http_request *request)
     cfa_pledge_free(pledge);
 }
 
-void handle_pledge_get(http_request *request)
-{
-    http_offload(request, run_get);
-}
+void handle_pledge_get(http_request *request) { http_offload(request, run_get); }

@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-static void complete_webhook(http_request *request, cfa_completion *completion)
-{
+static void complete_webhook(http_request *request, cfa_completion *completion) {
     if (cfa_completion_status(completion) != CFA_OK) {
         cfa_error error = CFA_ERROR_INIT;
         if (cfa_completion_error(&error, completion) != CFA_OK)
@@ -29,8 +28,7 @@ static void complete_webhook(http_request *request, cfa_completion *completion)
                          json_pack("{s:s}", "verdict", cfa_webhook_verdict_name(verdict)));
 }
 
-void handle_webhook(http_request *request)
-{
+void handle_webhook(http_request *request) {
     if (request->app->config->provider == PROVIDER_NONE) {
         problem_http(request, PROBLEM_NO_PROVIDER, NULL,
                      "this server knows no provider: start it with --provider");
@@ -64,8 +62,7 @@ typedef struct confirm_input {
     const char *client_secret, *payment_method;
 } confirm_input;
 
-static void run_confirm(http_request *request)
-{
+static void run_confirm(http_request *request) {
     const confirm_input *input = request->input;
     cfa_status status =
         cfa_play_confirm(request->app->play, input->client_secret, input->payment_method);
@@ -75,8 +72,7 @@ static void run_confirm(http_request *request)
         http_answer_json(request, 200, json_pack("{s:s}", "result", "accepted"));
 }
 
-void handle_play_confirm(http_request *request)
-{
+void handle_play_confirm(http_request *request) {
     confirm_input *input = http_input(request, sizeof *input);
     if (!input)
         return;

@@ -9,8 +9,7 @@
 #include <strings.h>
 
 /* Takes the same time wherever the first difference is; only the length of what was sent shows. */
-static bool equal_constant_time(const char *secret, const char *text)
-{
+static bool equal_constant_time(const char *secret, const char *text) {
     size_t secret_size = strlen(secret), size = strlen(text);
     volatile unsigned char difference = (unsigned char)(secret_size != size);
     for (size_t i = 0; i < size; i++)
@@ -18,8 +17,7 @@ static bool equal_constant_time(const char *secret, const char *text)
     return difference == 0;
 }
 
-header_token header_service_token(http_request *request, const char *token)
-{
+header_token header_service_token(http_request *request, const char *token) {
     int count = 0;
     const char *text = http_header(request, "Authorization", &count);
     if (count == 0)
@@ -29,15 +27,13 @@ header_token header_service_token(http_request *request, const char *token)
     return equal_constant_time(token, text + 7) ? TOKEN_RIGHT : TOKEN_WRONG;
 }
 
-static bool refuse_key(http_request *request, const char *why)
-{
+static bool refuse_key(http_request *request, const char *why) {
     problem_status(request, 400, CFA_EKEY, "Idempotency-Key", "%s", why);
     return false;
 }
 
 /* Unquote a structured-field string (RFC 8941, 3.3.3); 0 when it is none. */
-static size_t unquote(char *out, size_t out_size, const char *text)
-{
+static size_t unquote(char *out, size_t out_size, const char *text) {
     size_t size = 0;
     for (text++; *text != '"'; text++) {
         if (*text == '\\') {
@@ -55,8 +51,7 @@ static size_t unquote(char *out, size_t out_size, const char *text)
     return size;
 }
 
-bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1])
-{
+bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1]) {
     int count = 0;
     const char *text = http_header(request, "Idempotency-Key", &count);
     if (count == 0)
@@ -90,13 +85,11 @@ bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1])
     return true;
 }
 
-const char *header_scope(const http_request *request)
-{
+const char *header_scope(const http_request *request) {
     return request->service ? "service" : "anonymous";
 }
 
-static bool parse_number(const char *text, size_t size, int64_t *out)
-{
+static bool parse_number(const char *text, size_t size, int64_t *out) {
     if (size == 0 || size > 18)
         return false;
     int64_t value = 0;
@@ -109,8 +102,7 @@ static bool parse_number(const char *text, size_t size, int64_t *out)
     return true;
 }
 
-bool header_version(http_request *request, bool required, int64_t *out)
-{
+bool header_version(http_request *request, bool required, int64_t *out) {
     int count = 0;
     const char *text = http_header(request, "If-Match", &count);
     *out = 0;
@@ -133,8 +125,7 @@ bool header_version(http_request *request, bool required, int64_t *out)
     return false;
 }
 
-const char *header_trace(http_request *request)
-{
+const char *header_trace(http_request *request) {
     int count = 0;
     const char *text = http_header(request, "traceparent", &count);
     static const char shape[] = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
@@ -152,8 +143,7 @@ const char *header_trace(http_request *request)
 }
 
 bool header_query_number(http_request *request, const char *name, int64_t minimum, int64_t maximum,
-                         int64_t fallback, int64_t *out)
-{
+                         int64_t fallback, int64_t *out) {
     const char *text = http_query(request, name);
     *out = fallback;
     if (!text)

@@ -14,21 +14,16 @@
 
 enum { SWEEP_MS = 500, DRAIN_GRACE_MS = 2000 };
 
-uint64_t http_now_ms(void)
-{
-    return uv_hrtime() / 1000000u;
-}
+uint64_t http_now_ms(void) { return uv_hrtime() / 1000000u; }
 
-static int peer_descriptor(const http_peer *peer)
-{
+static int peer_descriptor(const http_peer *peer) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info ? info->connect_fd : -1;
 }
 
 /* libmicrohttpd notices at its next turn and closes the connection itself. */
-static void peer_shutdown(const http_peer *peer)
-{
+static void peer_shutdown(const http_peer *peer) {
     int descriptor = peer_descriptor(peer);
     if (descriptor >= 0)
         shutdown(descriptor, SHUT_RDWR);
@@ -38,8 +33,7 @@ static void peer_shutdown(const http_peer *peer)
 
 static void on_turn_timer(uv_timer_t *timer);
 
-static void turn(http_server *http)
-{
+static void turn(http_server *http) {
     if (MHD_run(http->daemon) != MHD_YES)
         log_line("error", "http_run_failed", NULL);
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
@@ -49,26 +43,18 @@ static void turn(http_server *http)
         uv_timer_stop(&http->turn_timer);
 }
 
-static void on_turn_timer(uv_timer_t *timer)
-{
-    turn(timer->data);
-}
+static void on_turn_timer(uv_timer_t *timer) { turn(timer->data); }
 
-void http_wake(http_server *http)
-{
-    uv_timer_start(&http->turn_timer, on_turn_timer, 0, 0);
-}
+void http_wake(http_server *http) { uv_timer_start(&http->turn_timer, on_turn_timer, 0, 0); }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
+static void on_readable(uv_poll_t *poll, int status, int events) {
     (void)status;
     (void)events;
     turn(poll->data);
 }
 
 /* Absolute deadlines per phase; libmicrohttpd's own time-out only knows inactivity. */
-static void on_sweep(uv_timer_t *timer)
-{
+static void on_sweep(uv_timer_t *timer) {
     http_server *http = timer->data;
     uint64_t now_ms = http_now_ms();
     for (http_peer *peer = http->peers; peer; peer = peer->next) {
@@ -83,8 +69,7 @@ static void on_sweep(uv_timer_t *timer)
 }
 
 static void on_connection(void *self, struct MHD_Connection *connection, void **slot,
-                          enum MHD_ConnectionNotificationCode code)
-{
+                          enum MHD_ConnectionNotificationCode code) {
     http_server *http = self;
     http_peer *peer = *slot;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -115,8 +100,7 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
 }
 
 /* Nothing is decoded: ids and numbers never need it, and so a path has one spelling. */
-static size_t keep_escapes(void *self, struct MHD_Connection *connection, char *text)
-{
+static size_t keep_escapes(void *self, struct MHD_Connection *connection, char *text) {
     (void)self;
     (void)connection;
     return strlen(text);
@@ -124,8 +108,7 @@ static size_t keep_escapes(void *self, struct MHD_Connection *connection, char *
 
 /* ---- start ---------------------------------------------------------------------------------- */
 
-static struct MHD_Daemon *daemon_start(http_server *http)
-{
+static struct MHD_Daemon *daemon_start(http_server *http) {
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_on_request, http,
         MHD_OPTION_LISTEN_SOCKET, http->options.listener, MHD_OPTION_CONNECTION_LIMIT,
@@ -136,8 +119,7 @@ static struct MHD_Daemon *daemon_start(http_server *http)
         http_on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 }
 
-http_server *http_start(const http_options *options, const char **out_reason)
-{
+http_server *http_start(const http_options *options, const char **out_reason) {
     http_server *http = calloc(1, sizeof *http);
     if (!http) {
         *out_reason = "out of memory";
@@ -170,18 +152,11 @@ http_server *http_start(const http_options *options, const char **out_reason)
 
 /* ---- end ------------------------------------------------------------------------------------ */
 
-int32_t http_in_work(const http_server *http)
-{
-    return http->in_work;
-}
+int32_t http_in_work(const http_server *http) { return http->in_work; }
 
-bool http_is_idle(const http_server *http)
-{
-    return http->request_count == 0;
-}
+bool http_is_idle(const http_server *http) { return http->request_count == 0; }
 
-static void finish_drain(http_server *http, bool clean)
-{
+static void finish_drain(http_server *http, bool clean) {
     if (http->drained)
         return;
     http->drained = true;
@@ -189,15 +164,13 @@ static void finish_drain(http_server *http, bool clean)
     http->on_drained(http->options.app, clean);
 }
 
-void http_check_drained(http_server *http)
-{
+void http_check_drained(http_server *http) {
     if (http->draining && http->request_count == 0)
         finish_drain(http, !http->forced);
 }
 
 /* First time: answer what waits for the engine. Second time: some thread is stuck; leave. */
-static void on_drain_timer(uv_timer_t *timer)
-{
+static void on_drain_timer(uv_timer_t *timer) {
     http_server *http = timer->data;
     if (http->forced) {
         finish_drain(http, false);
@@ -217,8 +190,7 @@ static void on_drain_timer(uv_timer_t *timer)
 }
 
 void http_drain(http_server *http, int32_t limit_ms,
-                void (*drained)(struct server_app *app, bool clean))
-{
+                void (*drained)(struct server_app *app, bool clean)) {
     if (http->draining)
         return;
     http->on_drained = drained;
@@ -235,13 +207,9 @@ void http_drain(http_server *http, int32_t limit_ms,
     http_check_drained(http);
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-    (void)handle;
-}
+static void on_closed(uv_handle_t *handle) { (void)handle; }
 
-void http_stop(http_server *http)
-{
+void http_stop(http_server *http) {
     if (!http)
         return;
     uv_poll_stop(&http->poll);

@@ -6,8 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-void log_line(const char *level, const char *event, json_t *fields)
-{
+void log_line(const char *level, const char *event, json_t *fields) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     struct tm parts;

@@ -6,8 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool serve(const server_config *config)
-{
+static bool serve(const server_config *config) {
     static server_app app;
     bool good = app_open(&app, config);
     if (good && config->command == COMMAND_MIGRATE)
@@ -18,18 +17,14 @@ static bool serve(const server_config *config)
     return good;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static server_config config;
     /* A reader that goes away ends its request, not the process. */
     signal(SIGPIPE, SIG_IGN);
     switch (config_read(&config, argc, argv)) {
-    case CONFIG_DONE:
-        return EXIT_SUCCESS;
-    case CONFIG_WRONG:
-        return EXIT_CONFIG;
-    case CONFIG_RUN:
-        break;
+    case CONFIG_DONE: return EXIT_SUCCESS;
+    case CONFIG_WRONG: return EXIT_CONFIG;
+    case CONFIG_RUN: break;
     }
     if (config.check_only) {
         puts("the configuration is good");

@@ -29,8 +29,7 @@ static const char *const field_names[][2] = {
     { "minor", "amount.minor" },
 };
 
-static const char *public_field(const char *field)
-{
+static const char *public_field(const char *field) {
     for (size_t i = 0; i < sizeof field_names / sizeof field_names[0]; i++)
         if (strcmp(field, field_names[i][0]) == 0)
             return field_names[i][1];
@@ -38,53 +37,39 @@ static const char *public_field(const char *field)
 }
 
 /* "CFA_EKEYREUSE" -> "cfa_ekeyreuse". */
-static void write_code(char *out, size_t size, const char *name)
-{
+static void write_code(char *out, size_t size, const char *name) {
     size_t i = 0;
     for (; i + 1 < size && name[i] != '\0'; i++)
         out[i] = (char)tolower((unsigned char)name[i]);
     out[i] = '\0';
 }
 
-int problem_http_status(cfa_status status)
-{
+int problem_http_status(cfa_status status) {
     switch (status) {
     case CFA_EKEY:
     case CFA_EENCODING:
-    case CFA_ESIGNATURE:
-        return 400;
-    case CFA_EDECLINED:
-        return 402;
-    case CFA_ENOTFOUND:
-        return 404;
+    case CFA_ESIGNATURE: return 400;
+    case CFA_EDECLINED: return 402;
+    case CFA_ENOTFOUND: return 404;
     case CFA_ECLOSED:
     case CFA_EEXISTS:
     case CFA_ESTATE:
-    case CFA_EFENCED:
-        return 409;
-    case CFA_EVERSION:
-        return 412;
-    case CFA_EKEYREUSE:
-        return 422;
-    case CFA_ENOTSUP:
-        return 503;
-    default:
-        break;
+    case CFA_EFENCED: return 409;
+    case CFA_EVERSION: return 412;
+    case CFA_EKEYREUSE: return 422;
+    case CFA_ENOTSUP: return 503;
+    default: break;
     }
     switch (cfa_status_class_of(status)) {
-    case CFA_CLASS_INVALID:
-        return 422;
+    case CFA_CLASS_INVALID: return 422;
     case CFA_CLASS_TRANSIENT:
-    case CFA_CLASS_IN_DOUBT:
-        return 503;
-    default:
-        return 500;
+    case CFA_CLASS_IN_DOUBT: return 503;
+    default: return 500;
     }
 }
 
 static void answer(http_request *request, int status, const char *code, const char *title,
-                   const char *field, const char *detail)
-{
+                   const char *field, const char *detail) {
     http_answer *out = &request->answer;
     snprintf(out->code, sizeof out->code, "%s", code);
     char type[64];
@@ -99,8 +84,7 @@ static void answer(http_request *request, int status, const char *code, const ch
 }
 
 void problem_http(http_request *request, problem_kind which, const char *field, const char *format,
-                  ...)
-{
+                  ...) {
     char detail[256];
     va_list arguments;
     va_start(arguments, format);
@@ -111,8 +95,7 @@ void problem_http(http_request *request, problem_kind which, const char *field, 
 }
 
 static void answer_status(http_request *request, int http_status, cfa_status status,
-                          const char *field, const char *detail)
-{
+                          const char *field, const char *detail) {
     char code[32];
     write_code(code, sizeof code, cfa_status_name(status));
     answer(request, http_status != 0 ? http_status : problem_http_status(status), code,
@@ -120,8 +103,7 @@ static void answer_status(http_request *request, int http_status, cfa_status sta
 }
 
 void problem_status(http_request *request, int http_status, cfa_status status, const char *field,
-                    const char *format, ...)
-{
+                    const char *format, ...) {
     char detail[256];
     va_list arguments;
     va_start(arguments, format);
@@ -130,8 +112,7 @@ void problem_status(http_request *request, int http_status, cfa_status status, c
     answer_status(request, http_status, status, field, detail);
 }
 
-void problem_error(http_request *request, const cfa_error *error)
-{
+void problem_error(http_request *request, const cfa_error *error) {
     /* What went wrong inside is for the operator's log; the caller learns the class and what to do.
      */
     cfa_status_class kind = cfa_status_class_of(error->status);
@@ -151,11 +132,11 @@ void problem_error(http_request *request, const cfa_error *error)
     /* A path that is not an id names nothing to be processed: a malformed request, not a refused
      * value. */
     bool reading = strcmp(request->route->method, "GET") == 0;
-    answer_status(request, reading && error->status == CFA_EINVAL ? 400 : 0, error->status, public_field(error->field), detail);
+    answer_status(request, reading && error->status == CFA_EINVAL ? 400 : 0, error->status,
+                  public_field(error->field), detail);
 }
 
-void problem_last(http_request *request, cfa_status status)
-{
+void problem_last(http_request *request, cfa_status status) {
     cfa_error error = CFA_ERROR_INIT;
     if (cfa_error_last(&error) != CFA_OK || error.status != status) {
         memset(&error, 0, sizeof error);

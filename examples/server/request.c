@@ -16,8 +16,7 @@
 
 /* ---- life ----------------------------------------------------------------------------------- */
 
-static http_request *request_new(http_server *http, struct MHD_Connection *connection)
-{
+static http_request *request_new(http_server *http, struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     http_peer *peer = info ? info->socket_context : NULL;
@@ -42,8 +41,7 @@ static http_request *request_new(http_server *http, struct MHD_Connection *conne
     return request;
 }
 
-void http_release(http_request *request)
-{
+void http_release(http_request *request) {
     if (--request->references > 0)
         return;
     http_server *http = request->http;
@@ -60,8 +58,7 @@ void http_release(http_request *request)
     free(request);
 }
 
-static void write_id(char out[32], const http_request *request)
-{
+static void write_id(char out[32], const http_request *request) {
     snprintf(out, 32, "%016llx%08llx", (unsigned long long)request->http->request_base,
              (unsigned long long)(request->number & 0xffffffffu));
 }
@@ -74,14 +71,12 @@ typedef struct header_scan {
     bool bad_name, bad_value, bad_encoding, bad_length;
 } header_scan;
 
-static bool name_is(const char *name, size_t size, const char *wanted)
-{
+static bool name_is(const char *name, size_t size, const char *wanted) {
     return size == strlen(wanted) && strncasecmp(name, wanted, size) == 0;
 }
 
 static enum MHD_Result scan_header(void *self, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_size, const char *value, size_t value_size)
-{
+                                   size_t name_size, const char *value, size_t value_size) {
     (void)kind;
     header_scan *scan = self;
     scan->count++;
@@ -114,8 +109,7 @@ static enum MHD_Result scan_header(void *self, enum MHD_ValueKind kind, const ch
 }
 
 /* What a proxy before us might have read differently is refused, and the connection with it. */
-static bool check_framing(http_request *request, const char *version)
-{
+static bool check_framing(http_request *request, const char *version) {
     header_scan scan = { 0 };
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
     bool http_1_0 = strcmp(version, "HTTP/1.0") == 0;
@@ -148,22 +142,20 @@ static bool check_framing(http_request *request, const char *version)
     return true;
 }
 
-static unsigned long long declared_size(http_request *request)
-{
+static unsigned long long declared_size(http_request *request) {
     const char *text = http_header(request, "Content-Length", NULL);
     return text ? strtoull(text, NULL, 10) : 0;
 }
 
-static void refuse_size(http_request *request)
-{
+static void refuse_size(http_request *request) {
     problem_http(request, PROBLEM_BODY_TOO_LARGE, NULL, "at most %zu bytes", request->body_limit);
 }
 
 /* Judge everything that stands before the body. An answer that is set here is sent after the body
  * was read and dropped, so that the connection stays in step; with `answer.close` it is sent at
  * once. */
-static void admit(http_request *request, const char *method, const char *path, const char *version)
-{
+static void admit(http_request *request, const char *method, const char *path,
+                  const char *version) {
     if (!check_framing(request, version))
         return;
     unsigned long long size = declared_size(request);
@@ -181,8 +173,7 @@ static void admit(http_request *request, const char *method, const char *path, c
     case ROUTE_NO_METHOD:
         problem_http(request, PROBLEM_NO_METHOD, NULL, "use %s", request->answer.allow);
         return;
-    case ROUTE_FOUND:
-        break;
+    case ROUTE_FOUND: break;
     }
     request->body_limit = request->route->body_limit;
     if (size > request->body_limit) {
@@ -193,8 +184,7 @@ static void admit(http_request *request, const char *method, const char *path, c
 }
 
 /* Keep or drop a piece of the body; false when the connection is not worth reading on. */
-static bool take_body(http_request *request, const char *data, size_t size)
-{
+static bool take_body(http_request *request, const char *data, size_t size) {
     if (!request->answered && size > request->body_limit - request->body_size)
         refuse_size(request);
     if (request->answered) {
@@ -216,21 +206,18 @@ static bool take_body(http_request *request, const char *data, size_t size)
     return true;
 }
 
-static int count_trailers(http_request *request)
-{
+static int count_trailers(http_request *request) {
     return MHD_get_connection_values(request->connection, MHD_FOOTER_KIND, NULL, NULL);
 }
 
 /* ---- answering ------------------------------------------------------------------------------ */
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
-{
+static void add_header(struct MHD_Response *response, const char *name, const char *value) {
     if (value && *value != '\0')
         (void)MHD_add_response_header(response, name, value);
 }
 
-static struct MHD_Response *response_new(http_request *request)
-{
+static struct MHD_Response *response_new(http_request *request) {
     static char out_of_memory[] = "{\"type\":\"urn:careforall:problem:cfa_enomem\",\"title\":\"out "
                                   "of memory; nothing was done\","
                                   "\"status\":500,\"code\":\"cfa_enomem\"}";
@@ -248,8 +235,7 @@ static struct MHD_Response *response_new(http_request *request)
     return response;
 }
 
-static enum MHD_Result queue_answer(http_request *request)
-{
+static enum MHD_Result queue_answer(http_request *request) {
     http_answer *answer = &request->answer;
     struct MHD_Response *response = response_new(request);
     if (!response)
@@ -280,8 +266,7 @@ static enum MHD_Result queue_answer(http_request *request)
     return result;
 }
 
-void http_answer_bytes(http_request *request, int status, const void *data, size_t size)
-{
+void http_answer_bytes(http_request *request, int status, const void *data, size_t size) {
     free(request->answer.body);
     request->answer.body = malloc(size > 0 ? size : 1);
     if (request->answer.body && size > 0)
@@ -293,8 +278,7 @@ void http_answer_bytes(http_request *request, int status, const void *data, size
     request->answered = true;
 }
 
-void http_answer_json(http_request *request, int status, json_t *value)
-{
+void http_answer_json(http_request *request, int status, json_t *value) {
     size_t flags = JSON_COMPACT;
     size_t size = value ? json_dumpb(value, NULL, 0, flags) : 0;
     free(request->answer.body);
@@ -311,8 +295,7 @@ void http_answer_json(http_request *request, int status, json_t *value)
     request->answered = true;
 }
 
-void http_finish(http_request *request)
-{
+void http_finish(http_request *request) {
     request->pending = false;
     request->http->in_work--;
     if (request->suspended) {
@@ -324,14 +307,12 @@ void http_finish(http_request *request)
 
 /* ---- work elsewhere ------------------------------------------------------------------------- */
 
-static void on_work(uv_work_t *work)
-{
+static void on_work(uv_work_t *work) {
     http_request *request = work->data;
     request->run(request);
 }
 
-static void on_work_done(uv_work_t *work, int status)
-{
+static void on_work_done(uv_work_t *work, int status) {
     http_request *request = work->data;
     if (status != 0) /* cancelled before it began */
         problem_status(request, 0, CFA_ECLOSING, NULL, "the server is closing; nothing was done");
@@ -339,8 +320,7 @@ static void on_work_done(uv_work_t *work, int status)
     http_release(request);
 }
 
-void http_offload(http_request *request, void (*run)(http_request *request))
-{
+void http_offload(http_request *request, void (*run)(http_request *request)) {
     request->run = run;
     request->pending = true;
     request->work.data = request;
@@ -354,16 +334,14 @@ void http_offload(http_request *request, void (*run)(http_request *request))
 }
 
 void http_await(http_request *request,
-                void (*complete)(http_request *request, cfa_completion *completion))
-{
+                void (*complete)(http_request *request, cfa_completion *completion)) {
     request->complete = complete;
     request->pending = true;
     request->deadline_ms = http_now_ms() + HTTP_WORK_MS;
     request->references++;
 }
 
-void http_completed(http_request *request, cfa_completion *completion)
-{
+void http_completed(http_request *request, cfa_completion *completion) {
     if (request->complete) {
         request->complete(request, completion);
         request->complete = NULL;
@@ -372,8 +350,7 @@ void http_completed(http_request *request, cfa_completion *completion)
     http_release(request);
 }
 
-void http_abandon(http_request *request, bool closing)
-{
+void http_abandon(http_request *request, bool closing) {
     request->complete = NULL;
     problem_status(request, 0, CFA_EINDOUBT, NULL, "the %s; repeat with the same key",
                    closing ? "server is closing" : "deadline passed while the request was in work");
@@ -382,8 +359,7 @@ void http_abandon(http_request *request, bool closing)
 
 /* ---- libmicrohttpd's side ------------------------------------------------------------------- */
 
-static enum MHD_Result dispatch(http_request *request)
-{
+static enum MHD_Result dispatch(http_request *request) {
     http_server *http = request->http;
     if (count_trailers(request) > 0) {
         problem_http(request, PROBLEM_BAD_REQUEST, NULL, "trailers are not taken");
@@ -407,8 +383,7 @@ static enum MHD_Result dispatch(http_request *request)
 
 enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
-                                size_t *upload_size, void **request_slot)
-{
+                                size_t *upload_size, void **request_slot) {
     http_request *request = *request_slot;
     if (!request) {
         request = request_new(self, connection);
@@ -431,8 +406,7 @@ enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, c
     return dispatch(request);
 }
 
-static void log_request(const http_request *request, enum MHD_RequestTerminationCode code)
-{
+static void log_request(const http_request *request, enum MHD_RequestTerminationCode code) {
     char id[32];
     write_id(id, request);
     const http_answer *answer = &request->answer;
@@ -448,8 +422,7 @@ static void log_request(const http_request *request, enum MHD_RequestTermination
 }
 
 void http_on_completed(void *self, struct MHD_Connection *connection, void **request_slot,
-                       enum MHD_RequestTerminationCode code)
-{
+                       enum MHD_RequestTerminationCode code) {
     (void)connection;
     http_server *http = self;
     http_request *request = *request_slot;
@@ -474,8 +447,7 @@ typedef struct header_search {
 } header_search;
 
 static enum MHD_Result match_header(void *self, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
+                                    const char *value) {
     (void)kind;
     header_search *search = self;
     if (strcasecmp(name, search->name) == 0) {
@@ -485,8 +457,7 @@ static enum MHD_Result match_header(void *self, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-const char *http_header(http_request *request, const char *name, int *out_count)
-{
+const char *http_header(http_request *request, const char *name, int *out_count) {
     header_search search = { name, NULL, 0 };
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, match_header, &search);
     if (out_count)
@@ -494,13 +465,11 @@ const char *http_header(http_request *request, const char *name, int *out_count)
     return search.value;
 }
 
-const char *http_query(http_request *request, const char *name)
-{
+const char *http_query(http_request *request, const char *name) {
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-void *http_input(http_request *request, size_t size)
-{
+void *http_input(http_request *request, size_t size) {
     request->input = calloc(1, size);
     if (!request->input)
         problem_status(request, 0, CFA_ENOMEM, NULL, "nothing was done");

@@ -33,8 +33,7 @@ static const http_route routes[] = {
 enum { ROUTE_COUNT = (int)(sizeof routes / sizeof routes[0]) };
 
 static bool path_matches(const char *pattern, const char *path, char *parameter,
-                         size_t parameter_size)
-{
+                         size_t parameter_size) {
     const char *brace = strchr(pattern, '{');
     if (!brace)
         return strcmp(pattern, path) == 0;
@@ -50,8 +49,7 @@ static bool path_matches(const char *pattern, const char *path, char *parameter,
     return true;
 }
 
-route_match route_find(http_request *request, const char *method, const char *path)
-{
+route_match route_find(http_request *request, const char *method, const char *path) {
     /* HEAD is GET without the body, which libmicrohttpd leaves out. */
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     char allow[sizeof request->answer.allow] = "";
@@ -83,8 +81,7 @@ typedef struct query_scan {
 } query_scan;
 
 static enum MHD_Result scan_query(void *self, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
-{
+                                  const char *value) {
     (void)kind;
     (void)value;
     query_scan *scan = self;
@@ -102,8 +99,7 @@ static enum MHD_Result scan_query(void *self, enum MHD_ValueKind kind, const cha
     return MHD_YES;
 }
 
-static bool check_query(http_request *request)
-{
+static bool check_query(http_request *request) {
     query_scan scan = { request->route->queries, false, false, 0 };
     MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, scan_query, &scan);
     if (scan.unknown)
@@ -116,8 +112,7 @@ static bool check_query(http_request *request)
 
 /* A form or plain-text post is what a foreign page can make a browser send without asking; JSON is
  * not. */
-static bool check_media_type(http_request *request)
-{
+static bool check_media_type(http_request *request) {
     int count = 0;
     const char *text = http_header(request, "Content-Type", &count);
     static const char wanted[] = "application/json";
@@ -140,8 +135,7 @@ static bool check_media_type(http_request *request)
     return false;
 }
 
-bool route_admit(http_request *request)
-{
+bool route_admit(http_request *request) {
     unsigned flags = request->route->flags;
     header_token token = header_service_token(request, request->app->config->token);
     request->service = token == TOKEN_RIGHT;
@@ -158,8 +152,7 @@ bool route_admit(http_request *request)
     return !(flags & ROUTE_JSON) || check_media_type(request);
 }
 
-void route_dispatch(http_request *request)
-{
+void route_dispatch(http_request *request) {
     if ((request->route->flags & ROUTE_JSON) && !body_parse(request))
         return;
     request->route->handler(request);

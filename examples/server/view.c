@@ -6,8 +6,7 @@
 
 /* Days since 1970-01-01 to a date, in the proleptic Gregorian calendar: years begin in March, so
  * that the leap day is the last one. */
-static void split_days(int64_t days, int64_t *out_year, int *out_month, int *out_day)
-{
+static void split_days(int64_t days, int64_t *out_year, int *out_month, int *out_day) {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
@@ -20,8 +19,7 @@ static void split_days(int64_t days, int64_t *out_year, int *out_month, int *out
     *out_year = year_of_era + era * 400 + (*out_month <= 2 ? 1 : 0);
 }
 
-json_t *view_time(int64_t time_us)
-{
+json_t *view_time(int64_t time_us) {
     if (time_us == 0)
         return json_null();
     int64_t day_us = INT64_C(86400000000);
@@ -37,15 +35,13 @@ json_t *view_time(int64_t time_us)
     return json_string(text);
 }
 
-json_t *view_money(cfa_money amount)
-{
+json_t *view_money(cfa_money amount) {
     if (amount.currency[0] == '\0')
         return json_null();
     return json_pack("{s:I, s:s}", "minor", (json_int_t)amount.minor, "currency", amount.currency);
 }
 
-static json_t *view_currencies(const char *list)
-{
+static json_t *view_currencies(const char *list) {
     json_t *out = json_array();
     while (out && *list != '\0') {
         size_t size = strcspn(list, ",");
@@ -58,8 +54,7 @@ static json_t *view_currencies(const char *list)
     return out;
 }
 
-json_t *view_campaign(const cfa_campaign *campaign)
-{
+json_t *view_campaign(const cfa_campaign *campaign) {
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o}", "id",
                      cfa_campaign_id(campaign), "title", cfa_campaign_title(campaign), "currencies",
                      view_currencies(cfa_campaign_currencies(campaign)), "goal",
@@ -72,8 +67,7 @@ json_t *view_campaign(const cfa_campaign *campaign)
                      view_time(cfa_campaign_updated_us(campaign)));
 }
 
-static json_t *view_row(const cfa_totals_row *row)
-{
+static json_t *view_row(const cfa_totals_row *row) {
     return json_pack(
         "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "currency", row->currency, "pledged_minor",
         (json_int_t)row->pledged_minor, "authorized_minor", (json_int_t)row->authorized_minor,
@@ -83,8 +77,7 @@ static json_t *view_row(const cfa_totals_row *row)
         "donor_count", (json_int_t)row->donor_count);
 }
 
-json_t *view_totals(const cfa_totals *totals)
-{
+json_t *view_totals(const cfa_totals *totals) {
     json_t *rows = json_array();
     for (size_t i = 0; rows && i < cfa_totals_size(totals); i++) {
         if (json_array_append_new(rows, view_row(cfa_totals_at(totals, i))) != 0) {
@@ -99,8 +92,7 @@ json_t *view_totals(const cfa_totals *totals)
         "currencies", rows);
 }
 
-static json_t *view_donor(const cfa_pledge *pledge)
-{
+static json_t *view_donor(const cfa_pledge *pledge) {
     static const char *const visibilities[] = { "public", "owner", "hidden" };
     cfa_visibility visibility = cfa_pledge_visibility(pledge);
     return json_pack("{s:s?, s:s?, s:s?, s:s?, s:s}", "id", cfa_pledge_donor_id(pledge), "name",
@@ -111,8 +103,7 @@ static json_t *view_donor(const cfa_pledge *pledge)
                          : "hidden");
 }
 
-json_t *view_pledge(const cfa_pledge *pledge, bool complete)
-{
+json_t *view_pledge(const cfa_pledge *pledge, bool complete) {
     json_t *out = json_pack(
         "{s:s, s:s, s:o, s:s, s:b, s:o}", "id", cfa_pledge_id(pledge), "campaign_id",
         cfa_pledge_campaign_id(pledge), "amount", view_money(cfa_pledge_amount(pledge)), "state",

@@ -4,10 +4,14 @@
  * Conventions of the whole interface, stated once:
  *   - Outputs come first and are untouched when a call fails.
  *   - No function takes ownership of what it is given; inputs are copied before a call returns.
- *   - Results are immutable snapshots, independent of the engine; each has a `_free` of its own, and
- *     `_free(NULL)` does nothing. Text and slices read from a snapshot are borrowed until its `_free`.
- *   - Input structs begin with `struct_size`, set by their `_INIT` macro; zero is every field's default.
- *   - Time is microseconds since 1970-01-01 UTC and ends in `_us`; durations are milliseconds, `_ms`.
+ *   - Results are immutable snapshots, independent of the engine; each has a `_free` of its own,
+ *     and
+ *     `_free(NULL)` does nothing. Text and slices read from a snapshot are borrowed until its
+ *     `_free`.
+ *   - Input structs begin with `struct_size`, set by their `_INIT` macro; zero is every field's
+ *     default.
+ *   - Time is microseconds since 1970-01-01 UTC and ends in `_us`; durations are milliseconds,
+ *     `_ms`.
  *   - A `timeout_ms` of 0 means the engine's default, a negative one means "do not wait".
  */
 #ifndef CAREFORALL_BASE_H
@@ -38,15 +42,15 @@
 #define CFA_VERSION "0.1.0"
 
 /* Bounds that are part of the contract; longer input is refused with CFA_ETOOLONG. */
-#define CFA_ID_TEXT_SIZE 32        /* a TypeID with its final NUL: "plg_" and 26 characters */
-#define CFA_KEY_BYTES_MAX 255      /* an idempotency key: visible ASCII */
+#define CFA_ID_TEXT_SIZE 32   /* a TypeID with its final NUL: "plg_" and 26 characters */
+#define CFA_KEY_BYTES_MAX 255 /* an idempotency key: visible ASCII */
 #define CFA_SCOPE_BYTES_MAX 255
 #define CFA_TITLE_BYTES_MAX 200
 #define CFA_NAME_BYTES_MAX 200
 #define CFA_EMAIL_BYTES_MAX 254
 #define CFA_MESSAGE_BYTES_MAX 1000
 #define CFA_REFERENCE_BYTES_MAX 200
-#define CFA_METHOD_BYTES_MAX 200   /* a provider's payment method token */
+#define CFA_METHOD_BYTES_MAX 200 /* a provider's payment method token */
 #define CFA_WEBHOOK_BYTES_MAX 1048576
 #define CFA_EVENT_BYTES_MAX 65536
 #define CFA_PAGE_LIMIT_MAX 1000
@@ -72,7 +76,8 @@ typedef struct cfa_page {
     int32_t limit;
 } cfa_page;
 
-#define CFA_PAGE_INIT { sizeof(cfa_page), NULL, 0 }
+#define CFA_PAGE_INIT                                                                              \
+    { sizeof(cfa_page), NULL, 0 }
 
 /*
  * Return the running library's version, such as "0.1.0".

@@ -18,19 +18,21 @@ enum { CFA_CAMPAIGN_OPEN = 1, CFA_CAMPAIGN_ENDED = 2 };
 /* What becomes of money that is captured after the campaign's end. */
 typedef int32_t cfa_late_rule;
 enum {
-    CFA_LATE_ACCEPT = 0,   /* counts like any other */
-    CFA_LATE_REFUSE = 1    /* an unpaid payment is cancelled at the provider; paid money still counts */
+    CFA_LATE_ACCEPT = 0, /* counts like any other */
+    CFA_LATE_REFUSE =
+        1 /* an unpaid payment is cancelled at the provider; paid money still counts */
 };
 
 /* What a campaign is created with, or changed to (an update replaces every field). */
 typedef struct cfa_campaign_spec {
     size_t struct_size;
-    const char *key;          /* required: the idempotency key of this command */
-    const char *scope;        /* whose key it is; NULL: the host itself */
-    const char *title;        /* required */
-    const char *currencies;   /* required: "EUR" or "EUR,USD", at most 16; cannot shrink by an update */
-    cfa_money goal;           /* {0, ""}: none; else in one of the currencies */
-    int64_t deadline_us;      /* 0: none; pledges at or after it are refused */
+    const char *key;   /* required: the idempotency key of this command */
+    const char *scope; /* whose key it is; NULL: the host itself */
+    const char *title; /* required */
+    const char
+        *currencies;     /* required: "EUR" or "EUR,USD", at most 16; cannot shrink by an update */
+    cfa_money goal;      /* {0, ""}: none; else in one of the currencies */
+    int64_t deadline_us; /* 0: none; pledges at or after it are refused */
     cfa_late_rule late_rule;
     int32_t timeout_ms;
 } cfa_campaign_spec;
@@ -41,9 +43,9 @@ typedef struct cfa_campaign_spec {
 /*
  * Create a campaign.
  *
- * Durable when it returns, with its event and its totals of zero to follow. A repeat with the same key
- * returns the same campaign as it stands now; with other content it is CFA_EKEYREUSE naming the field.
- * `*out`: owned, `cfa_campaign_free`. `spec`: copied.
+ * Durable when it returns, with its event and its totals of zero to follow. A repeat with the same
+ * key returns the same campaign as it stands now; with other content it is CFA_EKEYREUSE naming the
+ * field. `*out`: owned, `cfa_campaign_free`. `spec`: copied.
  * Expected: CFA_OK; INVALID naming the field; CFA_EKEYREUSE; TRANSIENT; CFA_EINDOUBT.
  * Threading: any thread. Since: 0.1.
  */
@@ -57,7 +59,8 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_create(cfa_campaign **out, cfa_en
  * Expected: as `_create`; CFA_ENOTFOUND; CFA_EVERSION; CFA_ESTATE when it has ended.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_update(cfa_campaign **out, cfa_engine *engine,
-                                                      const char *campaign_id, int64_t expected_version,
+                                                      const char *campaign_id,
+                                                      int64_t expected_version,
                                                       const cfa_campaign_spec *spec);
 
 /*
@@ -67,10 +70,12 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_update(cfa_campaign **out, cfa_en
  * `key`: required. Expected: CFA_OK; CFA_ENOTFOUND; CFA_EVERSION; TRANSIENT; CFA_EINDOUBT.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine,
-                                                   const char *campaign_id, int64_t expected_version,
-                                                   const char *scope, const char *key);
+                                                   const char *campaign_id,
+                                                   int64_t expected_version, const char *scope,
+                                                   const char *key);
 
-/* Read one campaign from a snapshot. Expected: CFA_OK; CFA_EINVAL (not a cmp_ id); CFA_ENOTFOUND; TRANSIENT. */
+/* Read one campaign from a snapshot. Expected: CFA_OK; CFA_EINVAL (not a cmp_ id); CFA_ENOTFOUND;
+ * TRANSIENT. */
 CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_get(cfa_campaign **out, cfa_engine *engine,
                                                    const char *campaign_id);
 

@@ -1,9 +1,9 @@
 /*
  * engine.h - the one long-lived handle: opening a book, driving it, closing it.
  *
- * One engine is one book: one database, one provider mode. The library starts no thread unless asked
- * (`cfa_runner_start`). Whoever waits, works: a blocking call that waits for a payment or for totals does the
- * due work it waits for on its own thread.
+ * One engine is one book: one database, one provider mode. The library starts no thread unless
+ * asked (`cfa_runner_start`). Whoever waits, works: a blocking call that waits for a payment or for
+ * totals does the due work it waits for on its own thread.
  */
 #ifndef CAREFORALL_ENGINE_H
 #define CAREFORALL_ENGINE_H
@@ -18,100 +18,102 @@ CFA_BEGIN
 
 /* A named sink. The name keeps its cursor in the database: keep it stable. */
 typedef struct cfa_sink_binding {
-    const char *name;       /* 1 to 60 of a-z 0-9 _ - ; "totals" is taken */
+    const char *name; /* 1 to 60 of a-z 0-9 _ - ; "totals" is taken */
     cfa_sink sink;
 } cfa_sink_binding;
 
 typedef struct cfa_engine_options {
     size_t struct_size;
-    const cfa_storage *storage;       /* required; borrowed until close, as are the next three */
-    const cfa_provider *provider;     /* NULL: pledges are refused with CFA_ENOTSUP */
+    const cfa_storage *storage;   /* required; borrowed until close, as are the next three */
+    const cfa_provider *provider; /* NULL: pledges are refused with CFA_ENOTSUP */
     const cfa_sink_binding *sinks;
     int32_t sink_count;
-    const cfa_platform *platform;     /* NULL: the system's clock and randomness, no log */
-    const char *account;              /* provider account, NULL or "" for the default; pinned with */
-    int32_t livemode;                 /* the mode at the book's first start */
-    int32_t owns_storage;             /* non-zero: close the storage when the engine closes */
-    int32_t capture_manual;           /* authorize first, capture by `cfa_payment_capture` */
-    int32_t queue_limit;              /* waiting commands; 0: 65536 */
-    int32_t batch_limit;              /* commands per commit; 0: 256, at most 1024 */
-    int32_t timeout_ms;               /* of calls that give none; 0: 10000 */
-    int32_t call_timeout_ms;          /* of one provider call; 0: 30000 */
-    int64_t payment_expires_ms;       /* unpaid payments are cancelled after this; 0: 24 hours */
-    int64_t answer_kept_ms;           /* stored answers; 0: 30 days, at least 72 hours */
-    int32_t totals_max_age_ms;        /* how old a cached total may be; 0: 1000 */
+    const cfa_platform *platform; /* NULL: the system's clock and randomness, no log */
+    const char *account;          /* provider account, NULL or "" for the default; pinned with */
+    int32_t livemode;             /* the mode at the book's first start */
+    int32_t owns_storage;         /* non-zero: close the storage when the engine closes */
+    int32_t capture_manual;       /* authorize first, capture by `cfa_payment_capture` */
+    int32_t queue_limit;          /* waiting commands; 0: 65536 */
+    int32_t batch_limit;          /* commands per commit; 0: 256, at most 1024 */
+    int32_t timeout_ms;           /* of calls that give none; 0: 10000 */
+    int32_t call_timeout_ms;      /* of one provider call; 0: 30000 */
+    int64_t payment_expires_ms;   /* unpaid payments are cancelled after this; 0: 24 hours */
+    int64_t answer_kept_ms;       /* stored answers; 0: 30 days, at least 72 hours */
+    int32_t totals_max_age_ms;    /* how old a cached total may be; 0: 1000 */
 } cfa_engine_options;
 
 #define CFA_ENGINE_OPTIONS_INIT                                                                    \
     { sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /*
- * Open a book: bring the store to this library's schema, pin mode, provider and account at the first start and
- * check them at every later one.
+ * Open a book: bring the store to this library's schema, pin mode, provider and account at the
+ * first start and check them at every later one.
  *
  * Durable: schema and pins. A repeat opens a second, equal engine on the same book, which is safe.
  * `options`: copied; the adapters in it are borrowed until `cfa_engine_close` returns.
- * Expected: CFA_OK; CFA_EINVAL names the option; CFA_ESCHEMA (newer or foreign database); CFA_EMODE (pinned
- * to something else); CFA_EREADONLY; TRANSIENT.
+ * Expected: CFA_OK; CFA_EINVAL names the option; CFA_ESCHEMA (newer or foreign database); CFA_EMODE
+ * (pinned to something else); CFA_EREADONLY; TRANSIENT.
  * Threading: any thread. Since: 0.1.
  */
-CFA_API CFA_MUST_CHECK cfa_status cfa_engine_open(cfa_engine **out, const cfa_engine_options *options);
+CFA_API CFA_MUST_CHECK cfa_status cfa_engine_open(cfa_engine **out,
+                                                  const cfa_engine_options *options);
 
 /*
- * Close. The runner stops after the provider call it is in, whose result is committed; queued commands of
- * `_begin` calls that did not start complete with CFA_ECLOSING. Unfinished work is durable and goes on at the
- * next open. NULL does nothing.
+ * Close. The runner stops after the provider call it is in, whose result is committed; queued
+ * commands of `_begin` calls that did not start complete with CFA_ECLOSING. Unfinished work is
+ * durable and goes on at the next open. NULL does nothing.
  * Threading: must be the last call on the handle: every other call on it must have returned.
  */
 CFA_API void cfa_engine_close(cfa_engine *engine);
 
 /* What a tick may do. A process's role is a mask. */
 enum {
-    CFA_WORK_COMMANDS = 1,   /* commit what `_begin` calls enqueued */
-    CFA_WORK_CALLS = 2,      /* provider calls and probes that are due */
-    CFA_WORK_TOTALS = 4,     /* the local projector */
-    CFA_WORK_RELAY = 8,      /* the configured sinks */
-    CFA_WORK_UPKEEP = 16,    /* old keys, answers, checkpoints */
+    CFA_WORK_COMMANDS = 1, /* commit what `_begin` calls enqueued */
+    CFA_WORK_CALLS = 2,    /* provider calls and probes that are due */
+    CFA_WORK_TOTALS = 4,   /* the local projector */
+    CFA_WORK_RELAY = 8,    /* the configured sinks */
+    CFA_WORK_UPKEEP = 16,  /* old keys, answers, checkpoints */
     CFA_WORK_ALL = 31
 };
 
 /*
- * Do due work of the given kinds for about `budget_ms` and return; `*out_done` is the number of steps done
- * (0: nothing was due). For hosts with a loop of their own. Waits at most for the batch that another thread is
- * committing and for the provider call it is in itself; each kind of work may commit on this thread, none does with a
- * mask of 0.
+ * Do due work of the given kinds for about `budget_ms` and return; `*out_done` is the number of
+ * steps done (0: nothing was due). For hosts with a loop of their own. Waits at most for the batch
+ * that another thread is committing and for the provider call it is in itself; each kind of work
+ * may commit on this thread, none does with a mask of 0.
  * Expected: CFA_OK; TRANSIENT and IN_DOUBT of the store: the work stays due.
  * Threading: any thread, several at once. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine,
                                                   uint32_t work_mask, int32_t budget_ms);
 
-/* Return the milliseconds until work of these kinds is due: 0 now, at most 1000 (other processes are seen
- * by polling). Threading: any thread. */
+/* Return the milliseconds until work of these kinds is due: 0 now, at most 1000 (other processes
+ * are seen by polling). Threading: any thread. */
 CFA_API int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask);
 
-/* Return a descriptor that is readable when work became due since the last tick; borrowed, -1 if none.
- * Never read it: `cfa_engine_tick` does. */
+/* Return a descriptor that is readable when work became due since the last tick; borrowed, -1 if
+ * none. Never read it: `cfa_engine_tick` does. */
 CFA_API int cfa_engine_descriptor(cfa_engine *engine);
 
 /*
- * Start two threads of the library that do the work of `work_mask` until `cfa_runner_stop` or close.
- * A repeat while running is CFA_ESTATE. Signals are blocked on these threads.
+ * Start two threads of the library that do the work of `work_mask` until `cfa_runner_stop` or
+ * close. A repeat while running is CFA_ESTATE. Signals are blocked on these threads.
  * Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_runner_start(cfa_engine *engine, uint32_t work_mask);
 CFA_API void cfa_runner_stop(cfa_engine *engine);
 
 /*
- * Write the engine's counters and gauges as one JSON object (docs/statistics.md), freed by `cfa_free`.
+ * Write the engine's counters and gauges as one JSON object (docs/statistics.md), freed by
+ * `cfa_free`.
  * Expected: CFA_OK; CFA_ENOMEM. Threading: any thread.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine);
 
 /* ---- completions of `_begin` calls ----------------------------------------------------------- */
 
-/* Where completions of asynchronous calls arrive. Any number per engine; each used by one thread at a time
- * for `_next`, by any thread for `_begin`. Free all before closing the engine. */
+/* Where completions of asynchronous calls arrive. Any number per engine; each used by one thread at
+ * a time for `_next`, by any thread for `_begin`. Free all before closing the engine. */
 typedef struct cfa_port cfa_port;
 typedef struct cfa_completion cfa_completion;
 
@@ -120,11 +122,12 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_port_new(cfa_port **out, cfa_engine *engin
 CFA_API void cfa_port_free(cfa_port *port);
 
 /*
- * Fetch the next completion; `*out` is NULL when none arrived within `timeout_ms` (0: do not wait; negative:
- * wait for ever). A waiting thread leads batches itself when no other thread does.
+ * Fetch the next completion; `*out` is NULL when none arrived within `timeout_ms` (0: do not wait;
+ * negative: wait for ever). A waiting thread leads batches itself when no other thread does.
  * Expected: CFA_OK; CFA_ENOMEM.
  */
-CFA_API CFA_MUST_CHECK cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_ms);
+CFA_API CFA_MUST_CHECK cfa_status cfa_port_next(cfa_completion **out, cfa_port *port,
+                                                int32_t timeout_ms);
 
 /* Return a descriptor that is readable while completions wait; borrowed. Never read it. */
 CFA_API int cfa_port_descriptor(cfa_port *port);
@@ -133,7 +136,8 @@ CFA_API uint64_t cfa_completion_token(const cfa_completion *completion);
 /* What the blocking twin would have returned. */
 CFA_API cfa_status cfa_completion_status(const cfa_completion *completion);
 /* Copy the error detail that belongs to the status. */
-CFA_API CFA_MUST_CHECK cfa_status cfa_completion_error(cfa_error *out, const cfa_completion *completion);
+CFA_API CFA_MUST_CHECK cfa_status cfa_completion_error(cfa_error *out,
+                                                       const cfa_completion *completion);
 CFA_API void cfa_completion_free(cfa_completion *completion);
 
 CFA_END

@@ -2,7 +2,8 @@
  * error.h - what went wrong and what to do about it.
  *
  * The hundreds digit of a status is its class, and the class is what a caller switches on:
- *   INVALID    fix the call           PERMANENT  tell the user         CONFLICT  re-read, then decide
+ *   INVALID    fix the call           PERMANENT  tell the user         CONFLICT  re-read, then
+ *   decide
  *   TRANSIENT  retry: it certainly did not happen
  *   IN_DOUBT   it may have happened: same key again, or ask
  *   INTERNAL   report it
@@ -73,13 +74,14 @@ enum {
 typedef struct cfa_error {
     size_t struct_size;
     cfa_status status;
-    int32_t native_code;   /* the database's or system's own code, 0 if none */
-    char origin[32];       /* "core.pledge", "storage.sqlite", ... */
-    char field[48];        /* the input field at fault, "" if none */
-    char message[256];     /* one line: what is wrong and the rule it breaks */
+    int32_t native_code; /* the database's or system's own code, 0 if none */
+    char origin[32];     /* "core.pledge", "storage.sqlite", ... */
+    char field[48];      /* the input field at fault, "" if none */
+    char message[256];   /* one line: what is wrong and the rule it breaks */
 } cfa_error;
 
-#define CFA_ERROR_INIT { sizeof(cfa_error), 0, 0, "", "", "" }
+#define CFA_ERROR_INIT                                                                             \
+    { sizeof(cfa_error), 0, 0, "", "", "" }
 
 /* Return a status' symbol, such as "CFA_EKEYREUSE"; "CFA_EBUG" for a number that is no status. */
 CFA_API const char *cfa_status_name(cfa_status status);

@@ -1,9 +1,10 @@
 /*
- * payment.h - one payment intent at the provider, its state computed from facts, and the ways facts come in.
+ * payment.h - one payment intent at the provider, its state computed from facts, and the ways facts
+ * come in.
  *
- * The provider's durable facts only grow and commute, so webhooks may come late, twice or out of order. FAILED
- * is soft: a later success wins. CANCELED and EXPIRED need the provider's word. docs/payment-states.md is the
- * generated table.
+ * The provider's durable facts only grow and commute, so webhooks may come late, twice or out of
+ * order. FAILED is soft: a later success wins. CANCELED and EXPIRED need the provider's word.
+ * docs/payment-states.md is the generated table.
  */
 #ifndef CAREFORALL_PAYMENT_H
 #define CAREFORALL_PAYMENT_H
@@ -37,10 +38,10 @@ enum {
 };
 
 enum {
-    CFA_PAYMENT_FLAG_UNKNOWN = 1,   /* a provider call's outcome is in doubt; probes run */
-    CFA_PAYMENT_FLAG_CONFLICT = 2,  /* the provider's amounts contradict ours; quarantined */
-    CFA_PAYMENT_FLAG_SETTLED = 4,   /* paid out and reconciled */
-    CFA_PAYMENT_FLAG_LATE = 8       /* success came after cancel, expiry or the campaign's end */
+    CFA_PAYMENT_FLAG_UNKNOWN = 1,  /* a provider call's outcome is in doubt; probes run */
+    CFA_PAYMENT_FLAG_CONFLICT = 2, /* the provider's amounts contradict ours; quarantined */
+    CFA_PAYMENT_FLAG_SETTLED = 4,  /* paid out and reconciled */
+    CFA_PAYMENT_FLAG_LATE = 8      /* success came after cancel, expiry or the campaign's end */
 };
 
 /* Read one payment by its "pay_..." id. Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; TRANSIENT. */
@@ -48,8 +49,9 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_payment_get(cfa_payment **out, cfa_engine 
                                                   const char *payment_id);
 
 /*
- * Wait until the payment is COMPLETED, FAILED, CANCELED or EXPIRED, doing its due provider calls and probes
- * on this thread. The answer is the payment as it stands at the end of `timeout_ms`, settled or not.
+ * Wait until the payment is COMPLETED, FAILED, CANCELED or EXPIRED, doing its due provider calls
+ * and probes on this thread. The answer is the payment as it stands at the end of `timeout_ms`,
+ * settled or not.
  * Expected: CFA_OK (look at the state); CFA_ENOTFOUND; TRANSIENT.
  * Threading: any thread. Since: 0.1.
  */
@@ -57,12 +59,15 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine
                                                    const char *payment_id, int32_t timeout_ms);
 
 /*
- * Capture an authorized payment, in full (`amount.minor` 0) or in part, or cancel one that is not captured.
+ * Capture an authorized payment, in full (`amount.minor` 0) or in part, or cancel one that is not
+ * captured.
  *
- * Durable when it returns: the operation and its provider key; the call follows at once on this thread.
- * A repeat with the same key joins the first; after the answer it returns the payment as it stands.
- * `key`: required. Expected: CFA_OK (look at the state: the provider may still be in doubt); CFA_ENOTFOUND;
- * CFA_ESTATE; CFA_ERANGE (capture above what is authorized); CFA_EKEYREUSE; TRANSIENT; CFA_EINDOUBT.
+ * Durable when it returns: the operation and its provider key; the call follows at once on this
+ * thread. A repeat with the same key joins the first; after the answer it returns the payment as it
+ * stands.
+ * `key`: required. Expected: CFA_OK (look at the state: the provider may still be in doubt);
+ * CFA_ENOTFOUND; CFA_ESTATE; CFA_ERANGE (capture above what is authorized); CFA_EKEYREUSE;
+ * TRANSIENT; CFA_EINDOUBT.
  * Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_payment_capture(cfa_payment **out, cfa_engine *engine,
@@ -111,17 +116,17 @@ CFA_API void cfa_transition_list_free(cfa_transition_list *list);
 typedef int32_t cfa_webhook_verdict;
 enum {
     CFA_WEBHOOK_APPLIED = 1,
-    CFA_WEBHOOK_DUPLICATE = 2,     /* this event was stored before */
-    CFA_WEBHOOK_STALE = 3,         /* told nothing new */
-    CFA_WEBHOOK_PARKED = 4,        /* its object is not known yet; applied when it appears */
-    CFA_WEBHOOK_IGNORED = 5,       /* a type that is nothing to us, another account or mode */
-    CFA_WEBHOOK_QUARANTINED = 6,   /* amount or currency differ from ours */
-    CFA_WEBHOOK_CONTRADICTION = 7  /* the table forbids it; a redelivery gets the same verdict */
+    CFA_WEBHOOK_DUPLICATE = 2,    /* this event was stored before */
+    CFA_WEBHOOK_STALE = 3,        /* told nothing new */
+    CFA_WEBHOOK_PARKED = 4,       /* its object is not known yet; applied when it appears */
+    CFA_WEBHOOK_IGNORED = 5,      /* a type that is nothing to us, another account or mode */
+    CFA_WEBHOOK_QUARANTINED = 6,  /* amount or currency differ from ours */
+    CFA_WEBHOOK_CONTRADICTION = 7 /* the table forbids it; a redelivery gets the same verdict */
 };
 
 /*
- * Take in one webhook: verify its signature over the raw bytes, store it once per (provider, account, event id)
- * and apply its facts in the same transaction.
+ * Take in one webhook: verify its signature over the raw bytes, store it once per (provider,
+ * account, event id) and apply its facts in the same transaction.
  *
  * Durable when it returns CFA_OK: acknowledge it to the provider. A repeat is DUPLICATE, or repeats
  * CONTRADICTION. On any error but INVALID and PERMANENT answer so that the provider sends it again.
@@ -141,11 +146,12 @@ CFA_API cfa_webhook_verdict cfa_completion_webhook(const cfa_completion *complet
 CFA_API const char *cfa_webhook_verdict_name(cfa_webhook_verdict verdict);
 
 /*
- * Take in an event that the host verified itself, for providers written in the host's language. Everything else
- * is as with `cfa_webhook_receive`.
+ * Take in an event that the host verified itself, for providers written in the host's language.
+ * Everything else is as with `cfa_webhook_receive`.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_webhook_accept(cfa_webhook_verdict *out, cfa_engine *engine,
-                                                     const cfa_webhook_event *event, int32_t timeout_ms);
+                                                     const cfa_webhook_event *event,
+                                                     int32_t timeout_ms);
 
 CFA_END
 

@@ -70,32 +70,33 @@ static const currency currencies[] = {
  *     the payment method.
  */
 static const cfa_money_rule stripe_rules[] = {
-    { "AED", 1, 200 }, { "ARS", 1, 50 }, { "AUD", 1, 50 }, { "BHD", 10, 10 }, { "BIF", 1, 1 },
-    { "BRL", 1, 50 }, { "CAD", 1, 50 }, { "CHF", 1, 50 }, { "CLP", 1, 1 }, { "COP", 1, 50 },
-    { "CZK", 1, 1500 }, { "DJF", 1, 1 }, { "DKK", 1, 250 }, { "EUR", 1, 50 }, { "GBP", 1, 30 },
-    { "GNF", 1, 1 }, { "HKD", 1, 400 }, { "HUF", 100, 17500 }, { "IDR", 1, 50 }, { "ILS", 1, 50 },
-    { "INR", 1, 50 }, { "ISK", 1, 1 }, { "JOD", 10, 10 }, { "JPY", 1, 50 }, { "KMF", 1, 1 },
-    { "KRW", 1, 50 }, { "KWD", 10, 10 }, { "MGA", 100, 100 }, { "MXN", 1, 1000 },
-    { "MYR", 1, 200 }, { "NOK", 1, 300 }, { "NZD", 1, 50 }, { "OMR", 10, 10 }, { "PHP", 1, 50 },
-    { "PLN", 1, 200 }, { "PYG", 1, 1 }, { "RON", 1, 200 }, { "RUB", 1, 50 }, { "RWF", 1, 1 },
-    { "SEK", 1, 300 }, { "SGD", 1, 50 }, { "THB", 1, 1000 }, { "TND", 10, 10 },
-    { "TWD", 100, 100 }, { "UGX", 1, 1 }, { "USD", 1, 50 }, { "VND", 1, 1 }, { "VUV", 1, 1 },
-    { "XAF", 1, 1 }, { "XOF", 1, 1 }, { "XPF", 1, 1 }, { "ZAR", 1, 50 },
+    { "AED", 1, 200 },  { "ARS", 1, 50 },      { "AUD", 1, 50 },   { "BHD", 10, 10 },
+    { "BIF", 1, 1 },    { "BRL", 1, 50 },      { "CAD", 1, 50 },   { "CHF", 1, 50 },
+    { "CLP", 1, 1 },    { "COP", 1, 50 },      { "CZK", 1, 1500 }, { "DJF", 1, 1 },
+    { "DKK", 1, 250 },  { "EUR", 1, 50 },      { "GBP", 1, 30 },   { "GNF", 1, 1 },
+    { "HKD", 1, 400 },  { "HUF", 100, 17500 }, { "IDR", 1, 50 },   { "ILS", 1, 50 },
+    { "INR", 1, 50 },   { "ISK", 1, 1 },       { "JOD", 10, 10 },  { "JPY", 1, 50 },
+    { "KMF", 1, 1 },    { "KRW", 1, 50 },      { "KWD", 10, 10 },  { "MGA", 100, 100 },
+    { "MXN", 1, 1000 }, { "MYR", 1, 200 },     { "NOK", 1, 300 },  { "NZD", 1, 50 },
+    { "OMR", 10, 10 },  { "PHP", 1, 50 },      { "PLN", 1, 200 },  { "PYG", 1, 1 },
+    { "RON", 1, 200 },  { "RUB", 1, 50 },      { "RWF", 1, 1 },    { "SEK", 1, 300 },
+    { "SGD", 1, 50 },   { "THB", 1, 1000 },    { "TND", 10, 10 },  { "TWD", 100, 100 },
+    { "UGX", 1, 1 },    { "USD", 1, 50 },      { "VND", 1, 1 },    { "VUV", 1, 1 },
+    { "XAF", 1, 1 },    { "XOF", 1, 1 },       { "XPF", 1, 1 },    { "ZAR", 1, 50 },
 };
 
 static const cfa_money_rules stripe = {
-    sizeof(cfa_money_rules), 1, "docs.stripe.com/currencies, archived copies read 2026-11-22",
-    stripe_rules, COUNT(stripe_rules),
+    sizeof(cfa_money_rules),
+    1,
+    "docs.stripe.com/currencies, archived copies read 2026-11-22",
+    stripe_rules,
+    COUNT(stripe_rules),
 };
 
-const cfa_money_rules *cfa_money_rules_stripe(void)
-{
-    return &stripe;
-}
+const cfa_money_rules *cfa_money_rules_stripe(void) { return &stripe; }
 
 /* `code`: three bytes, whatever follows them. */
-static const currency *currency_find(const char *code)
-{
+static const currency *currency_find(const char *code) {
     size_t low = 0, high = COUNT(currencies);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -110,8 +111,7 @@ static const currency *currency_find(const char *code)
     return NULL;
 }
 
-static cfa_status unknown_currency(void)
-{
+static cfa_status unknown_currency(void) {
     return cfa_error_set(CFA_ECURRENCY, ORIGIN, "currency", 0,
                          "the currency is no upper-case ISO 4217 code with a minor unit");
 }
@@ -120,18 +120,15 @@ static cfa_status unknown_currency(void)
  * The currency of an amount, which a caller may have filled by hand: the NUL is not taken for
  * granted.
  */
-static const currency *currency_of(const cfa_money *amount)
-{
+static const currency *currency_of(const cfa_money *amount) {
     return amount->currency[3] == '\0' ? currency_find(amount->currency) : NULL;
 }
 
-static const currency *currency_named(const char *code)
-{
+static const currency *currency_named(const char *code) {
     return code != NULL && strlen(code) == 3 ? currency_find(code) : NULL;
 }
 
-cfa_status cfa_currency_exponent(int32_t *out, const char *code)
-{
+cfa_status cfa_currency_exponent(int32_t *out, const char *code) {
     const currency *found = currency_named(code);
     if (found == NULL)
         return unknown_currency();
@@ -139,8 +136,7 @@ cfa_status cfa_currency_exponent(int32_t *out, const char *code)
     return CFA_OK;
 }
 
-cfa_status cfa_money_make(cfa_money *out, int64_t minor, const char *code)
-{
+cfa_status cfa_money_make(cfa_money *out, int64_t minor, const char *code) {
     const currency *found = currency_named(code);
     if (found == NULL)
         return unknown_currency();
@@ -149,15 +145,9 @@ cfa_status cfa_money_make(cfa_money *out, int64_t minor, const char *code)
     return CFA_OK;
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-static bool is_letter(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-}
+static bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
 /* The parts of an amount's text, borrowed from it. */
 typedef struct amount_text {
@@ -166,8 +156,7 @@ typedef struct amount_text {
     bool negative;
 } amount_text;
 
-static const char *scan_code(amount_text *parts, const char *at)
-{
+static const char *scan_code(amount_text *parts, const char *at) {
     for (int i = 0; i < 3; i++) {
         if (!is_letter(at[i]))
             return NULL;
@@ -176,8 +165,7 @@ static const char *scan_code(amount_text *parts, const char *at)
     return at + 3;
 }
 
-static const char *scan_number(amount_text *parts, const char *at)
-{
+static const char *scan_number(amount_text *parts, const char *at) {
     parts->negative = *at == '-';
     if (*at == '-' || *at == '+')
         at++;
@@ -199,8 +187,7 @@ static const char *scan_number(amount_text *parts, const char *at)
 }
 
 /* One space, no more, between the two; nothing before and nothing behind. */
-static bool scan(amount_text *parts, const char *text)
-{
+static bool scan(amount_text *parts, const char *text) {
     bool code_first = is_letter(text[0]);
     const char *at = code_first ? scan_code(parts, text) : scan_number(parts, text);
     if (at == NULL || *at++ != ' ')
@@ -212,8 +199,7 @@ static bool scan(amount_text *parts, const char *text)
 /*
  * Digits are added with the sign they will have, so that INT64_MIN is read like any other number.
  */
-static bool add_digits(int64_t *minor, const char *digits, size_t count, bool negative)
-{
+static bool add_digits(int64_t *minor, const char *digits, size_t count, bool negative) {
     for (size_t i = 0; i < count; i++) {
         int64_t digit = digits[i] - '0';
         if (__builtin_mul_overflow(*minor, INT64_C(10), minor) ||
@@ -223,8 +209,7 @@ static bool add_digits(int64_t *minor, const char *digits, size_t count, bool ne
     return true;
 }
 
-cfa_status cfa_money_parse(cfa_money *out, const char *text)
-{
+cfa_status cfa_money_parse(cfa_money *out, const char *text) {
     amount_text parts;
     if (text == NULL || !scan(&parts, text))
         return cfa_error_set(CFA_EINVAL, ORIGIN, "amount", 0,
@@ -248,8 +233,7 @@ cfa_status cfa_money_parse(cfa_money *out, const char *text)
     return CFA_OK;
 }
 
-cfa_status cfa_money_format(char *out_text, size_t size, cfa_money amount)
-{
+cfa_status cfa_money_format(char *out_text, size_t size, cfa_money amount) {
     const currency *found = currency_of(&amount);
     if (found == NULL)
         return unknown_currency();
@@ -279,8 +263,7 @@ cfa_status cfa_money_format(char *out_text, size_t size, cfa_money amount)
 }
 
 /* CFA_OK when both amounts are of one listed currency. */
-static cfa_status check_same_currency(const cfa_money *a, const cfa_money *b)
-{
+static cfa_status check_same_currency(const cfa_money *a, const cfa_money *b) {
     if (currency_of(a) == NULL)
         return unknown_currency();
     if (memcmp(a->currency, b->currency, sizeof(a->currency)) != 0)
@@ -289,14 +272,12 @@ static cfa_status check_same_currency(const cfa_money *a, const cfa_money *b)
     return CFA_OK;
 }
 
-static cfa_status out_of_range(void)
-{
+static cfa_status out_of_range(void) {
     return cfa_error_set(CFA_ERANGE, ORIGIN, "amount", 0,
                          "the result does not fit 64 bits of minor units");
 }
 
-cfa_status cfa_money_add(cfa_money *out, cfa_money a, cfa_money b)
-{
+cfa_status cfa_money_add(cfa_money *out, cfa_money a, cfa_money b) {
     cfa_status status = check_same_currency(&a, &b);
     if (status != CFA_OK)
         return status;
@@ -306,8 +287,7 @@ cfa_status cfa_money_add(cfa_money *out, cfa_money a, cfa_money b)
     return CFA_OK;
 }
 
-cfa_status cfa_money_sub(cfa_money *out, cfa_money a, cfa_money b)
-{
+cfa_status cfa_money_sub(cfa_money *out, cfa_money a, cfa_money b) {
     cfa_status status = check_same_currency(&a, &b);
     if (status != CFA_OK)
         return status;
@@ -317,8 +297,7 @@ cfa_status cfa_money_sub(cfa_money *out, cfa_money a, cfa_money b)
     return CFA_OK;
 }
 
-cfa_status cfa_money_compare(int32_t *out, cfa_money a, cfa_money b)
-{
+cfa_status cfa_money_compare(int32_t *out, cfa_money a, cfa_money b) {
     cfa_status status = check_same_currency(&a, &b);
     if (status != CFA_OK)
         return status;
@@ -326,8 +305,7 @@ cfa_status cfa_money_compare(int32_t *out, cfa_money a, cfa_money b)
     return CFA_OK;
 }
 
-static cfa_status check_rule(const cfa_money *amount, const cfa_money_rule *rule)
-{
+static cfa_status check_rule(const cfa_money *amount, const cfa_money_rule *rule) {
     if (amount->minor < rule->minimum_minor)
         return cfa_error_format(CFA_EAMOUNT, ORIGIN, "amount", 0,
                                 "the provider takes at least %lld minor units of %s",
@@ -339,8 +317,7 @@ static cfa_status check_rule(const cfa_money *amount, const cfa_money_rule *rule
     return CFA_OK;
 }
 
-cfa_status cfa_money_check(cfa_money amount, const cfa_money_rules *rules)
-{
+cfa_status cfa_money_check(cfa_money amount, const cfa_money_rules *rules) {
     if (currency_of(&amount) == NULL)
         return unknown_currency();
     if (amount.minor <= 0 || amount.minor > CFA_MONEY_MINOR_MAX)

@@ -20,8 +20,17 @@
 
 #define DEFINE_KIND(number, kind, doc, version, position)                                          \
     const cfa_kind cfa__##kind##_kind = {                                                          \
-        number, #kind, doc, sizeof(cfa__##kind), kind##_fields, COUNT(kind##_fields),              \
-        kind##_indexes, COUNT(kind##_indexes), version, position, 1,                               \
+        number,                                                                                    \
+        #kind,                                                                                     \
+        doc,                                                                                       \
+        sizeof(cfa__##kind),                                                                       \
+        kind##_fields,                                                                             \
+        COUNT(kind##_fields),                                                                      \
+        kind##_indexes,                                                                            \
+        COUNT(kind##_indexes),                                                                     \
+        version,                                                                                   \
+        position,                                                                                  \
+        1,                                                                                         \
     };
 
 #define KIND book
@@ -62,7 +71,11 @@ DEFINE_KIND(3, key, "idempotency keys, for ever", -1, -1)
 enum { CFA__KEY_RECENT_FIELDS(POSITION) };
 static const cfa_field key_recent_fields[] = { CFA__KEY_RECENT_FIELDS(ROW) };
 static const cfa_index key_recent_indexes[] = {
-    { "primary", { key_recent__generation, key_recent__digest, key_recent__scope_hash }, 3, UNIQUE, 1 },
+    { "primary",
+      { key_recent__generation, key_recent__digest, key_recent__scope_hash },
+      3,
+      UNIQUE,
+      1 },
 };
 DEFINE_KIND(4, key_recent, "random idempotency keys of late", -1, -1)
 #undef KIND
@@ -141,10 +154,14 @@ DEFINE_KIND(10, operation, "provider calls, recorded before they are made", oper
 enum { CFA__PROVIDER_OBJECT_FIELDS(POSITION) };
 static const cfa_field provider_object_fields[] = { CFA__PROVIDER_OBJECT_FIELDS(ROW) };
 static const cfa_index provider_object_indexes[] = {
-    { "primary", { provider_object__provider, provider_object__account, provider_object__ref }, 3, UNIQUE, 1 },
+    { "primary",
+      { provider_object__provider, provider_object__account, provider_object__ref },
+      3,
+      UNIQUE,
+      1 },
 };
-DEFINE_KIND(11, provider_object, "which payment a provider's object is",
-            provider_object__version, -1)
+DEFINE_KIND(11, provider_object, "which payment a provider's object is", provider_object__version,
+            -1)
 #undef KIND
 #undef RECORD
 
@@ -187,7 +204,11 @@ enum { CFA__CONTRIBUTION_FIELDS(POSITION) };
 static const cfa_field contribution_fields[] = { CFA__CONTRIBUTION_FIELDS(ROW) };
 static const cfa_index contribution_indexes[] = {
     { "primary", { contribution__payment_id }, 1, UNIQUE, 1 },
-    { "by_campaign", { contribution__campaign_id, contribution__created_us, contribution__payment_id }, 3, 0, 1 },
+    { "by_campaign",
+      { contribution__campaign_id, contribution__created_us, contribution__payment_id },
+      3,
+      0,
+      1 },
 };
 DEFINE_KIND(15, contribution, "each payment's part of the totals", contribution__version, -1)
 #undef KIND
@@ -209,7 +230,11 @@ DEFINE_KIND(16, totals, "sums per campaign and currency", totals__version, -1)
 enum { CFA__SUPPORTER_FIELDS(POSITION) };
 static const cfa_field supporter_fields[] = { CFA__SUPPORTER_FIELDS(ROW) };
 static const cfa_index supporter_indexes[] = {
-    { "primary", { supporter__campaign_id, supporter__currency, supporter__person_id }, 3, UNIQUE, 1 },
+    { "primary",
+      { supporter__campaign_id, supporter__currency, supporter__person_id },
+      3,
+      UNIQUE,
+      1 },
 };
 DEFINE_KIND(17, supporter, "distinct donors per campaign and currency", supporter__version, -1)
 #undef KIND

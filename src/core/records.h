@@ -1,9 +1,9 @@
 /*
- * records.h - every kind of record, described once. From these lists come the C structs, the tables of both
- * databases, the memory store and docs/schema.md.
+ * records.h - every kind of record, described once. From these lists come the C structs, the tables
+ * of both databases, the memory store and docs/schema.md.
  *
- * F(type, name, flags, since, doc); the order is the column order; fields are only ever appended with a higher
- * `since`. Indexes are in records.c. Nothing here knows a database.
+ * F(type, name, flags, since, doc); the order is the column order; fields are only ever appended
+ * with a higher `since`. Indexes are in records.c. Nothing here knows a database.
  */
 #ifndef CFA_CORE_RECORDS_H
 #define CFA_CORE_RECORDS_H
@@ -137,8 +137,8 @@ typedef char cfa__currency[4];
     F(INT, updated_us, 0, 1, "")                                                                   \
     F(INT, version, 0, 1, "counts updates")
 
-/* An idempotency key and what it made, for ever. Insert only. Time-ordered keys go here at once, random ones
- * in key order when their generation has passed. */
+/* An idempotency key and what it made, for ever. Insert only. Time-ordered keys go here at once,
+ * random ones in key order when their generation has passed. */
 #define CFA__KEY_FIELDS(F)                                                                         \
     F(ID, digest, 0, 1, "the key itself if a UUIDv7, else a keyed hash of scope and key")          \
     F(ID, scope_hash, 0, 1, "keyed hash of the caller's scope")                                    \
@@ -147,12 +147,14 @@ typedef char cfa__currency[4];
     F(ID, resource_id, 0, 1, "what the command made or changed: pledge, campaign, payment")        \
     F(INT, created_us, 0, 1, "")
 
-/* The same for random keys of the newest two generations: keeps their random inserts in a small tree. */
+/* The same for random keys of the newest two generations: keeps their random inserts in a small
+ * tree. */
 #define CFA__KEY_RECENT_FIELDS(F)                                                                  \
     F(INT, generation, 0, 1, "")                                                                   \
     CFA__KEY_FIELDS(F)
 
-/* A pledge's answer, fixed once in the commit that stores the provider's object; dropped after 30 days. */
+/* A pledge's answer, fixed once in the commit that stores the provider's object; dropped after 30
+ * days. */
 #define CFA__ANSWER_FIELDS(F)                                                                      \
     F(ID, pledge_id, 0, 1, "")                                                                     \
     F(BYTES, body, 0, 1, "JSON, the same bytes for every repeat")                                  \
@@ -258,7 +260,8 @@ typedef char cfa__currency[4];
     F(INT, updated_us, 0, 1, "")                                                                   \
     F(INT, version, 0, 1, "counts changes")
 
-/* How many raised donations a donor has in a campaign and currency: counts distinct donors exactly. */
+/* How many raised donations a donor has in a campaign and currency: counts distinct donors
+ * exactly. */
 #define CFA__SUPPORTER_FIELDS(F)                                                                   \
     F(ID, campaign_id, 0, 1, "")                                                                   \
     F(CURRENCY, currency, 0, 1, "")                                                                \
@@ -300,9 +303,9 @@ CFA__KIND_MAP(CFA__KIND_STRUCT)
 
 /* Secondary indexes, by their position in the kind's index table (0 is always the primary key). */
 enum {
-    CFA__PLEDGE_BY_CAMPAIGN = 1,        /* campaign_id, id */
-    CFA__OPERATION_BY_DUE = 1,          /* due_us, payment_id, number; sparse */
-    CFA__CONTRIBUTION_BY_CAMPAIGN = 1   /* campaign_id, created_us, payment_id */
+    CFA__PLEDGE_BY_CAMPAIGN = 1,      /* campaign_id, id */
+    CFA__OPERATION_BY_DUE = 1,        /* due_us, payment_id, number; sparse */
+    CFA__CONTRIBUTION_BY_CAMPAIGN = 1 /* campaign_id, created_us, payment_id */
 };
 
 /* Every record fits here: for keys that are built generically. */

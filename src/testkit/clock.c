@@ -1,8 +1,9 @@
 /*
- * clock.c - the manual clock: time that only the test moves, and randomness that only the seed decides.
+ * clock.c - the manual clock: time that only the test moves, and randomness that only the seed
+ * decides.
  *
- * Owns: two clocks and one generator under one mutex. Must never read the system's clock or randomness: the
- * same seed and the same calls give the same run.
+ * Owns: two clocks and one generator under one mutex. Must never read the system's clock or
+ * randomness: the same seed and the same calls give the same run.
  */
 #include <careforall/testkit/clock.h>
 
@@ -23,9 +24,9 @@ struct cfa_manual_clock {
     cfa_platform platform;
 };
 
-/* SplitMix64 (Steele, Lea, Flood 2014): one word of state, passes BigCrush, any seed is a good one. */
-static uint64_t draw_locked(cfa_manual_clock *clock)
-{
+/* SplitMix64 (Steele, Lea, Flood 2014): one word of state, passes BigCrush, any seed is a good
+ * one. */
+static uint64_t draw_locked(cfa_manual_clock *clock) {
     clock->random_state += UINT64_C(0x9e3779b97f4a7c15);
     uint64_t bits = clock->random_state;
     bits = (bits ^ (bits >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -33,28 +34,23 @@ static uint64_t draw_locked(cfa_manual_clock *clock)
     return bits ^ (bits >> 31);
 }
 
-/* A mutex of our own that was initialised can only fail to lock when the program is already broken. */
-static void lock(cfa_manual_clock *clock)
-{
+/* A mutex of our own that was initialised can only fail to lock when the program is already
+ * broken. */
+static void lock(cfa_manual_clock *clock) {
     int rc = pthread_mutex_lock(&clock->lock);
     assert(rc == 0);
     (void)rc;
 }
 
-static void unlock(cfa_manual_clock *clock)
-{
+static void unlock(cfa_manual_clock *clock) {
     int rc = pthread_mutex_unlock(&clock->lock);
     assert(rc == 0);
     (void)rc;
 }
 
-static int64_t platform_now_us(void *self)
-{
-    return cfa_manual_clock_now_us(self);
-}
+static int64_t platform_now_us(void *self) { return cfa_manual_clock_now_us(self); }
 
-static int64_t platform_monotonic_us(void *self)
-{
+static int64_t platform_monotonic_us(void *self) {
     cfa_manual_clock *clock = self;
     lock(clock);
     int64_t monotonic_us = clock->monotonic_us;
@@ -62,8 +58,7 @@ static int64_t platform_monotonic_us(void *self)
     return monotonic_us;
 }
 
-static cfa_status platform_random(void *self, void *out, size_t size)
-{
+static cfa_status platform_random(void *self, void *out, size_t size) {
     cfa_manual_clock *clock = self;
     unsigned char *bytes = out;
     lock(clock);
@@ -78,14 +73,12 @@ static cfa_status platform_random(void *self, void *out, size_t size)
     return CFA_OK;
 }
 
-static void platform_log(void *self, const cfa_log_record *record)
-{
+static void platform_log(void *self, const cfa_log_record *record) {
     (void)self;
     (void)record;
 }
 
-cfa_status cfa_manual_clock_new(cfa_manual_clock **out, int64_t start_us, uint64_t seed)
-{
+cfa_status cfa_manual_clock_new(cfa_manual_clock **out, int64_t start_us, uint64_t seed) {
     if (out == NULL) {
         return cfa_error_set(CFA_EMISUSE, "testkit.clock", "out", 0, "the output is missing");
     }
@@ -111,21 +104,16 @@ cfa_status cfa_manual_clock_new(cfa_manual_clock **out, int64_t start_us, uint64
     return CFA_OK;
 }
 
-void cfa_manual_clock_free(cfa_manual_clock *clock)
-{
+void cfa_manual_clock_free(cfa_manual_clock *clock) {
     if (clock != NULL) {
         pthread_mutex_destroy(&clock->lock);
         cfa_free(clock);
     }
 }
 
-const cfa_platform *cfa_manual_clock_platform(cfa_manual_clock *clock)
-{
-    return &clock->platform;
-}
+const cfa_platform *cfa_manual_clock_platform(cfa_manual_clock *clock) { return &clock->platform; }
 
-void cfa_manual_clock_advance(cfa_manual_clock *clock, int64_t by_us)
-{
+void cfa_manual_clock_advance(cfa_manual_clock *clock, int64_t by_us) {
     assert(by_us >= 0);
     lock(clock);
     clock->now_us += by_us;
@@ -133,23 +121,20 @@ void cfa_manual_clock_advance(cfa_manual_clock *clock, int64_t by_us)
     unlock(clock);
 }
 
-void cfa_manual_clock_jump(cfa_manual_clock *clock, int64_t by_us)
-{
+void cfa_manual_clock_jump(cfa_manual_clock *clock, int64_t by_us) {
     lock(clock);
     clock->now_us += by_us;
     unlock(clock);
 }
 
-int64_t cfa_manual_clock_now_us(cfa_manual_clock *clock)
-{
+int64_t cfa_manual_clock_now_us(cfa_manual_clock *clock) {
     lock(clock);
     int64_t now_us = clock->now_us;
     unlock(clock);
     return now_us;
 }
 
-uint64_t cfa_manual_clock_draw(cfa_manual_clock *clock)
-{
+uint64_t cfa_manual_clock_draw(cfa_manual_clock *clock) {
     lock(clock);
     uint64_t bits = draw_locked(clock);
     unlock(clock);

@@ -18,8 +18,7 @@
 
 typedef cfa__provider_context provider_context;
 
-static void setup(cfa__runner *runner, void *user)
-{
+static void setup(cfa__runner *runner, void *user) {
     provider_context *context = user;
     CFA__CHECK_OK(runner, cfa_arena_new(&context->arena));
     CFA__CHECK_OK(runner, context->fixture->open(&context->provider));
@@ -36,8 +35,7 @@ static void setup(cfa__runner *runner, void *user)
     context->opened_us = context->fixture->now_us(&context->provider);
 }
 
-static void teardown(void *user)
-{
+static void teardown(void *user) {
     provider_context *context = user;
     if (context->is_open) {
         context->fixture->close(&context->provider);
@@ -51,15 +49,13 @@ static void teardown(void *user)
 
 #define TEXT_SIZE 96
 
-static char *new_text(cfa__runner *runner, provider_context *context)
-{
+static char *new_text(cfa__runner *runner, provider_context *context) {
     char *text = cfa_arena_alloc(context->arena, TEXT_SIZE);
     CFA__CHECK(runner, text != NULL);
     return text;
 }
 
-const char *cfa__provider_new_payment(cfa__runner *runner, provider_context *context)
-{
+const char *cfa__provider_new_payment(cfa__runner *runner, provider_context *context) {
     char *payment_id = new_text(runner, context);
     snprintf(payment_id, TEXT_SIZE, "pay_%026d", ++context->next_payment);
     return payment_id;
@@ -67,8 +63,7 @@ const char *cfa__provider_new_payment(cfa__runner *runner, provider_context *con
 
 /* A call with everything but its body. `number` is the payment's operation and decides the key. */
 static cfa_call make_call(cfa__runner *runner, provider_context *context, int32_t kind,
-                          const char *payment_id, int number)
-{
+                          const char *payment_id, int number) {
     cfa_call call = { .struct_size = sizeof call, .kind = kind, .payment_id = payment_id };
     char *operation_id = new_text(runner, context);
     char *key = new_text(runner, context);
@@ -84,8 +79,7 @@ static cfa_call make_call(cfa__runner *runner, provider_context *context, int32_
     return call;
 }
 
-static cfa_reply make(cfa__runner *runner, provider_context *context, cfa_call *call)
-{
+static cfa_reply make(cfa__runner *runner, provider_context *context, cfa_call *call) {
     const cfa_provider *provider = &context->provider;
     cfa_reply reply = { .struct_size = sizeof reply };
     CFA__CHECK_OK(runner,
@@ -97,8 +91,7 @@ static cfa_reply make(cfa__runner *runner, provider_context *context, cfa_call *
 }
 
 /* A call that must be done; its facts must be about this payment. */
-static cfa_reply make_done(cfa__runner *runner, provider_context *context, cfa_call *call)
-{
+static cfa_reply make_done(cfa__runner *runner, provider_context *context, cfa_call *call) {
     cfa_reply reply = make(runner, context, call);
     CFA__CHECK_INT(runner, reply.outcome, CFA_OUTCOME_DONE);
     CFA__CHECK(runner, reply.facts.ref != NULL && reply.facts.ref[0] != '\0');
@@ -109,28 +102,24 @@ static cfa_reply make_done(cfa__runner *runner, provider_context *context, cfa_c
     return reply;
 }
 
-static cfa_reply create(cfa__runner *runner, provider_context *context, const char *payment_id)
-{
+static cfa_reply create(cfa__runner *runner, provider_context *context, const char *payment_id) {
     cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     return make_done(runner, context, &call);
 }
 
 static cfa_facts retrieve(cfa__runner *runner, provider_context *context, const char *payment_id,
-                          const char *ref)
-{
+                          const char *ref) {
     cfa_call call = make_call(runner, context, CFA_CALL_RETRIEVE, payment_id, 9);
     call.ref = ref;
     return make_done(runner, context, &call).facts;
 }
 
-static cfa_status confirm(provider_context *context, const cfa_reply *created, const char *method)
-{
+static cfa_status confirm(provider_context *context, const cfa_reply *created, const char *method) {
     return context->fixture->confirm(&context->provider, created->client_secret, method);
 }
 
 cfa_reply cfa__provider_pay(cfa__runner *runner, provider_context *context, const char *payment_id,
-                            bool manual)
-{
+                            bool manual) {
     cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     call.capture_manual = manual;
     cfa_reply reply = make_done(runner, context, &call);
@@ -141,23 +130,20 @@ cfa_reply cfa__provider_pay(cfa__runner *runner, provider_context *context, cons
 }
 
 static void expect_charges(cfa__runner *runner, provider_context *context, const char *payment_id,
-                           int64_t expected)
-{
+                           int64_t expected) {
     int64_t charges = -1;
     CFA__CHECK_OK(runner, context->fixture->charges(&context->provider, payment_id, &charges));
     CFA__CHECK_INT(runner, charges, expected);
 }
 
-static void expect_paid(cfa__runner *runner, const cfa_facts *facts, int64_t captured_minor)
-{
+static void expect_paid(cfa__runner *runner, const cfa_facts *facts, int64_t captured_minor) {
     CFA__CHECK(runner, (facts->flags & CFA_FACT_SUCCEEDED) != 0);
     CFA__CHECK(runner, (facts->flags & (CFA_FACT_CANCELED | CFA_FACT_EXPIRED)) == 0);
     CFA__CHECK_INT(runner, facts->captured_minor, captured_minor);
     CFA__CHECK(runner, facts->authorized_minor >= captured_minor);
 }
 
-static void need_two_step(cfa__runner *runner, const provider_context *context)
-{
+static void need_two_step(cfa__runner *runner, const provider_context *context) {
     if (!context->two_step) {
         cfa__runner_skip(runner, "this provider charges in one step");
     }
@@ -165,8 +151,7 @@ static void need_two_step(cfa__runner *runner, const provider_context *context)
 
 /* ---- requests and keys ----------------------------------------------------------------------- */
 
-static void prepare_is_pure(cfa__runner *runner, void *user)
-{
+static void prepare_is_pure(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const cfa_provider *provider = &context->provider;
     const char *payment_id = cfa__provider_new_payment(runner, context);
@@ -184,15 +169,13 @@ static void prepare_is_pure(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, make(runner, context, &call).outcome, CFA_OUTCOME_DONE);
 }
 
-static void a_zeroed_reply_means_unknown(cfa__runner *runner, void *user)
-{
+static void a_zeroed_reply_means_unknown(cfa__runner *runner, void *user) {
     (void)user;
     cfa_reply reply = { 0 };
     CFA__CHECK_INT(runner, reply.outcome, CFA_OUTCOME_UNKNOWN);
 }
 
-static void the_same_key_gives_the_same_object(cfa__runner *runner, void *user)
-{
+static void the_same_key_gives_the_same_object(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply first = create(runner, context, payment_id);
@@ -205,8 +188,7 @@ static void the_same_key_gives_the_same_object(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, context->two_step ? 0 : 1);
 }
 
-static void a_repeat_after_payment_charges_nothing(cfa__runner *runner, void *user)
-{
+static void a_repeat_after_payment_charges_nothing(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply first = cfa__provider_pay(runner, context, payment_id, false);
@@ -219,8 +201,7 @@ static void a_repeat_after_payment_charges_nothing(cfa__runner *runner, void *us
     expect_charges(runner, context, payment_id, 1);
 }
 
-static void a_key_with_another_body_is_refused(cfa__runner *runner, void *user)
-{
+static void a_key_with_another_body_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply first = create(runner, context, payment_id);
@@ -240,8 +221,7 @@ typedef struct racer {
     pthread_t thread;
 } racer;
 
-static void *race(void *user)
-{
+static void *race(void *user) {
     racer *self = user;
     const cfa_provider *provider = &self->context->provider;
     self->reply = (cfa_reply){ .struct_size = sizeof self->reply };
@@ -252,8 +232,7 @@ static void *race(void *user)
 }
 
 /* Make all calls at once. Their arenas are freed by `end_race`. */
-static void run_race(cfa__runner *runner, racer *racers)
-{
+static void run_race(cfa__runner *runner, racer *racers) {
     for (int i = 0; i < THREADS; i++) {
         racers[i].started = pthread_create(&racers[i].thread, NULL, race, &racers[i]) == 0;
     }
@@ -267,15 +246,13 @@ static void run_race(cfa__runner *runner, racer *racers)
     CFA__CHECK(runner, started);
 }
 
-static void end_race(racer *racers)
-{
+static void end_race(racer *racers) {
     for (int i = 0; i < THREADS; i++) {
         cfa_arena_free(racers[i].arena);
     }
 }
 
-static void one_key_at_once_from_many_threads_is_one_object(cfa__runner *runner, void *user)
-{
+static void one_key_at_once_from_many_threads_is_one_object(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
@@ -305,8 +282,7 @@ static void one_key_at_once_from_many_threads_is_one_object(cfa__runner *runner,
     expect_charges(runner, context, payment_id, context->two_step ? 0 : 1);
 }
 
-static void captures_at_once_take_the_money_once(cfa__runner *runner, void *user)
-{
+static void captures_at_once_take_the_money_once(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
@@ -333,8 +309,7 @@ static void captures_at_once_take_the_money_once(cfa__runner *runner, void *user
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
-static void a_created_payment_has_no_money_yet(cfa__runner *runner, void *user)
-{
+static void a_created_payment_has_no_money_yet(cfa__runner *runner, void *user) {
     provider_context *context = user;
     need_two_step(runner, context);
     const char *payment_id = cfa__provider_new_payment(runner, context);
@@ -346,8 +321,7 @@ static void a_created_payment_has_no_money_yet(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, 0);
 }
 
-static void a_paid_payment_says_so(cfa__runner *runner, void *user)
-{
+static void a_paid_payment_says_so(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply reply = cfa__provider_pay(runner, context, payment_id, false);
@@ -357,8 +331,7 @@ static void a_paid_payment_says_so(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, 1);
 }
 
-static void a_decline_is_soft(cfa__runner *runner, void *user)
-{
+static void a_decline_is_soft(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
@@ -386,8 +359,7 @@ static void a_decline_is_soft(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, 1);
 }
 
-static void a_wrong_secret_confirms_nothing(cfa__runner *runner, void *user)
-{
+static void a_wrong_secret_confirms_nothing(cfa__runner *runner, void *user) {
     provider_context *context = user;
     need_two_step(runner, context);
     const char *payment_id = cfa__provider_new_payment(runner, context);
@@ -401,8 +373,7 @@ static void a_wrong_secret_confirms_nothing(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, 0);
 }
 
-static void a_hold_is_captured_once(cfa__runner *runner, void *user)
-{
+static void a_hold_is_captured_once(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
@@ -423,8 +394,7 @@ static void a_hold_is_captured_once(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, 1);
 }
 
-static void a_part_of_a_hold_can_be_captured_and_never_more(cfa__runner *runner, void *user)
-{
+static void a_part_of_a_hold_can_be_captured_and_never_more(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
@@ -442,8 +412,7 @@ static void a_part_of_a_hold_can_be_captured_and_never_more(cfa__runner *runner,
     expect_charges(runner, context, payment_id, 1);
 }
 
-static void a_hold_can_be_canceled(cfa__runner *runner, void *user)
-{
+static void a_hold_can_be_canceled(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
@@ -458,8 +427,7 @@ static void a_hold_can_be_canceled(cfa__runner *runner, void *user)
     expect_charges(runner, context, payment_id, 0);
 }
 
-static void a_canceled_payment_cannot_be_confirmed(cfa__runner *runner, void *user)
-{
+static void a_canceled_payment_cannot_be_confirmed(cfa__runner *runner, void *user) {
     provider_context *context = user;
     need_two_step(runner, context);
     const char *payment_id = cfa__provider_new_payment(runner, context);
@@ -472,8 +440,7 @@ static void a_canceled_payment_cannot_be_confirmed(cfa__runner *runner, void *us
     expect_charges(runner, context, payment_id, 0);
 }
 
-static void a_paid_payment_cannot_be_canceled(cfa__runner *runner, void *user)
-{
+static void a_paid_payment_cannot_be_canceled(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply paid = cfa__provider_pay(runner, context, payment_id, false);
@@ -486,8 +453,7 @@ static void a_paid_payment_cannot_be_canceled(cfa__runner *runner, void *user)
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
-static void an_unknown_ref_is_refused(cfa__runner *runner, void *user)
-{
+static void an_unknown_ref_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_call call = make_call(runner, context, CFA_CALL_RETRIEVE, payment_id, 1);
@@ -495,8 +461,7 @@ static void an_unknown_ref_is_refused(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, make(runner, context, &call).outcome, CFA_OUTCOME_REFUSED);
 }
 
-static void a_lookup_finds_by_payment_id_in_its_window(cfa__runner *runner, void *user)
-{
+static void a_lookup_finds_by_payment_id_in_its_window(cfa__runner *runner, void *user) {
     provider_context *context = user;
     if ((context->provider.ops->capabilities & CFA_PROVIDER_LOOKUP_AUTHORITATIVE) == 0) {
         cfa__runner_skip(runner, "this provider's look-ups lag");
@@ -517,7 +482,8 @@ static void a_lookup_finds_by_payment_id_in_its_window(cfa__runner *runner, void
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-#define TEST(name) { #name, name }
+#define TEST(name)                                                                                 \
+    { #name, name }
 
 static const cfa__test tests[] = {
     TEST(prepare_is_pure),
@@ -540,8 +506,7 @@ static const cfa__test tests[] = {
     TEST(a_lookup_finds_by_payment_id_in_its_window),
 };
 
-int cfa_conformance_provider(int argc, char **argv, const cfa_provider_fixture *fixture)
-{
+int cfa_conformance_provider(int argc, char **argv, const cfa_provider_fixture *fixture) {
     provider_context context = { .fixture = fixture };
     const size_t own = sizeof tests / sizeof tests[0];
     cfa__test all[sizeof tests / sizeof tests[0] + CFA__WEBHOOK_TESTS];

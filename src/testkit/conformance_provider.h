@@ -16,7 +16,7 @@ typedef struct cfa__provider_context {
     const cfa_provider_fixture *fixture;
     cfa_provider provider;
     bool is_open, two_step;
-    cfa_arena *arena;           /* of one test */
+    cfa_arena *arena; /* of one test */
     int64_t opened_us;
     int next_payment;
 } cfa__provider_context;

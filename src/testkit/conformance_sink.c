@@ -23,8 +23,7 @@ typedef struct sink_context {
     cfa_arena *arena;
 } sink_context;
 
-static void setup(cfa__runner *runner, void *user)
-{
+static void setup(cfa__runner *runner, void *user) {
     sink_context *context = user;
     CFA__CHECK_OK(runner, cfa_arena_new(&context->arena));
     CFA__CHECK_OK(runner, context->fixture->open(&context->sink, 1));
@@ -32,8 +31,7 @@ static void setup(cfa__runner *runner, void *user)
     CFA__CHECK_OK(runner, context->sink.ops->reset(context->sink.self, 0));
 }
 
-static void teardown(void *user)
-{
+static void teardown(void *user) {
     sink_context *context = user;
     if (context->is_open) {
         context->fixture->close(&context->sink);
@@ -47,13 +45,12 @@ static void teardown(void *user)
 
 /* JSON text of exactly `size` bytes that differs by position. */
 static cfa_slice make_data(cfa__runner *runner, sink_context *context, int64_t position,
-                           size_t size)
-{
+                           size_t size) {
     char *data = cfa_arena_alloc(context->arena, size + 1);
     CFA__CHECK(runner, data != NULL && size >= DATA_SMALL);
-    int used = snprintf(data, size,
-                        "{\"position\":%lld,\"text\":\"\\u00e9\\\"\\\\ \xc3\xa9\",\"fill\":\"",
-                        (long long)position);
+    int used =
+        snprintf(data, size, "{\"position\":%lld,\"text\":\"\\u00e9\\\"\\\\ \xc3\xa9\",\"fill\":\"",
+                 (long long)position);
     CFA__CHECK(runner, used > 0 && (size_t)used + 2 <= size);
     for (size_t i = (size_t)used; i < size - 2; i++) {
         data[i] = (char)('a' + (i + (size_t)position) % 26);
@@ -63,8 +60,7 @@ static cfa_slice make_data(cfa__runner *runner, sink_context *context, int64_t p
 }
 
 static cfa_event_view *make_events(cfa__runner *runner, sink_context *context, int64_t first,
-                                   size_t count, size_t data_size)
-{
+                                   size_t count, size_t data_size) {
     cfa_event_view *events = cfa_arena_alloc(context->arena, count * sizeof *events);
     CFA__CHECK(runner, events != NULL);
     for (size_t i = 0; i < count; i++) {
@@ -91,8 +87,7 @@ static cfa_event_view *make_events(cfa__runner *runner, sink_context *context, i
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static int64_t poll_sink(cfa__runner *runner, sink_context *context)
-{
+static int64_t poll_sink(cfa__runner *runner, sink_context *context) {
     int64_t acknowledged = -1;
     CFA__CHECK_OK(runner, context->sink.ops->poll(context->sink.self, &acknowledged));
     CFA__CHECK(runner, acknowledged >= 0);
@@ -100,8 +95,7 @@ static int64_t poll_sink(cfa__runner *runner, sink_context *context)
 }
 
 static size_t send_some(cfa__runner *runner, sink_context *context, const cfa_event_view *events,
-                        size_t count)
-{
+                        size_t count) {
     size_t taken = SIZE_MAX;
     CFA__CHECK_OK(runner, context->sink.ops->send(context->sink.self, events, count, &taken));
     CFA__CHECK(runner, taken <= count);
@@ -110,8 +104,7 @@ static size_t send_some(cfa__runner *runner, sink_context *context, const cfa_ev
 
 /* Send everything in pieces of `piece` until the last is acknowledged; check each step. */
 static void deliver(cfa__runner *runner, sink_context *context, const cfa_event_view *events,
-                    size_t count, size_t piece)
-{
+                    size_t count, size_t piece) {
     int64_t last = events[count - 1].position;
     int64_t acknowledged = events[0].position - 1;
     size_t sent = 0;
@@ -130,8 +123,7 @@ static void deliver(cfa__runner *runner, sink_context *context, const cfa_event_
 }
 
 static bool read_one(cfa__runner *runner, sink_context *context, size_t index,
-                     int64_t *out_position, cfa_slice *out_data)
-{
+                     int64_t *out_position, cfa_slice *out_data) {
     cfa_status status =
         context->fixture->read(&context->sink, index, out_position, context->arena, out_data);
     if (status == CFA_ENOTFOUND) {
@@ -143,8 +135,7 @@ static bool read_one(cfa__runner *runner, sink_context *context, size_t index,
 
 /* The durable events from the index on are exactly these; the index behind them. */
 static size_t expect_events(cfa__runner *runner, sink_context *context, size_t index,
-                            const cfa_event_view *events, size_t count)
-{
+                            const cfa_event_view *events, size_t count) {
     for (size_t i = 0; i < count; i++) {
         int64_t position = 0;
         cfa_slice data = { NULL, 0 };
@@ -156,15 +147,13 @@ static size_t expect_events(cfa__runner *runner, sink_context *context, size_t i
     return index + count;
 }
 
-static void expect_end(cfa__runner *runner, sink_context *context, size_t index)
-{
+static void expect_end(cfa__runner *runner, sink_context *context, size_t index) {
     int64_t position;
     cfa_slice data;
     CFA__CHECK(runner, !read_one(runner, context, index, &position, &data));
 }
 
-static size_t count_durable(cfa__runner *runner, sink_context *context)
-{
+static size_t count_durable(cfa__runner *runner, sink_context *context) {
     int64_t position;
     cfa_slice data;
     size_t count = 0;
@@ -174,8 +163,7 @@ static size_t count_durable(cfa__runner *runner, sink_context *context)
     return count;
 }
 
-static void reopen(cfa__runner *runner, sink_context *context)
-{
+static void reopen(cfa__runner *runner, sink_context *context) {
     context->fixture->close(&context->sink);
     context->is_open = false;
     cfa_status status = context->fixture->open(&context->sink, 0);
@@ -188,30 +176,26 @@ static void reopen(cfa__runner *runner, sink_context *context)
 
 /* ---- tests ----------------------------------------------------------------------------------- */
 
-static void keeps_order_and_bytes(cfa__runner *runner, void *user)
-{
+static void keeps_order_and_bytes(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 25, 200);
     deliver(runner, user, events, 25, 25);
     expect_end(runner, user, expect_events(runner, user, 0, events, 25));
 }
 
-static void takes_nothing_of_nothing(cfa__runner *runner, void *user)
-{
+static void takes_nothing_of_nothing(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 1, DATA_SMALL);
     CFA__CHECK_INT(runner, (int64_t)send_some(runner, user, events, 0), 0);
     CFA__CHECK_INT(runner, poll_sink(runner, user), 0);
     expect_end(runner, user, 0);
 }
 
-static void a_prefix_taken_goes_on_where_it_ended(cfa__runner *runner, void *user)
-{
+static void a_prefix_taken_goes_on_where_it_ended(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 60, DATA_SMALL);
     deliver(runner, user, events, 60, 7);
     expect_end(runner, user, expect_events(runner, user, 0, events, 60));
 }
 
-static void never_acknowledges_beyond_what_was_sent(cfa__runner *runner, void *user)
-{
+static void never_acknowledges_beyond_what_was_sent(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 40, DATA_SMALL);
     int64_t sent = 0;
     for (int rounds = 0; sent < 40 && rounds < ROUNDS_MAX; rounds++) {
@@ -221,8 +205,7 @@ static void never_acknowledges_beyond_what_was_sent(cfa__runner *runner, void *u
     CFA__CHECK_INT(runner, sent, 40);
 }
 
-static void what_is_acknowledged_can_be_read(cfa__runner *runner, void *user)
-{
+static void what_is_acknowledged_can_be_read(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 30, DATA_SMALL);
     size_t sent = 0;
     int64_t acknowledged = 0;
@@ -234,8 +217,7 @@ static void what_is_acknowledged_can_be_read(cfa__runner *runner, void *user)
     }
 }
 
-static void polling_without_news_changes_nothing(cfa__runner *runner, void *user)
-{
+static void polling_without_news_changes_nothing(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 3, DATA_SMALL);
     deliver(runner, user, events, 3, 3);
     for (int i = 0; i < 10; i++) {
@@ -244,8 +226,7 @@ static void polling_without_news_changes_nothing(cfa__runner *runner, void *user
     expect_end(runner, user, expect_events(runner, user, 0, events, 3));
 }
 
-static void copies_what_it_takes(cfa__runner *runner, void *user)
-{
+static void copies_what_it_takes(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 5, DATA_SMALL);
     cfa_event_view *passing = make_events(runner, user, 1, 5, DATA_SMALL);
     size_t taken = send_some(runner, user, passing, 5);
@@ -263,8 +244,7 @@ static void copies_what_it_takes(cfa__runner *runner, void *user)
     (void)expect_events(runner, user, 0, events, 5);
 }
 
-static void sends_again_after_reset(cfa__runner *runner, void *user)
-{
+static void sends_again_after_reset(cfa__runner *runner, void *user) {
     sink_context *context = user;
     cfa_event_view *events = make_events(runner, context, 1, 20, DATA_SMALL);
     deliver(runner, context, events, 20, 20);
@@ -275,8 +255,7 @@ static void sends_again_after_reset(cfa__runner *runner, void *user)
     expect_end(runner, context, expect_events(runner, context, index, events + 12, 8));
 }
 
-static void reset_forgets_what_was_in_flight(cfa__runner *runner, void *user)
-{
+static void reset_forgets_what_was_in_flight(cfa__runner *runner, void *user) {
     sink_context *context = user;
     cfa_event_view *events = make_events(runner, context, 1, 6, DATA_SMALL);
     (void)send_some(runner, context, events, 6);
@@ -289,8 +268,7 @@ static void reset_forgets_what_was_in_flight(cfa__runner *runner, void *user)
     (void)expect_events(runner, context, count - 6, events, 6);
 }
 
-static void starts_at_any_position(cfa__runner *runner, void *user)
-{
+static void starts_at_any_position(cfa__runner *runner, void *user) {
     sink_context *context = user;
     CFA__CHECK_OK(runner, context->sink.ops->reset(context->sink.self, INT64_C(5000000000)));
     CFA__CHECK(runner, poll_sink(runner, context) <= INT64_C(5000000000));
@@ -299,15 +277,13 @@ static void starts_at_any_position(cfa__runner *runner, void *user)
     expect_end(runner, context, expect_events(runner, context, 0, events, 9));
 }
 
-static void takes_the_largest_events(cfa__runner *runner, void *user)
-{
+static void takes_the_largest_events(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 40, CFA_EVENT_BYTES_MAX);
     deliver(runner, user, events, 40, 40);
     expect_end(runner, user, expect_events(runner, user, 0, events, 40));
 }
 
-static void takes_thousands(cfa__runner *runner, void *user)
-{
+static void takes_thousands(cfa__runner *runner, void *user) {
     cfa_event_view *events = make_events(runner, user, 1, 10000, 250);
     deliver(runner, user, events, 10000, 512);
     /* Not every one: a fixture may read from the start each time. */
@@ -318,8 +294,7 @@ static void takes_thousands(cfa__runner *runner, void *user)
     expect_end(runner, user, 10000);
 }
 
-static void acknowledged_events_survive_a_reopen(cfa__runner *runner, void *user)
-{
+static void acknowledged_events_survive_a_reopen(cfa__runner *runner, void *user) {
     sink_context *context = user;
     cfa_event_view *events = make_events(runner, context, 1, 30, DATA_SMALL);
     deliver(runner, context, events, 20, 20);
@@ -330,8 +305,7 @@ static void acknowledged_events_survive_a_reopen(cfa__runner *runner, void *user
     expect_end(runner, context, expect_events(runner, context, 0, events, 30));
 }
 
-static void a_new_owner_can_begin_before_the_end(cfa__runner *runner, void *user)
-{
+static void a_new_owner_can_begin_before_the_end(cfa__runner *runner, void *user) {
     sink_context *context = user;
     cfa_event_view *events = make_events(runner, context, 1, 12, DATA_SMALL);
     deliver(runner, context, events, 8, 8);
@@ -345,8 +319,7 @@ static void a_new_owner_can_begin_before_the_end(cfa__runner *runner, void *user
     (void)expect_events(runner, context, count - 7, events + 5, 7);
 }
 
-static void a_descriptor_is_valid_or_absent(cfa__runner *runner, void *user)
-{
+static void a_descriptor_is_valid_or_absent(cfa__runner *runner, void *user) {
     sink_context *context = user;
     if (context->sink.ops->descriptor == NULL) {
         cfa__runner_skip(runner, "this sink has no descriptor");
@@ -372,8 +345,7 @@ static const cfa__test tests[] = {
     { "a_descriptor_is_valid_or_absent", a_descriptor_is_valid_or_absent },
 };
 
-int cfa_conformance_sink(int argc, char **argv, const cfa_sink_fixture *fixture)
-{
+int cfa_conformance_sink(int argc, char **argv, const cfa_sink_fixture *fixture) {
     sink_context context = { .fixture = fixture };
     const cfa__suite suite = {
         .name = "sink",

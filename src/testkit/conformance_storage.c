@@ -1,5 +1,6 @@
 /*
- * conformance_storage.c - the storage suite: its list of tests, and those of writing and of positions.
+ * conformance_storage.c - the storage suite: its list of tests, and those of writing and of
+ * positions.
  *
  * Judges an adapter by sys/storage.h alone, on a schema that has nothing to do with donations.
  */
@@ -16,28 +17,22 @@
 #define ITEM (&cfa__item_kind_1)
 #define BIG_BYTES 65536
 
-static void setup(cfa__runner *runner, void *user)
-{
+static void setup(cfa__runner *runner, void *user) {
     cfa__bench_open(runner, user, &cfa__test_schema_1, true);
 }
 
-static void teardown(void *user)
-{
-    cfa__bench_close(user);
-}
+static void teardown(void *user) { cfa__bench_close(user); }
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static void check_round_trip(cfa__runner *runner, cfa__bench *bench, const cfa__item *item)
-{
+static void check_round_trip(cfa__runner *runner, cfa__bench *bench, const cfa__item *item) {
     CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, item));
     const void *found = cfa__suite_find(runner, bench, ITEM, item);
     CFA__CHECK(runner, found != NULL);
     CFA__CHECK(runner, cfa__suite_record_equal(ITEM, item, found));
 }
 
-static void test_values(cfa__runner *runner, void *user)
-{
+static void test_values(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item item = cfa__suite_item_make(1, INT64_MIN, "a");
     item.bucket = INT64_MAX;
@@ -61,8 +56,7 @@ static void test_values(cfa__runner *runner, void *user)
     check_round_trip(runner, bench, &item);
 }
 
-static void test_null(cfa__runner *runner, void *user)
-{
+static void test_null(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item nothing = cfa__suite_item_make(1, 1, "nothing");
     check_round_trip(runner, bench, &nothing);
@@ -80,16 +74,17 @@ static void test_null(cfa__runner *runner, void *user)
     next.version = 2;
     next.label = nothing.label;
     CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &next, &empty));
-    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &empty)));
+    CFA__CHECK(runner,
+               cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &empty)));
     cfa__item last = next;
     last.version = 3;
     last.label = cfa__suite_text("back");
     CFA__CHECK_OK(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &last, &next));
-    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &last, cfa__suite_find(runner, bench, ITEM, &empty)));
+    CFA__CHECK(runner,
+               cfa__suite_record_equal(ITEM, &last, cfa__suite_find(runner, bench, ITEM, &empty)));
 }
 
-static void test_big_values(cfa__runner *runner, void *user)
-{
+static void test_big_values(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     uint8_t *bytes = cfa_arena_alloc(bench->arena, BIG_BYTES);
     CFA__CHECK(runner, bytes != NULL);
@@ -108,8 +103,7 @@ static void test_big_values(cfa__runner *runner, void *user)
 }
 
 /* What was loaded belongs to the arena, not to the store. */
-static void test_results_outlive(cfa__runner *runner, void *user)
-{
+static void test_results_outlive(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item item = cfa__suite_item_make(1, 1, "a");
     item.label = cfa__suite_text("first");
@@ -127,8 +121,7 @@ static void test_results_outlive(cfa__runner *runner, void *user)
 
 /* ---- conflicts ------------------------------------------------------------------------------- */
 
-static void test_unique(cfa__runner *runner, void *user)
-{
+static void test_unique(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item first = cfa__suite_item_make(1, 1, "a");
     cfa__item second = cfa__suite_item_make(1, 2, "b");
@@ -147,12 +140,12 @@ static void test_unique(cfa__runner *runner, void *user)
     CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__mark_kind, &mark));
     CFA__CHECK_STATUS(runner, cfa__suite_insert(bench, &cfa__mark_kind, &mark), CFA_EEXISTS);
     CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 2);
-    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &second, cfa__suite_find(runner, bench, ITEM, &second)));
+    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &second,
+                                               cfa__suite_find(runner, bench, ITEM, &second)));
     CFA__CHECK(runner, cfa__suite_find(runner, bench, ITEM, &same_code) == NULL);
 }
 
-static void test_version(cfa__runner *runner, void *user)
-{
+static void test_version(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item old = cfa__suite_item_make(1, 1, "a");
     CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &old));
@@ -167,7 +160,8 @@ static void test_version(cfa__runner *runner, void *user)
                       CFA_EVERSION);
     CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_DELETE, &old, &old),
                       CFA_EVERSION);
-    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &old)));
+    CFA__CHECK(runner,
+               cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &old)));
     cfa__item absent = cfa__suite_item_make(9, 9, "z");
     CFA__CHECK_STATUS(runner, cfa__suite_write(bench, ITEM, CFA_CHANGE_UPDATE, &absent, &absent),
                       CFA_EVERSION);
@@ -180,8 +174,7 @@ static void test_version(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
 }
 
-static void test_guard(cfa__runner *runner, void *user)
-{
+static void test_guard(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__counter read = { { "g", 1 }, 5, 1 };
     cfa__item item = cfa__suite_item_make(1, 1, "a");
@@ -195,16 +188,17 @@ static void test_guard(cfa__runner *runner, void *user)
     CFA__CHECK_OK(runner,
                   cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &read));
     item = cfa__suite_item_make(1, 2, "b");
-    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL), CFA_EVERSION);
+    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL),
+                      CFA_EVERSION);
     CFA__CHECK_OK(runner,
                   cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
     guard.record = &next;
-    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL), CFA_EVERSION);
+    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, NULL),
+                      CFA_EVERSION);
     CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
 }
 
-static void test_delete(cfa__runner *runner, void *user)
-{
+static void test_delete(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item item = cfa__suite_item_make(1, 1, "a");
     item.due = 5;
@@ -220,14 +214,14 @@ static void test_delete(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 1);
     cfa__mark mark = { { "m", 1 }, 1 };
     CFA__CHECK_OK(runner, cfa__suite_insert(bench, &cfa__mark_kind, &mark));
-    CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__mark_kind, CFA_CHANGE_DELETE, &mark, &mark));
+    CFA__CHECK_OK(runner,
+                  cfa__suite_write(bench, &cfa__mark_kind, CFA_CHANGE_DELETE, &mark, &mark));
     CFA__CHECK(runner, cfa__suite_find(runner, bench, &cfa__mark_kind, &mark) == NULL);
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-static void test_own_writes(cfa__runner *runner, void *user)
-{
+static void test_own_writes(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     int64_t now_us = 0, first = 0;
     cfa__item item = cfa__suite_item_make(1, 1, "a");
@@ -251,11 +245,11 @@ static void test_own_writes(cfa__runner *runner, void *user)
     CFA__CHECK_OK(runner, cfa__suite_load(bench, bench->writer, &by_bucket));
     CFA__CHECK_INT(runner, by_bucket.count, 1);
     CFA__CHECK_OK(runner, ops->commit(bench->writer));
-    CFA__CHECK(runner, cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &item)));
+    CFA__CHECK(runner,
+               cfa__suite_record_equal(ITEM, &next, cfa__suite_find(runner, bench, ITEM, &item)));
 }
 
-static void test_rollback(cfa__runner *runner, void *user)
-{
+static void test_rollback(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     int64_t now_us = 0, first = 0;
     cfa__counter kept = { { "kept", 4 }, 1, 1 };
@@ -283,8 +277,7 @@ static void test_rollback(cfa__runner *runner, void *user)
 }
 
 /* One bad change: nothing of its save stays, and the session goes on. */
-static void test_after_error(cfa__runner *runner, void *user)
-{
+static void test_after_error(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__item present = cfa__suite_item_make(5, 5, "present");
     CFA__CHECK_OK(runner, cfa__suite_insert(bench, ITEM, &present));
@@ -298,7 +291,8 @@ static void test_after_error(cfa__runner *runner, void *user)
     void *events[] = { &entry };
     cfa_save save = { changes, 3, NULL, 0, &cfa__entry_kind, events, 1 };
     int64_t first = -7;
-    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, &first), CFA_EEXISTS);
+    CFA__CHECK_STATUS(runner, cfa__suite_write_save(bench, bench->writer, &save, &first),
+                      CFA_EEXISTS);
     CFA__CHECK_INT(runner, first, -7);
     cfa_error error = CFA_ERROR_INIT;
     CFA__CHECK_OK(runner, cfa_error_last(&error));
@@ -311,8 +305,7 @@ static void test_after_error(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 4);
 }
 
-static void test_empty_calls(cfa__runner *runner, void *user)
-{
+static void test_empty_calls(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa_save nothing = { NULL, 0, NULL, 0, NULL, NULL, 0 };
     int64_t first = -7;
@@ -325,8 +318,7 @@ static void test_empty_calls(cfa__runner *runner, void *user)
 }
 
 /* One save of many rows of every kind is one commit. */
-static void test_big_save(cfa__runner *runner, void *user)
-{
+static void test_big_save(cfa__runner *runner, void *user) {
     enum { ROWS = 1500 };
     TEST_OF(runner, user);
     cfa__mark *marks = cfa_arena_alloc(bench->arena, ROWS * sizeof(*marks));
@@ -357,8 +349,7 @@ static void test_big_save(cfa__runner *runner, void *user)
 /* ---- the log --------------------------------------------------------------------------------- */
 
 static void append_events(cfa__runner *runner, cfa__bench *bench, size_t count, int64_t expected,
-                          bool commit)
-{
+                          bool commit) {
     const cfa_storage_ops *ops = bench->storage.ops;
     cfa__entry entries[3];
     void *events[3];
@@ -382,8 +373,7 @@ static void append_events(cfa__runner *runner, cfa__bench *bench, size_t count, 
     }
 }
 
-static void test_positions(cfa__runner *runner, void *user)
-{
+static void test_positions(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     append_events(runner, bench, 2, 1, true);
     append_events(runner, bench, 3, 3, false);
@@ -399,8 +389,7 @@ static void test_positions(cfa__runner *runner, void *user)
     }
 }
 
-static void test_positions_in_one(cfa__runner *runner, void *user)
-{
+static void test_positions_in_one(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     cfa__entry entry = { 0, { 1 }, { "t", 1 }, { "p", 1 } };
     void *events[] = { &entry };
@@ -415,8 +404,7 @@ static void test_positions_in_one(cfa__runner *runner, void *user)
     append_events(runner, bench, 1, 4, true);
 }
 
-static void test_reopen(cfa__runner *runner, void *user)
-{
+static void test_reopen(cfa__runner *runner, void *user) {
     TEST_OF(runner, user);
     if ((ops->capabilities & CFA_STORAGE_DURABLE) == 0) {
         cfa__runner_skip(runner, "the store is not durable");
@@ -464,8 +452,7 @@ static const cfa__test tests[] = {
     { "rows_outlive_the_store_when_durable", test_reopen },
 };
 
-int cfa_conformance_storage(int argc, char **argv, const cfa_storage_fixture *fixture)
-{
+int cfa_conformance_storage(int argc, char **argv, const cfa_storage_fixture *fixture) {
     cfa__bench bench;
     memset(&bench, 0, sizeof(bench));
     bench.fixture = fixture;

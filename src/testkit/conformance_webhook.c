@@ -19,27 +19,21 @@ typedef struct delivery {
 } delivery;
 
 static cfa_status verify(provider_context *context, cfa_slice signature, cfa_slice body,
-                         int64_t now_us, cfa_webhook_event *out)
-{
+                         int64_t now_us, cfa_webhook_event *out) {
     const cfa_provider *provider = &context->provider;
     return provider->ops->webhook(provider->self, signature, body, now_us, context->arena, out);
 }
 
-static cfa_slice slice_of(const char *text)
-{
-    return (cfa_slice){ text, strlen(text) };
-}
+static cfa_slice slice_of(const char *text) { return (cfa_slice){ text, strlen(text) }; }
 
 static cfa_status verify_now(provider_context *context, cfa_slice signature, cfa_slice body,
-                             cfa_webhook_event *out)
-{
+                             cfa_webhook_event *out) {
     return verify(context, signature, body, context->fixture->now_us(&context->provider), out);
 }
 
 /* Pay a payment and take the webhooks that came of it; the number taken. They live in the arena. */
 static size_t take_webhooks(cfa__runner *runner, provider_context *context, delivery *out,
-                            size_t limit, const char **out_payment_id)
-{
+                            size_t limit, const char **out_payment_id) {
     if (context->fixture->webhook == NULL || context->provider.ops->webhook == NULL) {
         cfa__runner_skip(runner, "this provider sends no webhooks");
     }
@@ -49,8 +43,7 @@ static size_t take_webhooks(cfa__runner *runner, provider_context *context, deli
     while (count < limit) {
         char *signature = NULL;
         char *body = NULL;
-        CFA__CHECK_OK(runner,
-                      context->fixture->webhook(&context->provider, &signature, &body));
+        CFA__CHECK_OK(runner, context->fixture->webhook(&context->provider, &signature, &body));
         if (body == NULL) {
             break;
         }
@@ -61,8 +54,8 @@ static size_t take_webhooks(cfa__runner *runner, provider_context *context, deli
         cfa_free(signature);
         cfa_free(body);
         CFA__CHECK(runner, at->signature != NULL && at->body != NULL);
-        CFA__CHECK_OK(runner, verify_now(context, slice_of(at->signature), slice_of(at->body),
-                                         &at->event));
+        CFA__CHECK_OK(runner,
+                      verify_now(context, slice_of(at->signature), slice_of(at->body), &at->event));
     }
     CFA__CHECK(runner, count > 0);
     return count;
@@ -70,8 +63,7 @@ static size_t take_webhooks(cfa__runner *runner, provider_context *context, deli
 
 #define WEBHOOKS_MAX 32
 
-static void webhooks_tell_the_whole_story(cfa__runner *runner, void *user)
-{
+static void webhooks_tell_the_whole_story(cfa__runner *runner, void *user) {
     provider_context *context = user;
     delivery all[WEBHOOKS_MAX];
     const char *payment_id;
@@ -102,23 +94,21 @@ static void webhooks_tell_the_whole_story(cfa__runner *runner, void *user)
     CFA__CHECK(runner, (flags & CFA_FACT_SUCCEEDED) != 0);
 }
 
-static void a_webhook_delivered_twice_is_one_event(cfa__runner *runner, void *user)
-{
+static void a_webhook_delivered_twice_is_one_event(cfa__runner *runner, void *user) {
     provider_context *context = user;
     delivery all[WEBHOOKS_MAX];
     const char *payment_id;
     size_t count = take_webhooks(runner, context, all, WEBHOOKS_MAX, &payment_id);
     for (size_t i = 0; i < count; i++) {
         cfa_webhook_event again = { .struct_size = sizeof again };
-        CFA__CHECK_OK(runner, verify_now(context, slice_of(all[i].signature), slice_of(all[i].body),
-                                         &again));
+        CFA__CHECK_OK(
+            runner, verify_now(context, slice_of(all[i].signature), slice_of(all[i].body), &again));
         CFA__CHECK(runner, strcmp(again.event_id, all[i].event.event_id) == 0);
         CFA__CHECK_INT(runner, again.facts.captured_minor, all[i].event.facts.captured_minor);
     }
 }
 
-static void a_webhook_altered_anywhere_is_refused(cfa__runner *runner, void *user)
-{
+static void a_webhook_altered_anywhere_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     delivery all[WEBHOOKS_MAX];
     const char *payment_id;
@@ -142,8 +132,7 @@ static void a_webhook_altered_anywhere_is_refused(cfa__runner *runner, void *use
     CFA__CHECK_OK(runner, verify_now(context, signature, body, &event));
 }
 
-static void a_webhook_cut_short_is_refused(cfa__runner *runner, void *user)
-{
+static void a_webhook_cut_short_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     delivery all[WEBHOOKS_MAX];
     const char *payment_id;
@@ -161,8 +150,7 @@ static void a_webhook_cut_short_is_refused(cfa__runner *runner, void *user)
     }
 }
 
-static void a_signature_of_another_body_is_refused(cfa__runner *runner, void *user)
-{
+static void a_signature_of_another_body_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     delivery all[WEBHOOKS_MAX];
     const char *payment_id;
@@ -171,12 +159,12 @@ static void a_signature_of_another_body_is_refused(cfa__runner *runner, void *us
         cfa__runner_skip(runner, "this provider sent one webhook only");
     }
     cfa_webhook_event event = { .struct_size = sizeof event };
-    CFA__CHECK_STATUS(runner, verify_now(context, slice_of(all[0].signature), slice_of(all[1].body),
-                                         &event), CFA_ESIGNATURE);
+    CFA__CHECK_STATUS(
+        runner, verify_now(context, slice_of(all[0].signature), slice_of(all[1].body), &event),
+        CFA_ESIGNATURE);
 }
 
-static void a_signature_outside_its_window_is_refused(cfa__runner *runner, void *user)
-{
+static void a_signature_outside_its_window_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     delivery all[WEBHOOKS_MAX];
     const char *payment_id;
@@ -196,13 +184,11 @@ static void a_signature_outside_its_window_is_refused(cfa__runner *runner, void 
                       CFA_ESIGNATURE);
 }
 
-#define TEST(name) { #name, name }
+#define TEST(name)                                                                                 \
+    { #name, name }
 
 const cfa__test cfa__webhook_tests[CFA__WEBHOOK_TESTS] = {
-    TEST(webhooks_tell_the_whole_story),
-    TEST(a_webhook_delivered_twice_is_one_event),
-    TEST(a_webhook_altered_anywhere_is_refused),
-    TEST(a_webhook_cut_short_is_refused),
-    TEST(a_signature_of_another_body_is_refused),
-    TEST(a_signature_outside_its_window_is_refused),
+    TEST(webhooks_tell_the_whole_story),          TEST(a_webhook_delivered_twice_is_one_event),
+    TEST(a_webhook_altered_anywhere_is_refused),  TEST(a_webhook_cut_short_is_refused),
+    TEST(a_signature_of_another_body_is_refused), TEST(a_signature_outside_its_window_is_refused),
 };

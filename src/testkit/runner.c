@@ -1,8 +1,8 @@
 /*
  * runner.c - the loop over the tests of a conformance suite and its output.
  *
- * Prints "ok <name>", "not ok <name>: why (file:line)" or "skipped <name>: why" per test, then one line of counts.
- * Never knows what is tested.
+ * Prints "ok <name>", "not ok <name>: why (file:line)" or "skipped <name>: why" per test, then one
+ * line of counts. Never knows what is tested.
  */
 #include "testkit/runner.h"
 
@@ -21,14 +21,12 @@ struct cfa__runner {
     char why[512];
 };
 
-static const char *file_name(const char *path)
-{
+static const char *file_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
 }
 
-void cfa__runner_fail(cfa__runner *runner, const char *file, int line, const char *format, ...)
-{
+void cfa__runner_fail(cfa__runner *runner, const char *file, int line, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(runner->why, sizeof(runner->why), format, arguments);
@@ -38,8 +36,7 @@ void cfa__runner_fail(cfa__runner *runner, const char *file, int line, const cha
     longjmp(runner->leave, FAILED);
 }
 
-void cfa__runner_skip(cfa__runner *runner, const char *format, ...)
-{
+void cfa__runner_skip(cfa__runner *runner, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(runner->why, sizeof(runner->why), format, arguments);
@@ -48,8 +45,7 @@ void cfa__runner_skip(cfa__runner *runner, const char *format, ...)
 }
 
 void cfa__runner_check_status(cfa__runner *runner, const char *file, int line, const char *call,
-                              cfa_status actual, cfa_status expected)
-{
+                              cfa_status actual, cfa_status expected) {
     if (actual == expected) {
         return;
     }
@@ -63,8 +59,7 @@ void cfa__runner_check_status(cfa__runner *runner, const char *file, int line, c
 }
 
 void cfa__runner_check_int(cfa__runner *runner, const char *file, int line, const char *expression,
-                           int64_t actual, int64_t expected)
-{
+                           int64_t actual, int64_t expected) {
     if (actual != expected) {
         cfa__runner_fail(runner, file, line, "%s is %" PRId64 ", not %" PRId64, expression, actual,
                          expected);
@@ -72,8 +67,7 @@ void cfa__runner_check_int(cfa__runner *runner, const char *file, int line, cons
 }
 
 /* Apart from its caller, so that no variable lives across the setjmp. */
-static enum outcome run_body(cfa__runner *runner, const cfa__suite *suite, const cfa__test *test)
-{
+static enum outcome run_body(cfa__runner *runner, const cfa__suite *suite, const cfa__test *test) {
     switch (setjmp(runner->leave)) {
     case 0:
         if (suite->setup != NULL) {
@@ -81,15 +75,12 @@ static enum outcome run_body(cfa__runner *runner, const cfa__suite *suite, const
         }
         test->run(runner, suite->user);
         return PASSED;
-    case SKIPPED:
-        return SKIPPED;
-    default:
-        return FAILED;
+    case SKIPPED: return SKIPPED;
+    default: return FAILED;
     }
 }
 
-static enum outcome run_test(const cfa__suite *suite, const cfa__test *test)
-{
+static enum outcome run_test(const cfa__suite *suite, const cfa__test *test) {
     cfa__runner runner;
     memset(&runner, 0, sizeof(runner));
     cfa_error_clear();
@@ -98,12 +89,8 @@ static enum outcome run_test(const cfa__suite *suite, const cfa__test *test)
         suite->teardown(suite->user);
     }
     switch (outcome) {
-    case PASSED:
-        printf("ok %s\n", test->name);
-        break;
-    case SKIPPED:
-        printf("skipped %s: %s\n", test->name, runner.why);
-        break;
+    case PASSED: printf("ok %s\n", test->name); break;
+    case SKIPPED: printf("skipped %s: %s\n", test->name, runner.why); break;
     case FAILED:
         printf("not ok %s: %s (%s:%d)\n", test->name, runner.why, file_name(runner.file),
                runner.line);
@@ -113,8 +100,7 @@ static enum outcome run_test(const cfa__suite *suite, const cfa__test *test)
     return outcome;
 }
 
-int cfa__runner_main(int argc, char **argv, const cfa__suite *suite)
-{
+int cfa__runner_main(int argc, char **argv, const cfa__suite *suite) {
     const char *wanted = argc > 1 ? argv[1] : NULL;
     if (wanted != NULL && strcmp(wanted, "--list") == 0) {
         for (size_t i = 0; i < suite->test_count; i++) {
@@ -129,15 +115,9 @@ int cfa__runner_main(int argc, char **argv, const cfa__suite *suite)
             continue;
         }
         switch (run_test(suite, &suite->tests[i])) {
-        case PASSED:
-            passed++;
-            break;
-        case FAILED:
-            failed++;
-            break;
-        case SKIPPED:
-            skipped++;
-            break;
+        case PASSED: passed++; break;
+        case FAILED: failed++; break;
+        case SKIPPED: skipped++; break;
         }
     }
     if (passed + failed + skipped == 0) {

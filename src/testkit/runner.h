@@ -1,9 +1,10 @@
 /*
  * runner.h - runs the tests of a conformance suite by name and reports them in one fixed form.
  *
- * Public headers only: a suite must judge an adapter by the contract, never by what the library knows of itself.
- * A failed check leaves the test at once (longjmp), so checks belong on the thread that runs the test; threads
- * that a test starts return what they saw and are joined before it is checked.
+ * Public headers only: a suite must judge an adapter by the contract, never by what the library
+ * knows of itself. A failed check leaves the test at once (longjmp), so checks belong on the thread
+ * that runs the test; threads that a test starts return what they saw and are joined before it is
+ * checked.
  */
 #ifndef CFA_TESTKIT_RUNNER_H
 #define CFA_TESTKIT_RUNNER_H
@@ -23,18 +24,18 @@
 typedef struct cfa__runner cfa__runner;
 
 typedef struct cfa__test {
-    const char *name;       /* names the behaviour it protects */
+    const char *name; /* names the behaviour it protects */
     void (*run)(cfa__runner *runner, void *user);
 } cfa__test;
 
 typedef struct cfa__suite {
-    const char *name;       /* "storage", ... : printed with the adapter's name */
+    const char *name; /* "storage", ... : printed with the adapter's name */
     const char *adapter;
     const cfa__test *tests;
     size_t test_count;
-    void *user;             /* handed to every function below and to the tests */
-    void (*setup)(cfa__runner *runner, void *user);     /* optional; may check and skip */
-    void (*teardown)(void *user);   /* optional; runs after success, failure and skip alike */
+    void *user; /* handed to every function below and to the tests */
+    void (*setup)(cfa__runner *runner, void *user); /* optional; may check and skip */
+    void (*teardown)(void *user); /* optional; runs after success, failure and skip alike */
 } cfa__suite;
 
 /* Run what `argv` asks for ("--list", one name, or everything) and return an exit code. */

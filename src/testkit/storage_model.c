@@ -1,8 +1,8 @@
 /*
  * storage_model.c - a test of storages: random transactions and queries, compared with an array.
  *
- * The same numbers are drawn in every run. A save holds at most one change that must be refused, so there is
- * always exactly one right answer.
+ * The same numbers are drawn in every run. A save holds at most one change that must be refused, so
+ * there is always exactly one right answer.
  */
 #include "testkit/storage_kinds.h"
 
@@ -15,11 +15,11 @@
 enum {
     OWNERS = 8,
     NUMBERS = 125,
-    KEYS = OWNERS * NUMBERS,    /* every primary key that may exist */
+    KEYS = OWNERS * NUMBERS, /* every primary key that may exist */
     PRELOADED = 600,
     BATCH_MAX = 12,
     TRANSACTIONS = 250,
-    QUERIES = 3,                /* after each transaction */
+    QUERIES = 3, /* after each transaction */
     CODE_SIZE = 12
 };
 
@@ -34,7 +34,7 @@ struct model {
 /* One transaction while it is put together. */
 struct batch {
     size_t count;
-    int keys[BATCH_MAX];        /* ascending */
+    int keys[BATCH_MAX]; /* ascending */
     cfa_change changes[BATCH_MAX];
     cfa__item after[BATCH_MAX];
     cfa__item before[BATCH_MAX];
@@ -42,37 +42,34 @@ struct batch {
     cfa_status expected;
 };
 
-static const char *const tags[] = { "",       "t",         "tag",        "tagtagta",
+static const char *const tags[] = { "",          "t",          "tag",        "tagtagta",
                                     "tagtagtag", "tagtagtagA", "tagtagtagB", "u" };
 static const char *const currencies[] = { "EUR", "JPY", "KWD", "USD" };
 
-static uint64_t draw(struct model *model, uint64_t below)
-{
+static uint64_t draw(struct model *model, uint64_t below) {
     model->random ^= model->random << 13;
     model->random ^= model->random >> 7;
     model->random ^= model->random << 17;
     return (model->random >> 11) % below;
 }
 
-static void set_key(cfa__item *item, int key)
-{
+static void set_key(cfa__item *item, int key) {
     memset(item->owner, 0, sizeof(item->owner));
     item->owner[key / NUMBERS % 2 * 15] = (uint8_t)(1 + key / NUMBERS);
     item->number = key % NUMBERS - NUMBERS / 2;
 }
 
 /* Owners are not in byte order of their numbers, so sort keys as the primary index does. */
-static int compare_keys(const void *a, const void *b)
-{
+static int compare_keys(const void *a, const void *b) {
     cfa__item x, y;
     set_key(&x, *(const int *)a);
     set_key(&y, *(const int *)b);
     return cfa__suite_record_compare(ITEM, CFA__ITEM_PRIMARY, 2, &x, &y);
 }
 
-static void set_values(struct model *model, cfa__item *item)
-{
-    item->label = draw(model, 3) == 0 ? cfa__suite_text(NULL) : cfa__suite_text(tags[draw(model, 8)]);
+static void set_values(struct model *model, cfa__item *item) {
+    item->label =
+        draw(model, 3) == 0 ? cfa__suite_text(NULL) : cfa__suite_text(tags[draw(model, 8)]);
     item->note = cfa__suite_text(tags[draw(model, 8)]);
     item->body = cfa__suite_text(NULL);
     if (draw(model, 3) != 0) {
@@ -87,14 +84,12 @@ static void set_values(struct model *model, cfa__item *item)
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-static void fresh_code(struct model *model, struct batch *batch, size_t change)
-{
+static void fresh_code(struct model *model, struct batch *batch, size_t change) {
     snprintf(batch->codes[change], CODE_SIZE, "c%07d", (int)(model->next_code++ * 7919 % 9999991));
     batch->after[change].code = cfa__suite_text(batch->codes[change]);
 }
 
-static bool in_batch(const struct batch *batch, int key)
-{
+static bool in_batch(const struct batch *batch, int key) {
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->keys[i] == key) {
             return true;
@@ -103,8 +98,7 @@ static bool in_batch(const struct batch *batch, int key)
     return false;
 }
 
-static void make_change(struct model *model, struct batch *batch, size_t change)
-{
+static void make_change(struct model *model, struct batch *batch, size_t change) {
     int key = batch->keys[change];
     cfa__item *after = &batch->after[change];
     cfa__item *before = &batch->before[change];
@@ -119,24 +113,23 @@ static void make_change(struct model *model, struct batch *batch, size_t change)
         fresh_code(model, batch, change);
     }
     batch->changes[change].kind = ITEM;
-    batch->changes[change].action = !exists ? CFA_CHANGE_INSERT
-        : removes                           ? CFA_CHANGE_DELETE
-                                            : CFA_CHANGE_UPDATE;
+    batch->changes[change].action = !exists   ? CFA_CHANGE_INSERT
+                                    : removes ? CFA_CHANGE_DELETE
+                                              : CFA_CHANGE_UPDATE;
     batch->changes[change].record = removes ? before : after;
     batch->changes[change].before = exists ? before : NULL;
 }
 
 /* Make one change of the batch wrong. */
-static void spoil(struct model *model, struct batch *batch)
-{
+static void spoil(struct model *model, struct batch *batch) {
     size_t victim = (size_t)draw(model, batch->count);
     cfa_change *change = &batch->changes[victim];
     int other = (int)draw(model, KEYS);
     if (change->action != CFA_CHANGE_INSERT && draw(model, 2) == 0) {
         batch->before[victim].version += draw(model, 2) == 0 ? 1 : -1;
         batch->expected = CFA_EVERSION;
-    } else if (change->action != CFA_CHANGE_DELETE && model->exists[other]
-               && !in_batch(batch, other)) {
+    } else if (change->action != CFA_CHANGE_DELETE && model->exists[other] &&
+               !in_batch(batch, other)) {
         batch->after[victim].code = model->rows[other].code;
         batch->expected = CFA_EEXISTS;
     } else if (change->action == CFA_CHANGE_UPDATE) {
@@ -147,8 +140,7 @@ static void spoil(struct model *model, struct batch *batch)
     }
 }
 
-static void make_batch(struct model *model, struct batch *batch, bool spoiled)
-{
+static void make_batch(struct model *model, struct batch *batch, bool spoiled) {
     size_t count = 1 + (size_t)draw(model, BATCH_MAX);
     memset(batch, 0, sizeof(*batch));
     while (batch->count < count) {
@@ -166,8 +158,7 @@ static void make_batch(struct model *model, struct batch *batch, bool spoiled)
     }
 }
 
-static void apply(struct model *model, const struct batch *batch)
-{
+static void apply(struct model *model, const struct batch *batch) {
     for (size_t i = 0; i < batch->count; i++) {
         int key = batch->keys[i];
         model->exists[key] = batch->changes[i].action != CFA_CHANGE_DELETE;
@@ -181,8 +172,7 @@ static void apply(struct model *model, const struct batch *batch)
 
 /* ---- queries --------------------------------------------------------------------------------- */
 
-static int64_t int_of(const cfa_query *query, const void *record)
-{
+static int64_t int_of(const cfa_query *query, const void *record) {
     const cfa_index *index = &ITEM->indexes[query->index];
     const cfa_field *field = &ITEM->fields[index->fields[query->match_count]];
     int64_t value;
@@ -190,11 +180,10 @@ static int64_t int_of(const cfa_query *query, const void *record)
     return value;
 }
 
-static bool matches(const cfa_query *query, const cfa__item *item)
-{
+static bool matches(const cfa_query *query, const cfa__item *item) {
     int32_t fields = ITEM->indexes[query->index].field_count;
-    if (!cfa__suite_record_is_indexed(ITEM, query->index, item)
-        || cfa__suite_record_compare(ITEM, query->index, query->match_count, item, query->key) != 0) {
+    if (!cfa__suite_record_is_indexed(ITEM, query->index, item) ||
+        cfa__suite_record_compare(ITEM, query->index, query->match_count, item, query->key) != 0) {
         return false;
     }
     if ((query->flags & CFA_QUERY_AFTER) != 0) {
@@ -208,8 +197,7 @@ static bool matches(const cfa_query *query, const cfa__item *item)
 
 /* Write the rows that a query must return, in order; by insertion, as plain as can be. */
 static int32_t expected_rows(const struct model *model, const cfa_query *query,
-                             const cfa__item **out)
-{
+                             const cfa__item **out) {
     int32_t count = 0;
     int32_t fields = ITEM->indexes[query->index].field_count;
     for (int key = 0; key < KEYS; key++) {
@@ -231,8 +219,7 @@ static int32_t expected_rows(const struct model *model, const cfa_query *query,
     return count < query->limit ? count : query->limit;
 }
 
-static cfa_query draw_query(struct model *model, const cfa__item *key)
-{
+static cfa_query draw_query(struct model *model, const cfa__item *key) {
     cfa_query query = { ITEM, (int32_t)draw(model, CFA__ITEM_INDEXES_1), 0, 0, 0, 0, key, NULL, 0 };
     const cfa_index *index = &ITEM->indexes[query.index];
     query.match_count = (int32_t)draw(model, (uint64_t)index->field_count + 1);
@@ -245,8 +232,8 @@ static cfa_query draw_query(struct model *model, const cfa__item *key)
     if (draw(model, 2) == 0 && cfa__suite_record_is_indexed(ITEM, query.index, key)) {
         query.flags |= CFA_QUERY_AFTER;
     }
-    if (ITEM->fields[index->fields[query.match_count]].type == CFA_FIELD_INT
-        && draw(model, 2) == 0) {
+    if (ITEM->fields[index->fields[query.match_count]].type == CFA_FIELD_INT &&
+        draw(model, 2) == 0) {
         query.flags |= CFA_QUERY_UNTIL;
         query.until = (int64_t)draw(model, 9) - 3;
     }
@@ -254,8 +241,7 @@ static cfa_query draw_query(struct model *model, const cfa__item *key)
 }
 
 static void compare_query(cfa__runner *runner, cfa__bench *bench, struct model *model,
-                          cfa_session *session)
-{
+                          cfa_session *session) {
     static const cfa__item *expected[KEYS];
     int from = (int)draw(model, KEYS);
     cfa__item key = model->rows[from];
@@ -268,7 +254,7 @@ static void compare_query(cfa__runner *runner, cfa__bench *bench, struct model *
     }
     cfa_query query = draw_query(model, &key);
     if (query.match_count > 0 && !cfa__suite_record_is_indexed(ITEM, query.index, &key)) {
-        return;     /* matching a null is not asked of anybody */
+        return; /* matching a null is not asked of anybody */
     }
     int32_t count = expected_rows(model, &query, expected);
     if (session != NULL) {
@@ -292,8 +278,7 @@ static void compare_query(cfa__runner *runner, cfa__bench *bench, struct model *
 /* ---- the test -------------------------------------------------------------------------------- */
 
 static void preload(cfa__runner *runner, cfa__bench *bench, struct model *model,
-                    struct batch *batch)
-{
+                    struct batch *batch) {
     for (int rows = 0; rows < PRELOADED;) {
         make_batch(model, batch, false);
         for (size_t i = 0; i < batch->count; i++) {
@@ -307,8 +292,7 @@ static void preload(cfa__runner *runner, cfa__bench *bench, struct model *model,
 }
 
 static void run_transaction(cfa__runner *runner, cfa__bench *bench, struct model *model,
-                            struct batch *batch)
-{
+                            struct batch *batch) {
     const cfa_storage_ops *ops = bench->storage.ops;
     int64_t now_us = 0, first = 0;
     bool keep = draw(model, 4) != 0;
@@ -330,8 +314,7 @@ static void run_transaction(cfa__runner *runner, cfa__bench *bench, struct model
     }
 }
 
-void cfa__storage_test_model(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_model(cfa__runner *runner, void *user) {
     static struct model model;
     static struct batch batch;
     cfa__bench *bench = user;

@@ -10,8 +10,7 @@
 /* ---- queries --------------------------------------------------------------------------------- */
 
 /* Owners 1 to 3 with numbers 1 to 3; bucket is the owner, due number * 10. */
-static void insert_grid(cfa__runner *runner, cfa__bench *bench)
-{
+static void insert_grid(cfa__runner *runner, cfa__bench *bench) {
     for (uint8_t owner = 3; owner >= 1; owner--) {
         for (int64_t number = 1; number <= 3; number++) {
             char code[3] = { (char)('a' + owner), (char)('0' + number), '\0' };
@@ -24,8 +23,7 @@ static void insert_grid(cfa__runner *runner, cfa__bench *bench)
 }
 
 /* Check that a query gives the rows "owner.number owner.number ...", in this order. */
-static void expect(cfa__runner *runner, cfa__bench *bench, cfa_query query, const char *expected)
-{
+static void expect(cfa__runner *runner, cfa__bench *bench, cfa_query query, const char *expected) {
     char found[128] = "";
     size_t size = 0;
     CFA__CHECK_OK(runner, cfa__suite_read(bench, &query));
@@ -47,14 +45,12 @@ static void expect(cfa__runner *runner, cfa__bench *bench, cfa_query query, cons
     }
 }
 
-static cfa_query query_of(int32_t index, int32_t match_count, uint32_t flags, const void *key)
-{
+static cfa_query query_of(int32_t index, int32_t match_count, uint32_t flags, const void *key) {
     cfa_query query = { ITEM, index, match_count, flags, 100, 0, key, NULL, 0 };
     return query;
 }
 
-void cfa__storage_test_prefix(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_prefix(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     insert_grid(runner, bench);
     cfa__item key = cfa__suite_item_make(2, 3, "c2");
@@ -83,8 +79,7 @@ void cfa__storage_test_prefix(cfa__runner *runner, void *user)
     expect(runner, bench, query_of(CFA__ITEM_BY_CODE, 1, 0, &key), "");
 }
 
-void cfa__storage_test_after(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_after(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     insert_grid(runner, bench);
     const uint32_t after = CFA_QUERY_AFTER;
@@ -105,8 +100,7 @@ void cfa__storage_test_after(cfa__runner *runner, void *user)
     expect(runner, bench, query_of(CFA__ITEM_PRIMARY, 0, after, &key), "");
 }
 
-void cfa__storage_test_until(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_until(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     insert_grid(runner, bench);
     cfa__item key = cfa__suite_item_make(2, 1, "c1");
@@ -130,8 +124,7 @@ void cfa__storage_test_until(cfa__runner *runner, void *user)
     expect(runner, bench, owned, "2.1 2.2");
 }
 
-void cfa__storage_test_sparse(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_sparse(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     cfa__item items[] = { cfa__suite_item_make(1, 1, "a"), cfa__suite_item_make(1, 2, "b"),
                           cfa__suite_item_make(1, 3, "c"), cfa__suite_item_make(1, 4, "d") };
@@ -166,15 +159,14 @@ void cfa__storage_test_sparse(cfa__runner *runner, void *user)
     expect(runner, bench, query_of(CFA__ITEM_BY_TAG, 0, 0, &items[0]), "1.2 1.4");
 }
 
-void cfa__storage_test_bytes_order(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_bytes_order(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     /* In the order they must come back. */
     const cfa__mark marks[] = {
-        { { "", 0 }, 1 },          { { "\0", 1 }, 1 },        { { "\0\0", 2 }, 1 },
-        { { "\0\1", 2 }, 1 },      { { "\1", 1 }, 1 },        { { "abcdefgh", 8 }, 1 },
+        { { "", 0 }, 1 },           { { "\0", 1 }, 1 },        { { "\0\0", 2 }, 1 },
+        { { "\0\1", 2 }, 1 },       { { "\1", 1 }, 1 },        { { "abcdefgh", 8 }, 1 },
         { { "abcdefgh\0", 9 }, 1 }, { { "abcdefghi", 9 }, 1 }, { { "abcdefgi", 8 }, 1 },
-        { { "\x7f", 1 }, 1 },      { { "\x80", 1 }, 1 },      { { "\xff\xff", 2 }, 1 },
+        { { "\x7f", 1 }, 1 },       { { "\x80", 1 }, 1 },      { { "\xff\xff", 2 }, 1 },
     };
     const size_t count = sizeof(marks) / sizeof(marks[0]);
     for (size_t i = 0; i < count; i++) {
@@ -196,8 +188,7 @@ void cfa__storage_test_bytes_order(cfa__runner *runner, void *user)
 
 /* ---- migrations ------------------------------------------------------------------------------ */
 
-void cfa__storage_test_migrate(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_migrate(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     CFA__CHECK_INT(runner, cfa__suite_count(runner, bench, ITEM), 0);
     cfa__item item = cfa__suite_item_make(1, 1, "a");
@@ -209,8 +200,7 @@ void cfa__storage_test_migrate(cfa__runner *runner, void *user)
     CFA__CHECK(runner, cfa__suite_find(runner, bench, ITEM, &item) != NULL);
 }
 
-void cfa__storage_test_upgrade(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_upgrade(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     cfa__item item = cfa__suite_item_make(2, 1, "a");
     item.body = (cfa_slice){ "\0b", 2 };
@@ -231,7 +221,8 @@ void cfa__storage_test_upgrade(cfa__runner *runner, void *user)
     cfa__item next = *old;
     next.version = 2;
     next.rank = 9;
-    CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__item_kind_2, CFA_CHANGE_UPDATE, &next, old));
+    CFA__CHECK_OK(runner,
+                  cfa__suite_write(bench, &cfa__item_kind_2, CFA_CHANGE_UPDATE, &next, old));
     cfa_query query = query_of(CFA__ITEM_BY_RANK, 0, 0, &item);
     query.kind = &cfa__item_kind_2;
     expect(runner, bench, query, "1.1 2.1");
@@ -245,8 +236,7 @@ void cfa__storage_test_upgrade(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, first, 2);
 }
 
-void cfa__storage_test_newer(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_newer(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     cfa__bench_reopen(runner, bench, &cfa__test_schema_2);
     cfa__item item = cfa__suite_item_make(1, 1, "a");

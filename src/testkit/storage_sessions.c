@@ -13,8 +13,7 @@ enum { TRIES_MAX = 20000, INCREMENTS = 200, PAIRS = 60 };
 
 static const cfa__counter first_value = { { "x", 1 }, 0, 1 };
 
-static cfa_query counter_query(const cfa__counter *key)
-{
+static cfa_query counter_query(const cfa__counter *key) {
     cfa_query query = { &cfa__counter_kind, 0, 1, 0, 1, 0, key, NULL, 0 };
     return query;
 }
@@ -22,16 +21,14 @@ static cfa_query counter_query(const cfa__counter *key)
 /* ---- one thread ------------------------------------------------------------------------------ */
 
 /* Read the counter "x" inside the reader's open transaction. */
-static int64_t read_inside(cfa__runner *runner, const cfa__bench *bench)
-{
+static int64_t read_inside(cfa__runner *runner, const cfa__bench *bench) {
     cfa_query query = counter_query(&first_value);
     CFA__CHECK_OK(runner, cfa__suite_load(bench, bench->reader, &query));
     CFA__CHECK_INT(runner, query.count, 1);
     return ((const cfa__counter *)query.records[0])->value;
 }
 
-void cfa__storage_test_snapshot(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_snapshot(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     const cfa_storage_ops *ops = bench->storage.ops;
     int64_t now_us = 0, first = 0;
@@ -46,14 +43,14 @@ void cfa__storage_test_snapshot(cfa__runner *runner, void *user)
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
     CFA__CHECK_OK(runner, ops->commit(bench->writer));
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
-    CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
+    CFA__CHECK_OK(runner,
+                  cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_DELETE, &next, &next));
     CFA__CHECK_INT(runner, read_inside(runner, bench), 0);
     CFA__CHECK_OK(runner, ops->commit(bench->reader));
     CFA__CHECK(runner, cfa__suite_find(runner, bench, &cfa__counter_kind, &first_value) == NULL);
 }
 
-void cfa__storage_test_busy(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_busy(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     const cfa_storage_ops *ops = bench->storage.ops;
     int64_t now_us = 0;
@@ -61,7 +58,7 @@ void cfa__storage_test_busy(cfa__runner *runner, void *user)
     CFA__CHECK_OK(runner, ops->begin(bench->writer, CFA_SESSION_WRITE, 0, &now_us));
     CFA__CHECK_OK(runner, ops->session_open(bench->storage.self, CFA_SESSION_WRITE, &other));
     cfa_status at_once = ops->begin(other, CFA_SESSION_WRITE, -1, &now_us);
-    if (at_once == CFA_OK) {    /* a store of many writers */
+    if (at_once == CFA_OK) { /* a store of many writers */
         ops->rollback(other);
     }
     cfa_status later = ops->begin(other, CFA_SESSION_WRITE, 20, &now_us);
@@ -79,8 +76,7 @@ void cfa__storage_test_busy(cfa__runner *runner, void *user)
     CFA__CHECK_OK(runner, freed);
 }
 
-void cfa__storage_test_changes(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_changes(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     const cfa_storage_ops *ops = bench->storage.ops;
     if (ops->changes == NULL) {
@@ -96,8 +92,8 @@ void cfa__storage_test_changes(cfa__runner *runner, void *user)
         last = now;
         cfa__counter next = counter;
         next.version++;
-        CFA__CHECK_OK(runner,
-                      cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next, &counter));
+        CFA__CHECK_OK(runner, cfa__suite_write(bench, &cfa__counter_kind, CFA_CHANGE_UPDATE, &next,
+                                               &counter));
         counter = next;
     }
 }
@@ -108,22 +104,20 @@ struct worker {
     cfa__bench *bench;
     cfa_session *session;
     cfa_arena *arena;
-    int count;              /* of what is to be done */
-    atomic_bool *done;      /* set by the writer at its end */
+    int count;         /* of what is to be done */
+    atomic_bool *done; /* set by the writer at its end */
     cfa_status status;
-    int broken;             /* reader: snapshots that were not one moment */
+    int broken; /* reader: snapshots that were not one moment */
     pthread_t thread;
 };
 
-static bool again(cfa_status status)
-{
-    return cfa_status_class_of(status) == CFA_CLASS_TRANSIENT || status == CFA_EVERSION
-        || status == CFA_EEXISTS;
+static bool again(cfa_status status) {
+    return cfa_status_class_of(status) == CFA_CLASS_TRANSIENT || status == CFA_EVERSION ||
+           status == CFA_EEXISTS;
 }
 
 /* Raise each of `counters` by one, and write one event, in a transaction of its own. */
-static cfa_status raise_all(struct worker *worker, const cfa__counter *keys, size_t count)
-{
+static cfa_status raise_all(struct worker *worker, const cfa__counter *keys, size_t count) {
     const cfa_storage_ops *ops = worker->bench->storage.ops;
     cfa_query queries[2];
     cfa__counter next[2];
@@ -146,8 +140,8 @@ static cfa_status raise_all(struct worker *worker, const cfa__counter *keys, siz
         next[i] = *(const cfa__counter *)queries[i].records[0];
         next[i].value++;
         next[i].version++;
-        changes[i] = (cfa_change){ &cfa__counter_kind, CFA_CHANGE_UPDATE, &next[i],
-                                   queries[i].records[0] };
+        changes[i] =
+            (cfa_change){ &cfa__counter_kind, CFA_CHANGE_UPDATE, &next[i], queries[i].records[0] };
     }
     cfa__entry entry = { 0, { 1 }, { NULL, 0 }, { "p", 1 } };
     void *events[] = { &entry };
@@ -162,8 +156,7 @@ static cfa_status raise_all(struct worker *worker, const cfa__counter *keys, siz
     return ops->commit(worker->session);
 }
 
-static void raise_many(struct worker *worker, const cfa__counter *keys, size_t count)
-{
+static void raise_many(struct worker *worker, const cfa__counter *keys, size_t count) {
     int tries = 0;
     for (int i = 0; i < worker->count && worker->status == CFA_OK;) {
         cfa_status status = raise_all(worker, keys, count);
@@ -175,16 +168,14 @@ static void raise_many(struct worker *worker, const cfa__counter *keys, size_t c
     }
 }
 
-static void *raise_one_counter(void *argument)
-{
+static void *raise_one_counter(void *argument) {
     raise_many(argument, &first_value, 1);
     return NULL;
 }
 
 static const cfa__counter pair[2] = { { { "x", 1 }, 0, 1 }, { { "y", 1 }, 0, 1 } };
 
-static void *raise_pair(void *argument)
-{
+static void *raise_pair(void *argument) {
     struct worker *worker = argument;
     raise_many(worker, pair, 2);
     atomic_store(worker->done, true);
@@ -192,8 +183,7 @@ static void *raise_pair(void *argument)
 }
 
 /* Read both counters one after the other and the first again: all three must be of one moment. */
-static cfa_status read_pair(struct worker *worker)
-{
+static cfa_status read_pair(struct worker *worker) {
     const cfa_storage_ops *ops = worker->bench->storage.ops;
     int64_t now_us = 0, values[3] = { 0, 0, 0 };
     cfa_arena_reset(worker->arena);
@@ -216,8 +206,7 @@ static cfa_status read_pair(struct worker *worker)
     return ops->commit(worker->session);
 }
 
-static void *read_pairs(void *argument)
-{
+static void *read_pairs(void *argument) {
     struct worker *worker = argument;
     bool last = false;
     while (worker->status == CFA_OK && !last) {
@@ -232,19 +221,17 @@ static void *read_pairs(void *argument)
 
 /* Run each worker in a thread of its own, with a session and an arena of its own. */
 static void run_workers(cfa__runner *runner, cfa__bench *bench, struct worker *workers,
-                        size_t count, const int32_t *modes, void *(*const *functions)(void *))
-{
+                        size_t count, const int32_t *modes, void *(*const *functions)(void *)) {
     const cfa_storage *storage = &bench->storage;
     for (size_t i = 0; i < count; i++) {
         workers[i].bench = bench;
         CFA__CHECK_OK(runner, cfa_arena_new(&workers[i].arena));
-        CFA__CHECK_OK(runner, storage->ops->session_open(storage->self, modes[i],
-                                                         &workers[i].session));
+        CFA__CHECK_OK(runner,
+                      storage->ops->session_open(storage->self, modes[i], &workers[i].session));
     }
     size_t started = 0;
-    while (started < count
-           && pthread_create(&workers[started].thread, NULL, functions[started],
-                             &workers[started]) == 0) {
+    while (started < count && pthread_create(&workers[started].thread, NULL, functions[started],
+                                             &workers[started]) == 0) {
         started++;
     }
     for (size_t i = 0; i < count; i++) {
@@ -260,15 +247,13 @@ static void run_workers(cfa__runner *runner, cfa__bench *bench, struct worker *w
     }
 }
 
-static int64_t counter_value(cfa__runner *runner, cfa__bench *bench, const cfa__counter *key)
-{
+static int64_t counter_value(cfa__runner *runner, cfa__bench *bench, const cfa__counter *key) {
     const cfa__counter *found = cfa__suite_find(runner, bench, &cfa__counter_kind, key);
     CFA__CHECK(runner, found != NULL);
     return found->value;
 }
 
-void cfa__storage_test_counters(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_counters(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     const int32_t modes[] = { CFA_SESSION_WRITE, CFA_SESSION_WRITE };
     void *(*const functions[])(void *) = { raise_one_counter, raise_one_counter };
@@ -286,8 +271,7 @@ void cfa__storage_test_counters(cfa__runner *runner, void *user)
     }
 }
 
-void cfa__storage_test_whole_commits(cfa__runner *runner, void *user)
-{
+void cfa__storage_test_whole_commits(cfa__runner *runner, void *user) {
     cfa__bench *bench = user;
     const int32_t modes[] = { CFA_SESSION_WRITE, CFA_SESSION_READ };
     void *(*const functions[])(void *) = { raise_pair, read_pairs };

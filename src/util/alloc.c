@@ -7,34 +7,28 @@
 
 #include <stdlib.h>
 
-static void *system_allocate(void *user, size_t size)
-{
+static void *system_allocate(void *user, size_t size) {
     (void)user;
     return malloc(size);
 }
 
-static void *system_reallocate(void *user, void *memory, size_t size)
-{
+static void *system_reallocate(void *user, void *memory, size_t size) {
     (void)user;
     return realloc(memory, size);
 }
 
-static void system_release(void *user, void *memory)
-{
+static void system_release(void *user, void *memory) {
     (void)user;
     free(memory);
 }
 
 #define SYSTEM_ALLOCATOR                                                                           \
-    {                                                                                              \
-        sizeof(cfa_allocator), NULL, system_allocate, system_reallocate, system_release            \
-    }
+    { sizeof(cfa_allocator), NULL, system_allocate, system_reallocate, system_release }
 
 static const cfa_allocator system_allocator = SYSTEM_ALLOCATOR;
 static cfa_allocator allocator = SYSTEM_ALLOCATOR;
 
-cfa_status cfa_allocator_set(const cfa_allocator *replacement)
-{
+cfa_status cfa_allocator_set(const cfa_allocator *replacement) {
     if (replacement == NULL) {
         allocator = system_allocator;
         return CFA_OK;
@@ -58,20 +52,15 @@ cfa_status cfa_allocator_set(const cfa_allocator *replacement)
  * A size of 0 is asked for as 1: what an allocator answers to 0 is its own choice, and NULL means
  * failure here.
  */
-void *cfa_alloc(size_t size)
-{
-    return allocator.allocate(allocator.user, size != 0 ? size : 1);
-}
+void *cfa_alloc(size_t size) { return allocator.allocate(allocator.user, size != 0 ? size : 1); }
 
-void *cfa_realloc(void *memory, size_t size)
-{
+void *cfa_realloc(void *memory, size_t size) {
     if (memory == NULL)
         return cfa_alloc(size);
     return allocator.reallocate(allocator.user, memory, size != 0 ? size : 1);
 }
 
-void cfa_free(void *memory)
-{
+void cfa_free(void *memory) {
     if (memory != NULL)
         allocator.release(allocator.user, memory);
 }

@@ -1,8 +1,8 @@
 /*
  * arena.c - memory that is handed out by moving a pointer and given back as a whole. Blocks double
- * from 512 bytes to 1 MiB; a piece of more than 64 KiB gets a block of its own, so that no block is left
- * half empty for it or kept for ever. Only memory that is handed out is zeroed. Never shared between
- * threads.
+ * from 512 bytes to 1 MiB; a piece of more than 64 KiB gets a block of its own, so that no block is
+ * left half empty for it or kept for ever. Only memory that is handed out is zeroed. Never shared
+ * between threads.
  */
 #include <careforall/sys/platform.h>
 
@@ -40,13 +40,13 @@
 
 typedef struct block {
     struct block *next;
-    size_t size;            /* with this header */
+    size_t size; /* with this header */
 } block;
 
 struct cfa_arena {
-    block *blocks;          /* the first is the one in use, and the largest */
-    block *large;           /* one allocation each */
-    char *next, *end;       /* what is left of the first block; `next` is aligned */
+    block *blocks;    /* the first is the one in use, and the largest */
+    block *large;     /* one allocation each */
+    char *next, *end; /* what is left of the first block; `next` is aligned */
 };
 
 /*
@@ -55,15 +55,13 @@ struct cfa_arena {
  */
 #define BLOCK_OVERHEAD (sizeof(block) + ALIGNMENT)
 
-static char *block_start(block *b)
-{
+static char *block_start(block *b) {
     char *start = (char *)b + sizeof(block);
     size_t misaligned = (size_t)((uintptr_t)start & (ALIGNMENT - 1));
     return misaligned != 0 ? start + (ALIGNMENT - misaligned) : start;
 }
 
-static block *block_new(block **list, size_t size)
-{
+static block *block_new(block **list, size_t size) {
     block *b = cfa_alloc(size);
     if (b == NULL) {
         (void)cfa_error_set(CFA_ENOMEM, "util.arena", NULL, 0, "out of memory");
@@ -76,8 +74,7 @@ static block *block_new(block **list, size_t size)
     return b;
 }
 
-static void blocks_free(block *b)
-{
+static void blocks_free(block *b) {
     while (b != NULL) {
         block *next = b->next;
         UNPOISON(b, b->size);
@@ -86,14 +83,12 @@ static void blocks_free(block *b)
     }
 }
 
-static void use_block(cfa_arena *arena, block *b)
-{
+static void use_block(cfa_arena *arena, block *b) {
     arena->next = block_start(b);
     arena->end = (char *)b + b->size;
 }
 
-cfa_status cfa_arena_new(cfa_arena **out)
-{
+cfa_status cfa_arena_new(cfa_arena **out) {
     assert(out != NULL);
     cfa_arena *arena = cfa_alloc(sizeof(*arena));
     if (arena == NULL)
@@ -103,8 +98,7 @@ cfa_status cfa_arena_new(cfa_arena **out)
     return CFA_OK;
 }
 
-void cfa_arena_free(cfa_arena *arena)
-{
+void cfa_arena_free(cfa_arena *arena) {
     if (arena == NULL)
         return;
     blocks_free(arena->blocks);
@@ -116,8 +110,7 @@ void cfa_arena_free(cfa_arena *arena)
  * The largest block stays: after a few rounds an arena that is used again and again allocates
  * nothing.
  */
-void cfa_arena_reset(cfa_arena *arena)
-{
+void cfa_arena_reset(cfa_arena *arena) {
     blocks_free(arena->large);
     arena->large = NULL;
     block *kept = arena->blocks;
@@ -129,8 +122,7 @@ void cfa_arena_reset(cfa_arena *arena)
     use_block(arena, kept);
 }
 
-static void *allocate_slowly(cfa_arena *arena, size_t need)
-{
+static void *allocate_slowly(cfa_arena *arena, size_t need) {
     if (need > LARGE_SIZE) {
         block *b = block_new(&arena->large, need + BLOCK_OVERHEAD);
         return b != NULL ? block_start(b) : NULL;
@@ -149,8 +141,7 @@ static void *allocate_slowly(cfa_arena *arena, size_t need)
     return memory;
 }
 
-static void *allocate(cfa_arena *arena, size_t size)
-{
+static void *allocate(cfa_arena *arena, size_t size) {
     assert(arena != NULL);
     if (size > SIZE_MAX / 2) {
         (void)cfa_error_set(CFA_ENOMEM, "util.arena", NULL, 0, "out of memory");
@@ -169,14 +160,12 @@ static void *allocate(cfa_arena *arena, size_t size)
     return memory;
 }
 
-void *cfa_arena_alloc(cfa_arena *arena, size_t size)
-{
+void *cfa_arena_alloc(cfa_arena *arena, size_t size) {
     void *memory = allocate(arena, size);
     return memory != NULL ? memset(memory, 0, size) : NULL;
 }
 
-void *cfa_arena_copy(cfa_arena *arena, const void *data, size_t size)
-{
+void *cfa_arena_copy(cfa_arena *arena, const void *data, size_t size) {
     assert(data != NULL || size == 0);
     char *memory = allocate(arena, size < SIZE_MAX ? size + 1 : size);
     if (memory == NULL)

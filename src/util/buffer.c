@@ -10,8 +10,7 @@
 
 enum { CAPACITY_MIN = 64, INT_TEXT_SIZE = 20 };
 
-void cfa__buffer_init(cfa__buffer *buffer, cfa_arena *arena, size_t capacity)
-{
+void cfa__buffer_init(cfa__buffer *buffer, cfa_arena *arena, size_t capacity) {
     if (capacity < CAPACITY_MIN)
         capacity = CAPACITY_MIN;
     char *data = cfa_arena_alloc(arena, capacity);
@@ -19,8 +18,7 @@ void cfa__buffer_init(cfa__buffer *buffer, cfa_arena *arena, size_t capacity)
 }
 
 /* Make room for `size` more bytes and one NUL. */
-static bool grow(cfa__buffer *buffer, size_t size)
-{
+static bool grow(cfa__buffer *buffer, size_t size) {
     if (buffer->failed)
         return false;
     size_t needed, capacity;
@@ -42,8 +40,7 @@ static bool grow(cfa__buffer *buffer, size_t size)
     return true;
 }
 
-static inline bool reserve(cfa__buffer *buffer, size_t size)
-{
+static inline bool reserve(cfa__buffer *buffer, size_t size) {
     /*
      * Once failed, `size` and `capacity` may still have room: later appends must not fill a hole.
      */
@@ -52,32 +49,25 @@ static inline bool reserve(cfa__buffer *buffer, size_t size)
     return grow(buffer, size);
 }
 
-static inline void append(cfa__buffer *buffer, const void *data, size_t size)
-{
+static inline void append(cfa__buffer *buffer, const void *data, size_t size) {
     if (size != 0 && reserve(buffer, size)) {
         memcpy(buffer->data + buffer->size, data, size);
         buffer->size += size;
     }
 }
 
-static inline void append_byte(cfa__buffer *buffer, char byte)
-{
+static inline void append_byte(cfa__buffer *buffer, char byte) {
     if (reserve(buffer, 1))
         buffer->data[buffer->size++] = byte;
 }
 
-void cfa__buffer_append(cfa__buffer *buffer, const void *data, size_t size)
-{
+void cfa__buffer_append(cfa__buffer *buffer, const void *data, size_t size) {
     append(buffer, data, size);
 }
 
-void cfa__buffer_text(cfa__buffer *buffer, const char *text)
-{
-    append(buffer, text, strlen(text));
-}
+void cfa__buffer_text(cfa__buffer *buffer, const char *text) { append(buffer, text, strlen(text)); }
 
-void cfa__buffer_int(cfa__buffer *buffer, int64_t value)
-{
+void cfa__buffer_int(cfa__buffer *buffer, int64_t value) {
     char text[INT_TEXT_SIZE];
     char *at = text + sizeof(text);
     /* Negated as unsigned, because INT64_MIN has no positive twin. */
@@ -91,8 +81,7 @@ void cfa__buffer_int(cfa__buffer *buffer, int64_t value)
     append(buffer, at, (size_t)(text + sizeof(text) - at));
 }
 
-cfa_status cfa__buffer_finish(cfa__buffer *buffer, cfa_slice *out)
-{
+cfa_status cfa__buffer_finish(cfa__buffer *buffer, cfa_slice *out) {
     if (!reserve(buffer, 0))
         return cfa_error_set(CFA_ENOMEM, "util.buffer", NULL, 0, "out of memory");
     buffer->data[buffer->size] = '\0';
@@ -102,20 +91,18 @@ cfa_status cfa__buffer_finish(cfa__buffer *buffer, cfa_slice *out)
 
 /* What follows the backslash; 'u' asks for four hex digits, 0 for nothing at all. */
 static const char escapes[256] = {
-    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
-    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
-    ['"'] = '"', ['\\'] = '\\',
+    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b',         't',           'n', 'u',
+    'f', 'r', 'u', 'u', 'u', 'u', 'u', 'u', 'u',         'u',           'u', 'u',
+    'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', ['"'] = '"', ['\\'] = '\\',
 };
 
-static void append_escape(cfa__buffer *buffer, unsigned char byte)
-{
+static void append_escape(cfa__buffer *buffer, unsigned char byte) {
     static const char digits[] = "0123456789abcdef";
     char text[6] = { '\\', escapes[byte], '0', '0', digits[byte >> 4], digits[byte & 15] };
     append(buffer, text, escapes[byte] == 'u' ? 6 : 2);
 }
 
-static void append_quoted(cfa__buffer *buffer, const void *data, size_t size)
-{
+static void append_quoted(cfa__buffer *buffer, const void *data, size_t size) {
     const unsigned char *at = data, *end = at + size;
     append_byte(buffer, '"');
     while (at < end) {
@@ -130,8 +117,7 @@ static void append_quoted(cfa__buffer *buffer, const void *data, size_t size)
 }
 
 /* The comma and the name that a value needs before it. */
-static void begin_value(cfa__buffer *buffer, const char *name)
-{
+static void begin_value(cfa__buffer *buffer, const char *name) {
     if (buffer->comma)
         append_byte(buffer, ',');
     buffer->comma = true;
@@ -141,28 +127,24 @@ static void begin_value(cfa__buffer *buffer, const char *name)
     }
 }
 
-void cfa__json_open(cfa__buffer *buffer, const char *name, char bracket)
-{
+void cfa__json_open(cfa__buffer *buffer, const char *name, char bracket) {
     assert(bracket == '{' || bracket == '[');
     begin_value(buffer, name);
     append_byte(buffer, bracket);
     buffer->comma = false;
 }
 
-void cfa__json_close(cfa__buffer *buffer, char bracket)
-{
+void cfa__json_close(cfa__buffer *buffer, char bracket) {
     assert(bracket == '}' || bracket == ']');
     append_byte(buffer, bracket);
     buffer->comma = true;
 }
 
-void cfa__json_text(cfa__buffer *buffer, const char *name, const char *value)
-{
+void cfa__json_text(cfa__buffer *buffer, const char *name, const char *value) {
     cfa__json_slice(buffer, name, (cfa_slice){ value, value != NULL ? strlen(value) : 0 });
 }
 
-void cfa__json_slice(cfa__buffer *buffer, const char *name, cfa_slice value)
-{
+void cfa__json_slice(cfa__buffer *buffer, const char *name, cfa_slice value) {
     begin_value(buffer, name);
     if (value.data == NULL)
         append(buffer, "null", 4);
@@ -170,20 +152,17 @@ void cfa__json_slice(cfa__buffer *buffer, const char *name, cfa_slice value)
         append_quoted(buffer, value.data, value.size);
 }
 
-void cfa__json_int(cfa__buffer *buffer, const char *name, int64_t value)
-{
+void cfa__json_int(cfa__buffer *buffer, const char *name, int64_t value) {
     begin_value(buffer, name);
     cfa__buffer_int(buffer, value);
 }
 
-void cfa__json_bool(cfa__buffer *buffer, const char *name, bool value)
-{
+void cfa__json_bool(cfa__buffer *buffer, const char *name, bool value) {
     begin_value(buffer, name);
     append(buffer, value ? "true" : "false", value ? 4 : 5);
 }
 
-void cfa__json_raw(cfa__buffer *buffer, const char *name, cfa_slice json)
-{
+void cfa__json_raw(cfa__buffer *buffer, const char *name, cfa_slice json) {
     begin_value(buffer, name);
     append(buffer, json.data, json.size);
 }

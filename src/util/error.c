@@ -16,30 +16,27 @@ static _Thread_local cfa_error last_error;
 /* What a caller built against the first release passes; fields are appended behind it. */
 enum { ERROR_SIZE_FIRST = offsetof(cfa_error, message) + sizeof(((cfa_error *)0)->message) };
 
-const char *cfa_status_name(cfa_status status)
-{
+const char *cfa_status_name(cfa_status status) {
     switch (status) {
-#define STATUS_NAME(name, code, text) case name: return #name;
+#define STATUS_NAME(name, code, text)                                                              \
+    case name: return #name;
         CFA_STATUS_MAP(STATUS_NAME)
 #undef STATUS_NAME
-    default:
-        return "CFA_EBUG";
+    default: return "CFA_EBUG";
     }
 }
 
-const char *cfa_status_text(cfa_status status)
-{
+const char *cfa_status_text(cfa_status status) {
     switch (status) {
-#define STATUS_TEXT(name, code, text) case name: return text;
+#define STATUS_TEXT(name, code, text)                                                              \
+    case name: return text;
         CFA_STATUS_MAP(STATUS_TEXT)
 #undef STATUS_TEXT
-    default:
-        return cfa_status_text(CFA_EBUG);
+    default: return cfa_status_text(CFA_EBUG);
     }
 }
 
-cfa_status_class cfa_status_class_of(cfa_status status)
-{
+cfa_status_class cfa_status_class_of(cfa_status status) {
     if (status == CFA_OK)
         return CFA_CLASS_OK;
     if (status <= -100 && status > -700)
@@ -51,8 +48,7 @@ cfa_status_class cfa_status_class_of(cfa_status status)
  * Copy one line: control characters, which native messages end in and spread over lines, become
  * spaces, and a cut never leaves half a UTF-8 character.
  */
-static void copy_line(char *out, size_t out_size, const char *text)
-{
+static void copy_line(char *out, size_t out_size, const char *text) {
     size_t size = 0;
     while (text[size] != '\0' && size + 1 < out_size) {
         unsigned char byte = (unsigned char)text[size];
@@ -70,8 +66,7 @@ static void copy_line(char *out, size_t out_size, const char *text)
 }
 
 cfa_status cfa_error_set(cfa_status status, const char *origin, const char *field,
-                         int32_t native_code, const char *message)
-{
+                         int32_t native_code, const char *message) {
     assert(status < 0);
     cfa_error *error = &last_error;
     error->struct_size = sizeof(*error);
@@ -85,8 +80,7 @@ cfa_status cfa_error_set(cfa_status status, const char *origin, const char *fiel
 }
 
 cfa_status cfa_error_format(cfa_status status, const char *origin, const char *field,
-                            int32_t native_code, const char *format, ...)
-{
+                            int32_t native_code, const char *format, ...) {
     int saved_errno = errno;
     /*
      * One byte more than a message holds, so that copy_line sees what was cut and ends on a whole
@@ -102,8 +96,7 @@ cfa_status cfa_error_format(cfa_status status, const char *origin, const char *f
 }
 
 /* A wrong call here is answered but not remembered: the caller came for the failure that is. */
-cfa_status cfa_error_last(cfa_error *out)
-{
+cfa_status cfa_error_last(cfa_error *out) {
     if (out == NULL)
         return CFA_EMISUSE;
     size_t size = out->struct_size;
@@ -116,7 +109,4 @@ cfa_status cfa_error_last(cfa_error *out)
     return CFA_OK;
 }
 
-void cfa_error_clear(void)
-{
-    memset(&last_error, 0, sizeof(last_error));
-}
+void cfa_error_clear(void) { memset(&last_error, 0, sizeof(last_error)); }

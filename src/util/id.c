@@ -13,8 +13,7 @@ enum { BASE32_SIZE = 26, HEX_SIZE = 32, UUID_SIZE = 36 };
 static const char base32_digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
 static const char hex_digits[] = "0123456789abcdef";
 
-cfa__id cfa__id_make(int64_t now_us, const uint8_t random[10])
-{
+cfa__id cfa__id_make(int64_t now_us, const uint8_t random[10]) {
     uint64_t time_us = now_us > 0 ? (uint64_t)now_us : 0;
     uint64_t time_ms = time_us / 1000;
     /*
@@ -33,33 +32,26 @@ cfa__id cfa__id_make(int64_t now_us, const uint8_t random[10])
     return id;
 }
 
-bool cfa__id_is_null(cfa__id id)
-{
-    return cfa__id_compare(id, CFA__ID_NULL) == 0;
-}
+bool cfa__id_is_null(cfa__id id) { return cfa__id_compare(id, CFA__ID_NULL) == 0; }
 
-int cfa__id_compare(cfa__id a, cfa__id b)
-{
+int cfa__id_compare(cfa__id a, cfa__id b) {
     int order = memcmp(a.bytes, b.bytes, sizeof(a.bytes));
     return (order > 0) - (order < 0);
 }
 
-static uint64_t load_big_endian(const uint8_t *bytes)
-{
+static uint64_t load_big_endian(const uint8_t *bytes) {
     uint64_t value = 0;
     for (int i = 0; i < 8; i++)
         value = value << 8 | bytes[i];
     return value;
 }
 
-static void store_big_endian(uint8_t *bytes, uint64_t value)
-{
+static void store_big_endian(uint8_t *bytes, uint64_t value) {
     for (int i = 7; i >= 0; i--, value >>= 8)
         bytes[i] = (uint8_t)value;
 }
 
-void cfa__id_format(char *out, const char *prefix, cfa__id id)
-{
+void cfa__id_format(char *out, const char *prefix, cfa__id id) {
     size_t prefix_size = strlen(prefix);
     assert(prefix_size >= 3 && prefix_size <= 4);
     memcpy(out, prefix, prefix_size);
@@ -74,13 +66,9 @@ void cfa__id_format(char *out, const char *prefix, cfa__id id)
     digits[BASE32_SIZE] = '\0';
 }
 
-static bool has_dash_behind(int byte)
-{
-    return byte == 3 || byte == 5 || byte == 7 || byte == 9;
-}
+static bool has_dash_behind(int byte) { return byte == 3 || byte == 5 || byte == 7 || byte == 9; }
 
-void cfa__id_format_uuid(char out[37], cfa__id id)
-{
+void cfa__id_format_uuid(char out[37], cfa__id id) {
     char *at = out;
     for (int i = 0; i < 16; i++) {
         *at++ = hex_digits[id.bytes[i] >> 4];
@@ -92,14 +80,12 @@ void cfa__id_format_uuid(char out[37], cfa__id id)
 }
 
 /* The specification knows lower case only, and no i, l, o and u. */
-static int base32_value(char digit)
-{
+static int base32_value(char digit) {
     const char *found = digit != '\0' ? strchr(base32_digits, digit) : NULL;
     return found != NULL ? (int)(found - base32_digits) : -1;
 }
 
-static int hex_value(char digit)
-{
+static int hex_value(char digit) {
     if (digit >= '0' && digit <= '9')
         return digit - '0';
     if (digit >= 'a' && digit <= 'f')
@@ -109,8 +95,7 @@ static int hex_value(char digit)
     return -1;
 }
 
-static bool parse_base32(cfa__id *out, const char *digits)
-{
+static bool parse_base32(cfa__id *out, const char *digits) {
     /* 26 digits are 130 bits: the first may use only three of its five. */
     if (base32_value(digits[0]) > 7)
         return false;
@@ -127,8 +112,7 @@ static bool parse_base32(cfa__id *out, const char *digits)
     return true;
 }
 
-static bool parse_hex(cfa__id *out, const char *text, bool with_dashes)
-{
+static bool parse_hex(cfa__id *out, const char *text, bool with_dashes) {
     cfa__id id;
     for (int i = 0; i < 16; i++) {
         int high = hex_value(text[0]);
@@ -144,8 +128,7 @@ static bool parse_hex(cfa__id *out, const char *text, bool with_dashes)
     return true;
 }
 
-cfa_status cfa__id_parse(cfa__id *out, const char *prefix, const char *text, const char *field)
-{
+cfa_status cfa__id_parse(cfa__id *out, const char *prefix, const char *text, const char *field) {
     if (text != NULL) {
         size_t size = strlen(text), prefix_size = strlen(prefix);
         if (size == prefix_size + 1 + BASE32_SIZE && text[prefix_size] == '_' &&
@@ -159,8 +142,7 @@ cfa_status cfa__id_parse(cfa__id *out, const char *prefix, const char *text, con
                             prefix);
 }
 
-bool cfa__id_parse_uuid7(cfa__id *out, const char *text, size_t size)
-{
+bool cfa__id_parse_uuid7(cfa__id *out, const char *text, size_t size) {
     cfa__id id;
     if (size != UUID_SIZE || !parse_hex(&id, text, true))
         return false;

@@ -1,8 +1,9 @@
 /*
  * id.h - 128-bit ids: UUIDv7 inside, TypeIDs ("plg_01h4...") outside.
  *
- * Stateless: time and randomness are given. Text form and parser follow the TypeID specification 0.3
- * (prefix, underscore, 26 lower-case Crockford base32 characters); plain UUID and 32 hex digits parse too.
+ * Stateless: time and randomness are given. Text form and parser follow the TypeID specification
+ * 0.3 (prefix, underscore, 26 lower-case Crockford base32 characters); plain UUID and 32 hex digits
+ * parse too.
  */
 #ifndef CFA_UTIL_ID_H
 #define CFA_UTIL_ID_H
@@ -16,7 +17,8 @@ typedef struct cfa__id {
 
 #define CFA__ID_NULL ((cfa__id){ { 0 } })
 
-/* A UUIDv7 of the given time and 10 random bytes; microseconds below the millisecond go into rand_a. */
+/* A UUIDv7 of the given time and 10 random bytes; microseconds below the millisecond go into
+ * rand_a. */
 cfa__id cfa__id_make(int64_t now_us, const uint8_t random[10]);
 bool cfa__id_is_null(cfa__id id);
 int cfa__id_compare(cfa__id a, cfa__id b);

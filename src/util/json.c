@@ -16,22 +16,15 @@
 
 enum { DEPTH_MAX = 32 };
 
-static const json_t *to_jansson(const cfa__json *value)
-{
-    return (const json_t *)value;
-}
+static const json_t *to_jansson(const cfa__json *value) { return (const json_t *)value; }
 
-static const cfa__json *from_jansson(const json_t *value)
-{
-    return (const cfa__json *)value;
-}
+static const cfa__json *from_jansson(const json_t *value) { return (const cfa__json *)value; }
 
 /*
  * jansson recurses, and stops only at 2048 levels: deeper text is refused before it is given any. A
  * text whose strings are broken may be counted wrongly here, and is then refused by the parser.
  */
-static bool is_too_deep(const char *text, size_t size)
-{
+static bool is_too_deep(const char *text, size_t size) {
     int depth = 0;
     bool in_string = false;
     for (size_t i = 0; i < size; i++) {
@@ -58,13 +51,11 @@ static bool is_too_deep(const char *text, size_t size)
  * empty, or takes the token that it could not store for a wrong one. What malloc left in errno
  * tells the two apart.
  */
-static bool is_out_of_memory(const json_error_t *error, int parse_errno)
-{
+static bool is_out_of_memory(const json_error_t *error, int parse_errno) {
     return parse_errno == ENOMEM || error->text[0] == '\0';
 }
 
-static cfa_status parse_error(const json_error_t *error, int parse_errno)
-{
+static cfa_status parse_error(const json_error_t *error, int parse_errno) {
     if (is_out_of_memory(error, parse_errno))
         return cfa_error_set(CFA_ENOMEM, "util.json", NULL, 0, "out of memory");
     cfa_status status = CFA_EINVAL;
@@ -79,27 +70,17 @@ static cfa_status parse_error(const json_error_t *error, int parse_errno)
         status = CFA_EENCODING;
         reason = "a NUL character in a string";
         break;
-    case json_error_premature_end_of_input:
-        reason = "the text ends too early";
-        break;
-    case json_error_end_of_input_expected:
-        reason = "more text after the value";
-        break;
-    case json_error_duplicate_key:
-        reason = "a key appears twice in one object";
-        break;
-    case json_error_numeric_overflow:
-        reason = "a number does not fit 64 bits";
-        break;
-    default:
-        break;
+    case json_error_premature_end_of_input: reason = "the text ends too early"; break;
+    case json_error_end_of_input_expected: reason = "more text after the value"; break;
+    case json_error_duplicate_key: reason = "a key appears twice in one object"; break;
+    case json_error_numeric_overflow: reason = "a number does not fit 64 bits"; break;
+    default: break;
     }
     return cfa_error_format(status, "util.json", NULL, 0, "JSON: %s (line %d, byte %d)", reason,
                             error->line, error->position);
 }
 
-cfa_status cfa__json_parse(cfa__json **out, cfa_slice text)
-{
+cfa_status cfa__json_parse(cfa__json **out, cfa_slice text) {
     assert(out != NULL);
     const char *data = text.data != NULL ? text.data : "";
     /* jansson keeps positions in an int. */
@@ -117,47 +98,36 @@ cfa_status cfa__json_parse(cfa__json **out, cfa_slice text)
     return CFA_OK;
 }
 
-void cfa__json_free(cfa__json *root)
-{
-    json_decref((json_t *)root);
-}
+void cfa__json_free(cfa__json *root) { json_decref((json_t *)root); }
 
-const cfa__json *cfa__json_get(const cfa__json *object, const char *name)
-{
+const cfa__json *cfa__json_get(const cfa__json *object, const char *name) {
     const json_t *value = json_object_get(to_jansson(object), name);
     return json_is_null(value) ? NULL : from_jansson(value);
 }
 
-bool cfa__json_read_int(const cfa__json *value, int64_t *out)
-{
+bool cfa__json_read_int(const cfa__json *value, int64_t *out) {
     if (!json_is_integer(to_jansson(value)))
         return false;
     *out = json_integer_value(to_jansson(value));
     return true;
 }
 
-bool cfa__json_read_text(const cfa__json *value, const char **out)
-{
+bool cfa__json_read_text(const cfa__json *value, const char **out) {
     if (!json_is_string(to_jansson(value)))
         return false;
     *out = json_string_value(to_jansson(value));
     return true;
 }
 
-bool cfa__json_read_bool(const cfa__json *value, bool *out)
-{
+bool cfa__json_read_bool(const cfa__json *value, bool *out) {
     if (!json_is_boolean(to_jansson(value)))
         return false;
     *out = json_is_true(to_jansson(value));
     return true;
 }
 
-size_t cfa__json_size(const cfa__json *array)
-{
-    return json_array_size(to_jansson(array));
-}
+size_t cfa__json_size(const cfa__json *array) { return json_array_size(to_jansson(array)); }
 
-const cfa__json *cfa__json_at(const cfa__json *array, size_t index)
-{
+const cfa__json *cfa__json_at(const cfa__json *array, size_t index) {
     return from_jansson(json_array_get(to_jansson(array), index));
 }

@@ -17,14 +17,12 @@
  * sodium_init only chooses the fastest implementation for this processor. Hashes are right without
  * it, so its answer is not needed; but it must have finished before a second thread hashes.
  */
-static void initialise(void)
-{
+static void initialise(void) {
     int answer = sodium_init();
     (void)answer;
 }
 
-static void ensure_initialised(void)
-{
+static void ensure_initialised(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, initialise);
 }
@@ -33,8 +31,7 @@ static void ensure_initialised(void)
  * Not randombytes_buf: libsodium ends the process when the kernel refuses, and a host is not ours
  * to end.
  */
-cfa_status cfa__random(void *out, size_t size)
-{
+cfa_status cfa__random(void *out, size_t size) {
     uint8_t *at = out;
     while (size != 0) {
         ssize_t got = getrandom(at, size, 0);
@@ -49,8 +46,7 @@ cfa_status cfa__random(void *out, size_t size)
     return CFA_OK;
 }
 
-void cfa__hash(void *out, size_t size, cfa_slice key, const cfa_slice *parts, size_t part_count)
-{
+void cfa__hash(void *out, size_t size, cfa_slice key, const cfa_slice *parts, size_t part_count) {
     assert(size >= crypto_generichash_BYTES_MIN && size <= crypto_generichash_BYTES_MAX);
     assert(key.size == 0 || (key.size >= crypto_generichash_KEYBYTES_MIN &&
                              key.size <= crypto_generichash_KEYBYTES_MAX));
@@ -71,16 +67,14 @@ void cfa__hash(void *out, size_t size, cfa_slice key, const cfa_slice *parts, si
     sodium_memzero(&state, sizeof(state));
 }
 
-void cfa__hash_short(uint8_t out[8], const uint8_t key[16], cfa_slice data)
-{
+void cfa__hash_short(uint8_t out[8], const uint8_t key[16], cfa_slice data) {
     static_assert(crypto_shorthash_BYTES == 8 && crypto_shorthash_KEYBYTES == 16, "SipHash-2-4");
     int failed = crypto_shorthash(out, data.data != NULL ? data.data : "", data.size, key);
     assert(failed == 0);
     (void)failed;
 }
 
-void cfa__hmac_sha256(uint8_t out[32], cfa_slice key, const cfa_slice *parts, size_t part_count)
-{
+void cfa__hmac_sha256(uint8_t out[32], cfa_slice key, const cfa_slice *parts, size_t part_count) {
     ensure_initialised();
     crypto_auth_hmacsha256_state state;
     /* libsodium declares the key non-null even when it is empty. */
@@ -91,7 +85,6 @@ void cfa__hmac_sha256(uint8_t out[32], cfa_slice key, const cfa_slice *parts, si
     sodium_memzero(&state, sizeof(state));
 }
 
-bool cfa__equal_constant_time(const void *a, const void *b, size_t size)
-{
+bool cfa__equal_constant_time(const void *a, const void *b, size_t size) {
     return sodium_memcmp(a, b, size) == 0;
 }

@@ -13,8 +13,7 @@
  * Bytes of the UTF-8 character at `at` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), 0
  * if broken.
  */
-static size_t utf8_size(const unsigned char *at, size_t left)
-{
+static size_t utf8_size(const unsigned char *at, size_t left) {
     unsigned char lead = at[0];
     if (lead < 0x80)
         return 1;
@@ -36,8 +35,7 @@ static size_t utf8_size(const unsigned char *at, size_t left)
     return size;
 }
 
-bool cfa__text_is_utf8(const void *data, size_t size)
-{
+bool cfa__text_is_utf8(const void *data, size_t size) {
     const unsigned char *at = data;
     while (size != 0) {
         size_t step = utf8_size(at, size);
@@ -50,8 +48,7 @@ bool cfa__text_is_utf8(const void *data, size_t size)
 }
 
 /* C0 (but \n and \t where lines are allowed), DEL, and C1, which is U+0080 to U+009F. */
-static bool has_control(const unsigned char *at, size_t size, bool multiline)
-{
+static bool has_control(const unsigned char *at, size_t size, bool multiline) {
     for (size_t i = 0; i < size; i++) {
         if (at[i] < 0x20 && !(multiline && (at[i] == '\n' || at[i] == '\t')))
             return true;
@@ -61,25 +58,19 @@ static bool has_control(const unsigned char *at, size_t size, bool multiline)
     return false;
 }
 
-static bool is_digit(unsigned char c)
-{
-    return c >= '0' && c <= '9';
-}
+static bool is_digit(unsigned char c) { return c >= '0' && c <= '9'; }
 
-static bool is_hex_letter(unsigned char c)
-{
+static bool is_hex_letter(unsigned char c) {
     return (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-static bool is_alphanumeric(unsigned char c)
-{
+static bool is_alphanumeric(unsigned char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
 enum { CARD_DIGITS_MIN = 13, CARD_DIGITS_MAX = 19, CARD_GROUP_MIN = 3, HEX_TOKEN_MIN = 24 };
 
-static bool passes_luhn(const unsigned char *digits, size_t count)
-{
+static bool passes_luhn(const unsigned char *digits, size_t count) {
     int sum = 0;
     for (size_t i = 0; i < count; i++) {
         int value = digits[i];
@@ -91,8 +82,7 @@ static bool passes_luhn(const unsigned char *digits, size_t count)
 }
 
 /* Does a separator at `at` join two digits? */
-static bool joins(const unsigned char *text, size_t size, size_t at)
-{
+static bool joins(const unsigned char *text, size_t size, size_t at) {
     return at > 0 && at + 1 < size && (text[at] == ' ' || text[at] == '-') &&
            is_digit(text[at - 1]) && is_digit(text[at + 1]);
 }
@@ -103,8 +93,7 @@ static bool joins(const unsigned char *text, size_t size, size_t at)
  * everything there is; otherwise a sentence full of numbers would offer so many windows that one of
  * them passes Luhn by chance.
  */
-static bool card_begins(const unsigned char *text, size_t size, size_t start)
-{
+static bool card_begins(const unsigned char *text, size_t size, size_t start) {
     unsigned char digits[CARD_DIGITS_MAX];
     size_t count = 0, group = 0;
     bool short_groups = false;
@@ -136,8 +125,7 @@ static bool card_begins(const unsigned char *text, size_t size, size_t start)
  * Bytes of an identifier at `at` in which digits mean nothing: a UUID, or 24 and more hex digits
  * with a letter among them. 0 if there is none. Their digit groups would pass Luhn once in ten.
  */
-static size_t identifier_size(const unsigned char *at, size_t left)
-{
+static size_t identifier_size(const unsigned char *at, size_t left) {
     size_t size = 0;
     bool letter = false;
     while (size < left && (is_digit(at[size]) || is_hex_letter(at[size])))
@@ -159,8 +147,7 @@ static size_t identifier_size(const unsigned char *at, size_t left)
  * timestamps in milli- and microseconds and the sequence ids that hosts use as references, and are
  * let through.
  */
-bool cfa__text_has_card_number(const void *data, size_t size)
-{
+bool cfa__text_has_card_number(const void *data, size_t size) {
     const unsigned char *text = data;
     for (size_t i = 0; i < size; i++) {
         bool token_start = i == 0 || !is_alphanumeric(text[i - 1]);
@@ -179,8 +166,7 @@ bool cfa__text_has_card_number(const void *data, size_t size)
 }
 
 cfa_status cfa__text_check(const char *text, const char *origin, const char *field,
-                           size_t bytes_max, bool required, bool multiline)
-{
+                           size_t bytes_max, bool required, bool multiline) {
     if (text == NULL || text[0] == '\0') {
         if (!required)
             return CFA_OK;
@@ -202,8 +188,7 @@ cfa_status cfa__text_check(const char *text, const char *origin, const char *fie
     return CFA_OK;
 }
 
-static void put_digits(char *out, int64_t value, int count)
-{
+static void put_digits(char *out, int64_t value, int count) {
     for (int i = count - 1; i >= 0; i--, value /= 10)
         out[i] = (char)('0' + value % 10);
 }
@@ -216,8 +201,7 @@ static void put_digits(char *out, int64_t value, int count)
  * RFC 3339 has four digits for the year; what is outside is written as the nearest time that has
  * one.
  */
-void cfa__time_format(char out[28], int64_t time_us)
-{
+void cfa__time_format(char out[28], int64_t time_us) {
     if (time_us < YEAR_0_US)
         time_us = YEAR_0_US;
     if (time_us >= YEAR_10000_US)
@@ -230,8 +214,8 @@ void cfa__time_format(char out[28], int64_t time_us)
      */
     day += 146097 - 60;
     int64_t cycle = day / 146097, day_of_cycle = day % 146097;
-    int64_t year_of_cycle = (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 -
-                             day_of_cycle / 146096) / 365;
+    int64_t year_of_cycle =
+        (day_of_cycle - day_of_cycle / 1460 + day_of_cycle / 36524 - day_of_cycle / 146096) / 365;
     int64_t day_of_year =
         day_of_cycle - (365 * year_of_cycle + year_of_cycle / 4 - year_of_cycle / 100);
     int64_t march_month = (5 * day_of_year + 2) / 153;

@@ -12,13 +12,9 @@
 
 enum { UUID_TEXT_SIZE = 37 };
 
-const char *cfa_version(void)
-{
-    return CFA_VERSION;
-}
+const char *cfa_version(void) { return CFA_VERSION; }
 
-cfa_status cfa_key_new(char *out_key, size_t out_size)
-{
+cfa_status cfa_key_new(char *out_key, size_t out_size) {
     if (out_key == NULL || out_size < UUID_TEXT_SIZE)
         return cfa_error_set(CFA_EMISUSE, "core.key", "out_key", 0,
                              "a key needs an output of at least 37 bytes");

@@ -8,7 +8,7 @@
 
 typedef struct fault_file {
     sqlite3_file base;
-    sqlite3_file *real;     /* behind this struct */
+    sqlite3_file *real; /* behind this struct */
 } fault_file;
 
 static struct {
@@ -20,8 +20,7 @@ static struct {
 
 static sqlite3_vfs *real_vfs;
 
-void fault_vfs_arm(uint32_t mask, int64_t nth, int code, bool stuck)
-{
+void fault_vfs_arm(uint32_t mask, int64_t nth, int code, bool stuck) {
     plan.mask = mask;
     plan.left = nth;
     plan.code = code;
@@ -29,20 +28,13 @@ void fault_vfs_arm(uint32_t mask, int64_t nth, int code, bool stuck)
     plan.fired = false;
 }
 
-void fault_vfs_disarm(void)
-{
-    plan.mask = 0;
-}
+void fault_vfs_disarm(void) { plan.mask = 0; }
 
-bool fault_vfs_fired(void)
-{
-    return plan.fired;
-}
+bool fault_vfs_fired(void) { return plan.fired; }
 
 /* The code that this call fails with, or SQLITE_OK. `io_error`: the extended code for
  * SQLITE_IOERR. */
-static int strike(uint32_t kind, int io_error)
-{
+static int strike(uint32_t kind, int io_error) {
     if ((plan.mask & kind) == 0) {
         return SQLITE_OK;
     }
@@ -56,18 +48,11 @@ static int strike(uint32_t kind, int io_error)
     return plan.code == SQLITE_IOERR ? io_error : plan.code;
 }
 
-static sqlite3_file *real_of(sqlite3_file *file)
-{
-    return ((fault_file *)file)->real;
-}
+static sqlite3_file *real_of(sqlite3_file *file) { return ((fault_file *)file)->real; }
 
-static int file_close(sqlite3_file *file)
-{
-    return real_of(file)->pMethods->xClose(real_of(file));
-}
+static int file_close(sqlite3_file *file) { return real_of(file)->pMethods->xClose(real_of(file)); }
 
-static int file_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset)
-{
+static int file_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset) {
     int code = strike(FAULT_READ, SQLITE_IOERR_READ);
     if (code != SQLITE_OK) {
         return code;
@@ -75,66 +60,55 @@ static int file_read(sqlite3_file *file, void *data, int size, sqlite3_int64 off
     return real_of(file)->pMethods->xRead(real_of(file), data, size, offset);
 }
 
-static int file_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
-{
+static int file_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset) {
     int code = strike(FAULT_WRITE, SQLITE_IOERR_WRITE);
     int done = code != SQLITE_OK ? size / 2 : size;
     int written = real_of(file)->pMethods->xWrite(real_of(file), data, done, offset);
     return code != SQLITE_OK ? code : written;
 }
 
-static int file_truncate(sqlite3_file *file, sqlite3_int64 size)
-{
+static int file_truncate(sqlite3_file *file, sqlite3_int64 size) {
     int code = strike(FAULT_TRUNCATE, SQLITE_IOERR_TRUNCATE);
     return code != SQLITE_OK ? code : real_of(file)->pMethods->xTruncate(real_of(file), size);
 }
 
-static int file_sync(sqlite3_file *file, int flags)
-{
+static int file_sync(sqlite3_file *file, int flags) {
     (void)file;
     (void)flags;
     return strike(FAULT_SYNC, SQLITE_IOERR_FSYNC);
 }
 
-static int file_size(sqlite3_file *file, sqlite3_int64 *out)
-{
+static int file_size(sqlite3_file *file, sqlite3_int64 *out) {
     int code = strike(FAULT_SIZE, SQLITE_IOERR_FSTAT);
     return code != SQLITE_OK ? code : real_of(file)->pMethods->xFileSize(real_of(file), out);
 }
 
-static int file_lock(sqlite3_file *file, int level)
-{
+static int file_lock(sqlite3_file *file, int level) {
     int code = strike(FAULT_LOCK, SQLITE_IOERR_LOCK);
     return code != SQLITE_OK ? code : real_of(file)->pMethods->xLock(real_of(file), level);
 }
 
-static int file_unlock(sqlite3_file *file, int level)
-{
+static int file_unlock(sqlite3_file *file, int level) {
     return real_of(file)->pMethods->xUnlock(real_of(file), level);
 }
 
-static int file_check_lock(sqlite3_file *file, int *out)
-{
+static int file_check_lock(sqlite3_file *file, int *out) {
     return real_of(file)->pMethods->xCheckReservedLock(real_of(file), out);
 }
 
-static int file_control(sqlite3_file *file, int operation, void *argument)
-{
+static int file_control(sqlite3_file *file, int operation, void *argument) {
     return real_of(file)->pMethods->xFileControl(real_of(file), operation, argument);
 }
 
-static int file_sector_size(sqlite3_file *file)
-{
+static int file_sector_size(sqlite3_file *file) {
     return real_of(file)->pMethods->xSectorSize(real_of(file));
 }
 
-static int file_characteristics(sqlite3_file *file)
-{
+static int file_characteristics(sqlite3_file *file) {
     return real_of(file)->pMethods->xDeviceCharacteristics(real_of(file));
 }
 
-static int shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out)
-{
+static int shm_map(sqlite3_file *file, int region, int size, int extend, void volatile **out) {
     int code = strike(FAULT_MAP, SQLITE_IOERR_SHMMAP);
     if (code != SQLITE_OK) {
         return code;
@@ -142,8 +116,7 @@ static int shm_map(sqlite3_file *file, int region, int size, int extend, void vo
     return real_of(file)->pMethods->xShmMap(real_of(file), region, size, extend, out);
 }
 
-static int shm_lock(sqlite3_file *file, int offset, int count, int flags)
-{
+static int shm_lock(sqlite3_file *file, int offset, int count, int flags) {
     int wanted = SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE;
     int code = (flags & wanted) == wanted ? strike(FAULT_LOCK, SQLITE_IOERR_SHMLOCK) : SQLITE_OK;
     if (code != SQLITE_OK) {
@@ -152,13 +125,9 @@ static int shm_lock(sqlite3_file *file, int offset, int count, int flags)
     return real_of(file)->pMethods->xShmLock(real_of(file), offset, count, flags);
 }
 
-static void shm_barrier(sqlite3_file *file)
-{
-    real_of(file)->pMethods->xShmBarrier(real_of(file));
-}
+static void shm_barrier(sqlite3_file *file) { real_of(file)->pMethods->xShmBarrier(real_of(file)); }
 
-static int shm_unmap(sqlite3_file *file, int delete)
-{
+static int shm_unmap(sqlite3_file *file, int delete) {
     return real_of(file)->pMethods->xShmUnmap(real_of(file), delete);
 }
 
@@ -184,8 +153,7 @@ static const sqlite3_io_methods methods = {
 };
 
 static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
-                    int *out_flags)
-{
+                    int *out_flags) {
     fault_file *self = (fault_file *)file;
     (void)vfs;
     self->base.pMethods = NULL;
@@ -200,15 +168,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
     return code;
 }
 
-static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync)
-{
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync) {
     (void)vfs;
     int code = strike(FAULT_DELETE, SQLITE_IOERR_DELETE);
     return code != SQLITE_OK ? code : real_vfs->xDelete(real_vfs, name, sync);
 }
 
-void fault_vfs_register(void)
-{
+void fault_vfs_register(void) {
     static sqlite3_vfs vfs;
     real_vfs = sqlite3_vfs_find(NULL);
     vfs = *real_vfs;

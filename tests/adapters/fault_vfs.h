@@ -11,10 +11,10 @@
 
 enum {
     FAULT_READ = 1,
-    FAULT_WRITE = 2,        /* half of the bytes are written before the failure */
+    FAULT_WRITE = 2, /* half of the bytes are written before the failure */
     FAULT_SYNC = 4,
     FAULT_TRUNCATE = 8,
-    FAULT_LOCK = 16,        /* of the file, and exclusive ones of the shared memory; for a shared
+    FAULT_LOCK = 16, /* of the file, and exclusive ones of the shared memory; for a shared
                                one SQLite itself tries again for ten seconds */
     FAULT_MAP = 32,
     FAULT_OPEN = 64,

@@ -69,27 +69,21 @@ const cfa_schema schema_two = { sizeof(cfa_schema), 2, kinds_two, 3 };
 
 static char directory[64];
 
-void book_setup(void)
-{
+void book_setup(void) {
     strcpy(directory, "/tmp/careforall-sqlite-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(directory));
 }
 
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *walk) {
     (void)info;
     (void)type;
     (void)walk;
     return remove(path);
 }
 
-void book_teardown(void)
-{
-    nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
+void book_teardown(void) { nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS); }
 
-const char *book_path(const char *name)
-{
+const char *book_path(const char *name) {
     static char path[128];
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     return path;
@@ -97,36 +91,29 @@ const char *book_path(const char *name)
 
 /* ---- statuses -------------------------------------------------------------------------------- */
 
-const char *book_message(void)
-{
+const char *book_message(void) {
     static cfa_error error;
     error.struct_size = sizeof(error);
     return cfa_error_last(&error) == CFA_OK ? error.message : "";
 }
 
-void book_check(cfa_status actual, cfa_status expected, const char *call, int line)
-{
+void book_check(cfa_status actual, cfa_status expected, const char *call, int line) {
     if (actual != expected) {
         ck_abort_msg("line %d: %s is %s, not %s: %s", line, call, cfa_status_name(actual),
                      cfa_status_name(expected), book_message());
     }
 }
 
-cfa_storage book_open(const cfa_sqlite_options *options)
-{
+cfa_storage book_open(const cfa_sqlite_options *options) {
     cfa_storage storage;
     ck_ok(cfa_sqlite_storage_new(&storage, book_path("book.db"), options));
     ck_ok(storage.ops->migrate(storage.self, &schema_one));
     return storage;
 }
 
-void book_close(cfa_storage *storage)
-{
-    storage->ops->close(storage->self);
-}
+void book_close(cfa_storage *storage) { storage->ops->close(storage->self); }
 
-cfa_session *book_session(const cfa_storage *storage, int32_t mode)
-{
+cfa_session *book_session(const cfa_storage *storage, int32_t mode) {
     cfa_session *session = NULL;
     ck_ok(storage->ops->session_open(storage->self, mode, &session));
     return session;
@@ -136,9 +123,7 @@ cfa_session *book_session(const cfa_storage *storage, int32_t mode)
 
 /* Load the item of `tag`; NULL in `*out` when there is none. */
 static cfa_status load_item(const cfa_storage *storage, cfa_session *session, uint8_t tag,
-                            cfa_arena *arena,
-                            const item **out)
-{
+                            cfa_arena *arena, const item **out) {
     item key = { { 0 }, 0, { NULL, 0 }, 0, 0, "", { NULL, 0 } };
     cfa_query query = { &item_kind, 0, 1, 0, 1, 0, &key, NULL, 0 };
     key.id[0] = 1;
@@ -151,8 +136,7 @@ static cfa_status load_item(const cfa_storage *storage, cfa_session *session, ui
 }
 
 static cfa_status write_item(const cfa_storage *storage, cfa_session *session, uint8_t tag,
-                             cfa_arena *arena)
-{
+                             cfa_arena *arena) {
     const item *before = NULL;
     cfa_status status = load_item(storage, session, tag, arena, &before);
     if (status != CFA_OK) {
@@ -187,8 +171,7 @@ static cfa_status write_item(const cfa_storage *storage, cfa_session *session, u
 }
 
 cfa_status book_batch(const cfa_storage *storage, cfa_session *session, uint8_t tag,
-                      bool *out_commit)
-{
+                      bool *out_commit) {
     cfa_arena *arena;
     int64_t now_us;
     cfa_status status = cfa_arena_new(&arena);
@@ -210,8 +193,7 @@ cfa_status book_batch(const cfa_storage *storage, cfa_session *session, uint8_t 
     return status;
 }
 
-int64_t book_batches(const cfa_storage *storage, cfa_session *session, uint8_t tag)
-{
+int64_t book_batches(const cfa_storage *storage, cfa_session *session, uint8_t tag) {
     cfa_arena *arena;
     const item *found = NULL;
     int64_t now_us, number;
@@ -226,8 +208,7 @@ int64_t book_batches(const cfa_storage *storage, cfa_session *session, uint8_t t
 
 /* ---- without the library --------------------------------------------------------------------- */
 
-static sqlite3 *open_plain(const char *path)
-{
+static sqlite3 *open_plain(const char *path) {
     sqlite3 *db;
     ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL),
                      SQLITE_OK);
@@ -237,8 +218,7 @@ static sqlite3 *open_plain(const char *path)
     return db;
 }
 
-static int64_t query_plain(sqlite3 *db, const char *sql)
-{
+static int64_t query_plain(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement;
     ck_assert_msg(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s: %s", sql,
                   sqlite3_errmsg(db));
@@ -248,24 +228,21 @@ static int64_t query_plain(sqlite3 *db, const char *sql)
     return value;
 }
 
-int64_t book_query(const char *path, const char *sql)
-{
+int64_t book_query(const char *path, const char *sql) {
     sqlite3 *db = open_plain(path);
     int64_t value = query_plain(db, sql);
     sqlite3_close(db);
     return value;
 }
 
-void book_execute(const char *path, const char *sql)
-{
+void book_execute(const char *path, const char *sql) {
     sqlite3 *db = open_plain(path);
     ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql,
                   sqlite3_errmsg(db));
     sqlite3_close(db);
 }
 
-int64_t book_audit(const char *path)
-{
+int64_t book_audit(const char *path) {
     static const char damage[] =
         "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'";
     static const char halves[] =
@@ -282,8 +259,7 @@ int64_t book_audit(const char *path)
     return facts;
 }
 
-int book_main(int argc, char **argv, const char *name, const TTest *const *tests, size_t count)
-{
+int book_main(int argc, char **argv, const char *name, const TTest *const *tests, size_t count) {
     Suite *suite = suite_create(name);
     for (size_t i = 0; i < count; i++) {
         if (argc > 1 && strcmp(argv[1], tests[i]->name) != 0) {

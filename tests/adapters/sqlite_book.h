@@ -15,11 +15,11 @@
 typedef struct item {
     uint8_t id[16];
     int64_t number;
-    cfa_slice note;     /* nullable */
-    int64_t due_us;     /* sparse index */
+    cfa_slice note; /* nullable */
+    int64_t due_us; /* sparse index */
     int64_t version;
-    char currency[4];   /* since 2 */
-    cfa_slice label;    /* since 2 */
+    char currency[4]; /* since 2 */
+    cfa_slice label;  /* since 2 */
 } item;
 
 /* The log. */

@@ -22,15 +22,13 @@ static char directory[] = "/tmp/careforall-ndjson-XXXXXX";
 static char path[128];
 static char other_path[128];
 
-static void set_up(void)
-{
+static void set_up(void) {
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/events.ndjson", directory);
     snprintf(other_path, sizeof other_path, "%s/other", directory);
 }
 
-static void tear_down(void)
-{
+static void tear_down(void) {
     (void)unlink(path);
     (void)unlink(other_path);
     ck_assert_int_eq(rmdir(directory), 0);
@@ -38,8 +36,7 @@ static void tear_down(void)
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
-static cfa_event_view make_event(int64_t position, const char *data)
-{
+static cfa_event_view make_event(int64_t position, const char *data) {
     return (cfa_event_view){
         .struct_size = sizeof(cfa_event_view),
         .position = position,
@@ -53,15 +50,13 @@ static cfa_event_view make_event(int64_t position, const char *data)
     };
 }
 
-static cfa_sink open_sink(const char *name)
-{
+static cfa_sink open_sink(const char *name) {
     cfa_sink sink = { NULL, NULL };
     ck_assert_int_eq(cfa_ndjson_sink_new(&sink, name), CFA_OK);
     return sink;
 }
 
-static void send_events(const cfa_sink *sink, int64_t first, int64_t count)
-{
+static void send_events(const cfa_sink *sink, int64_t first, int64_t count) {
     for (int64_t i = 0; i < count; i++) {
         cfa_event_view event = make_event(first + i, "{\"n\":1}");
         size_t taken = 0;
@@ -70,21 +65,16 @@ static void send_events(const cfa_sink *sink, int64_t first, int64_t count)
     }
 }
 
-static int64_t poll_sink(const cfa_sink *sink)
-{
+static int64_t poll_sink(const cfa_sink *sink) {
     int64_t acknowledged = -1;
     ck_assert_int_eq(sink->ops->poll(sink->self, &acknowledged), CFA_OK);
     return acknowledged;
 }
 
-static void close_sink(cfa_sink *sink)
-{
-    sink->ops->close(sink->self);
-}
+static void close_sink(cfa_sink *sink) { sink->ops->close(sink->self); }
 
 /* The whole file, NUL-terminated; the caller frees it. */
-static char *read_file(const char *name, size_t *out_size)
-{
+static char *read_file(const char *name, size_t *out_size) {
     FILE *file = fopen(name, "r");
     ck_assert_ptr_nonnull(file);
     char *text = malloc(1 << 22);
@@ -95,16 +85,14 @@ static char *read_file(const char *name, size_t *out_size)
     return text;
 }
 
-static void write_file(const char *name, const char *text)
-{
+static void write_file(const char *name, const char *text) {
     FILE *file = fopen(name, "w");
     ck_assert_ptr_nonnull(file);
     ck_assert_uint_eq(fwrite(text, 1, strlen(text), file), strlen(text));
     ck_assert_int_eq(fclose(file), 0);
 }
 
-static void append_file(const char *name, const char *text)
-{
+static void append_file(const char *name, const char *text) {
     int fd = open(name, O_WRONLY | O_APPEND);
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
@@ -112,8 +100,7 @@ static void append_file(const char *name, const char *text)
 }
 
 /* Every line is one JSON object; their positions are these. */
-static void expect_positions(const char *text, const int64_t *positions, size_t count)
-{
+static void expect_positions(const char *text, const int64_t *positions, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const char *stop = strchr(text, '\n');
         ck_assert_ptr_nonnull(stop);
@@ -130,16 +117,14 @@ static void expect_positions(const char *text, const int64_t *positions, size_t 
     ck_assert_str_eq(text, "");
 }
 
-static void expect_file(const int64_t *positions, size_t count)
-{
+static void expect_file(const int64_t *positions, size_t count) {
     size_t size;
     char *text = read_file(path, &size);
     expect_positions(text, positions, count);
     free(text);
 }
 
-static cfa_error last_error(void)
-{
+static cfa_error last_error(void) {
     cfa_error error = CFA_ERROR_INIT;
     ck_assert_int_eq(cfa_error_last(&error), CFA_OK);
     return error;
@@ -147,8 +132,7 @@ static cfa_error last_error(void)
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
-START_TEST(a_line_is_a_cloud_event)
-{
+START_TEST(a_line_is_a_cloud_event) {
     cfa_sink sink = open_sink(path);
     cfa_event_view event = make_event(42, "{\"b\": [1,2],\"a\":\"\\u00e9\"}");
     event.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -173,8 +157,7 @@ START_TEST(a_line_is_a_cloud_event)
 }
 END_TEST
 
-START_TEST(what_would_break_a_line_is_refused)
-{
+START_TEST(what_would_break_a_line_is_refused) {
     cfa_sink sink = open_sink(path);
     size_t taken = 77;
     cfa_event_view event = make_event(1, "{\n}");
@@ -199,8 +182,7 @@ END_TEST
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-START_TEST(a_torn_last_line_is_cut_off_at_opening)
-{
+START_TEST(a_torn_last_line_is_cut_off_at_opening) {
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 3);
     ck_assert_int_eq(poll_sink(&sink), 3);
@@ -229,8 +211,7 @@ START_TEST(a_torn_last_line_is_cut_off_at_opening)
 }
 END_TEST
 
-START_TEST(a_file_without_any_line_end_is_emptied)
-{
+START_TEST(a_file_without_any_line_end_is_emptied) {
     char *torn = malloc(20001);
     ck_assert_ptr_nonnull(torn);
     memset(torn, 'x', 20000);
@@ -245,8 +226,7 @@ START_TEST(a_file_without_any_line_end_is_emptied)
 }
 END_TEST
 
-START_TEST(a_line_torn_by_somebody_else_is_cut_before_ours)
-{
+START_TEST(a_line_torn_by_somebody_else_is_cut_before_ours) {
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 1);
     ck_assert_int_eq(poll_sink(&sink), 1);
@@ -258,8 +238,7 @@ START_TEST(a_line_torn_by_somebody_else_is_cut_before_ours)
 }
 END_TEST
 
-START_TEST(two_sinks_on_one_file_keep_lines_whole)
-{
+START_TEST(two_sinks_on_one_file_keep_lines_whole) {
     cfa_sink a = open_sink(path);
     cfa_sink b = open_sink(path);
     for (int64_t i = 1; i <= 20; i++) {
@@ -278,8 +257,7 @@ START_TEST(two_sinks_on_one_file_keep_lines_whole)
 }
 END_TEST
 
-START_TEST(a_truncated_file_goes_on)
-{
+START_TEST(a_truncated_file_goes_on) {
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 5);
     ck_assert_int_eq(poll_sink(&sink), 5);
@@ -291,8 +269,7 @@ START_TEST(a_truncated_file_goes_on)
 }
 END_TEST
 
-START_TEST(nothing_is_written_before_poll_or_at_close)
-{
+START_TEST(nothing_is_written_before_poll_or_at_close) {
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 5);
     close_sink(&sink);
@@ -300,8 +277,7 @@ START_TEST(nothing_is_written_before_poll_or_at_close)
 }
 END_TEST
 
-START_TEST(a_full_buffer_takes_nothing_until_it_is_polled)
-{
+START_TEST(a_full_buffer_takes_nothing_until_it_is_polled) {
     static char data[60003];
     memset(data, 'x', 60002);
     data[0] = data[60001] = '"';
@@ -324,8 +300,7 @@ START_TEST(a_full_buffer_takes_nothing_until_it_is_polled)
 END_TEST
 
 /* Poll while no file may grow beyond `size`; for this call alone, as libcheck writes a file too. */
-static cfa_status poll_limited(const cfa_sink *sink, int64_t *out_acknowledged, off_t size)
-{
+static cfa_status poll_limited(const cfa_sink *sink, int64_t *out_acknowledged, off_t size) {
     struct rlimit before;
     if (getrlimit(RLIMIT_FSIZE, &before) != 0) {
         return CFA_EBUG;
@@ -339,8 +314,7 @@ static cfa_status poll_limited(const cfa_sink *sink, int64_t *out_acknowledged, 
 }
 
 /* A full disk that tears: a write ends inside a line, and the rest must wait for room. */
-START_TEST(a_line_torn_by_a_full_disk_becomes_whole_when_there_is_room)
-{
+START_TEST(a_line_torn_by_a_full_disk_becomes_whole_when_there_is_room) {
     ck_assert(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 4);
@@ -373,8 +347,7 @@ START_TEST(a_line_torn_by_a_full_disk_becomes_whole_when_there_is_room)
 }
 END_TEST
 
-START_TEST(a_full_disk_is_told_and_survived)
-{
+START_TEST(a_full_disk_is_told_and_survived) {
     if (access("/dev/full", W_OK) != 0) {
         return;
     }
@@ -396,8 +369,7 @@ END_TEST
 static int sync_error;
 static int sync_count;
 
-int fdatasync(int fd)
-{
+int fdatasync(int fd) {
     sync_count++;
     if (sync_error != 0) {
         errno = sync_error;
@@ -406,8 +378,7 @@ int fdatasync(int fd)
     return fsync(fd);
 }
 
-START_TEST(lines_of_a_failed_synchronisation_are_written_again_once)
-{
+START_TEST(lines_of_a_failed_synchronisation_are_written_again_once) {
     cfa_sink sink = open_sink(path);
     send_events(&sink, 1, 2);
     ck_assert_int_eq(poll_sink(&sink), 2);
@@ -432,8 +403,7 @@ START_TEST(lines_of_a_failed_synchronisation_are_written_again_once)
 }
 END_TEST
 
-START_TEST(polling_without_news_leaves_the_disk_alone)
-{
+START_TEST(polling_without_news_leaves_the_disk_alone) {
     cfa_sink sink = open_sink(path);
     ck_assert_int_eq(poll_sink(&sink), 0);
     ck_assert_int_eq(sync_count, 0);
@@ -447,29 +417,24 @@ END_TEST
 
 static int64_t allocations_left;
 
-static void *failing_allocate(void *user, size_t size)
-{
+static void *failing_allocate(void *user, size_t size) {
     (void)user;
     return allocations_left-- > 0 ? malloc(size) : NULL;
 }
 
-static void *failing_reallocate(void *user, void *memory, size_t size)
-{
+static void *failing_reallocate(void *user, void *memory, size_t size) {
     (void)user;
     return allocations_left-- > 0 ? realloc(memory, size) : NULL;
 }
 
-static void release(void *user, void *memory)
-{
+static void release(void *user, void *memory) {
     (void)user;
     free(memory);
 }
 
-START_TEST(any_failed_allocation_loses_and_repeats_nothing)
-{
-    const cfa_allocator failing = {
-        sizeof failing, NULL, failing_allocate, failing_reallocate, release
-    };
+START_TEST(any_failed_allocation_loses_and_repeats_nothing) {
+    const cfa_allocator failing = { sizeof failing, NULL, failing_allocate, failing_reallocate,
+                                    release };
     ck_assert_int_eq(cfa_allocator_set(&failing), CFA_OK);
     bool enough = false;
     for (int64_t allowed = 0; !enough; allowed++) {
@@ -495,8 +460,7 @@ START_TEST(any_failed_allocation_loses_and_repeats_nothing)
 }
 END_TEST
 
-START_TEST(a_path_that_cannot_be_written_names_itself)
-{
+START_TEST(a_path_that_cannot_be_written_names_itself) {
     cfa_sink sink = { NULL, NULL };
     snprintf(other_path, sizeof other_path, "%s/missing/events", directory);
     ck_assert_int_eq(cfa_ndjson_sink_new(&sink, other_path), CFA_EREADONLY);
@@ -511,16 +475,14 @@ END_TEST
 /* ---- pipes ----------------------------------------------------------------------------------- */
 
 /* A named pipe with a reader that does not block. */
-static int open_pipe(void)
-{
+static int open_pipe(void) {
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     int reader = open(path, O_RDONLY | O_NONBLOCK);
     ck_assert_int_ge(reader, 0);
     return reader;
 }
 
-static size_t drain(int reader, char *out, size_t size)
-{
+static size_t drain(int reader, char *out, size_t size) {
     size_t used = 0;
     for (;;) {
         ssize_t got = read(reader, out + used, size - 1 - used);
@@ -532,8 +494,7 @@ static size_t drain(int reader, char *out, size_t size)
     }
 }
 
-START_TEST(a_pipe_acknowledges_what_was_written)
-{
+START_TEST(a_pipe_acknowledges_what_was_written) {
     int reader = open_pipe();
     cfa_sink sink = open_sink(path);
     send_events(&sink, 7, 3);
@@ -546,8 +507,7 @@ START_TEST(a_pipe_acknowledges_what_was_written)
 }
 END_TEST
 
-START_TEST(a_full_pipe_blocks_nobody_and_loses_nothing)
-{
+START_TEST(a_full_pipe_blocks_nobody_and_loses_nothing) {
     enum { EVENTS = 5000 };
     int reader = open_pipe();
     cfa_sink sink = open_sink(path);
@@ -582,8 +542,7 @@ START_TEST(a_full_pipe_blocks_nobody_and_loses_nothing)
 }
 END_TEST
 
-START_TEST(reset_finishes_a_line_that_a_pipe_has_begun)
-{
+START_TEST(reset_finishes_a_line_that_a_pipe_has_begun) {
     int reader = open_pipe();
     cfa_sink sink = open_sink(path);
     size_t size = 1 << 22;
@@ -616,8 +575,7 @@ START_TEST(reset_finishes_a_line_that_a_pipe_has_begun)
 }
 END_TEST
 
-START_TEST(a_pipe_without_reader_is_an_error_and_no_signal)
-{
+START_TEST(a_pipe_without_reader_is_an_error_and_no_signal) {
     int reader = open_pipe();
     cfa_sink sink = open_sink(path);
     close(reader);
@@ -635,8 +593,7 @@ START_TEST(a_pipe_without_reader_is_an_error_and_no_signal)
 }
 END_TEST
 
-START_TEST(standard_output_can_be_a_pipe_or_a_file)
-{
+START_TEST(standard_output_can_be_a_pipe_or_a_file) {
     int saved = dup(STDOUT_FILENO);
     ck_assert_int_ge(saved, 0);
     int ends[2];
@@ -678,8 +635,7 @@ START_TEST(standard_output_can_be_a_pipe_or_a_file)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("ndjson");
     TCase *files = tcase_create("files");
     tcase_add_checked_fixture(files, set_up, tear_down);

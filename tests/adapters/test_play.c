@@ -19,8 +19,7 @@ static cfa_manual_clock *manual;
 static cfa_play *play;
 static cfa_arena *arena;
 
-static cfa_play *new_play(uint64_t seed, int32_t one_step, int32_t lagging)
-{
+static cfa_play *new_play(uint64_t seed, int32_t one_step, int32_t lagging) {
     cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
     options.seed = seed;
     options.one_step = one_step;
@@ -31,30 +30,26 @@ static cfa_play *new_play(uint64_t seed, int32_t one_step, int32_t lagging)
     return made;
 }
 
-static void set_up(void)
-{
+static void set_up(void) {
     ck_assert_int_eq(cfa_manual_clock_new(&manual, 0, 1), CFA_OK);
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     play = new_play(1, 0, 0);
 }
 
-static void tear_down(void)
-{
+static void tear_down(void) {
     cfa_play_free(play);
     cfa_arena_free(arena);
     cfa_manual_clock_free(manual);
 }
 
-static void use(cfa_play *other)
-{
+static void use(cfa_play *other) {
     cfa_play_free(play);
     play = other;
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-static cfa_call make_call(int32_t kind, const char *payment_id, const char *key)
-{
+static cfa_call make_call(int32_t kind, const char *payment_id, const char *key) {
     cfa_call call = { .struct_size = sizeof call, .kind = kind, .payment_id = payment_id };
     call.operation_id = "1";
     call.idempotency_key = key;
@@ -64,54 +59,46 @@ static cfa_call make_call(int32_t kind, const char *payment_id, const char *key)
     return call;
 }
 
-static cfa_reply send_call(const cfa_call *call)
-{
+static cfa_reply send_call(const cfa_call *call) {
     const cfa_provider *provider = cfa_play_provider(play);
     cfa_reply reply = { .struct_size = sizeof reply };
     provider->ops->call(provider->self, call, arena, &reply);
     return reply;
 }
 
-static cfa_reply perform(cfa_call call)
-{
+static cfa_reply perform(cfa_call call) {
     const cfa_provider *provider = cfa_play_provider(play);
     ck_assert_int_eq(provider->ops->prepare(provider->self, &call, arena, &call.body), CFA_OK);
     return send_call(&call);
 }
 
-static cfa_reply create(const char *payment_id, const char *key)
-{
+static cfa_reply create(const char *payment_id, const char *key) {
     return perform(make_call(CFA_CALL_CREATE, payment_id, key));
 }
 
-static cfa_reply on_ref(int32_t kind, const char *ref, const char *key)
-{
+static cfa_reply on_ref(int32_t kind, const char *ref, const char *key) {
     cfa_call call = make_call(kind, "pay", key);
     call.ref = ref;
     return perform(call);
 }
 
-static cfa_facts retrieve(const char *ref)
-{
+static cfa_facts retrieve(const char *ref) {
     cfa_reply reply = on_ref(CFA_CALL_RETRIEVE, ref, NULL);
     ck_assert_int_eq(reply.outcome, CFA_OUTCOME_DONE);
     return reply.facts;
 }
 
-static cfa_play_books books(void)
-{
+static cfa_play_books books(void) {
     cfa_play_books out = CFA_PLAY_BOOKS_INIT;
     ck_assert_int_eq(cfa_play_books_get(&out, play), CFA_OK);
     return out;
 }
 
-static void push_fault(int32_t fault)
-{
+static void push_fault(int32_t fault) {
     ck_assert_int_eq(cfa_play_fault_next(play, fault), CFA_OK);
 }
 
-static const char *message(void)
-{
+static const char *message(void) {
     static cfa_error error;
     error.struct_size = sizeof error;
     ck_assert_int_eq(cfa_error_last(&error), CFA_OK);
@@ -120,8 +107,7 @@ static const char *message(void)
 
 /* ---- misfortune ------------------------------------------------------------------------------ */
 
-START_TEST(a_lost_reply_leaves_its_effect)
-{
+START_TEST(a_lost_reply_leaves_its_effect) {
     push_fault(CFA_PLAY_FAULT_REPLY_LOST);
     cfa_reply lost = create("pay_1", "k");
     ck_assert_int_eq(lost.outcome, CFA_OUTCOME_UNKNOWN);
@@ -135,8 +121,7 @@ START_TEST(a_lost_reply_leaves_its_effect)
 }
 END_TEST
 
-START_TEST(a_lost_request_leaves_nothing)
-{
+START_TEST(a_lost_request_leaves_nothing) {
     push_fault(CFA_PLAY_FAULT_REQUEST_LOST);
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_UNKNOWN);
     ck_assert_int_eq(books().intent_count, 0);
@@ -147,8 +132,7 @@ START_TEST(a_lost_request_leaves_nothing)
 }
 END_TEST
 
-START_TEST(an_error_after_the_effect_is_stored_under_the_key)
-{
+START_TEST(an_error_after_the_effect_is_stored_under_the_key) {
     push_fault(CFA_PLAY_FAULT_ERROR_AFTER);
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_UNKNOWN);
     cfa_reply again = create("pay_1", "k");
@@ -160,8 +144,7 @@ START_TEST(an_error_after_the_effect_is_stored_under_the_key)
 }
 END_TEST
 
-START_TEST(an_error_before_the_effect_is_stored_under_the_key)
-{
+START_TEST(an_error_before_the_effect_is_stored_under_the_key) {
     push_fault(CFA_PLAY_FAULT_ERROR_BEFORE);
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_UNKNOWN);
     cfa_reply again = create("pay_1", "k");
@@ -174,8 +157,7 @@ START_TEST(an_error_before_the_effect_is_stored_under_the_key)
 }
 END_TEST
 
-START_TEST(an_error_on_a_repeat_keeps_the_stored_answer)
-{
+START_TEST(an_error_on_a_repeat_keeps_the_stored_answer) {
     cfa_reply first = create("pay_1", "k");
     push_fault(CFA_PLAY_FAULT_ERROR_AFTER);
     cfa_reply broken = create("pay_1", "k");
@@ -185,8 +167,7 @@ START_TEST(an_error_on_a_repeat_keeps_the_stored_answer)
 }
 END_TEST
 
-START_TEST(a_refused_connection_and_a_refusal_leave_nothing)
-{
+START_TEST(a_refused_connection_and_a_refusal_leave_nothing) {
     push_fault(CFA_PLAY_FAULT_NOT_SENT);
     push_fault(CFA_PLAY_FAULT_REFUSED);
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_NOT_SENT);
@@ -198,8 +179,7 @@ START_TEST(a_refused_connection_and_a_refusal_leave_nothing)
 }
 END_TEST
 
-START_TEST(a_lookup_that_reached_nobody_proves_nothing)
-{
+START_TEST(a_lookup_that_reached_nobody_proves_nothing) {
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_DONE);
     static const int32_t faults[] = {
         CFA_PLAY_FAULT_REPLY_LOST,   CFA_PLAY_FAULT_REQUEST_LOST, CFA_PLAY_FAULT_ERROR_AFTER,
@@ -214,8 +194,7 @@ START_TEST(a_lookup_that_reached_nobody_proves_nothing)
 }
 END_TEST
 
-START_TEST(a_forgotten_key_charges_a_second_time)
-{
+START_TEST(a_forgotten_key_charges_a_second_time) {
     use(new_play(1, 1, 0));
     cfa_reply first = create("pay_1", "k");
     cfa_manual_clock_advance(manual, 24 * 3600 * SECOND_US - 1);
@@ -234,8 +213,7 @@ START_TEST(a_forgotten_key_charges_a_second_time)
 }
 END_TEST
 
-START_TEST(a_jump_of_the_clock_forgets_and_finds_exactly)
-{
+START_TEST(a_jump_of_the_clock_forgets_and_finds_exactly) {
     cfa_reply first = create("pay_1", "k1");
     cfa_manual_clock_jump(manual, -3600 * SECOND_US);
     cfa_reply second = create("pay_2", "k2");
@@ -246,8 +224,7 @@ START_TEST(a_jump_of_the_clock_forgets_and_finds_exactly)
 }
 END_TEST
 
-START_TEST(many_keys_come_and_go)
-{
+START_TEST(many_keys_come_and_go) {
     char name[NAME_SIZE];
     for (int i = 0; i < 20000; i++) {
         snprintf(name, sizeof name, "pay_%d", i);
@@ -266,8 +243,7 @@ START_TEST(many_keys_come_and_go)
 }
 END_TEST
 
-START_TEST(a_late_reply_is_unknown_and_its_effect_stays)
-{
+START_TEST(a_late_reply_is_unknown_and_its_effect_stays) {
     cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
     weather.delay_ms_max = 3;
     ck_assert_int_eq(cfa_play_weather_set(play, &weather), CFA_OK);
@@ -286,8 +262,7 @@ END_TEST
 
 /* ---- determinism ----------------------------------------------------------------------------- */
 
-static cfa_play_weather stormy(void)
-{
+static cfa_play_weather stormy(void) {
     cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
     weather.reply_lost_ppm = 100000;
     weather.request_lost_ppm = 100000;
@@ -301,8 +276,7 @@ static cfa_play_weather stormy(void)
 }
 
 /* Everything a caller can see of one run, as text in the arena. */
-static const char *run_storm(uint64_t seed)
-{
+static const char *run_storm(uint64_t seed) {
     use(new_play(seed, 0, 0));
     cfa_play_weather weather = stormy();
     ck_assert_int_eq(cfa_play_weather_set(play, &weather), CFA_OK);
@@ -336,16 +310,14 @@ static const char *run_storm(uint64_t seed)
     return log;
 }
 
-START_TEST(one_seed_is_one_story)
-{
+START_TEST(one_seed_is_one_story) {
     const char *first = run_storm(42);
     ck_assert_str_eq(first, run_storm(42));
     ck_assert_str_ne(first, run_storm(43));
 }
 END_TEST
 
-START_TEST(rates_are_what_was_asked_for)
-{
+START_TEST(rates_are_what_was_asked_for) {
     cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
     weather.not_sent_ppm = 300000;
     ck_assert_int_eq(cfa_play_weather_set(play, &weather), CFA_OK);
@@ -365,8 +337,7 @@ END_TEST
 
 /* ---- donors ---------------------------------------------------------------------------------- */
 
-START_TEST(an_action_is_asked_for_and_finished)
-{
+START_TEST(an_action_is_asked_for_and_finished) {
     cfa_reply made = create("pay_1", "k");
     ck_assert_int_eq(cfa_play_confirm(play, made.client_secret, "pm_action"), CFA_OK);
     ck_assert_uint_eq(retrieve(made.facts.ref).flags, CFA_FACT_NEEDS_ACTION);
@@ -386,8 +357,7 @@ START_TEST(an_action_is_asked_for_and_finished)
 }
 END_TEST
 
-START_TEST(a_slow_method_settles_later)
-{
+START_TEST(a_slow_method_settles_later) {
     cfa_reply made = create("pay_1", "k");
     ck_assert_int_eq(cfa_play_settle(play, made.facts.ref, 1), CFA_ESTATE);
     ck_assert_int_eq(cfa_play_confirm(play, made.client_secret, "pm_slow"), CFA_OK);
@@ -403,8 +373,7 @@ START_TEST(a_slow_method_settles_later)
 }
 END_TEST
 
-START_TEST(a_slow_charge_in_one_step_is_pending)
-{
+START_TEST(a_slow_charge_in_one_step_is_pending) {
     use(new_play(1, 1, 0));
     cfa_call call = make_call(CFA_CALL_CREATE, "pay_1", "k");
     call.payment_method = "pm_slow";
@@ -425,8 +394,7 @@ START_TEST(a_slow_charge_in_one_step_is_pending)
 }
 END_TEST
 
-START_TEST(holds_and_offers_run_out)
-{
+START_TEST(holds_and_offers_run_out) {
     cfa_call call = make_call(CFA_CALL_CREATE, "pay_1", "k1");
     call.capture_manual = 1;
     cfa_reply held = perform(call);
@@ -446,8 +414,7 @@ END_TEST
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-START_TEST(refusals_name_their_reason)
-{
+START_TEST(refusals_name_their_reason) {
     cfa_reply made = create("pay_1", "k");
     cfa_call other = make_call(CFA_CALL_CREATE, "pay_1", "k");
     other.amount.minor = 9999;
@@ -466,8 +433,7 @@ START_TEST(refusals_name_their_reason)
 }
 END_TEST
 
-START_TEST(the_body_decides_not_the_fields)
-{
+START_TEST(the_body_decides_not_the_fields) {
     const cfa_provider *provider = cfa_play_provider(play);
     cfa_call call = make_call(CFA_CALL_CREATE, "pay_1", "k");
     ck_assert_int_eq(provider->ops->prepare(provider->self, &call, arena, &call.body), CFA_OK);
@@ -479,8 +445,7 @@ START_TEST(the_body_decides_not_the_fields)
 }
 END_TEST
 
-START_TEST(prepare_refuses_what_cannot_be_asked)
-{
+START_TEST(prepare_refuses_what_cannot_be_asked) {
     const cfa_provider *provider = cfa_play_provider(play);
     cfa_slice body = { NULL, 77 };
     cfa_call call = make_call(CFA_CALL_CREATE, "", "k");
@@ -496,8 +461,7 @@ START_TEST(prepare_refuses_what_cannot_be_asked)
 }
 END_TEST
 
-START_TEST(accounts_do_not_see_each_other)
-{
+START_TEST(accounts_do_not_see_each_other) {
     cfa_call call = make_call(CFA_CALL_CREATE, "pay_1", "k");
     call.account = "acct_a";
     cfa_reply a = perform(call);
@@ -512,8 +476,7 @@ START_TEST(accounts_do_not_see_each_other)
 }
 END_TEST
 
-START_TEST(lagging_lookups_see_only_what_is_old)
-{
+START_TEST(lagging_lookups_see_only_what_is_old) {
     use(new_play(1, 0, 1));
     ck_assert_uint_eq(cfa_play_provider(play)->ops->capabilities, CFA_PROVIDER_TWO_STEP);
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_DONE);
@@ -526,21 +489,16 @@ END_TEST
 
 /* ---- webhooks -------------------------------------------------------------------------------- */
 
-static cfa_slice slice_of(const char *text)
-{
-    return (cfa_slice){ text, strlen(text) };
-}
+static cfa_slice slice_of(const char *text) { return (cfa_slice){ text, strlen(text) }; }
 
-static cfa_status verify(const char *signature, const char *body, cfa_webhook_event *out)
-{
+static cfa_status verify(const char *signature, const char *body, cfa_webhook_event *out) {
     const cfa_provider *provider = cfa_play_provider(play);
     return provider->ops->webhook(provider->self, slice_of(signature), slice_of(body),
                                   cfa_manual_clock_now_us(manual), arena, out);
 }
 
 /* Take the next webhook and verify it. False: there is none. */
-static bool next_event(cfa_webhook_event *out)
-{
+static bool next_event(cfa_webhook_event *out) {
     char *signature, *body;
     ck_assert_int_eq(cfa_play_webhook_take(&signature, &body, play), CFA_OK);
     if (body == NULL) {
@@ -552,8 +510,7 @@ static bool next_event(cfa_webhook_event *out)
     return true;
 }
 
-START_TEST(each_change_is_told_with_its_own_facts)
-{
+START_TEST(each_change_is_told_with_its_own_facts) {
     static const struct {
         const char *type;
         int64_t authorized_minor, captured_minor;
@@ -586,15 +543,13 @@ START_TEST(each_change_is_told_with_its_own_facts)
 }
 END_TEST
 
-static int compare_text(const void *a, const void *b)
-{
+static int compare_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* The ids of the webhooks of 100 payments in this weather, in order of arrival. */
 static size_t collect(const char **ids, size_t limit, int32_t lost, int32_t twice,
-                      int32_t reordered)
-{
+                      int32_t reordered) {
     use(new_play(1, 1, 0));
     cfa_play_weather weather = CFA_PLAY_WEATHER_INIT;
     weather.webhook_lost_ppm = lost;
@@ -615,8 +570,7 @@ static size_t collect(const char **ids, size_t limit, int32_t lost, int32_t twic
     return count;
 }
 
-START_TEST(webhooks_are_lost_doubled_and_reordered)
-{
+START_TEST(webhooks_are_lost_doubled_and_reordered) {
     const char *calm[1000], *rough[1000];
     ck_assert_uint_eq(collect(rough, 1000, 1000000, 0, 0), 0);
     size_t count = collect(calm, 1000, 0, 0, 0);
@@ -640,15 +594,13 @@ START_TEST(webhooks_are_lost_doubled_and_reordered)
 }
 END_TEST
 
-static void expect_untrusted(const char *signature, const char *body, const char *part)
-{
+static void expect_untrusted(const char *signature, const char *body, const char *part) {
     cfa_webhook_event event;
     ck_assert_int_eq(verify(signature, body, &event), CFA_ESIGNATURE);
     ck_assert_msg(strstr(message(), part) != NULL, "\"%s\" lacks \"%s\"", message(), part);
 }
 
-START_TEST(each_bad_signature_has_its_diagnosis)
-{
+START_TEST(each_bad_signature_has_its_diagnosis) {
     static const char body[] = "{\"id\":\"evt_1\",\"type\":\"other\",\"livemode\":false}";
     int64_t now_us = cfa_manual_clock_now_us(manual);
     char *good, *old, *future, *foreign;
@@ -668,8 +620,11 @@ START_TEST(each_bad_signature_has_its_diagnosis)
     ck_assert_int_eq(event.relevant, 0);
     expect_untrusted("", body, "missing");
     static const char *const malformed[] = {
-        "x", "t=1", "v1=00", "t=,v1=00", "t=12a,v1=00", "t=1,v1=zz", "t=1,t=1", "t=1,v1=",
-        "t=1234567890123,v1=", ",", "=", "t=1,", "t", "v0=1",
+        "x",        "t=1",         "v1=00",
+        "t=,v1=00", "t=12a,v1=00", "t=1,v1=zz",
+        "t=1,t=1",  "t=1,v1=",     "t=1234567890123,v1=",
+        ",",        "=",           "t=1,",
+        "t",        "v0=1",
     };
     for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++) {
         expect_untrusted(malformed[i], body, "malformed");
@@ -698,8 +653,7 @@ START_TEST(each_bad_signature_has_its_diagnosis)
 }
 END_TEST
 
-START_TEST(an_authentic_but_malformed_body_is_invalid)
-{
+START_TEST(an_authentic_but_malformed_body_is_invalid) {
     static const char *const bodies[] = {
         "",
         "no json",
@@ -719,8 +673,9 @@ START_TEST(an_authentic_but_malformed_body_is_invalid)
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         char *signature;
-        ck_assert_int_eq(cfa_play_sign(&signature, play, slice_of(bodies[i]),
-                                       cfa_manual_clock_now_us(manual)), CFA_OK);
+        ck_assert_int_eq(
+            cfa_play_sign(&signature, play, slice_of(bodies[i]), cfa_manual_clock_now_us(manual)),
+            CFA_OK);
         cfa_webhook_event event;
         ck_assert_msg(verify(signature, bodies[i], &event) == CFA_EINVAL, "%s", bodies[i]);
         cfa_free(signature);
@@ -732,32 +687,25 @@ END_TEST
 
 static int64_t allocations_left;
 
-static bool may_allocate(void)
-{
-    return allocations_left-- > 0;
-}
+static bool may_allocate(void) { return allocations_left-- > 0; }
 
-static void *failing_allocate(void *user, size_t size)
-{
+static void *failing_allocate(void *user, size_t size) {
     (void)user;
     return may_allocate() ? malloc(size) : NULL;
 }
 
-static void *failing_reallocate(void *user, void *memory, size_t size)
-{
+static void *failing_reallocate(void *user, void *memory, size_t size) {
     (void)user;
     return may_allocate() ? realloc(memory, size) : NULL;
 }
 
-static void release(void *user, void *memory)
-{
+static void release(void *user, void *memory) {
     (void)user;
     free(memory);
 }
 
 /* One donation with at most `allowed` allocations in its calls; true when none was refused. */
-static bool donate_within(int64_t allowed)
-{
+static bool donate_within(int64_t allowed) {
     cfa_call call = make_call(CFA_CALL_CREATE, "pay_1", "k");
     const cfa_provider *provider = cfa_play_provider(play);
     ck_assert_int_eq(provider->ops->prepare(provider->self, &call, arena, &call.body), CFA_OK);
@@ -784,13 +732,11 @@ static bool donate_within(int64_t allowed)
     return enough;
 }
 
-START_TEST(any_failed_allocation_leaves_the_books_right)
-{
+START_TEST(any_failed_allocation_leaves_the_books_right) {
     tear_down();
     allocations_left = INT64_MAX;
-    const cfa_allocator failing = {
-        sizeof failing, NULL, failing_allocate, failing_reallocate, release
-    };
+    const cfa_allocator failing = { sizeof failing, NULL, failing_allocate, failing_reallocate,
+                                    release };
     ck_assert_int_eq(cfa_allocator_set(&failing), CFA_OK);
     bool enough = false;
     for (int64_t allowed = 0; !enough; allowed++) {
@@ -814,8 +760,7 @@ START_TEST(any_failed_allocation_leaves_the_books_right)
 }
 END_TEST
 
-START_TEST(options_of_another_version_are_refused)
-{
+START_TEST(options_of_another_version_are_refused) {
     cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
     cfa_play *made = NULL;
     options.struct_size += 8;
@@ -831,16 +776,14 @@ START_TEST(options_of_another_version_are_refused)
 }
 END_TEST
 
-static TCase *add_case(Suite *suite, const char *name)
-{
+static TCase *add_case(Suite *suite, const char *name) {
     TCase *made = tcase_create(name);
     tcase_add_checked_fixture(made, set_up, tear_down);
     suite_add_tcase(suite, made);
     return made;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("play");
     TCase *misfortune = add_case(suite, "misfortune");
     tcase_add_test(misfortune, a_lost_reply_leaves_its_effect);

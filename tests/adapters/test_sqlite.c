@@ -16,17 +16,15 @@
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-START_TEST(a_missing_directory_is_named)
-{
+START_TEST(a_missing_directory_is_named) {
     cfa_storage storage;
     ck_is(cfa_sqlite_storage_new(&storage, book_path("absent/book.db"), NULL), CFA_EREADONLY);
-    ck_assert_ptr_nonnull(strstr(book_message(),
-                                 "/absent does not exist: create this directory first"));
+    ck_assert_ptr_nonnull(
+        strstr(book_message(), "/absent does not exist: create this directory first"));
 }
 END_TEST
 
-START_TEST(a_directory_is_no_book)
-{
+START_TEST(a_directory_is_no_book) {
     cfa_storage storage;
     ck_is(cfa_sqlite_storage_new(&storage, book_path(""), NULL), CFA_EREADONLY);
     ck_assert_ptr_nonnull(strstr(book_message(), "name a file in it"));
@@ -39,8 +37,7 @@ START_TEST(a_directory_is_no_book)
 END_TEST
 
 /* Permissions bind no superuser, so the attempt is made by another one. */
-static void expect_refusal_as_nobody(const char *path, const char *message)
-{
+static void expect_refusal_as_nobody(const char *path, const char *message) {
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
@@ -60,8 +57,7 @@ static void expect_refusal_as_nobody(const char *path, const char *message)
     ck_assert_int_eq(result, 0);
 }
 
-START_TEST(a_directory_that_cannot_be_written_is_named)
-{
+START_TEST(a_directory_that_cannot_be_written_is_named) {
     ck_assert_int_eq(mkdir(book_path("closed"), 0500), 0);
     ck_assert_int_eq(chmod(book_path(""), 0755), 0);
     ck_assert_int_eq(chmod(book_path("closed"), 0555), 0);
@@ -70,8 +66,7 @@ START_TEST(a_directory_that_cannot_be_written_is_named)
 }
 END_TEST
 
-START_TEST(a_file_that_cannot_be_written_is_named)
-{
+START_TEST(a_file_that_cannot_be_written_is_named) {
     cfa_storage storage = book_open(NULL);
     book_close(&storage);
     ck_assert_int_eq(chmod(book_path(""), 0777), 0);
@@ -80,8 +75,7 @@ START_TEST(a_file_that_cannot_be_written_is_named)
 }
 END_TEST
 
-START_TEST(a_file_that_is_no_database_is_refused_and_kept)
-{
+START_TEST(a_file_that_is_no_database_is_refused_and_kept) {
     cfa_storage storage;
     FILE *file = fopen(book_path("notes.txt"), "w");
     ck_assert_ptr_nonnull(file);
@@ -97,8 +91,7 @@ START_TEST(a_file_that_is_no_database_is_refused_and_kept)
 }
 END_TEST
 
-START_TEST(options_out_of_range_are_refused)
-{
+START_TEST(options_out_of_range_are_refused) {
     cfa_storage storage;
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     options.cache_kib = -1;
@@ -109,8 +102,7 @@ START_TEST(options_out_of_range_are_refused)
 }
 END_TEST
 
-START_TEST(a_book_is_found_again_after_the_host_changed_its_directory)
-{
+START_TEST(a_book_is_found_again_after_the_host_changed_its_directory) {
     char old[4096];
     cfa_storage storage;
     bool from_commit;
@@ -130,8 +122,7 @@ END_TEST
 
 /* ---- schema ---------------------------------------------------------------------------------- */
 
-START_TEST(a_newer_schema_is_refused_and_nothing_is_written)
-{
+START_TEST(a_newer_schema_is_refused_and_nothing_is_written) {
     cfa_storage storage = book_open(NULL);
     book_close(&storage);
     book_execute(book_path("book.db"), "INSERT INTO cfa_schema VALUES (7, 0, 'careforall 9.0.0')");
@@ -140,15 +131,14 @@ START_TEST(a_newer_schema_is_refused_and_nothing_is_written)
     ck_is(storage.ops->migrate(storage.self, &schema_one), CFA_ESCHEMA);
     ck_assert_str_eq(book_message(),
                      "the database has schema version 7, this library knows up to 1: "
-                                     "upgrade the library");
+                     "upgrade the library");
     book_close(&storage);
     ck_assert_int_eq(book_query(book_path("book.db"), "PRAGMA schema_version"), version);
     ck_assert_int_eq(book_query(book_path("book.db"), "SELECT count(*) FROM cfa_schema"), 2);
 }
 END_TEST
 
-START_TEST(tables_with_our_names_that_are_not_ours_are_refused_and_kept)
-{
+START_TEST(tables_with_our_names_that_are_not_ours_are_refused_and_kept) {
     static const char *const foreign[] = {
         "CREATE TABLE cfa_donations (id INTEGER)",
         "CREATE TABLE cfa_schema (name TEXT)",
@@ -169,13 +159,13 @@ START_TEST(tables_with_our_names_that_are_not_ours_are_refused_and_kept)
         ck_assert_int_eq(book_query(book_path(name), "SELECT count(*) FROM sqlite_master"), 1);
         ck_assert_int_eq(book_query(book_path(name),
                                     "SELECT count(*) FROM pragma_journal_mode WHERE "
-                                                     "journal_mode = 'delete'"), 1);
+                                    "journal_mode = 'delete'"),
+                         1);
     }
 }
 END_TEST
 
-START_TEST(a_host_keeps_its_own_tables_and_mark_in_the_file)
-{
+START_TEST(a_host_keeps_its_own_tables_and_mark_in_the_file) {
     const char *path = book_path("book.db");
     book_execute(path, "PRAGMA application_id=77; CREATE TABLE orders (id INTEGER);"
                        "INSERT INTO orders VALUES (5)");
@@ -187,16 +177,14 @@ START_TEST(a_host_keeps_its_own_tables_and_mark_in_the_file)
 }
 END_TEST
 
-START_TEST(a_file_of_ours_alone_carries_our_mark)
-{
+START_TEST(a_file_of_ours_alone_carries_our_mark) {
     cfa_storage storage = book_open(NULL);
     book_close(&storage);
     ck_assert_int_eq(book_query(book_path("book.db"), "PRAGMA application_id"), 0x43464131);
 }
 END_TEST
 
-START_TEST(a_migration_adds_columns_indexes_and_kinds_and_keeps_rows)
-{
+START_TEST(a_migration_adds_columns_indexes_and_kinds_and_keeps_rows) {
     bool from_commit;
     const char *path = book_path("book.db");
     cfa_storage storage = book_open(NULL);
@@ -243,8 +231,7 @@ START_TEST(a_migration_adds_columns_indexes_and_kinds_and_keeps_rows)
 }
 END_TEST
 
-START_TEST(processes_that_open_a_new_book_at_once_all_succeed)
-{
+START_TEST(processes_that_open_a_new_book_at_once_all_succeed) {
     enum { PROCESSES = 6 };
     pid_t children[PROCESSES];
     const char *path = book_path("book.db");
@@ -281,8 +268,7 @@ END_TEST
 
 /* ---- settings -------------------------------------------------------------------------------- */
 
-static int64_t pragma_of(cfa__sql_connection *connection, const char *sql)
-{
+static int64_t pragma_of(cfa__sql_connection *connection, const char *sql) {
     sqlite3_stmt *statement;
     sqlite3 *db = ((cfa__sqlite_connection *)connection)->db;
     ck_assert_int_eq(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
@@ -292,15 +278,14 @@ static int64_t pragma_of(cfa__sql_connection *connection, const char *sql)
     return value;
 }
 
-START_TEST(connections_are_durable_and_readers_cannot_write)
-{
+START_TEST(connections_are_durable_and_readers_cannot_write) {
     cfa_storage storage = book_open(NULL);
     const cfa__sql_driver *driver = ((cfa__sql_storage *)storage.self)->driver;
     for (int32_t mode = CFA_SESSION_READ; mode <= CFA_SESSION_WRITE; mode++) {
         cfa__sql_connection *connection;
         ck_ok(driver->connect(storage.self, mode, false, &connection));
-        ck_assert_int_eq(pragma_of(connection,
-                                   "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
+        ck_assert_int_eq(
+            pragma_of(connection, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
         ck_assert_int_eq(pragma_of(connection, "PRAGMA synchronous"), 2);
         ck_assert_int_eq(pragma_of(connection, "PRAGMA wal_autocheckpoint"), 0);
         ck_assert_int_eq(pragma_of(connection, "PRAGMA journal_size_limit"), INT64_C(32000) * 4096);
@@ -316,27 +301,19 @@ START_TEST(connections_are_durable_and_readers_cannot_write)
     book_close(&storage);
     ck_assert_int_eq(book_query(book_path("book.db"),
                                 "SELECT count(*) FROM pragma_table_list WHERE name LIKE "
-                                                      "'cfa\\_%' ESCAPE '\\' AND NOT strict"),
+                                "'cfa\\_%' ESCAPE '\\' AND NOT strict"),
                      0);
 }
 END_TEST
 
-START_TEST(releases_with_the_reset_race_are_known)
-{
+START_TEST(releases_with_the_reset_race_are_known) {
     static const struct {
         int version;
         bool race;
     } cases[] = {
-        { 3040001, true },
-        { 3044005, true },
-        { 3044006, false },
-        { 3045000, true },
-        { 3050006, true },
-        { 3050007, false },
-        { 3051000, true },
-        { 3051002, true },
-        { 3051003, false },
-        { 3053000, false },
+        { 3040001, true },  { 3044005, true },  { 3044006, false }, { 3045000, true },
+        { 3050006, true },  { 3050007, false }, { 3051000, true },  { 3051002, true },
+        { 3051003, false }, { 3053000, false },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_int_eq(cfa__sqlite_has_reset_race(cases[i].version), cases[i].race);
@@ -344,8 +321,7 @@ START_TEST(releases_with_the_reset_race_are_known)
 }
 END_TEST
 
-START_TEST(the_log_stays_bounded_and_allocated)
-{
+START_TEST(the_log_stays_bounded_and_allocated) {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     options.wal_limit_pages = 50;
     cfa_storage storage = book_open(&options);
@@ -370,8 +346,7 @@ START_TEST(the_log_stays_bounded_and_allocated)
 }
 END_TEST
 
-START_TEST(a_closed_book_is_whole_without_its_log)
-{
+START_TEST(a_closed_book_is_whole_without_its_log) {
     bool from_commit;
     cfa_storage storage = book_open(NULL);
     cfa_session *session = book_session(&storage, CFA_SESSION_WRITE);
@@ -386,8 +361,7 @@ END_TEST
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
-START_TEST(a_reader_keeps_its_snapshot_from_begin_on)
-{
+START_TEST(a_reader_keeps_its_snapshot_from_begin_on) {
     bool from_commit;
     int64_t now_us, before, after;
     cfa_arena *arena;
@@ -408,14 +382,13 @@ START_TEST(a_reader_keeps_its_snapshot_from_begin_on)
     ck_ok(storage.ops->load(reader, &query, 1, arena));
     ck_assert_int_eq(query.count, 2);
     cfa_arena_free(arena);
-    storage.ops->session_close(reader);     /* with an open transaction */
+    storage.ops->session_close(reader); /* with an open transaction */
     storage.ops->session_close(writer);
     book_close(&storage);
 }
 END_TEST
 
-START_TEST(a_second_writer_is_refused_within_its_time)
-{
+START_TEST(a_second_writer_is_refused_within_its_time) {
     int64_t now_us;
     cfa_storage storage = book_open(NULL);
     cfa_session *first = book_session(&storage, CFA_SESSION_WRITE);
@@ -434,8 +407,7 @@ START_TEST(a_second_writer_is_refused_within_its_time)
 }
 END_TEST
 
-START_TEST(a_transaction_that_failed_cannot_be_committed)
-{
+START_TEST(a_transaction_that_failed_cannot_be_committed) {
     int64_t now_us;
     bool from_commit;
     cfa_storage storage = book_open(NULL);
@@ -459,8 +431,7 @@ START_TEST(a_transaction_that_failed_cannot_be_committed)
 }
 END_TEST
 
-START_TEST(updates_of_any_set_of_fields_are_right)
-{
+START_TEST(updates_of_any_set_of_fields_are_right) {
     int64_t now_us;
     cfa_storage storage = book_open(NULL);
     cfa_session *session = book_session(&storage, CFA_SESSION_WRITE);
@@ -498,8 +469,7 @@ START_TEST(updates_of_any_set_of_fields_are_right)
 END_TEST
 
 /* A session keeps some two dozen update statements per kind; what goes beyond writes all fields. */
-START_TEST(updates_beyond_the_kept_statements_are_right)
-{
+START_TEST(updates_beyond_the_kept_statements_are_right) {
     int64_t now_us;
     cfa_storage storage;
     ck_ok(cfa_sqlite_storage_new(&storage, book_path("book.db"), NULL));
@@ -541,8 +511,7 @@ START_TEST(updates_beyond_the_kept_statements_are_right)
 }
 END_TEST
 
-START_TEST(what_another_process_committed_is_seen)
-{
+START_TEST(what_another_process_committed_is_seen) {
     const char *path = book_path("book.db");
     cfa_storage storage = book_open(NULL);
     pid_t child = fork();
@@ -570,8 +539,7 @@ END_TEST
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-START_TEST(queries_read_through_the_index_they_name)
-{
+START_TEST(queries_read_through_the_index_they_name) {
     cfa_storage storage = book_open(NULL);
     const cfa__sql_driver *driver = ((cfa__sql_storage *)storage.self)->driver;
     cfa__sql_connection *connection;
@@ -580,9 +548,8 @@ START_TEST(queries_read_through_the_index_they_name)
         for (int32_t match = 0; match <= item_kind.indexes[index].field_count; match++) {
             for (uint32_t flags = 0; flags < 8; flags++) {
                 bool until = (flags & CFA_QUERY_UNTIL) != 0 && (index == 0 || match != 0);
-                if (until ||
-                    ((flags & CFA_QUERY_AFTER) != 0 &&
-                     match == item_kind.indexes[index].field_count)) {
+                if (until || ((flags & CFA_QUERY_AFTER) != 0 &&
+                              match == item_kind.indexes[index].field_count)) {
                     continue;
                 }
                 cfa__sql_text text = { NULL, 0, 0, false };
@@ -591,8 +558,7 @@ START_TEST(queries_read_through_the_index_they_name)
                                       cfa__sql_is_single(&item_kind, index, match, flags));
                 sqlite3_stmt *statement;
                 ck_assert_int_eq(sqlite3_prepare_v2(((cfa__sqlite_connection *)connection)->db,
-                                                    text.data, -1,
-                                                    &statement, NULL),
+                                                    text.data, -1, &statement, NULL),
                                  SQLITE_OK);
                 while (sqlite3_step(statement) == SQLITE_ROW) {
                     const char *step = (const char *)sqlite3_column_text(statement, 3);
@@ -610,8 +576,7 @@ START_TEST(queries_read_through_the_index_they_name)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const TTest *const tests[] = {
         a_missing_directory_is_named,
         a_directory_is_no_book,

@@ -12,12 +12,11 @@
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static int64_t live_blocks;     /* of the library */
-static int64_t fail_at;         /* the n-th allocation from now fails; 0: none does */
+static int64_t live_blocks; /* of the library */
+static int64_t fail_at;     /* the n-th allocation from now fails; 0: none does */
 static bool allocation_failed;
 
-static bool allocation_fails(void)
-{
+static bool allocation_fails(void) {
     if (fail_at > 0 && --fail_at == 0) {
         allocation_failed = true;
         return true;
@@ -25,16 +24,14 @@ static bool allocation_fails(void)
     return false;
 }
 
-static void *count_allocate(void *user, size_t size)
-{
+static void *count_allocate(void *user, size_t size) {
     (void)user;
     void *memory = allocation_fails() ? NULL : malloc(size);
     live_blocks += memory != NULL;
     return memory;
 }
 
-static void *count_reallocate(void *user, void *memory, size_t size)
-{
+static void *count_reallocate(void *user, void *memory, size_t size) {
     (void)user;
     if (allocation_fails()) {
         return NULL;
@@ -44,8 +41,7 @@ static void *count_reallocate(void *user, void *memory, size_t size)
     return moved;
 }
 
-static void count_release(void *user, void *memory)
-{
+static void count_release(void *user, void *memory) {
     (void)user;
     live_blocks -= memory != NULL;
     free(memory);
@@ -53,19 +49,16 @@ static void count_release(void *user, void *memory)
 
 static sqlite3_mem_methods sqlite_memory;
 
-static void *sqlite_allocate(int size)
-{
+static void *sqlite_allocate(int size) {
     return allocation_fails() ? NULL : sqlite_memory.xMalloc(size);
 }
 
-static void *sqlite_reallocate(void *memory, int size)
-{
+static void *sqlite_reallocate(void *memory, int size) {
     return allocation_fails() ? NULL : sqlite_memory.xRealloc(memory, size);
 }
 
 /* Before anything else in a test. */
-static void watch_memory(bool sqlite_too)
-{
+static void watch_memory(bool sqlite_too) {
     const cfa_allocator counting = {
         sizeof(cfa_allocator), NULL, count_allocate, count_reallocate, count_release,
     };
@@ -94,31 +87,27 @@ static const char *const step_names[] = {
 typedef struct scenario {
     cfa_storage storage;
     cfa_session *writer, *reader;
-    int32_t wal_limit_pages;    /* few, so that checkpoints are in the sweep */
+    int32_t wal_limit_pages; /* few, so that checkpoints are in the sweep */
     int64_t acknowledged;
-    enum step step;         /* that failed */
+    enum step step; /* that failed */
     bool from_commit;
     cfa_status status;
 } scenario;
 
-static cfa_status open_all(scenario *run, enum step step)
-{
+static cfa_status open_all(scenario *run, enum step step) {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     options.vfs = "fault";
     options.wal_limit_pages = run->wal_limit_pages;
     options.busy_timeout_ms = 20;
     switch (step) {
-    case NEW:
-        return cfa_sqlite_storage_new(&run->storage, book_path("book.db"), &options);
-    case MIGRATE:
-        return run->storage.ops->migrate(run->storage.self, &schema_one);
+    case NEW: return cfa_sqlite_storage_new(&run->storage, book_path("book.db"), &options);
+    case MIGRATE: return run->storage.ops->migrate(run->storage.self, &schema_one);
     default:
         return run->storage.ops->session_open(run->storage.self, CFA_SESSION_WRITE, &run->writer);
     }
 }
 
-static cfa_status read_something(scenario *run)
-{
+static cfa_status read_something(scenario *run) {
     cfa_arena *arena;
     int64_t now_us;
     cfa_query query = { &fact_kind, 0, 0, 0, 100, 0, NULL, NULL, 0 };
@@ -147,15 +136,13 @@ static cfa_status read_something(scenario *run)
     return status;
 }
 
-static cfa_status take(scenario *run, enum step step)
-{
+static cfa_status take(scenario *run, enum step step) {
     int64_t version;
     run->from_commit = false;
     switch (step) {
     case NEW:
     case MIGRATE:
-    case SESSION:
-        return open_all(run, step);
+    case SESSION: return open_all(run, step);
     case FIRST:
     case SECOND:
     case THIRD: {
@@ -163,17 +150,13 @@ static cfa_status take(scenario *run, enum step step)
         run->acknowledged += status == CFA_OK;
         return status;
     }
-    case MAINTAIN:
-        return run->storage.ops->maintain(run->writer);
-    case READER:
-        return read_something(run);
-    default:
-        return run->storage.ops->changes(run->reader, &version);
+    case MAINTAIN: return run->storage.ops->maintain(run->writer);
+    case READER: return read_something(run);
+    default: return run->storage.ops->changes(run->reader, &version);
     }
 }
 
-static void play(scenario *run, enum step from)
-{
+static void play(scenario *run, enum step from) {
     for (enum step step = from; step < DONE; step++) {
         run->status = take(run, step);
         if (run->status != CFA_OK) {
@@ -184,8 +167,7 @@ static void play(scenario *run, enum step from)
     run->step = DONE;
 }
 
-static void end(scenario *run)
-{
+static void end(scenario *run) {
     if (run->reader != NULL) {
         run->storage.ops->session_close(run->reader);
     }
@@ -199,8 +181,7 @@ static void end(scenario *run)
 
 /* ---- judgement ------------------------------------------------------------------------------- */
 
-static void copy_file(const char *from, const char *to)
-{
+static void copy_file(const char *from, const char *to) {
     char old[128], new[128], buffer[65536];
     snprintf(old, sizeof(old), "%s", book_path(from));
     snprintf(new, sizeof(new), "%s", book_path(to));
@@ -219,8 +200,7 @@ static void copy_file(const char *from, const char *to)
 }
 
 /* The number of batches that a process which starts after a crash at this moment would find. */
-static int64_t batches_after_crash(void)
-{
+static int64_t batches_after_crash(void) {
     copy_file("book.db", "crash.db");
     copy_file("book.db-wal", "crash.db-wal");
     remove(book_path("crash.db-shm"));
@@ -233,8 +213,7 @@ static int64_t batches_after_crash(void)
     return facts / 2;
 }
 
-static bool is_clear(const scenario *run, cfa_status expected)
-{
+static bool is_clear(const scenario *run, cfa_status expected) {
     bool in_doubt_is_right = run->from_commit || run->step == MIGRATE;
     return run->status == expected || (run->status == CFA_EINDOUBT && in_doubt_is_right) ||
            run->status == CFA_EBUSY || run->status == CFA_EIO ||
@@ -242,8 +221,7 @@ static bool is_clear(const scenario *run, cfa_status expected)
            (run->status == CFA_EREADONLY && expected == CFA_EIO);
 }
 
-static void judge(scenario *run, int64_t n, cfa_status expected)
-{
+static void judge(scenario *run, int64_t n, cfa_status expected) {
     const char *step = step_names[run->step];
     int64_t found = batches_after_crash();
     if (run->status != CFA_OK) {
@@ -253,13 +231,12 @@ static void judge(scenario *run, int64_t n, cfa_status expected)
     bool may_be_there = run->status == CFA_EINDOUBT && run->step != MIGRATE;
     ck_assert_msg(found == run->acknowledged || (may_be_there && found == run->acknowledged + 1),
                   "fault %lld in %s: %s, but %lld of %lld batches are there after a crash",
-                  (long long)n, step,
-                  cfa_status_name(run->status), (long long)found, (long long)run->acknowledged);
+                  (long long)n, step, cfa_status_name(run->status), (long long)found,
+                  (long long)run->acknowledged);
 }
 
 /* The fault is gone: everything works again, on the same sessions where there are any. */
-static void resume(scenario *run, int64_t n)
-{
+static void resume(scenario *run, int64_t n) {
     if (run->step != DONE) {
         enum step from = run->step;
         if (run->status == CFA_EINDOUBT && run->from_commit) {
@@ -267,26 +244,23 @@ static void resume(scenario *run, int64_t n)
         }
         play(run, from);
         ck_assert_msg(run->step == DONE, "after fault %lld in %s: %s: %s", (long long)n,
-                      step_names[run->step],
-                      cfa_status_name(run->status), book_message());
+                      step_names[run->step], cfa_status_name(run->status), book_message());
     }
     int64_t acknowledged = run->acknowledged;
     end(run);
     ck_assert_int_eq(book_audit(book_path("book.db")), acknowledged * 2);
 }
 
-static void remove_books(void)
-{
+static void remove_books(void) {
     static const char *const names[] = { "book.db", "book.db-wal", "book.db-shm",
-        "book.db-journal" };
+                                         "book.db-journal" };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         remove(book_path(names[i]));
     }
 }
 
 /* Fail the n-th I/O call for each n until a run passes untouched. */
-static void sweep_io(uint32_t mask, int code, bool stuck, cfa_status expected)
-{
+static void sweep_io(uint32_t mask, int code, bool stuck, cfa_status expected) {
     int64_t blocks = -1, n = 0, bytes = 0;
     bool fired = true;
     watch_memory(false);
@@ -310,39 +284,27 @@ static void sweep_io(uint32_t mask, int code, bool stuck, cfa_status expected)
     ck_assert_int_gt(n, 3);
 }
 
-START_TEST(an_io_error_once_on_any_call)
-{
-    sweep_io(FAULT_ALL, SQLITE_IOERR, false, CFA_EIO);
-}
+START_TEST(an_io_error_once_on_any_call) { sweep_io(FAULT_ALL, SQLITE_IOERR, false, CFA_EIO); }
 END_TEST
 
-START_TEST(io_errors_from_any_call_on)
-{
+START_TEST(io_errors_from_any_call_on) {
     sweep_io(FAULT_ALL & ~(uint32_t)FAULT_OPEN, SQLITE_IOERR, true, CFA_EIO);
 }
 END_TEST
 
-START_TEST(a_full_disk_on_any_write)
-{
-    sweep_io(FAULT_WRITE, SQLITE_FULL, false, CFA_ENOSPACE);
-}
+START_TEST(a_full_disk_on_any_write) { sweep_io(FAULT_WRITE, SQLITE_FULL, false, CFA_ENOSPACE); }
 END_TEST
 
-START_TEST(a_full_disk_from_any_write_on)
-{
+START_TEST(a_full_disk_from_any_write_on) {
     sweep_io(FAULT_WRITE, SQLITE_FULL, true, CFA_ENOSPACE);
 }
 END_TEST
 
-START_TEST(a_lock_is_refused_on_any_call)
-{
-    sweep_io(FAULT_LOCK, SQLITE_BUSY, false, CFA_EBUSY);
-}
+START_TEST(a_lock_is_refused_on_any_call) { sweep_io(FAULT_LOCK, SQLITE_BUSY, false, CFA_EBUSY); }
 END_TEST
 
 /* The reason why a failed COMMIT is in doubt: this one is there after a crash, complete. */
-START_TEST(a_commit_whose_sync_failed_may_come_back)
-{
+START_TEST(a_commit_whose_sync_failed_may_come_back) {
     scenario run = { .wal_limit_pages = 1000 };
     watch_memory(false);
     for (enum step step = NEW; step <= FIRST; step++) {
@@ -365,8 +327,7 @@ END_TEST
 
 /* ---- memory sweeps --------------------------------------------------------------------------- */
 
-static void sweep_memory(bool sqlite_too, int64_t stride)
-{
+static void sweep_memory(bool sqlite_too, int64_t stride) {
     int64_t blocks = -1, bytes = 0;
     watch_memory(sqlite_too);
     allocation_failed = true;
@@ -388,20 +349,13 @@ static void sweep_memory(bool sqlite_too, int64_t stride)
     }
 }
 
-START_TEST(any_allocation_of_the_library_fails)
-{
-    sweep_memory(false, 1);
-}
+START_TEST(any_allocation_of_the_library_fails) { sweep_memory(false, 1); }
 END_TEST
 
-START_TEST(any_allocation_of_sqlite_fails)
-{
-    sweep_memory(true, 7);
-}
+START_TEST(any_allocation_of_sqlite_fails) { sweep_memory(true, 7); }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const TTest *const tests[] = {
         an_io_error_once_on_any_call,
         io_errors_from_any_call_on,

@@ -12,14 +12,12 @@
 static cfa_storage storage;
 static cfa_session *joined;
 
-const cfa_storage *cfa_engine_storage(cfa_engine *engine)
-{
+const cfa_storage *cfa_engine_storage(cfa_engine *engine) {
     (void)engine;
     return &storage;
 }
 
-cfa_status cfa_tx_new(cfa_tx **out, cfa_engine *engine, cfa_session *session)
-{
+cfa_status cfa_tx_new(cfa_tx **out, cfa_engine *engine, cfa_session *session) {
     (void)engine;
     *out = (cfa_tx *)session;
     joined = session;
@@ -29,28 +27,24 @@ cfa_status cfa_tx_new(cfa_tx **out, cfa_engine *engine, cfa_session *session)
 static sqlite3 *host;
 static cfa_engine *const engine = (cfa_engine *)&storage;
 
-static void run(const char *sql)
-{
+static void run(const char *sql) {
     ck_assert_msg(sqlite3_exec(host, sql, NULL, NULL, NULL) == SQLITE_OK, "%s: %s", sql,
                   sqlite3_errmsg(host));
 }
 
-static void open_both(void)
-{
+static void open_both(void) {
     storage = book_open(NULL);
     ck_assert_int_eq(sqlite3_open(book_path("book.db"), &host), SQLITE_OK);
     run("CREATE TABLE orders (id INTEGER)");
 }
 
-static void close_both(void)
-{
+static void close_both(void) {
     /* refuses while statements of ours are left */
     ck_assert_int_eq(sqlite3_close(host), SQLITE_OK);
     book_close(&storage);
 }
 
-static cfa_status insert(uint8_t tag)
-{
+static cfa_status insert(uint8_t tag) {
     item row = { .id = { 1 }, .number = 1, .version = 1 };
     row.id[15] = tag;
     fact facts[2] = { { 0, { 1 }, { "a", 1 } }, { 0, { 1 }, { "b", 1 } } };
@@ -62,8 +56,7 @@ static cfa_status insert(uint8_t tag)
     return storage.ops->save(joined, &save, &first);
 }
 
-START_TEST(rows_of_both_sides_commit_and_roll_back_together)
-{
+START_TEST(rows_of_both_sides_commit_and_roll_back_together) {
     cfa_tx *tx;
     open_both();
     for (int keep = 0; keep <= 1; keep++) {
@@ -79,8 +72,7 @@ START_TEST(rows_of_both_sides_commit_and_roll_back_together)
 }
 END_TEST
 
-START_TEST(a_save_that_fails_leaves_nothing_in_the_hosts_transaction)
-{
+START_TEST(a_save_that_fails_leaves_nothing_in_the_hosts_transaction) {
     cfa_tx *tx;
     open_both();
     run("BEGIN IMMEDIATE");
@@ -103,8 +95,7 @@ START_TEST(a_save_that_fails_leaves_nothing_in_the_hosts_transaction)
 }
 END_TEST
 
-START_TEST(the_host_alone_ends_its_transaction)
-{
+START_TEST(the_host_alone_ends_its_transaction) {
     cfa_tx *tx;
     int64_t now_us;
     open_both();
@@ -123,8 +114,7 @@ START_TEST(the_host_alone_ends_its_transaction)
 }
 END_TEST
 
-START_TEST(joining_without_the_write_lock_is_refused)
-{
+START_TEST(joining_without_the_write_lock_is_refused) {
     static const char *const states[] = { "SELECT 1", "BEGIN", "BEGIN; SELECT * FROM orders" };
     cfa_tx *tx;
     open_both();
@@ -140,16 +130,16 @@ START_TEST(joining_without_the_write_lock_is_refused)
 }
 END_TEST
 
-START_TEST(joining_from_another_file_is_refused)
-{
+START_TEST(joining_from_another_file_is_refused) {
     sqlite3 *others[2];
     cfa_tx *tx;
     open_both();
     ck_assert_int_eq(sqlite3_open(book_path("other.db"), &others[0]), SQLITE_OK);
     ck_assert_int_eq(sqlite3_open(":memory:", &others[1]), SQLITE_OK);
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(sqlite3_exec(others[i], "CREATE TABLE t (a); BEGIN IMMEDIATE", NULL, NULL,
-                                      NULL), SQLITE_OK);
+        ck_assert_int_eq(
+            sqlite3_exec(others[i], "CREATE TABLE t (a); BEGIN IMMEDIATE", NULL, NULL, NULL),
+            SQLITE_OK);
         ck_is(cfa_sqlite_join(&tx, engine, others[i]), CFA_EMISUSE);
         ck_assert_ptr_nonnull(strstr(book_message(), "not on the engine's database file"));
         ck_assert_int_eq(sqlite3_close(others[i]), SQLITE_OK);
@@ -159,8 +149,7 @@ START_TEST(joining_from_another_file_is_refused)
 }
 END_TEST
 
-START_TEST(a_file_is_the_same_by_any_name)
-{
+START_TEST(a_file_is_the_same_by_any_name) {
     sqlite3 *other;
     cfa_tx *tx;
     char target[128];
@@ -176,8 +165,7 @@ START_TEST(a_file_is_the_same_by_any_name)
 }
 END_TEST
 
-static int own_hook(void *user, sqlite3 *db, const char *name, int pages)
-{
+static int own_hook(void *user, sqlite3 *db, const char *name, int pages) {
     (void)db;
     (void)name;
     (void)pages;
@@ -185,8 +173,7 @@ static int own_hook(void *user, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-START_TEST(a_joined_connection_checkpoints_no_more_where_that_is_dangerous)
-{
+START_TEST(a_joined_connection_checkpoints_no_more_where_that_is_dangerous) {
     cfa_tx *tx;
     int commits = 0, off = -1;
     bool race = cfa__sqlite_has_reset_race(sqlite3_libversion_number());
@@ -203,13 +190,12 @@ START_TEST(a_joined_connection_checkpoints_no_more_where_that_is_dangerous)
     ck_ok(insert(1));
     storage.ops->session_close(joined);
     run("COMMIT");
-    ck_assert_int_eq(commits, 1);   /* the host's hook is still there */
+    ck_assert_int_eq(commits, 1); /* the host's hook is still there */
     close_both();
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const TTest *const tests[] = {
         rows_of_both_sides_commit_and_roll_back_together,
         a_save_that_fails_leaves_nothing_in_the_hosts_transaction,

@@ -16,12 +16,11 @@ enum { WRITERS = 2 };
 
 /* In a child: commit `count` batches of `tag`, and write one byte to `pipe` for each that was
  * acknowledged. */
-static void write_batches(const char *path, uint8_t tag, int count, int pipe)
-{
+static void write_batches(const char *path, uint8_t tag, int count, int pipe) {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     cfa_storage storage;
     cfa_session *session;
-    options.wal_limit_pages = 20;   /* checkpoints all the time */
+    options.wal_limit_pages = 20; /* checkpoints all the time */
     if (cfa_sqlite_storage_new(&storage, path, &options) != CFA_OK ||
         storage.ops->migrate(storage.self, &schema_one) != CFA_OK ||
         storage.ops->session_open(storage.self, CFA_SESSION_WRITE, &session) != CFA_OK) {
@@ -44,8 +43,7 @@ static void write_batches(const char *path, uint8_t tag, int count, int pipe)
     _exit(0);
 }
 
-static pid_t start_writer(const char *path, uint8_t tag, int count, int *out_pipe)
-{
+static pid_t start_writer(const char *path, uint8_t tag, int count, int *out_pipe) {
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
     pid_t child = fork();
@@ -59,8 +57,7 @@ static pid_t start_writer(const char *path, uint8_t tag, int count, int *out_pip
     return child;
 }
 
-static int count_bytes(int pipe)
-{
+static int count_bytes(int pipe) {
     char buffer[256];
     int count = 0;
     for (ssize_t size; (size = read(pipe, buffer, sizeof(buffer))) > 0;) {
@@ -70,8 +67,7 @@ static int count_bytes(int pipe)
     return count;
 }
 
-static int64_t number_of(const char *path, uint8_t tag)
-{
+static int64_t number_of(const char *path, uint8_t tag) {
     char sql[128];
     snprintf(sql, sizeof(sql),
              "SELECT coalesce(sum(number), 0) FROM cfa_item WHERE id = "
@@ -81,8 +77,7 @@ static int64_t number_of(const char *path, uint8_t tag)
 }
 
 /* Both count up the same row: a lost update would show. */
-START_TEST(processes_that_write_one_row_lose_nothing)
-{
+START_TEST(processes_that_write_one_row_lose_nothing) {
     enum { BATCHES = 300 };
     const char *path = book_path("book.db");
     pid_t children[WRITERS];
@@ -103,8 +98,7 @@ END_TEST
 
 /* The point is random because it depends on the machine's load; the number of acknowledged batches
  * before it is drawn, so that kills fall into opening, migrating, writing and checkpointing. */
-START_TEST(a_writer_killed_at_any_point_leaves_a_whole_book)
-{
+START_TEST(a_writer_killed_at_any_point_leaves_a_whole_book) {
     const char *path = book_path("book.db");
     int64_t acknowledged[WRITERS] = { 0 };
     srand(20261122);
@@ -129,7 +123,7 @@ START_TEST(a_writer_killed_at_any_point_leaves_a_whole_book)
             acknowledged[i] += count_bytes(pipes[i]) + (i == 0 ? before : 0);
         }
         if (book_query(path, "SELECT count(*) FROM sqlite_master WHERE name = 'cfa_schema'") == 0) {
-            continue;   /* killed before it was made */
+            continue; /* killed before it was made */
         }
         book_audit(path);
         for (int i = 0; i < WRITERS; i++) {
@@ -145,8 +139,7 @@ START_TEST(a_writer_killed_at_any_point_leaves_a_whole_book)
 END_TEST
 
 /* A process that dies inside a transaction gives the lock back by dying. */
-START_TEST(a_writer_killed_inside_a_transaction_blocks_nobody)
-{
+START_TEST(a_writer_killed_inside_a_transaction_blocks_nobody) {
     int ends[2];
     int64_t now_us;
     cfa_storage storage = book_open(NULL);
@@ -181,8 +174,7 @@ START_TEST(a_writer_killed_inside_a_transaction_blocks_nobody)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const TTest *const tests[] = {
         processes_that_write_one_row_lose_nothing,
         a_writer_killed_at_any_point_leaves_a_whole_book,

@@ -16,8 +16,7 @@ static const char catalogue[] =
     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid";
 
 /* Write the schema of a new book to `out`, in the order in which it was made. */
-static void print_schema(FILE *out)
-{
+static void print_schema(FILE *out) {
     cfa_storage storage;
     sqlite3 *db;
     sqlite3_stmt *statement;
@@ -34,16 +33,14 @@ static void print_schema(FILE *out)
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
 
-static const char *document(void)
-{
+static const char *document(void) {
     static char path[4096];
     const char *root = getenv("CAREFORALL_SOURCE_DIR");
     snprintf(path, sizeof(path), "%s/docs/schema.sql", root != NULL ? root : ".");
     return path;
 }
 
-START_TEST(the_documented_schema_is_the_real_one)
-{
+START_TEST(the_documented_schema_is_the_real_one) {
     char *made, *written;
     size_t made_size;
     FILE *out = open_memstream(&made, &made_size);
@@ -63,8 +60,7 @@ START_TEST(the_documented_schema_is_the_real_one)
 }
 END_TEST
 
-START_TEST(update)
-{
+START_TEST(update) {
     FILE *out = fopen(document(), "wb");
     ck_assert_msg(out != NULL, "%s cannot be written", document());
     print_schema(out);
@@ -72,8 +68,7 @@ START_TEST(update)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bool updates = argc > 1 && strcmp(argv[1], "--update") == 0;
     const TTest *const tests[] = { updates ? update : the_documented_schema_is_the_real_one };
     return book_main(updates ? 1 : argc, argv, "sqlite_schema", tests, 1);

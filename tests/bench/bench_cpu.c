@@ -1,6 +1,6 @@
 /*
- * bench_cpu.c - what tests/bench/cpu_share.py samples: the engine alone, making durable pledges on the native disk
- * for a few seconds. Prints nothing that is measured itself.
+ * bench_cpu.c - what tests/bench/cpu_share.py samples: the engine alone, making durable pledges on
+ * the native disk for a few seconds. Prints nothing that is measured itself.
  */
 #include "bench/harness.h"
 
@@ -14,8 +14,7 @@ static bench_book book;
 static int64_t until_ns;
 static atomic_int_fast64_t made;
 
-static void *call(void *unused)
-{
+static void *call(void *unused) {
     (void)unused;
     while (bench_now_ns() < until_ns) {
         char key[37];
@@ -29,8 +28,7 @@ static void *call(void *unused)
     return NULL;
 }
 
-static void run_callers(void)
-{
+static void run_callers(void) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
         if (pthread_create(&threads[i], NULL, call, NULL) != 0) {
@@ -42,8 +40,7 @@ static void run_callers(void)
     }
 }
 
-static void run_polled(void)
-{
+static void run_polled(void) {
     cfa_port *port;
     int64_t in_flight = 0;
     bench_check(cfa_port_new(&port, book.engine), "cfa_port_new");
@@ -68,8 +65,7 @@ static void run_polled(void)
     cfa_port_free(port);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bench_options options = bench_start(argc, argv);
     bench_disk_use(options.native ? BENCH_NATIVE : BENCH_FIXED);
     bench_book_open(&book, "cpu", NULL);

@@ -1,6 +1,7 @@
 /*
- * bench_outbox.c - events per second through the relay to a sink that does nothing, and through the projector, against
- * loops by hand that do the same: the log read by position in pages, the same views, the same rows, the same commits.
+ * bench_outbox.c - events per second through the relay to a sink that does nothing, and through the
+ * projector, against loops by hand that do the same: the log read by position in pages, the same
+ * views, the same rows, the same commits.
  */
 #include "bench/harness.h"
 #include "util/id.h"
@@ -12,31 +13,27 @@
 #include <string.h>
 
 #define SINK_NAME "null"
-#define PAGE_EVENTS 500         /* as the relay reads */
-#define SETTLE_EVENTS 10000     /* as it moves its cursor */
-#define APPLY_EVENTS 256        /* as the projector commits */
+#define PAGE_EVENTS 500     /* as the relay reads */
+#define SETTLE_EVENTS 10000 /* as it moves its cursor */
+#define APPLY_EVENTS 256    /* as the projector commits */
 
-static void must(sqlite3 *db, int code, const char *doing)
-{
+static void must(sqlite3 *db, int code, const char *doing) {
     if (code != SQLITE_OK && code != SQLITE_DONE && code != SQLITE_ROW) {
         bench_fail(doing, sqlite3_errmsg(db));
     }
 }
 
-static void run_sql(sqlite3 *db, const char *sql)
-{
+static void run_sql(sqlite3 *db, const char *sql) {
     must(db, sqlite3_exec(db, sql, NULL, NULL, NULL), sql);
 }
 
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
-{
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement;
     must(db, sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL), sql);
     return statement;
 }
 
-static sqlite3 *open_by_hand(const char *path)
-{
+static sqlite3 *open_by_hand(const char *path) {
     sqlite3 *db;
     must(NULL, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL), path);
     run_sql(db, "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536;");
@@ -44,14 +41,14 @@ static sqlite3 *open_by_hand(const char *path)
     return db;
 }
 
-/* ---- the sink ---------------------------------------------------------------------------------------- */
+/* ---- the sink -------------------------------------------------------------------------------- */
 
 struct null_sink {
     int64_t taken, bytes;
 };
 
-static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count, size_t *out_taken)
-{
+static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count,
+                            size_t *out_taken) {
     struct null_sink *sink = self;
     for (size_t i = 0; i < count; i++) {
         sink->bytes += (int64_t)events[i].data.size + events[i].subject[4];
@@ -61,32 +58,30 @@ static cfa_status sink_send(void *self, const cfa_event_view *events, size_t cou
     return CFA_OK;
 }
 
-static cfa_status sink_poll(void *self, int64_t *out_acknowledged)
-{
+static cfa_status sink_poll(void *self, int64_t *out_acknowledged) {
     *out_acknowledged = ((struct null_sink *)self)->taken;
     return CFA_OK;
 }
 
-static cfa_status sink_reset(void *self, int64_t position)
-{
+static cfa_status sink_reset(void *self, int64_t position) {
     ((struct null_sink *)self)->taken = position;
     return CFA_OK;
 }
 
-static void sink_close(void *self)
-{
-    (void)self;
-}
+static void sink_close(void *self) { (void)self; }
 
 static const cfa_sink_ops sink_ops = {
-    .struct_size = sizeof(cfa_sink_ops), .name = "null", .send = sink_send, .poll = sink_poll,
-    .reset = sink_reset, .close = sink_close,
+    .struct_size = sizeof(cfa_sink_ops),
+    .name = "null",
+    .send = sink_send,
+    .poll = sink_poll,
+    .reset = sink_reset,
+    .close = sink_close,
 };
 
-/* ---- the relay by hand ------------------------------------------------------------------------------- */
+/* ---- the relay by hand ----------------------------------------------------------------------- */
 
-static const char *text_of(cfa_arena *arena, const char *prefix, const void *id)
-{
+static const char *text_of(cfa_arena *arena, const char *prefix, const void *id) {
     char text[CFA_ID_TEXT_SIZE];
     cfa__id copy;
     memcpy(copy.bytes, id, sizeof(copy.bytes));
@@ -94,8 +89,8 @@ static const char *text_of(cfa_arena *arena, const char *prefix, const void *id)
     return cfa_arena_copy(arena, text, strlen(text));
 }
 
-static size_t read_page(sqlite3_stmt *select, int64_t after, cfa_arena *arena, cfa_event_view *views)
-{
+static size_t read_page(sqlite3_stmt *select, int64_t after, cfa_arena *arena,
+                        cfa_event_view *views) {
     size_t count = 0;
     sqlite3_bind_int64(select, 1, after);
     while (sqlite3_step(select) == SQLITE_ROW) {
@@ -116,17 +111,18 @@ static size_t read_page(sqlite3_stmt *select, int64_t after, cfa_arena *arena, c
     return count;
 }
 
-static double relay_by_hand(const char *path, int64_t head)
-{
+static double relay_by_hand(const char *path, int64_t head) {
     struct null_sink sink = { 0, 0 };
     cfa_event_view views[PAGE_EVENTS];
     cfa_arena *arena;
     sqlite3 *db = open_by_hand(path);
     bench_check(cfa_arena_new(&arena), "cfa_arena_new");
-    sqlite3_stmt *select = prepare(db, "SELECT position, id, type, subject_kind, subject_id, sequence, created_us,"
-                                       " payload FROM cfa_event WHERE position > ? ORDER BY position LIMIT 500");
-    sqlite3_stmt *settle = prepare(db, "INSERT INTO cfa_sink VALUES ('hand', ?1, 1, NULL, 0, 0, 1) ON CONFLICT (name)"
-                                       " DO UPDATE SET acknowledged = ?1, version = version + 1");
+    sqlite3_stmt *select =
+        prepare(db, "SELECT position, id, type, subject_kind, subject_id, sequence, created_us,"
+                    " payload FROM cfa_event WHERE position > ? ORDER BY position LIMIT 500");
+    sqlite3_stmt *settle =
+        prepare(db, "INSERT INTO cfa_sink VALUES ('hand', ?1, 1, NULL, 0, 0, 1) ON CONFLICT (name)"
+                    " DO UPDATE SET acknowledged = ?1, version = version + 1");
     int64_t started = bench_now_ns(), settled = 0;
     while (sink.taken < head) {
         size_t taken;
@@ -150,7 +146,7 @@ static double relay_by_hand(const char *path, int64_t head)
     return per_second;
 }
 
-/* ---- the projector by hand ---------------------------------------------------------------------------- */
+/* ---- the projector by hand ------------------------------------------------------------------- */
 
 struct hand {
     sqlite3 *db;
@@ -158,30 +154,30 @@ struct hand {
 };
 
 static void bind_id(sqlite3_stmt *statement, int column, const json_t *object, const char *name,
-                    const char *prefix)
-{
+                    const char *prefix) {
     cfa__id id;
-    if (cfa__id_parse(&id, prefix, json_string_value(json_object_get(object, name)), name) != CFA_OK) {
+    if (cfa__id_parse(&id, prefix, json_string_value(json_object_get(object, name)), name) !=
+        CFA_OK) {
         bench_fail("a bad id", name);
     }
     sqlite3_bind_blob(statement, column, id.bytes, 16, SQLITE_TRANSIENT);
 }
 
-static int64_t number(const json_t *object, const char *name)
-{
+static int64_t number(const json_t *object, const char *name) {
     return json_integer_value(json_object_get(object, name));
 }
 
-/* One event: parse it, look for what is there, write the contribution; sums are added once per commit. */
-static void apply(struct hand *hand, int64_t sums[5], const char *payload, size_t size, int64_t sequence)
-{
+/* One event: parse it, look for what is there, write the contribution; sums are added once per
+ * commit. */
+static void apply(struct hand *hand, int64_t sums[5], const char *payload, size_t size,
+                  int64_t sequence) {
     json_error_t error;
     json_t *event = json_loadb(payload, size, JSON_REJECT_DUPLICATES, &error);
     const json_t *part = json_object_get(event, "contribution");
     static const char *const buckets[] = { "pledged_minor", "authorized_minor", "raised_minor",
                                            "refunded_minor", "disputed_minor" };
     if (part == NULL) {
-        json_decref(event);     /* the campaign's */
+        json_decref(event); /* the campaign's */
         return;
     }
     bind_id(hand->old, 1, event, "payment_id", "pay");
@@ -206,8 +202,7 @@ static void apply(struct hand *hand, int64_t sums[5], const char *payload, size_
     json_decref(event);
 }
 
-static int64_t apply_batch(struct hand *hand, const cfa__id *campaign, int64_t cursor)
-{
+static int64_t apply_batch(struct hand *hand, const cfa__id *campaign, int64_t cursor) {
     int64_t sums[5] = { 0 };
     run_sql(hand->db, "BEGIN IMMEDIATE");
     sqlite3_bind_int64(hand->select, 1, cursor);
@@ -230,22 +225,26 @@ static int64_t apply_batch(struct hand *hand, const cfa__id *campaign, int64_t c
     return cursor;
 }
 
-static double project_by_hand(const char *path, const char *campaign_id, int64_t head)
-{
+static double project_by_hand(const char *path, const char *campaign_id, int64_t head) {
     cfa__id campaign;
     bench_check(cfa__id_parse(&campaign, "cmp", campaign_id, "campaign_id"), "campaign");
     struct hand hand = { .db = open_by_hand(path) };
-    hand.select = prepare(hand.db, "SELECT position, sequence, payload FROM cfa_event WHERE position > ?"
-                                   " ORDER BY position LIMIT 256");
-    hand.old = prepare(hand.db, "SELECT sequence, pledged_minor, authorized_minor, raised_minor, refunded_minor,"
-                                " disputed_minor FROM cfa_contribution WHERE payment_id = ?");
-    hand.insert = prepare(hand.db, "INSERT INTO cfa_contribution VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)");
-    hand.add = prepare(hand.db, "UPDATE cfa_totals SET pledged_minor = pledged_minor + ?,"
-                                " authorized_minor = authorized_minor + ?, raised_minor = raised_minor + ?,"
-                                " refunded_minor = refunded_minor + ?, disputed_minor = disputed_minor + ?,"
-                                " version = version + 1 WHERE campaign_id = ? AND currency = 'EUR'");
-    hand.settle = prepare(hand.db, "INSERT INTO cfa_sink VALUES ('hand-totals', ?1, 1, NULL, 0, 0, 1) ON CONFLICT"
-                                   " (name) DO UPDATE SET acknowledged = ?1, version = version + 1");
+    hand.select =
+        prepare(hand.db, "SELECT position, sequence, payload FROM cfa_event WHERE position > ?"
+                         " ORDER BY position LIMIT 256");
+    hand.old = prepare(
+        hand.db, "SELECT sequence, pledged_minor, authorized_minor, raised_minor, refunded_minor,"
+                 " disputed_minor FROM cfa_contribution WHERE payment_id = ?");
+    hand.insert =
+        prepare(hand.db, "INSERT INTO cfa_contribution VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,1)");
+    hand.add = prepare(hand.db,
+                       "UPDATE cfa_totals SET pledged_minor = pledged_minor + ?,"
+                       " authorized_minor = authorized_minor + ?, raised_minor = raised_minor + ?,"
+                       " refunded_minor = refunded_minor + ?, disputed_minor = disputed_minor + ?,"
+                       " version = version + 1 WHERE campaign_id = ? AND currency = 'EUR'");
+    hand.settle = prepare(
+        hand.db, "INSERT INTO cfa_sink VALUES ('hand-totals', ?1, 1, NULL, 0, 0, 1) ON CONFLICT"
+                 " (name) DO UPDATE SET acknowledged = ?1, version = version + 1");
     int64_t started = bench_now_ns();
     for (int64_t cursor = 0; cursor < head;) {
         cursor = apply_batch(&hand, &campaign, cursor);
@@ -260,19 +259,18 @@ static double project_by_hand(const char *path, const char *campaign_id, int64_t
     return per_second;
 }
 
-/* ---- turns ---------------------------------------------------------------------------------------------- */
+/* ---- turns ----------------------------------------------------------------------------------- */
 
 /* Take back what a projector wrote. */
-static void forget_totals(const char *path)
-{
+static void forget_totals(const char *path) {
     sqlite3 *db = open_by_hand(path);
-    run_sql(db, "DELETE FROM cfa_contribution; DELETE FROM cfa_sink; UPDATE cfa_totals SET pledged_minor = 0;"
+    run_sql(db, "DELETE FROM cfa_contribution; DELETE FROM cfa_sink; UPDATE cfa_totals SET "
+                "pledged_minor = 0;"
                 "PRAGMA wal_checkpoint(TRUNCATE)");
     sqlite3_close(db);
 }
 
-static double run_engine(cfa_engine *engine, uint32_t work, int64_t head)
-{
+static double run_engine(cfa_engine *engine, uint32_t work, int64_t head) {
     int64_t started = bench_now_ns();
     int32_t done = 1, idle = 0;
     while (idle < 2) {
@@ -286,8 +284,7 @@ struct turn {
     double relay, relay_by_hand, project, project_by_hand;
 };
 
-static struct turn take_turn(bench_book *book, int64_t head)
-{
+static struct turn take_turn(bench_book *book, int64_t head) {
     struct turn turn;
     struct null_sink sink = { 0, 0 };
     cfa_sink_binding binding = { SINK_NAME, { &sink_ops, &sink } };
@@ -308,8 +305,7 @@ static struct turn take_turn(bench_book *book, int64_t head)
     return turn;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bench_options options = bench_start(argc, argv);
     size_t pledges = options.quick ? 10000 : 100000;
     for (int disk = BENCH_NATIVE; disk <= BENCH_FIXED; disk++) {
@@ -321,23 +317,24 @@ int main(int argc, char **argv)
         bench_book book;
         bench_disk_use((bench_disk)disk);
         bench_book_open(&book, "outbox", NULL);
-        char (*keys)[BENCH_KEY_SIZE] = bench_keys(pledges, false);
+        char(*keys)[BENCH_KEY_SIZE] = bench_keys(pledges, false);
         bench_run_polled(&book, 256, keys, pledges, NULL);
         free(keys);
         bench_book_close(&book);
-        int64_t head = (int64_t)pledges + 1;    /* and the campaign's own event */
+        int64_t head = (int64_t)pledges + 1; /* and the campaign's own event */
         for (int i = 0; i < options.repetitions; i++) {
             turns[i] = take_turn(&book, head);
             relay[i] = turns[i].relay / turns[i].relay_by_hand;
             project[i] = turns[i].project / turns[i].project_by_hand;
         }
-        bench_report("relay to a null sink / by hand", (bench_disk)disk, "x", relay, options.repetitions,
-                     BENCH_AT_LEAST, 0.7);
+        bench_report("relay to a null sink / by hand", (bench_disk)disk, "x", relay,
+                     options.repetitions, BENCH_AT_LEAST, 0.7);
         bench_report("projector / by hand", (bench_disk)disk, "x", project, options.repetitions,
                      BENCH_AT_LEAST, 0.7);
-        bench_note("events/s of the last turn: relay %.0f, by hand %.0f; projector %.0f, by hand %.0f",
-                   turns[options.repetitions - 1].relay, turns[options.repetitions - 1].relay_by_hand,
-                   turns[options.repetitions - 1].project, turns[options.repetitions - 1].project_by_hand);
+        bench_note(
+            "events/s of the last turn: relay %.0f, by hand %.0f; projector %.0f, by hand %.0f",
+            turns[options.repetitions - 1].relay, turns[options.repetitions - 1].relay_by_hand,
+            turns[options.repetitions - 1].project, turns[options.repetitions - 1].project_by_hand);
         bench_remove(book.path);
     }
     return bench_finish();

@@ -1,6 +1,7 @@
 /*
- * bench_pledges.c - durable pledges per second: the engine against a loop that writes the very rows it wrote, and
- * against one transaction per call. Contestants take turns; every figure is a ratio of one turn.
+ * bench_pledges.c - durable pledges per second: the engine against a loop that writes the very rows
+ * it wrote, and against one transaction per call. Contestants take turns; every figure is a ratio
+ * of one turn.
  */
 #include "bench/harness.h"
 #include "bench/rows.h"
@@ -17,7 +18,7 @@
 struct measured {
     int64_t elapsed_ns;
     size_t count;
-    size_t batches;             /* by hand */
+    size_t batches; /* by hand */
     int64_t *durations_ns;
 };
 
@@ -25,8 +26,8 @@ struct measured {
 
 struct load {
     bench_book *book;
-    char (*keys)[37];           /* the donors' devices made them before */
-    bench_writer *writer;       /* one transaction per call: instead of an engine */
+    char (*keys)[37];     /* the donors' devices made them before */
+    bench_writer *writer; /* one transaction per call: instead of an engine */
     const bench_rows *rows;
     pthread_mutex_t lock;
     size_t first;
@@ -35,8 +36,7 @@ struct load {
     int64_t *durations_ns;
 };
 
-static void *call_engine(void *opaque)
-{
+static void *call_engine(void *opaque) {
     struct load *load = opaque;
     for (size_t i; (i = atomic_fetch_add(&load->next, 1)) < load->count;) {
         cfa_pledge *pledge;
@@ -50,8 +50,8 @@ static void *call_engine(void *opaque)
 }
 
 /* Run `body` on `threads` threads until the load is done; adds to what was measured before. */
-static void drive(struct load *load, int threads, void *(*body)(void *), struct measured *measured)
-{
+static void drive(struct load *load, int threads, void *(*body)(void *),
+                  struct measured *measured) {
     pthread_t thread[THREADS_MAX];
     load->durations_ns = measured->durations_ns + measured->count;
     int64_t started = bench_now_ns();
@@ -70,8 +70,7 @@ static void drive(struct load *load, int threads, void *(*body)(void *), struct 
 
 /* ---- the peers ------------------------------------------------------------------------------- */
 
-static void *call_writer(void *opaque)
-{
+static void *call_writer(void *opaque) {
     struct load *load = opaque;
     for (size_t i; (i = atomic_fetch_add(&load->next, 1)) < load->count;) {
         int64_t started = bench_now_ns();
@@ -84,8 +83,7 @@ static void *call_writer(void *opaque)
 }
 
 /* A file with the engine's schema, made by the engine. */
-static const char *empty_book(bench_writer *writer, const char *name)
-{
+static const char *empty_book(bench_writer *writer, const char *name) {
     bench_book book;
     bench_book_open(&book, name, NULL);
     bench_book_close(&book);
@@ -94,9 +92,8 @@ static const char *empty_book(bench_writer *writer, const char *name)
 }
 
 /* Rows [first, first + count) in batches of `batch`; a mean of 63.4 gives batches of 63 and 64. */
-static void replay(bench_writer *writer, const bench_rows *rows, size_t first, size_t count, double batch,
-                   struct measured *measured)
-{
+static void replay(bench_writer *writer, const bench_rows *rows, size_t first, size_t count,
+                   double batch, struct measured *measured) {
     int64_t started = bench_now_ns();
     size_t done = 0;
     for (double edge = batch; done < count; edge += batch) {
@@ -111,11 +108,11 @@ static void replay(bench_writer *writer, const bench_rows *rows, size_t first, s
     measured->count += count;
 }
 
-/* ---- cases --------------------------------------------------------------------------------------------- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 struct scenario {
     const char *name;
-    int callers;                /* 0: submit and poll */
+    int callers; /* 0: submit and poll */
     int in_flight;
     bool runner;                /* the library's thread leads, else whoever polls */
     size_t count, single_count; /* pledges; fewer when each has a transaction */
@@ -127,11 +124,11 @@ struct turn {
     bench_run engine, replay, single;
 };
 
-/* The engine's part of a slice; true durations of each pledge go behind those of the slices before. */
+/* The engine's part of a slice; true durations of each pledge go behind those of the slices
+ * before. */
 static void engine_slice(const struct scenario *scenario, bench_book *book, size_t count,
-                         struct measured *measured)
-{
-    char (*keys)[BENCH_KEY_SIZE] = bench_keys(count, false);
+                         struct measured *measured) {
+    char(*keys)[BENCH_KEY_SIZE] = bench_keys(count, false);
     if (scenario->callers > 0) {
         struct load load = { .book = book, .count = count, .keys = keys };
         drive(&load, scenario->callers, call_engine, measured);
@@ -144,8 +141,7 @@ static void engine_slice(const struct scenario *scenario, bench_book *book, size
     free(keys);
 }
 
-static void engine_open(const struct scenario *scenario, bench_book *book)
-{
+static void engine_open(const struct scenario *scenario, bench_book *book) {
     bench_book_open(book, "engine", NULL);
     if (scenario->runner) {
         bench_check(cfa_runner_start(book->engine, CFA_WORK_COMMANDS), "cfa_runner_start");
@@ -157,17 +153,17 @@ struct batches {
     int64_t commands, batches;
 };
 
-static double mean_batch(struct batches *before, cfa_engine *engine)
-{
-    struct batches now = { bench_statistic(engine, "commands"), bench_statistic(engine, "batches") };
-    double mean = (double)(now.commands - before->commands) / (double)(now.batches - before->batches);
+static double mean_batch(struct batches *before, cfa_engine *engine) {
+    struct batches now = { bench_statistic(engine, "commands"),
+                           bench_statistic(engine, "batches") };
+    double mean =
+        (double)(now.commands - before->commands) / (double)(now.batches - before->batches);
     *before = now;
     return mean;
 }
 
 /* Fill a book, so that there are rows to write again and a batch size to write them with. */
-static double rows_make(const struct scenario *scenario, bench_rows *rows, size_t count)
-{
+static double rows_make(const struct scenario *scenario, bench_rows *rows, size_t count) {
     bench_book book;
     struct measured measured = { .durations_ns = bench_alloc(count * sizeof(int64_t)) };
     engine_open(scenario, &book);
@@ -182,8 +178,7 @@ static double rows_make(const struct scenario *scenario, bench_rows *rows, size_
     return batch;
 }
 
-static bench_run run_of(struct measured *measured, double batch)
-{
+static bench_run run_of(struct measured *measured, double batch) {
     bench_run run = { 0, 0, 0, 0, batch };
     run.per_second = (double)measured->count / ((double)measured->elapsed_ns / 1e9);
     if (measured->durations_ns != NULL) {
@@ -193,10 +188,10 @@ static bench_run run_of(struct measured *measured, double batch)
     return run;
 }
 
-/* One repetition: fresh files, a warm-up slice that is not counted, then slices in turns. By hand, batches are as large
- * as the engine's were in its last slice; `batch` to begin with. */
-static struct turn take_turn(const struct scenario *scenario, const bench_rows *rows, double batch)
-{
+/* One repetition: fresh files, a warm-up slice that is not counted, then slices in turns. By hand,
+ * batches are as large as the engine's were in its last slice; `batch` to begin with. */
+static struct turn take_turn(const struct scenario *scenario, const bench_rows *rows,
+                             double batch) {
     size_t slice = scenario->count / (size_t)scenario->slices;
     size_t single_slice = scenario->single_count / (size_t)scenario->slices;
     size_t total = slice * (size_t)(scenario->slices + 1);
@@ -210,18 +205,19 @@ static struct turn take_turn(const struct scenario *scenario, const bench_rows *
     const char *single_path = empty_book(&single_writer, "single");
     struct batches seen = { 0, 0 }, seen_from_start = { 0, 0 };
     for (int i = 0; i <= scenario->slices; i++) {
-        struct load load = { .writer = &single_writer, .rows = rows, .first = (size_t)i * single_slice,
-                             .count = single_slice, .lock = PTHREAD_MUTEX_INITIALIZER };
-        for (int place = 0; place < 3; place++) {   /* who follows whom changes, too */
+        struct load load = { .writer = &single_writer,
+                             .rows = rows,
+                             .first = (size_t)i * single_slice,
+                             .count = single_slice,
+                             .lock = PTHREAD_MUTEX_INITIALIZER };
+        for (int place = 0; place < 3; place++) { /* who follows whom changes, too */
             int turn = i + (i % 2 == 0 ? place : 2 - place);
             switch (turn % 3) {
             case 0:
                 engine_slice(scenario, &book, slice, &engine);
                 batch = mean_batch(&seen, book.engine);
                 break;
-            case 1:
-                replay(&hand_writer, rows, (size_t)i * slice, slice, batch, &hand);
-                break;
+            case 1: replay(&hand_writer, rows, (size_t)i * slice, slice, batch, &hand); break;
             default:
                 if (single_slice > 0) {
                     drive(&load, scenario->callers, call_writer, &single);
@@ -236,7 +232,8 @@ static struct turn take_turn(const struct scenario *scenario, const bench_rows *
         }
     }
     struct turn turn = { run_of(&engine, mean_batch(&seen_from_start, book.engine)),
-                         run_of(&hand, (double)hand.count / (double)hand.batches), run_of(&single, 1) };
+                         run_of(&hand, (double)hand.count / (double)hand.batches),
+                         run_of(&single, 1) };
     bench_book_close(&book);
     bench_writer_close(&hand_writer);
     bench_writer_close(&single_writer);
@@ -246,10 +243,9 @@ static struct turn take_turn(const struct scenario *scenario, const bench_rows *
     return turn;
 }
 
-static void report_absolute(const char *what, const struct turn *turns, int count, size_t offset)
-{
-    double per_second[BENCH_REPETITIONS_MAX], p50[BENCH_REPETITIONS_MAX], p99[BENCH_REPETITIONS_MAX],
-        batch[BENCH_REPETITIONS_MAX];
+static void report_absolute(const char *what, const struct turn *turns, int count, size_t offset) {
+    double per_second[BENCH_REPETITIONS_MAX], p50[BENCH_REPETITIONS_MAX],
+        p99[BENCH_REPETITIONS_MAX], batch[BENCH_REPETITIONS_MAX];
     for (int i = 0; i < count; i++) {
         const bench_run *run = (const bench_run *)((const char *)&turns[i] + offset);
         per_second[i] = run->per_second;
@@ -266,15 +262,15 @@ static void report_absolute(const char *what, const struct turn *turns, int coun
                bench_median(batch, count));
 }
 
-static void run_scenario(const bench_options *options, const struct scenario *scenario, bench_disk disk)
-{
+static void run_scenario(const bench_options *options, const struct scenario *scenario,
+                         bench_disk disk) {
     struct turn turns[BENCH_REPETITIONS_MAX];
     double replay[BENCH_REPETITIONS_MAX], single[BENCH_REPETITIONS_MAX], p99[BENCH_REPETITIONS_MAX];
     char name[96];
     bool with_single = scenario->single_count > 0;
     struct scenario scaled = *scenario;
     if (options->quick) {
-        scaled.count /= 10;     /* never fewer rows than transactions */
+        scaled.count /= 10; /* never fewer rows than transactions */
         scaled.single_count /= 10;
     }
     bench_rows rows;
@@ -291,27 +287,29 @@ static void run_scenario(const bench_options *options, const struct scenario *sc
     bench_rows_free(&rows);
     snprintf(name, sizeof(name), "pledges, %s / same rows by hand", scenario->name);
     bench_report(name, disk, "x", replay, options->repetitions,
-                 scenario->replay_goal > 0 ? BENCH_AT_LEAST : BENCH_INFORMATION, scenario->replay_goal);
+                 scenario->replay_goal > 0 ? BENCH_AT_LEAST : BENCH_INFORMATION,
+                 scenario->replay_goal);
     if (with_single) {
         bool many = scenario->callers == 64, alone = scenario->callers == 1;
         double goal = many ? 12 : 0.95;
         snprintf(name, sizeof(name), "pledges, %s / one transaction each", scenario->name);
         bench_report(name, disk, "x", single, options->repetitions,
-                     alone || (many && disk == BENCH_FIXED) ? BENCH_AT_LEAST : BENCH_INFORMATION, goal);
+                     alone || (many && disk == BENCH_FIXED) ? BENCH_AT_LEAST : BENCH_INFORMATION,
+                     goal);
         snprintf(name, sizeof(name), "p99, %s / one transaction each", scenario->name);
         bench_report(name, disk, "x", p99, options->repetitions,
                      many && disk == BENCH_FIXED ? BENCH_AT_MOST : BENCH_INFORMATION, 0.1);
     }
     report_absolute("engine", turns, options->repetitions, offsetof(struct turn, engine));
-    report_absolute("same rows by hand", turns, options->repetitions, offsetof(struct turn, replay));
+    report_absolute("same rows by hand", turns, options->repetitions,
+                    offsetof(struct turn, replay));
     if (with_single) {
         report_absolute("one transaction each", turns, options->repetitions,
                         offsetof(struct turn, single));
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bench_options options = bench_start(argc, argv);
     static const struct scenario scenarios[] = {
         { "64 callers", 64, 0, false, 16000, 1600, 4, 0.7 },

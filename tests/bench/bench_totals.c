@@ -1,6 +1,6 @@
 /*
- * bench_totals.c - reading a campaign's totals in process, from memory, while others pledge to it and the runner keeps
- * the totals fresh.
+ * bench_totals.c - reading a campaign's totals in process, from memory, while others pledge to it
+ * and the runner keeps the totals fresh.
  */
 #include "bench/harness.h"
 
@@ -18,8 +18,7 @@ static atomic_bool stopping;
 static atomic_int_fast64_t written;
 static size_t reads;
 
-static void *write_pledges(void *unused)
-{
+static void *write_pledges(void *unused) {
     (void)unused;
     while (!stopping) {
         char key[BENCH_KEY_SIZE];
@@ -33,8 +32,7 @@ static void *write_pledges(void *unused)
     return NULL;
 }
 
-static void *read_totals(void *opaque)
-{
+static void *read_totals(void *opaque) {
     int64_t *durations_ns = opaque;
     for (size_t i = 0; i < reads; i++) {
         cfa_totals *totals;
@@ -46,8 +44,7 @@ static void *read_totals(void *opaque)
     return NULL;
 }
 
-static bench_run run_readers(int readers)
-{
+static bench_run run_readers(int readers) {
     bench_run run = { 0, 0, 0, 0, 0 };
     pthread_t threads[READERS_MAX];
     int64_t *durations_ns = bench_alloc((size_t)readers * reads * sizeof(*durations_ns));
@@ -64,8 +61,7 @@ static bench_run run_readers(int readers)
     return run;
 }
 
-static void report(const bench_options *options, int readers)
-{
+static void report(const bench_options *options, int readers) {
     double p50[BENCH_REPETITIONS_MAX], p99[BENCH_REPETITIONS_MAX], p999[BENCH_REPETITIONS_MAX];
     char name[64];
     int64_t before = written;
@@ -82,14 +78,14 @@ static void report(const bench_options *options, int readers)
                (long long)(written - before));
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     bench_options options = bench_start(argc, argv);
     pthread_t writers[WRITERS];
     reads = options.quick ? 50000 : 500000;
     bench_disk_use(BENCH_NATIVE);
     bench_book_open(&book, "totals", NULL);
-    bench_check(cfa_runner_start(book.engine, CFA_WORK_COMMANDS | CFA_WORK_TOTALS), "cfa_runner_start");
+    bench_check(cfa_runner_start(book.engine, CFA_WORK_COMMANDS | CFA_WORK_TOTALS),
+                "cfa_runner_start");
     for (int i = 0; i < WRITERS; i++) {
         if (pthread_create(&writers[i], NULL, write_pledges, NULL) != 0) {
             bench_fail("pthread_create", "no thread");

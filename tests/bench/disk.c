@@ -1,6 +1,7 @@
 /*
- * disk.c - fsync and fdatasync of the benchmark's own process. Defined in the program, they take the place of libc's
- * for every library in it, SQLite too: the same disk for every contestant. Syncs nothing else differently.
+ * disk.c - fsync and fdatasync of the benchmark's own process. Defined in the program, they take
+ * the place of libc's for every library in it, SQLite too: the same disk for every contestant.
+ * Syncs nothing else differently.
  */
 #include "bench/harness.h"
 
@@ -12,15 +13,11 @@
 
 static _Atomic int64_t sleep_us = -1;
 
-void bench_sync_sleep(int64_t given_us)
-{
-    sleep_us = given_us;
-}
+void bench_sync_sleep(int64_t given_us) { sleep_us = given_us; }
 
 long syscall(long number, ...);
 
-static int sync_file(long call, int descriptor)
-{
+static int sync_file(long call, int descriptor) {
     int64_t pause_us = sleep_us;
     if (pause_us < 0) {
         return (int)syscall(call, descriptor);
@@ -35,12 +32,10 @@ static int sync_file(long call, int descriptor)
     return 0;
 }
 
-__attribute__((visibility("default"))) int fsync(int descriptor)
-{
+__attribute__((visibility("default"))) int fsync(int descriptor) {
     return sync_file(SYS_fsync, descriptor);
 }
 
-__attribute__((visibility("default"))) int fdatasync(int descriptor)
-{
+__attribute__((visibility("default"))) int fdatasync(int descriptor) {
     return sync_file(SYS_fdatasync, descriptor);
 }

@@ -1,6 +1,6 @@
 /*
- * harness.h - what the benchmarks share: time, disks, books to fill, medians, and the lines that tests/bench/run
- * makes a table of. Never a part of what is measured.
+ * harness.h - what the benchmarks share: time, disks, books to fill, medians, and the lines that
+ * tests/bench/run makes a table of. Never a part of what is measured.
  */
 #ifndef CFA_TESTS_BENCH_HARNESS_H
 #define CFA_TESTS_BENCH_HARNESS_H
@@ -17,11 +17,11 @@
 
 /* What the command line said. */
 typedef struct bench_options {
-    int repetitions;        /* 5; 3 with --quick */
-    bool quick;             /* a tenth of the work: to see that it runs, not to judge by */
-    bool native, fixed;     /* which disks */
-    int64_t rows;           /* --rows, 0: the benchmark's own choice */
-    const char *only;       /* --only NAME: one case of the benchmark */
+    int repetitions;    /* 5; 3 with --quick */
+    bool quick;         /* a tenth of the work: to see that it runs, not to judge by */
+    bool native, fixed; /* which disks */
+    int64_t rows;       /* --rows, 0: the benchmark's own choice */
+    const char *only;   /* --only NAME: one case of the benchmark */
 } bench_options;
 
 bench_options bench_start(int argc, char **argv);
@@ -74,13 +74,13 @@ cfa_pledge_spec bench_pledge(const bench_book *book, const char *key);
 typedef struct bench_run {
     double per_second;
     double p50_us, p99_us, p999_us;
-    double batch;               /* mean commands per commit */
+    double batch; /* mean commands per commit */
 } bench_run;
 
-/* One thread makes a pledge for each key and polls for its completion, `in_flight` at a time. `durations_ns`: how long
- * each took, or NULL. */
-bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[BENCH_KEY_SIZE], size_t count,
-                           int64_t *durations_ns);
+/* One thread makes a pledge for each key and polls for its completion, `in_flight` at a time.
+ * `durations_ns`: how long each took, or NULL. */
+bench_run bench_run_polled(bench_book *book, int in_flight, char (*keys)[BENCH_KEY_SIZE],
+                           size_t count, int64_t *durations_ns);
 /* Percentiles of `count` durations in nanoseconds, which are sorted in place. */
 void bench_percentiles(bench_run *run, int64_t *durations_ns, size_t count);
 double bench_median(const double *values, int count);
@@ -88,8 +88,8 @@ double bench_median(const double *values, int count);
 typedef enum bench_goal { BENCH_AT_LEAST, BENCH_AT_MOST, BENCH_INFORMATION } bench_goal;
 
 /* One line of the table: median and range of the repetitions' values, and the judgement. */
-void bench_report(const char *name, bench_disk disk, const char *unit, const double *values, int count,
-                  bench_goal goal, double target);
+void bench_report(const char *name, bench_disk disk, const char *unit, const double *values,
+                  int count, bench_goal goal, double target);
 /* A remark below the table: absolute figures, what bounds a ratio. */
 void bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* 0: every goal was met. */

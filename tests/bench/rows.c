@@ -1,6 +1,7 @@
 /*
- * rows.c - see rows.h. The peer that the engine is measured against: as fast as a careful programmer would make it,
- * and with the engine's own settings, so that only the engine's work differs.
+ * rows.c - see rows.h. The peer that the engine is measured against: as fast as a careful
+ * programmer would make it, and with the engine's own settings, so that only the engine's work
+ * differs.
  */
 #include "bench/rows.h"
 
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAL_LIMIT_PAGES 16000   /* where the engine checkpoints too */
+#define WAL_LIMIT_PAGES 16000 /* where the engine checkpoints too */
 #define BATCH_MAX 1024
 
 /* In the order in which the engine saves. `rows`: one per pledge, in commit order. */
@@ -26,20 +27,17 @@ static const struct {
     { "cfa_event", "FROM p JOIN cfa_event t ON t.position = p.position" },
 };
 
-static void must(sqlite3 *db, int code, const char *doing)
-{
+static void must(sqlite3 *db, int code, const char *doing) {
     if (code != SQLITE_OK && code != SQLITE_DONE && code != SQLITE_ROW) {
         bench_fail(doing, sqlite3_errmsg(db));
     }
 }
 
-static void run_sql(sqlite3 *db, const char *sql)
-{
+static void run_sql(sqlite3 *db, const char *sql) {
     must(db, sqlite3_exec(db, sql, NULL, NULL, NULL), sql);
 }
 
-static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
-{
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
     sqlite3_stmt *statement;
     must(db, sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL), sql);
     return statement;
@@ -47,8 +45,7 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static bench_cell cell_of(sqlite3_stmt *row, int column)
-{
+static bench_cell cell_of(sqlite3_stmt *row, int column) {
     bench_cell cell = { sqlite3_column_type(row, column), 0, 0, NULL };
     if (cell.type == SQLITE_INTEGER) {
         cell.integer = sqlite3_column_int64(row, column);
@@ -62,8 +59,7 @@ static bench_cell cell_of(sqlite3_stmt *row, int column)
     return cell;
 }
 
-static void read_table(sqlite3 *db, bench_rows *rows, int table)
-{
+static void read_table(sqlite3 *db, bench_rows *rows, int table) {
     char sql[256];
     snprintf(sql, sizeof(sql), "SELECT t.* %s ORDER BY p.position", tables[table].join);
     sqlite3_stmt *statement = prepare(db, sql);
@@ -83,16 +79,16 @@ static void read_table(sqlite3 *db, bench_rows *rows, int table)
     }
 }
 
-void bench_rows_read(bench_rows *rows, const char *path)
-{
+void bench_rows_read(bench_rows *rows, const char *path) {
     sqlite3 *db;
     must(NULL, sqlite3_open(path, &db), path);
-    run_sql(db, "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-200000;"
-                "CREATE TEMP TABLE p AS SELECT e.position, a.pledge_id, a.id AS payment_id, g.donor_id"
-                "  FROM cfa_event e JOIN cfa_payment a ON a.id = e.subject_id"
-                "  JOIN cfa_pledge g ON g.id = a.pledge_id WHERE e.sequence = 1;"
-                "CREATE TEMP TABLE k AS SELECT * FROM cfa_key;"
-                "CREATE INDEX temp.k_by_resource ON k (resource_id)");
+    run_sql(db,
+            "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-200000;"
+            "CREATE TEMP TABLE p AS SELECT e.position, a.pledge_id, a.id AS payment_id, g.donor_id"
+            "  FROM cfa_event e JOIN cfa_payment a ON a.id = e.subject_id"
+            "  JOIN cfa_pledge g ON g.id = a.pledge_id WHERE e.sequence = 1;"
+            "CREATE TEMP TABLE k AS SELECT * FROM cfa_key;"
+            "CREATE INDEX temp.k_by_resource ON k (resource_id)");
     sqlite3_stmt *count = prepare(db, "SELECT count(*) FROM p");
     must(db, sqlite3_step(count), "count");
     rows->count = (size_t)sqlite3_column_int64(count, 0);
@@ -103,8 +99,7 @@ void bench_rows_read(bench_rows *rows, const char *path)
     sqlite3_close(db);
 }
 
-void bench_rows_free(bench_rows *rows)
-{
+void bench_rows_free(bench_rows *rows) {
     for (int table = 0; table < BENCH_TABLES; table++) {
         for (size_t i = 0; i < rows->count * (size_t)rows->columns[table]; i++) {
             free((void *)(uintptr_t)rows->cells[table][i].data);
@@ -115,22 +110,22 @@ void bench_rows_free(bench_rows *rows)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages)
-{
+static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages) {
     (void)db;
     (void)name;
     ((bench_writer *)opaque)->wal_pages = pages;
     return SQLITE_OK;
 }
 
-void bench_writer_open(bench_writer *writer, const char *path)
-{
+void bench_writer_open(bench_writer *writer, const char *path) {
     char sql[256];
     memset(writer, 0, sizeof(*writer));
-    must(NULL, sqlite3_open_v2(path, &writer->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL),
+    must(NULL,
+         sqlite3_open_v2(path, &writer->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL),
          path);
-    run_sql(writer->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
-                        "PRAGMA cache_size=-65536; PRAGMA journal_size_limit=131072000;");
+    run_sql(writer->db,
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+            "PRAGMA cache_size=-65536; PRAGMA journal_size_limit=131072000;");
     sqlite3_wal_autocheckpoint(writer->db, 0);
     sqlite3_wal_hook(writer->db, on_commit, writer);
     writer->begin = prepare(writer->db, "BEGIN IMMEDIATE");
@@ -149,8 +144,7 @@ void bench_writer_open(bench_writer *writer, const char *path)
     }
 }
 
-void bench_writer_close(bench_writer *writer)
-{
+void bench_writer_close(bench_writer *writer) {
     sqlite3_finalize(writer->begin);
     sqlite3_finalize(writer->commit);
     for (int table = 0; table < BENCH_TABLES; table++) {
@@ -159,8 +153,7 @@ void bench_writer_close(bench_writer *writer)
     sqlite3_close(writer->db);
 }
 
-void bench_writer_run(bench_writer *writer, sqlite3_stmt *statement)
-{
+void bench_writer_run(bench_writer *writer, sqlite3_stmt *statement) {
     int code = sqlite3_step(statement);
     if (code != SQLITE_DONE) {
         bench_fail("write", sqlite3_errmsg(writer->db));
@@ -168,33 +161,29 @@ void bench_writer_run(bench_writer *writer, sqlite3_stmt *statement)
     sqlite3_reset(statement);
 }
 
-static void insert(bench_writer *writer, const bench_rows *rows, int table, size_t row)
-{
+static void insert(bench_writer *writer, const bench_rows *rows, int table, size_t row) {
     sqlite3_stmt *statement = writer->insert[table];
     int columns = rows->columns[table];
     const bench_cell *cells = rows->cells[table] + row * (size_t)columns;
     for (int i = 0; i < columns; i++) {
         switch (cells[i].type) {
-        case SQLITE_INTEGER:
-            sqlite3_bind_int64(statement, i + 1, cells[i].integer);
-            break;
+        case SQLITE_INTEGER: sqlite3_bind_int64(statement, i + 1, cells[i].integer); break;
         case SQLITE_TEXT:
             sqlite3_bind_text(statement, i + 1, cells[i].data, cells[i].size, SQLITE_STATIC);
             break;
         case SQLITE_BLOB:
             sqlite3_bind_blob(statement, i + 1, cells[i].data, cells[i].size, SQLITE_STATIC);
             break;
-        default:
-            sqlite3_bind_null(statement, i + 1);
-            break;
+        default: sqlite3_bind_null(statement, i + 1); break;
         }
     }
     bench_writer_run(writer, statement);
 }
 
-/* Rows of one table within a batch go in the order of their keys. Small and nearly sorted: insertion sort. */
-static void sort_by_key(const bench_rows *rows, int table, size_t first, size_t count, size_t *order)
-{
+/* Rows of one table within a batch go in the order of their keys. Small and nearly sorted:
+ * insertion sort. */
+static void sort_by_key(const bench_rows *rows, int table, size_t first, size_t count,
+                        size_t *order) {
     const bench_cell *cells = rows->cells[table];
     size_t columns = (size_t)rows->columns[table];
     for (size_t i = 0; i < count; i++) {
@@ -209,8 +198,7 @@ static void sort_by_key(const bench_rows *rows, int table, size_t first, size_t 
     }
 }
 
-void bench_writer_batch(bench_writer *writer, const bench_rows *rows, size_t first, size_t count)
-{
+void bench_writer_batch(bench_writer *writer, const bench_rows *rows, size_t first, size_t count) {
     size_t order[BATCH_MAX];
     bench_writer_run(writer, writer->begin);
     for (int table = 0; table < BENCH_TABLES; table++) {
@@ -221,7 +209,8 @@ void bench_writer_batch(bench_writer *writer, const bench_rows *rows, size_t fir
     }
     bench_writer_run(writer, writer->commit);
     if (writer->wal_pages >= WAL_LIMIT_PAGES) {
-        int code = sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        int code =
+            sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         must(writer->db, code, "checkpoint");
         writer->wal_pages = 0;
     }

@@ -1,7 +1,7 @@
 /*
- * generate_docs.c - writes docs/errors.md, payment-states.md, events.md and schema.md from the library's own tables,
- * so that they cannot say anything else. Usage: generate_docs DIRECTORY. It must never write what depends on time,
- * place or machine.
+ * generate_docs.c - writes docs/errors.md, payment-states.md, events.md and schema.md from the
+ * library's own tables, so that they cannot say anything else. Usage: generate_docs DIRECTORY. It
+ * must never write what depends on time, place or machine.
  */
 #include "core/decide/event_registry.h"
 #include "core/decide/payment_machine.h"
@@ -13,7 +13,9 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define GENERATED "<!-- Written by tests/checks/generate_docs.c. Change the table in the code, then generate. -->\n\n"
+#define GENERATED                                                                                  \
+    "<!-- Written by tests/checks/generate_docs.c. Change the table in the code, then generate. "  \
+    "-->\n\n"
 
 /* ---- errors.md ------------------------------------------------------------------------------- */
 
@@ -24,7 +26,8 @@ typedef struct status_class {
 static const status_class classes[] = {
     [CFA_CLASS_OK] = { "OK", "It is done, as durable as the function says.", "Go on." },
     [CFA_CLASS_INVALID] = { "INVALID", "The call is wrong. Nothing was done.",
-                            "Fix the call; `field` of the error detail names what. A repeat fails again." },
+                            "Fix the call; `field` of the error detail names what. A repeat fails "
+                            "again." },
     [CFA_CLASS_PERMANENT] = { "PERMANENT", "The answer is no. Nothing was done.",
                               "Tell the user, or the operator. A repeat fails again." },
     [CFA_CLASS_CONFLICT] = { "CONFLICT", "Somebody else was first. Nothing was done.",
@@ -32,7 +35,8 @@ static const status_class classes[] = {
     [CFA_CLASS_TRANSIENT] = { "TRANSIENT", "It certainly did not happen, and may work later.",
                               "Retry with the same key, after a growing pause." },
     [CFA_CLASS_IN_DOUBT] = { "IN_DOUBT", "It may have happened.",
-                             "Repeat with the same key, which is safe for ever, or read. Never use a new key." },
+                             "Repeat with the same key, which is safe for ever, or read. Never use "
+                             "a new key." },
     [CFA_CLASS_INTERNAL] = { "INTERNAL", "The library or its data is not as it should be.",
                              "Report it with the error detail. CFA_ENOMEM alone may be retried." },
 };
@@ -49,19 +53,20 @@ static const status_row statuses[] = {
 #undef STATUS_ROW
 };
 
-static void write_errors(FILE *out)
-{
-    fputs("# Errors\n\n" GENERATED
-          "Every function that can fail returns a `cfa_status`: 0 or a negative number. Its hundreds digit is the "
-          "class, and\nthe class is what a caller switches on (`cfa_status_class_of`). `cfa_error_last` copies the "
+static void write_errors(FILE *out) {
+    fputs("# Errors\n\n" GENERATED "Every function that can fail returns a `cfa_status`: 0 or a "
+          "negative number. Its hundreds digit is the "
+          "class, and\nthe class is what a caller switches on (`cfa_status_class_of`). "
+          "`cfa_error_last` copies the "
           "detail of the thread's last\nfailure: origin, field, native code and one line.\n",
           out);
-    for (size_t class = 0; class < COUNT(classes); class++) {
-        fprintf(out, "\n## %s\n\n%s %s\n\n| Code | Number | Meaning |\n| --- | ---: | --- |\n", classes[class].name,
-                classes[class].meaning, classes[class].advice);
+    for (size_t class = 0; class < COUNT(classes); class ++) {
+        fprintf(out, "\n## %s\n\n%s %s\n\n| Code | Number | Meaning |\n| --- | ---: | --- |\n",
+                classes[class].name, classes[class].meaning, classes[class].advice);
         for (size_t i = 0; i < COUNT(statuses); i++) {
-            if (cfa_status_class_of(statuses[i].code) == (cfa_status_class)class)
-                fprintf(out, "| `%s` | %d | %s |\n", statuses[i].name, statuses[i].code, statuses[i].text);
+            if (cfa_status_class_of(statuses[i].code) == (cfa_status_class) class)
+                fprintf(out, "| `%s` | %d | %s |\n", statuses[i].name, statuses[i].code,
+                        statuses[i].text);
         }
     }
 }
@@ -72,15 +77,13 @@ typedef struct state_row {
     const char *name, *text;
 } state_row;
 
-static const state_row states[] = {
-    [0] = { "–", "" },
+static const state_row states[] = { [0] = { "–", "" },
 #define STATE_ROW(name, code, text) [code] = { #name, text },
-    CFA_PAYMENT_STATE_MAP(STATE_ROW)
+                                    CFA_PAYMENT_STATE_MAP(STATE_ROW)
 #undef STATE_ROW
 };
 
-static void write_mask(FILE *out, uint32_t mask)
-{
+static void write_mask(FILE *out, uint32_t mask) {
     const char *separator = "";
     for (size_t state = 0; state < COUNT(states); state++) {
         if ((mask >> state & 1u) == 0)
@@ -92,23 +95,20 @@ static void write_mask(FILE *out, uint32_t mask)
         fputs("any", out);
 }
 
-static const char *event_name(cfa__event_type type)
-{
+static const char *event_name(cfa__event_type type) {
     switch (type) {
 #define EVENT_NAME(symbol, number, version, name, doc)                                             \
-    case number:                                                                                   \
-        return name;
+    case number: return name;
         CFA__EVENT_MAP(EVENT_NAME)
 #undef EVENT_NAME
-    default:
-        return "–";
+    default: return "–";
     }
 }
 
-static void write_states(FILE *out)
-{
+static void write_states(FILE *out) {
     fputs("## States\n\n"
-          "*Settled* is what a waiting caller waits for; *final* is where the provider is no longer asked.\n\n"
+          "*Settled* is what a waiting caller waits for; *final* is where the provider is no "
+          "longer asked.\n\n"
           "| State | Number | Meaning | Settled | Final |\n| --- | ---: | --- | --- | --- |\n",
           out);
     for (size_t state = 1; state < COUNT(states); state++)
@@ -117,25 +117,26 @@ static void write_states(FILE *out)
                 cfa__payment_is_final((cfa_payment_state)state) ? "yes" : "");
 }
 
-static void write_rules(FILE *out)
-{
+static void write_rules(FILE *out) {
     size_t count;
     const cfa__payment_rule *rules = cfa__payment_rules(&count);
-    fputs("\n## Rules\n\n"
-          "A rule in two rows has two targets. A step from a state to itself says that the amounts grew.\n\n"
-          "| Rule | From | Trigger | To | Event | Remarks |\n| --- | --- | --- | --- | --- | --- |\n",
-          out);
+    fputs(
+        "\n## Rules\n\n"
+        "A rule in two rows has two targets. A step from a state to itself says that the amounts "
+        "grew.\n\n"
+        "| Rule | From | Trigger | To | Event | Remarks |\n| --- | --- | --- | --- | --- | --- |\n",
+        out);
     for (size_t i = 0; i < count; i++) {
         fprintf(out, "| %s | ", rules[i].id);
         write_mask(out, rules[i].from);
         fprintf(out, " | %s | %s | %s | %s |\n", rules[i].trigger,
-                rules[i].to != 0 ? states[rules[i].to].name : "unchanged", event_name(rules[i].event), rules[i].doc);
+                rules[i].to != 0 ? states[rules[i].to].name : "unchanged",
+                event_name(rules[i].event), rules[i].doc);
     }
 }
 
 /* The single steps only: rules with implied steps are walks over these. */
-static void write_diagram(FILE *out)
-{
+static void write_diagram(FILE *out) {
     size_t count;
     const cfa__payment_rule *rules = cfa__payment_rules(&count);
     fputs("\n## Diagram\n\n```mermaid\nstateDiagram-v2\n", out);
@@ -149,11 +150,11 @@ static void write_diagram(FILE *out)
     fputs("```\n", out);
 }
 
-static void write_payment_states(FILE *out)
-{
-    fputs("# Payment states\n\n" GENERATED
-          "The state of a payment is computed from facts, never assigned, so webhooks may arrive late, twice or in "
-          "any order.\nThe log of transitions is still a legal walk: steps that no report named are written as "
+static void write_payment_states(FILE *out) {
+    fputs("# Payment states\n\n" GENERATED "The state of a payment is computed from facts, never "
+          "assigned, so webhooks may arrive late, twice or in "
+          "any order.\nThe log of transitions is still a legal walk: steps that no report named "
+          "are written as "
           "*implied*.\n\n",
           out);
     write_states(out);
@@ -164,22 +165,29 @@ static void write_payment_states(FILE *out)
           "3. it expired, or was cancelled with the reason `abandoned`, `automatic`, `expired` or\n"
           "   `expired_uncaptured_charge`: EXPIRED\n"
           "4. it was cancelled: CANCELED\n"
-          "5. funds are held: AUTHORIZED. A hold ends when one report says FAILED and names an authorized amount; the\n"
+          "5. funds are held: AUTHORIZED. A hold ends when one report says FAILED and names an "
+          "authorized amount; the\n"
           "   decline of another attempt does not end it; a newer attempt can hold again\n"
           "6. the newest volatile fact: PROCESSING, REQUIRES_ACTION or FAILED\n"
           "7. else PENDING\n\n"
-          "Durable facts (success, cancel, expiry, amounts held and captured) only grow. Volatile facts are ordered by "
-          "attempt,\nthen by the provider's time; in a tie FAILED comes before REQUIRES_ACTION before PROCESSING, and "
+          "Durable facts (success, cancel, expiry, amounts held and captured) only grow. Volatile "
+          "facts are ordered by "
+          "attempt,\nthen by the provider's time; in a tie FAILED comes before REQUIRES_ACTION "
+          "before PROCESSING, and "
           "the provider is asked.\n\n"
           "## Verdicts\n\n"
           "| Verdict | When |\n| --- | --- |\n"
           "| APPLIED | a fact is new |\n"
           "| STALE | nothing is new |\n"
-          "| QUARANTINED | another amount, currency or provider object, or more held or captured than was asked for: "
+          "| QUARANTINED | another amount, currency or provider object, or more held or captured "
+          "than was asked for: "
           "only the flag *conflict* is set |\n"
-          "| CONTRADICTION | a new hold reported for a time after the cancel, which is kept but moves no state |\n\n"
-          "A capture above a known hold is applied, since the provider took the money, and sets *conflict* until a "
-          "greater hold\nexplains it. Money and a cancel together set *late*, whichever came first.\n\n"
+          "| CONTRADICTION | a new hold reported for a time after the cancel, which is kept but "
+          "moves no state |\n\n"
+          "A capture above a known hold is applied, since the provider took the money, and sets "
+          "*conflict* until a "
+          "greater hold\nexplains it. Money and a cancel together set *late*, whichever came "
+          "first.\n\n"
           "## Totals\n\n"
           "| State | Bucket |\n| --- | --- |\n"
           "| PENDING, REQUIRES_ACTION, PROCESSING | pledged: the amount asked for |\n"
@@ -193,8 +201,7 @@ static void write_payment_states(FILE *out)
 
 /* ---- events.md ------------------------------------------------------------------------------- */
 
-static void write_events(FILE *out)
-{
+static void write_events(FILE *out) {
     static const struct {
         cfa__event_type type;
         const char *doc;
@@ -203,47 +210,42 @@ static void write_events(FILE *out)
         CFA__EVENT_MAP(EVENT_ROW)
 #undef EVENT_ROW
     };
-    fputs("# Events\n\n" GENERATED
-          "Every event is written in the transaction that caused it and leaves as a CloudEvents 1.0 JSON object with "
-          "the type\nbelow. Numbers are what the database stores; they and the types are never used for anything "
-          "else. Fields are only\nappended; a break is a `.v2` beside the `.v1`. Rules (P01 ...) are those of "
+    fputs("# Events\n\n" GENERATED "Every event is written in the transaction that caused it and "
+          "leaves as a CloudEvents 1.0 JSON object with "
+          "the type\nbelow. Numbers are what the database stores; they and the types are never "
+          "used for anything "
+          "else. Fields are only\nappended; a break is a `.v2` beside the `.v1`. Rules (P01 ...) "
+          "are those of "
           "[payment-states.md](payment-states.md).\n\n"
           "| Number | Type | When |\n| ---: | --- | --- |\n",
           out);
     for (size_t i = 0; i < COUNT(events); i++)
-        fprintf(out, "| %d | `%s` | %s |\n", (int)events[i].type, cfa__event_type_name(events[i].type),
-                events[i].doc);
+        fprintf(out, "| %d | `%s` | %s |\n", (int)events[i].type,
+                cfa__event_type_name(events[i].type), events[i].doc);
 }
 
 /* ---- schema.md ------------------------------------------------------------------------------- */
 
-static const char *type_name(int32_t type)
-{
+static const char *type_name(int32_t type) {
     switch (type) {
-    case CFA_FIELD_INT:
-        return "integer";
-    case CFA_FIELD_ID:
-        return "id, 16 bytes";
-    case CFA_FIELD_TEXT:
-        return "text";
-    case CFA_FIELD_BYTES:
-        return "bytes";
-    case CFA_FIELD_CURRENCY:
-        return "currency";
-    default:
-        return "?";
+    case CFA_FIELD_INT: return "integer";
+    case CFA_FIELD_ID: return "id, 16 bytes";
+    case CFA_FIELD_TEXT: return "text";
+    case CFA_FIELD_BYTES: return "bytes";
+    case CFA_FIELD_CURRENCY: return "currency";
+    default: return "?";
     }
 }
 
-static void write_kind(FILE *out, const cfa_kind *kind)
-{
-    fprintf(out, "\n## cfa_%s\n\nKind %d, since version %d: %s.\n\n", kind->name, (int)kind->id, (int)kind->since,
-            kind->doc);
+static void write_kind(FILE *out, const cfa_kind *kind) {
+    fprintf(out, "\n## cfa_%s\n\nKind %d, since version %d: %s.\n\n", kind->name, (int)kind->id,
+            (int)kind->since, kind->doc);
     fputs("| Column | Type | Null | Since | Meaning |\n| --- | --- | --- | ---: | --- |\n", out);
     for (int32_t i = 0; i < kind->field_count; i++) {
         const cfa_field *field = &kind->fields[i];
         fprintf(out, "| `%s` | %s | %s | %d | %s |\n", field->name, type_name(field->type),
-                (field->flags & CFA_FIELD_NULLABLE) != 0 ? "yes" : "", (int)field->since, field->doc);
+                (field->flags & CFA_FIELD_NULLABLE) != 0 ? "yes" : "", (int)field->since,
+                field->doc);
     }
     fputs("\n| Index | Columns | Kind | Since |\n| --- | --- | --- | ---: |\n", out);
     for (int32_t i = 0; i < kind->index_count; i++) {
@@ -252,20 +254,21 @@ static void write_kind(FILE *out, const cfa_kind *kind)
         for (int32_t k = 0; k < index->field_count; k++)
             fprintf(out, "%s`%s`", k == 0 ? "" : ", ", kind->fields[index->fields[k]].name);
         fprintf(out, " | %s%s | %d |\n",
-                i == 0                                       ? "primary key"
-                : (index->flags & CFA_INDEX_UNIQUE) != 0     ? "unique"
-                                                             : "ordered",
+                i == 0                                   ? "primary key"
+                : (index->flags & CFA_INDEX_UNIQUE) != 0 ? "unique"
+                                                         : "ordered",
                 (index->flags & CFA_INDEX_SPARSE) != 0 ? ", sparse" : "", (int)index->since);
     }
 }
 
-static void write_schema(FILE *out)
-{
+static void write_schema(FILE *out) {
     fprintf(out,
-            "# Schema\n\n" GENERATED
-            "Version %d. Every kind of record is described once, in src/core/records.h; from it come the tables of the "
-            "databases,\nthe memory store and this page. Times (`_us`) are microseconds since 1970 in UTC, amounts "
-            "(`_minor`) are in the\ncurrency's minor unit, ids that we make are UUIDv7. A sparse index leaves out rows "
+            "# Schema\n\n" GENERATED "Version %d. Every kind of record is described once, in "
+            "src/core/records.h; from it come the tables of the "
+            "databases,\nthe memory store and this page. Times (`_us`) are microseconds since 1970 "
+            "in UTC, amounts "
+            "(`_minor`) are in the\ncurrency's minor unit, ids that we make are UUIDv7. A sparse "
+            "index leaves out rows "
             "whose first column in it is 0 or null.\n",
             (int)cfa__schema.version);
     for (int32_t i = 0; i < cfa__schema.kind_count; i++)
@@ -274,8 +277,7 @@ static void write_schema(FILE *out)
 
 /* ---- the program ----------------------------------------------------------------------------- */
 
-static int write_page(const char *directory, const char *name, void (*write)(FILE *out))
-{
+static int write_page(const char *directory, const char *name, void (*write)(FILE *out)) {
     char path[4096];
     int size = snprintf(path, sizeof(path), "%s/%s", directory, name);
     FILE *out = size > 0 && (size_t)size < sizeof(path) ? fopen(path, "wb") : NULL;
@@ -292,8 +294,7 @@ static int write_page(const char *directory, const char *name, void (*write)(FIL
     return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*write)(FILE *out);

@@ -12,8 +12,7 @@ static cfa_manual_clock *manual;
 static cfa_play *play;
 static int32_t one_step;
 
-static cfa_status open_provider(cfa_provider *out)
-{
+static cfa_status open_provider(cfa_provider *out) {
     cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
     options.seed = 1;
     options.one_step = one_step;
@@ -25,20 +24,17 @@ static cfa_status open_provider(cfa_provider *out)
     return status;
 }
 
-static void close_provider(cfa_provider *provider)
-{
+static void close_provider(cfa_provider *provider) {
     (void)provider;
     cfa_play_free(play);
 }
 
-static cfa_status confirm(cfa_provider *provider, const char *client_secret, const char *method)
-{
+static cfa_status confirm(cfa_provider *provider, const char *client_secret, const char *method) {
     (void)provider;
     return cfa_play_confirm(play, client_secret, method);
 }
 
-static cfa_status charges(cfa_provider *provider, const char *payment_id, int64_t *out)
-{
+static cfa_status charges(cfa_provider *provider, const char *payment_id, int64_t *out) {
     (void)provider;
     cfa_arena *arena;
     cfa_status status = cfa_arena_new(&arena);
@@ -50,20 +46,17 @@ static cfa_status charges(cfa_provider *provider, const char *payment_id, int64_
     return status;
 }
 
-static cfa_status webhook(cfa_provider *provider, char **out_signature, char **out_body)
-{
+static cfa_status webhook(cfa_provider *provider, char **out_signature, char **out_body) {
     (void)provider;
     return cfa_play_webhook_take(out_signature, out_body, play);
 }
 
-static int64_t now_us(cfa_provider *provider)
-{
+static int64_t now_us(cfa_provider *provider) {
     (void)provider;
     return cfa_manual_clock_now_us(manual);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     cfa_provider_fixture fixture = {
         .struct_size = sizeof fixture,
         .open = open_provider,

@@ -4,22 +4,17 @@
 #include <careforall/adapters/memory.h>
 #include <careforall/testkit/conformance.h>
 
-static cfa_status open_sink(cfa_sink *out, int32_t fresh)
-{
+static cfa_status open_sink(cfa_sink *out, int32_t fresh) {
     if (!fresh) {
         return cfa_error_set(CFA_ENOTSUP, "conformance", NULL, 0, "nothing survives the close");
     }
     return cfa_memory_sink_new(out);
 }
 
-static void close_sink(cfa_sink *sink)
-{
-    sink->ops->close(sink->self);
-}
+static void close_sink(cfa_sink *sink) { sink->ops->close(sink->self); }
 
 static cfa_status read_event(cfa_sink *sink, size_t index, int64_t *out_position, cfa_arena *arena,
-                             cfa_slice *out_data)
-{
+                             cfa_slice *out_data) {
     if (index >= cfa_memory_sink_size(sink)) {
         return cfa_error_set(CFA_ENOTFOUND, "conformance", NULL, 0, "no such event");
     }
@@ -33,10 +28,8 @@ static cfa_status read_event(cfa_sink *sink, size_t index, int64_t *out_position
     return CFA_OK;
 }
 
-int main(int argc, char **argv)
-{
-    const cfa_sink_fixture fixture = {
-        sizeof fixture, "memory", open_sink, close_sink, read_event
-    };
+int main(int argc, char **argv) {
+    const cfa_sink_fixture fixture = { sizeof fixture, "memory", open_sink, close_sink,
+                                       read_event };
     return cfa_conformance_sink(argc, argv, &fixture);
 }

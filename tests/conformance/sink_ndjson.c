@@ -11,23 +11,18 @@
 
 static char path[] = "/tmp/careforall-ndjson-XXXXXX";
 
-static cfa_status open_sink(cfa_sink *out, int32_t fresh)
-{
+static cfa_status open_sink(cfa_sink *out, int32_t fresh) {
     if (fresh) {
         (void)unlink(path);
     }
     return cfa_ndjson_sink_new(out, path);
 }
 
-static void close_sink(cfa_sink *sink)
-{
-    sink->ops->close(sink->self);
-}
+static void close_sink(cfa_sink *sink) { sink->ops->close(sink->self); }
 
 /* Position from the sequence, data from its member: both have one place in a line. */
 static cfa_status read_line(const char *line, int64_t *out_position, cfa_arena *arena,
-                            cfa_slice *out_data)
-{
+                            cfa_slice *out_data) {
     static const char sequence[] = "\"sequence\":\"", data[] = ",\"data\":", end[] = "}\n";
     const char *at = strstr(line, sequence);
     const char *begin = strstr(line, data);
@@ -47,8 +42,7 @@ static cfa_status read_line(const char *line, int64_t *out_position, cfa_arena *
 }
 
 static cfa_status read_event(cfa_sink *sink, size_t index, int64_t *out_position, cfa_arena *arena,
-                             cfa_slice *out_data)
-{
+                             cfa_slice *out_data) {
     (void)sink;
     FILE *file = fopen(path, "r");
     if (file == NULL) {
@@ -71,16 +65,14 @@ static cfa_status read_event(cfa_sink *sink, size_t index, int64_t *out_position
     return status;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     int fd = mkstemp(path);
     if (fd < 0) {
         return 1;
     }
     (void)close(fd);
-    const cfa_sink_fixture fixture = {
-        sizeof fixture, "ndjson", open_sink, close_sink, read_event
-    };
+    const cfa_sink_fixture fixture = { sizeof fixture, "ndjson", open_sink, close_sink,
+                                       read_event };
     int result = cfa_conformance_sink(argc, argv, &fixture);
     (void)unlink(path);
     return result;

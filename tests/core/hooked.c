@@ -34,11 +34,14 @@ void hooked_use(struct hooked *hooked, struct book *book, hooked_hook hook) {
     hooked->hook = hook;
     hooked->book = book;
     hooked->ops = (cfa_provider_ops){
-        .struct_size = sizeof hooked->ops, .name = "play",
+        .struct_size = sizeof hooked->ops,
+        .name = "play",
         .capabilities = (uint32_t)CFA_PROVIDER_LOOKUP_AUTHORITATIVE |
                         (book->play_options.one_step ? 0u : (uint32_t)CFA_PROVIDER_TWO_STEP),
         .money_rules = cfa_money_rules_stripe(),
-        .prepare = hooked_prepare, .call = hooked_call, .webhook = hooked_webhook,
+        .prepare = hooked_prepare,
+        .call = hooked_call,
+        .webhook = hooked_webhook,
     };
     hooked->provider = (cfa_provider){ &hooked->ops, hooked };
     book->options.provider = &hooked->provider;

@@ -11,7 +11,7 @@ typedef void (*hooked_hook)(struct book *book, const cfa_call *call, cfa_arena *
                             cfa_reply *out);
 
 struct hooked {
-    hooked_hook hook;          /* NULL: the play provider answers */
+    hooked_hook hook; /* NULL: the play provider answers */
     int calls, kinds[CFA_CALL_LOOKUP + 1];
     struct book *book;
     cfa_provider_ops ops;

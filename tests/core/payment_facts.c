@@ -1,39 +1,34 @@
 /*
- * payment_facts.c - the invariants of one reduction, checked for every test that applies facts. It must not know
- * the table: it asks the machine's own predicate for legality and judges only what is observable.
+ * payment_facts.c - the invariants of one reduction, checked for every test that applies facts. It
+ * must not know the table: it asks the machine's own predicate for legality and judges only what is
+ * observable.
  */
 #include "core/payment_facts.h"
 
 #include <stdio.h>
 #include <string.h>
 
-const char *state_name(cfa_payment_state state)
-{
+const char *state_name(cfa_payment_state state) {
     switch (state) {
 #define STATE_CASE(name, code, text)                                                               \
-    case code:                                                                                     \
-        return #name;
+    case code: return #name;
         CFA_PAYMENT_STATE_MAP(STATE_CASE)
 #undef STATE_CASE
-    default:
-        return "NONE";
+    default: return "NONE";
     }
 }
 
-cfa__payment payment_new(void)
-{
+cfa__payment payment_new(void) {
     cfa__payment payment = { .amount_minor = ASKED_MINOR, .state = CFA_PAYMENT_PENDING };
     memcpy(payment.currency, "EUR", 4);
     return payment;
 }
 
-static bool slice_equals(cfa_slice a, cfa_slice b)
-{
+static bool slice_equals(cfa_slice a, cfa_slice b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static bool facts_equal(const cfa__payment *a, const cfa__payment *b)
-{
+static bool facts_equal(const cfa__payment *a, const cfa__payment *b) {
     return a->durable == b->durable && a->authorized_minor == b->authorized_minor &&
            a->captured_minor == b->captured_minor && a->hold == b->hold &&
            a->canceled_us == b->canceled_us && a->volatile_fact == b->volatile_fact &&
@@ -42,20 +37,20 @@ static bool facts_equal(const cfa__payment *a, const cfa__payment *b)
            slice_equals(a->failure_code, b->failure_code) && slice_equals(a->ref, b->ref);
 }
 
-bool payment_equals(const cfa__payment *a, const cfa__payment *b)
-{
+bool payment_equals(const cfa__payment *a, const cfa__payment *b) {
     return facts_equal(a, b) && a->state == b->state && a->flags == b->flags;
 }
 
-static void check_walk(const cfa__payment *before, const cfa__payment *after, const cfa__reduction *reduction)
-{
+static void check_walk(const cfa__payment *before, const cfa__payment *after,
+                       const cfa__reduction *reduction) {
     cfa_payment_state at = (cfa_payment_state)before->state;
     require(reduction->step_count <= CFA__STEPS_MAX);
     for (int32_t i = 0; i < reduction->step_count; i++) {
         const cfa__step *step = &reduction->steps[i];
         require(step->from == at);
         if (!cfa__payment_step_is_legal(step->from, step->to))
-            ck_abort_msg("%s to %s is not in the table", state_name(step->from), state_name(step->to));
+            ck_abort_msg("%s to %s is not in the table", state_name(step->from),
+                         state_name(step->to));
         require(step->implied == (i + 1 < reduction->step_count));
         require(step->rule != NULL && cfa__event_type_name(step->event) != NULL);
         at = step->to;
@@ -63,8 +58,7 @@ static void check_walk(const cfa__payment *before, const cfa__payment *after, co
     require(at == after->state);
 }
 
-static void check_growth(const cfa__payment *before, const cfa__payment *after)
-{
+static void check_growth(const cfa__payment *before, const cfa__payment *after) {
     require((before->durable & ~after->durable) == 0);
     require(after->authorized_minor >= before->authorized_minor);
     require(after->captured_minor >= before->captured_minor);
@@ -79,8 +73,7 @@ static void check_growth(const cfa__payment *before, const cfa__payment *after)
     require((before->flags & ~after->flags & ~CFA_PAYMENT_FLAG_CONFLICT) == 0);
 }
 
-cfa__reduction payment_apply(cfa__payment *payment, const cfa_facts *facts, cfa_arena *arena)
-{
+cfa__reduction payment_apply(cfa__payment *payment, const cfa_facts *facts, cfa_arena *arena) {
     cfa__payment before = *payment;
     cfa__reduction reduction;
     require(cfa__payment_reduce(payment, facts, arena, &reduction) == CFA_OK);
@@ -96,9 +89,7 @@ cfa__reduction payment_apply(cfa__payment *payment, const cfa_facts *facts, cfa_
 
     bool changed = !facts_equal(&before, payment);
     switch (reduction.verdict) {
-    case CFA_WEBHOOK_APPLIED:
-        require(changed);
-        break;
+    case CFA_WEBHOOK_APPLIED: require(changed); break;
     case CFA_WEBHOOK_STALE:
         require(payment_equals(&before, payment));
         require(reduction.notice == 0);
@@ -108,21 +99,19 @@ cfa__reduction payment_apply(cfa__payment *payment, const cfa_facts *facts, cfa_
         require(before.state == payment->state);
         require(reduction.reason != NULL);
         break;
-    default:
-        ck_abort_msg("verdict %d", (int)reduction.verdict);
+    default: ck_abort_msg("verdict %d", (int)reduction.verdict);
     }
     return reduction;
 }
 
-const char *walk_text(const cfa__reduction *reduction)
-{
+const char *walk_text(const cfa__reduction *reduction) {
     static char text[CFA__STEPS_MAX * 24 + 1];
     size_t size = 0;
     text[0] = '\0';
     for (int32_t i = 0; i < reduction->step_count; i++) {
         const cfa__step *step = &reduction->steps[i];
-        int written = snprintf(text + size, sizeof(text) - size, "%s%s%c%s", i == 0 ? "" : " ", step->rule,
-                               step->implied ? '~' : ' ', state_name(step->to));
+        int written = snprintf(text + size, sizeof(text) - size, "%s%s%c%s", i == 0 ? "" : " ",
+                               step->rule, step->implied ? '~' : ' ', state_name(step->to));
         ck_assert_int_gt(written, 0);
         size += (size_t)written;
         ck_assert_uint_lt(size, sizeof(text));

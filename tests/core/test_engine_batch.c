@@ -23,12 +23,13 @@
 static struct {
     const cfa_storage_ops *inner;
     cfa_storage_ops ops;
-    int64_t poisoned_minor;     /* a save with such a pledge is refused */
-    bool gated;                 /* commits wait for `go` */
+    int64_t poisoned_minor; /* a save with such a pledge is refused */
+    bool gated;             /* commits wait for `go` */
     sem_t entered, go;
 } watch;
 
-static cfa_status watched_save(cfa_session *session, const cfa_save *save, int64_t *out_first_position) {
+static cfa_status watched_save(cfa_session *session, const cfa_save *save,
+                               int64_t *out_first_position) {
     for (size_t i = 0; i < save->change_count; i++) {
         const cfa_change *change = &save->changes[i];
         if (watch.poisoned_minor != 0 && change->kind == &cfa__pledge_kind &&
@@ -59,9 +60,7 @@ static void book_watch(struct book *book) {
     book->options.storage = &book->wrapped;
 }
 
-static void gate(bool closed) {
-    __atomic_store_n(&watch.gated, closed, __ATOMIC_SEQ_CST);
-}
+static void gate(bool closed) { __atomic_store_n(&watch.gated, closed, __ATOMIC_SEQ_CST); }
 
 /* ---- one batch ------------------------------------------------------------------------------- */
 
@@ -191,7 +190,8 @@ START_TEST(webhooks_of_one_payment_in_one_batch_act_one_after_the_other) {
     book_open(&book, _i);
     ck_assert_int_eq(cfa_port_new(&port, book.engine), CFA_OK);
     cfa_pledge *pledge = pledge_make(&book, "paid", 100);
-    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
     int64_t batches = atomic_load(&book.engine->statistics.batches);
     int count = 0;
     for (;; count += 2) {
@@ -201,8 +201,8 @@ START_TEST(webhooks_of_one_payment_in_one_batch_act_one_after_the_other) {
             break;
         cfa_slice header = { signature, strlen(signature) }, bytes = { body, strlen(body) };
         for (int twice = 0; twice < 2; twice++) {
-            ck_assert_int_eq(cfa_webhook_receive_begin(port, (uint64_t)(count + twice), header, bytes),
-                             CFA_OK);
+            ck_assert_int_eq(
+                cfa_webhook_receive_begin(port, (uint64_t)(count + twice), header, bytes), CFA_OK);
         }
         cfa_free(signature);
         cfa_free(body);
@@ -302,11 +302,12 @@ START_TEST(a_deadline_takes_back_what_is_queued_and_doubts_what_is_running) {
     struct caller leader = { .book = &book, .key = "leader", .timeout_ms = 60000 };
     struct caller hasty = { .book = &book, .key = "hasty", .timeout_ms = 30 };
     start_call(&leader);
-    sem_wait(&watch.entered);               /* the leader stands in its commit */
+    sem_wait(&watch.entered); /* the leader stands in its commit */
     call(&hasty);
     ck_assert_int_eq(hasty.status, CFA_ETIMEOUT);
 
-    /* Two more wait; the first of them will lead both, and stand in its commit while the other's time runs out. */
+    /* Two more wait; the first of them will lead both, and stand in its commit while the other's
+     * time runs out. */
     struct caller next = { .book = &book, .key = "next", .timeout_ms = 60000 };
     struct caller running = { .book = &book, .key = "running", .timeout_ms = 1000 };
     start_call(&next);
@@ -424,9 +425,10 @@ START_TEST(a_forks_copy_of_an_engine_refuses_to_work) {
         cfa_pledge *pledge = NULL;
         cfa_totals *totals = NULL;
         cfa_pledge_spec spec = gift(&book, "child", 100);
-        bool refused = cfa_pledge_create(&pledge, book.engine, &spec) == CFA_EMISUSE &&
-                       cfa_totals_get(&totals, book.engine, book.campaign_id, NULL) == CFA_EMISUSE &&
-                       cfa_engine_tick(NULL, book.engine, CFA_WORK_ALL, 0) == CFA_EMISUSE;
+        bool refused =
+            cfa_pledge_create(&pledge, book.engine, &spec) == CFA_EMISUSE &&
+            cfa_totals_get(&totals, book.engine, book.campaign_id, NULL) == CFA_EMISUSE &&
+            cfa_engine_tick(NULL, book.engine, CFA_WORK_ALL, 0) == CFA_EMISUSE;
         cfa_engine_close(book.engine);
         _exit(refused ? 0 : 1);
     }
@@ -444,8 +446,8 @@ END_TEST
 
 struct plan {
     bool armed, fired;
-    int32_t only;           /* a kind of call; 0: any */
-    int64_t nth, length;    /* the n-th such call and those that follow */
+    int32_t only;        /* a kind of call; 0: any */
+    int64_t nth, length; /* the n-th such call and those that follow */
     int64_t seen;
     int32_t action;
     cfa_status status;
@@ -454,7 +456,8 @@ struct plan {
 static int32_t decide(void *user, int32_t call_kind, uint64_t number, cfa_status *out_status) {
     struct plan *plan = user;
     (void)number;
-    if (!plan->armed || (plan->only != 0 && call_kind != plan->only) || call_kind == CFA_FAULT_ROLLBACK)
+    if (!plan->armed || (plan->only != 0 && call_kind != plan->only) ||
+        call_kind == CFA_FAULT_ROLLBACK)
         return CFA_FAULT_PASS;
     plan->seen++;
     if (plan->seen < plan->nth || plan->seen >= plan->nth + plan->length)
@@ -507,7 +510,8 @@ START_TEST(a_commit_in_doubt_that_did_not_happen_is_made_again) {
 }
 END_TEST
 
-/* A whole batch whose commit happened though it failed: run again, each command must know its own work. */
+/* A whole batch whose commit happened though it failed: run again, each command must know its own
+ * work. */
 static void crowd_in_doubt(int store, int32_t action, int64_t length) {
     struct book book;
     struct plan plan = { .only = CFA_FAULT_COMMIT, .length = length, .action = action };
@@ -516,7 +520,8 @@ static void crowd_in_doubt(int store, int32_t action, int64_t length) {
     book_wrap(&book, decide, &plan);
     book_start(&book);
     cfa_pledge *pledge = pledge_make(&book, "paid", 100);
-    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
     ck_assert_int_eq(cfa_port_new(&port, book.engine), CFA_OK);
     char *signature, *body;
     int webhooks = 0;
@@ -531,7 +536,7 @@ static void crowd_in_doubt(int store, int32_t action, int64_t length) {
     }
     for (int i = 0; i < 100; i++) {
         char key[16];
-        snprintf(key, sizeof key, "c%d", i / 2);   /* every key twice */
+        snprintf(key, sizeof key, "c%d", i / 2); /* every key twice */
         begin(&book, port, i, key, 100);
     }
     arm(&plan, 1);
@@ -570,7 +575,9 @@ END_TEST
 
 START_TEST(doubt_that_does_not_end_is_told_to_the_caller) {
     struct book book;
-    struct plan plan = { .only = CFA_FAULT_COMMIT, .length = INT64_MAX / 2, .action = CFA_FAULT_DOUBT_NOT_DONE };
+    struct plan plan = { .only = CFA_FAULT_COMMIT,
+                         .length = INT64_MAX / 2,
+                         .action = CFA_FAULT_DOUBT_NOT_DONE };
     book_prepare(&book, _i);
     book_wrap(&book, decide, &plan);
     book_start(&book);
@@ -589,8 +596,9 @@ static void sweep_races(int store, cfa_status status, int64_t length) {
     bool fired = true;
     for (int64_t nth = 1; fired; nth++) {
         struct book book;
-        struct plan plan = { .only = CFA_FAULT_SAVE, .length = length, .action = CFA_FAULT_FAIL,
-                             .status = status };
+        struct plan plan = {
+            .only = CFA_FAULT_SAVE, .length = length, .action = CFA_FAULT_FAIL, .status = status
+        };
         book_prepare(&book, store);
         book_wrap(&book, decide, &plan);
         book_start(&book);
@@ -614,7 +622,9 @@ END_TEST
 
 START_TEST(a_race_that_is_always_lost_is_told_as_busy) {
     struct book book;
-    struct plan plan = { .only = CFA_FAULT_SAVE, .length = INT64_MAX / 2, .action = CFA_FAULT_FAIL,
+    struct plan plan = { .only = CFA_FAULT_SAVE,
+                         .length = INT64_MAX / 2,
+                         .action = CFA_FAULT_FAIL,
                          .status = CFA_EVERSION };
     book_prepare(&book, _i);
     book_wrap(&book, decide, &plan);
@@ -643,7 +653,8 @@ static void sweep_failures(int store, cfa_status status, int64_t length) {
         cfa_status got = donate(&book, &pledge);
         fired = plan.fired;
         plan.armed = false;
-        ck_assert_msg(got == CFA_OK || got == status || cfa_status_class_of(got) == CFA_CLASS_IN_DOUBT ||
+        ck_assert_msg(got == CFA_OK || got == status ||
+                          cfa_status_class_of(got) == CFA_CLASS_IN_DOUBT ||
                           (cfa_status_class_of(got) == CFA_CLASS_TRANSIENT && status != CFA_ENOMEM),
                       "call %lld failing with %s gave %s", (long long)nth, cfa_status_name(status),
                       cfa_status_name(got));
@@ -654,9 +665,7 @@ static void sweep_failures(int store, cfa_status status, int64_t length) {
     }
 }
 
-START_TEST(each_storage_call_may_find_the_store_busy) {
-    sweep_failures(_i, CFA_EBUSY, 1);
-}
+START_TEST(each_storage_call_may_find_the_store_busy) { sweep_failures(_i, CFA_EBUSY, 1); }
 END_TEST
 
 START_TEST(each_storage_call_may_fail) {
@@ -665,14 +674,10 @@ START_TEST(each_storage_call_may_fail) {
 }
 END_TEST
 
-START_TEST(each_storage_call_may_find_the_disk_full) {
-    sweep_failures(_i, CFA_ENOSPACE, 1);
-}
+START_TEST(each_storage_call_may_find_the_disk_full) { sweep_failures(_i, CFA_ENOSPACE, 1); }
 END_TEST
 
-START_TEST(each_storage_call_may_run_out_of_memory) {
-    sweep_failures(_i, CFA_ENOMEM, 1);
-}
+START_TEST(each_storage_call_may_run_out_of_memory) { sweep_failures(_i, CFA_ENOMEM, 1); }
 END_TEST
 
 int main(int argc, char **argv) {

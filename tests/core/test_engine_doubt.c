@@ -23,7 +23,8 @@ static struct {
     int32_t create_outcome, lookup_outcome;
 } wire;
 
-static cfa_status wire_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body) {
+static cfa_status wire_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                               cfa_slice *out_body) {
     (void)self;
     (void)call;
     (void)arena;
@@ -43,13 +44,18 @@ static void wire_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_re
 }
 
 static const cfa_provider_ops weak_ops = {
-    .struct_size = sizeof weak_ops, .name = "wire", .capabilities = CFA_PROVIDER_TWO_STEP,
-    .prepare = wire_prepare, .call = wire_call,
+    .struct_size = sizeof weak_ops,
+    .name = "wire",
+    .capabilities = CFA_PROVIDER_TWO_STEP,
+    .prepare = wire_prepare,
+    .call = wire_call,
 };
 static const cfa_provider_ops strong_ops = {
-    .struct_size = sizeof strong_ops, .name = "wire",
+    .struct_size = sizeof strong_ops,
+    .name = "wire",
     .capabilities = CFA_PROVIDER_TWO_STEP | CFA_PROVIDER_LOOKUP_AUTHORITATIVE,
-    .prepare = wire_prepare, .call = wire_call,
+    .prepare = wire_prepare,
+    .call = wire_call,
 };
 
 static cfa_pledge *committed(struct book *book, const char *key, int64_t minor) {
@@ -158,7 +164,8 @@ static const int32_t faults[] = { CFA_PLAY_FAULT_REPLY_LOST, CFA_PLAY_FAULT_REQU
                                   CFA_PLAY_FAULT_ERROR_AFTER, CFA_PLAY_FAULT_ERROR_BEFORE,
                                   CFA_PLAY_FAULT_NOT_SENT };
 
-/* Time passes in ever larger steps until the payment is as wanted; on the way it never looks failed. */
+/* Time passes in ever larger steps until the payment is as wanted; on the way it never looks
+ * failed. */
 static void wait_for(struct book *book, const cfa_pledge *pledge, cfa_payment_state wanted) {
     for (int step = 0; step < 40; step++) {
         book_settle(book);
@@ -249,9 +256,9 @@ static void change_in_doubt(int store, int32_t fault, bool capture) {
     ck_assert_int_eq(cfa_play_fault_next(book.play, fault), CFA_OK);
     cfa_payment *payment;
     const char *id = cfa_pledge_payment_id(pledge);
-    cfa_status status = capture
-        ? cfa_payment_capture(&payment, book.engine, id, (cfa_money){ 0, "" }, NULL, "c", 20)
-        : cfa_payment_cancel(&payment, book.engine, id, NULL, "c", 20);
+    cfa_status status = capture ? cfa_payment_capture(&payment, book.engine, id,
+                                                      (cfa_money){ 0, "" }, NULL, "c", 20)
+                                : cfa_payment_cancel(&payment, book.engine, id, NULL, "c", 20);
     ck_assert_int_eq(status, CFA_OK);
     ck_assert_int_ne(cfa_payment_state_of(payment), CFA_PAYMENT_FAILED);
     cfa_payment_free(payment);
@@ -294,8 +301,9 @@ START_TEST(in_bad_weather_every_gift_is_charged_once) {
         pledges[i] = committed(&book, key, 100);
     }
     for (int step = 0; step < 12 * 24; step++) {
-        if (step == 7 * 24)   /* tries come once a day by then: let the rest succeed */
-            ck_assert_int_eq(cfa_play_weather_set(book.play, &(cfa_play_weather)CFA_PLAY_WEATHER_INIT), CFA_OK);
+        if (step == 7 * 24) /* tries come once a day by then: let the rest succeed */
+            ck_assert_int_eq(
+                cfa_play_weather_set(book.play, &(cfa_play_weather)CFA_PLAY_WEATHER_INIT), CFA_OK);
         book_settle(&book);
         book_advance(&book, step < 12 ? MINUTE_US : HOUR_US);
     }
@@ -303,13 +311,15 @@ START_TEST(in_bad_weather_every_gift_is_charged_once) {
     for (int i = 0; i < GIFTS; i++) {
         cfa_payment_state state = state_of(book.engine, pledges[i]);
         /* One that never reached the provider within a day is over, and was not charged. */
-        ck_assert_msg(state == CFA_PAYMENT_COMPLETED || state == CFA_PAYMENT_EXPIRED, "gift %d: %s, flags %u", i,
-                      cfa_payment_state_name(state), flags_of(book.engine, pledges[i]));
+        ck_assert_msg(state == CFA_PAYMENT_COMPLETED || state == CFA_PAYMENT_EXPIRED,
+                      "gift %d: %s, flags %u", i, cfa_payment_state_name(state),
+                      flags_of(book.engine, pledges[i]));
         ck_assert_uint_eq(flags_of(book.engine, pledges[i]), 0);
         paid += state == CFA_PAYMENT_COMPLETED;
         cfa_pledge_free(pledges[i]);
     }
-    /* Two calls of three fail in some way, and a charge that is not made within a day is not made late. */
+    /* Two calls of three fail in some way, and a charge that is not made within a day is not made
+     * late. */
     ck_assert_int_ge(paid, GIFTS * 9 / 10);
     ck_assert_int_eq(play_books_of(&book).charge_count, paid);
     ck_assert_int_eq(totals_of(&book).raised_minor, 100 * paid);
@@ -381,7 +391,8 @@ START_TEST(a_call_whose_caller_died_is_made_again_with_its_key) {
     book_advance(&book, 10 * MINUTE_US);
     found = pull(heir);
     ck_assert_ptr_nonnull(found);
-    ck_assert_str_eq(cfa_pulled_call_view(found)->idempotency_key, cfa_pulled_call_view(lost)->idempotency_key);
+    ck_assert_str_eq(cfa_pulled_call_view(found)->idempotency_key,
+                     cfa_pulled_call_view(lost)->idempotency_key);
     ck_assert_int_eq(cfa_pulled_call_view(found)->kind, CFA_CALL_CREATE);
     cfa_reply again;
     send(&book, found, arena, &again);
@@ -469,7 +480,8 @@ START_TEST(a_result_reported_again_changes_nothing) {
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     cfa_pulled_call *call = pull(book.engine);
     send(&book, call, arena, &reply);
-    doubt_armed = 1;   /* its commit happens and its word is lost: run again, it must not look fenced */
+    doubt_armed =
+        1; /* its commit happens and its word is lost: run again, it must not look fenced */
     ck_assert_int_eq(cfa_call_done(book.engine, call, &reply, 0), CFA_OK);
     ck_assert_int_eq(doubt_armed, 0);
     int64_t rows = all_rows_of(&book);

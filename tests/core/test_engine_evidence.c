@@ -55,9 +55,7 @@ static char *ref_of(struct book *book, const cfa_pledge *pledge) {
 static char oversized[70001];
 static const char *const bad_texts[] = { "caf\xe9", "\xed\xa0\x80", "a\nb", oversized };
 
-static void make_oversized(void) {
-    memset(oversized, 'x', sizeof oversized - 1);
-}
+static void make_oversized(void) { memset(oversized, 'x', sizeof oversized - 1); }
 
 /* The book goes on: a gift is made, paid and counted. */
 static void expect_business(struct book *book, const char *key) {
@@ -204,14 +202,10 @@ static void count_once(int store, bool by_name) {
     book_close(&book);
 }
 
-START_TEST(one_object_never_counts_for_two_payments) {
-    count_once(_i, false);
-}
+START_TEST(one_object_never_counts_for_two_payments) { count_once(_i, false); }
 END_TEST
 
-START_TEST(an_object_that_names_another_payment_does_not_count) {
-    count_once(_i, true);
-}
+START_TEST(an_object_that_names_another_payment_does_not_count) { count_once(_i, true); }
 END_TEST
 
 START_TEST(a_tie_between_webhooks_is_asked_about_soon) {
@@ -225,7 +219,7 @@ START_TEST(a_tie_between_webhooks_is_asked_about_soon) {
     book_advance(&book, 2 * SECOND_US);
     book_settle(&book);
     ck_assert_int_eq(wire.kinds[CFA_CALL_RETRIEVE], 0);
-    (void)accept_event(&book, &processing);   /* the same attempt at the same time: who is right? */
+    (void)accept_event(&book, &processing); /* the same attempt at the same time: who is right? */
     book_advance(&book, 2 * SECOND_US);
     book_settle(&book);
     ck_assert_int_eq(wire.kinds[CFA_CALL_RETRIEVE], 1);
@@ -289,8 +283,8 @@ START_TEST(totals_never_go_back_behind_a_merged_read) {
     ck_assert_int_eq(cfa_totals_get(&totals, other, book.campaign_id, &spec), CFA_OK);
     cfa_totals_free(totals);
     cfa_campaign *campaign;
-    ck_assert_int_eq(cfa_campaign_get_with_totals(&campaign, &totals, book.engine,
-                                                  book.campaign_id), CFA_OK);
+    ck_assert_int_eq(
+        cfa_campaign_get_with_totals(&campaign, &totals, book.engine, book.campaign_id), CFA_OK);
     int64_t version = cfa_totals_version(totals);
     ck_assert_int_eq(cfa_totals_at(totals, 0)->raised_minor, 100);
     cfa_totals_free(totals);
@@ -407,7 +401,7 @@ END_TEST
 
 struct sink {
     int failing_resets, resets, sends, sends_unreset;
-    bool whole;         /* the last reset succeeded */
+    bool whole; /* the last reset succeeded */
     int64_t last;
 };
 
@@ -436,8 +430,11 @@ static cfa_status sink_reset(void *self, int64_t position) {
     return CFA_OK;
 }
 
-static const cfa_sink_ops sink_ops = { .struct_size = sizeof sink_ops, .name = "test",
-                                       .send = sink_send, .poll = sink_poll, .reset = sink_reset };
+static const cfa_sink_ops sink_ops = { .struct_size = sizeof sink_ops,
+                                       .name = "test",
+                                       .send = sink_send,
+                                       .poll = sink_poll,
+                                       .reset = sink_reset };
 
 START_TEST(a_sink_whose_reset_failed_is_reset_before_anything_is_sent) {
     struct book book;
@@ -523,9 +520,9 @@ START_TEST(closing_makes_no_further_call_and_commits_the_one_it_was_in) {
     ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
     for (int i = 0; i < 20000 && !atomic_load(&in_call); i++)
         nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
-    book_reopen(&book);   /* closes it first */
+    book_reopen(&book); /* closes it first */
     ck_assert_int_ge(wire.calls, 1);
-    ck_assert_int_le(wire.calls, 2);   /* one for each thread of the runner */
+    ck_assert_int_le(wire.calls, 2); /* one for each thread of the runner */
     int completed = 0;
     for (int i = 0; i < GIFTS; i++) {
         completed += state_of(book.engine, pledges[i]) == CFA_PAYMENT_COMPLETED;

@@ -13,14 +13,12 @@ static const struct bad_text {
     const char *text;
     cfa_status status;
 } bad_texts[] = {
-    { "\xc3\x28", CFA_EENCODING },          /* not UTF-8 */
-    { "\xed\xa0\x80", CFA_EENCODING },      /* a surrogate */
-    { "\xf4\x90\x80\x80", CFA_EENCODING },  /* beyond Unicode */
-    { "\xc0\xaf", CFA_EENCODING },          /* overlong */
-    { "a\x01z", CFA_EENCODING },
-    { "a\x7fz", CFA_EENCODING },
-    { "4242424242424242", CFA_ECARD },
-    { "my card is 4242 4242 4242 4242, thanks", CFA_ECARD },
+    { "\xc3\x28", CFA_EENCODING },         /* not UTF-8 */
+    { "\xed\xa0\x80", CFA_EENCODING },     /* a surrogate */
+    { "\xf4\x90\x80\x80", CFA_EENCODING }, /* beyond Unicode */
+    { "\xc0\xaf", CFA_EENCODING },         /* overlong */
+    { "a\x01z", CFA_EENCODING },           { "a\x7fz", CFA_EENCODING },
+    { "4242424242424242", CFA_ECARD },     { "my card is 4242 4242 4242 4242, thanks", CFA_ECARD },
     { "4242-4242-4242-4242", CFA_ECARD },
 };
 
@@ -32,7 +30,8 @@ static char *repeated(char byte, size_t count) {
     return text;
 }
 
-static void refuse(struct book *book, const cfa_pledge_spec *spec, cfa_status status, const char *field) {
+static void refuse(struct book *book, const cfa_pledge_spec *spec, cfa_status status,
+                   const char *field) {
     int64_t rows = all_rows_of(book);
     cfa_pledge *untouched = NULL;
     expect_error(cfa_pledge_create(&untouched, book->engine, spec), status, field);
@@ -57,7 +56,11 @@ static void refuse(struct book *book, const cfa_pledge_spec *spec, cfa_status st
 }
 
 START_TEST(bad_amounts_are_refused) {
-    static const struct { int64_t minor; const char *currency; cfa_status status; } cases[] = {
+    static const struct {
+        int64_t minor;
+        const char *currency;
+        cfa_status status;
+    } cases[] = {
         { 0, "EUR", CFA_ERANGE },
         { -1, "EUR", CFA_ERANGE },
         { INT64_MIN, "EUR", CFA_ERANGE },
@@ -67,8 +70,8 @@ START_TEST(bad_amounts_are_refused) {
         { 100, "eur", CFA_ECURRENCY },
         { 100, "", CFA_ECURRENCY },
         { 100, "E", CFA_ECURRENCY },
-        { 1001, "KWD", CFA_EAMOUNT },       /* three decimals, the last must be 0 */
-        { 100, "JPY", CFA_ECURRENCY },   /* not one of the campaign's */
+        { 1001, "KWD", CFA_EAMOUNT },  /* three decimals, the last must be 0 */
+        { 100, "JPY", CFA_ECURRENCY }, /* not one of the campaign's */
     };
     struct book book;
     book_open(&book, _i);
@@ -95,7 +98,11 @@ START_TEST(bad_amounts_are_refused) {
 END_TEST
 
 START_TEST(bad_text_is_refused_in_every_field) {
-    static const struct { const char *name; size_t offset; size_t longest; } fields[] = {
+    static const struct {
+        const char *name;
+        size_t offset;
+        size_t longest;
+    } fields[] = {
         { "donor_name", offsetof(cfa_pledge_spec, donor_name), CFA_NAME_BYTES_MAX },
         { "donor_message", offsetof(cfa_pledge_spec, donor_message), CFA_MESSAGE_BYTES_MAX },
         { "donor_reference", offsetof(cfa_pledge_spec, donor_reference), CFA_REFERENCE_BYTES_MAX },
@@ -170,7 +177,8 @@ START_TEST(bad_keys_are_refused) {
     struct book book;
     book_open(&book, _i);
     char *longer = repeated('k', CFA_KEY_BYTES_MAX + 1);
-    const char *const keys[] = { NULL, "", "with space", "tab\t", "line\n", "\x7f", "\xc3\xa9", longer };
+    const char *const keys[] = { NULL,     "",     "with space", "tab\t",
+                                 "line\n", "\x7f", "\xc3\xa9",   longer };
     for (size_t i = 0; i < COUNT(keys); i++) {
         cfa_pledge_spec spec = gift(&book, keys[i], 100);
         refuse(&book, &spec, CFA_EKEY, "key");
@@ -190,10 +198,17 @@ START_TEST(bad_ids_are_refused) {
     struct book book;
     book_open(&book, _i);
     cfa_pledge *made = pledge_make(&book, "made", 100), *pledge = NULL;
-    const char *const ids[] = { "", "cmp_", "nonsense", cfa_pledge_id(made), cfa_pledge_payment_id(made),
-                                "cmp_01arz3ndektsv4rrffq69g5faV", "cmp_81arz3ndektsv4rrffq69g5fav",
-                                "cmp_01arz3ndektsv4rrffq69g5fa", "cmp_01arz3ndektsv4rrffq69g5favv",
-                                "CMP_01arz3ndektsv4rrffq69g5fav", "cmp_01arz3ndektsv4rrffq69g5fau\n" };
+    const char *const ids[] = { "",
+                                "cmp_",
+                                "nonsense",
+                                cfa_pledge_id(made),
+                                cfa_pledge_payment_id(made),
+                                "cmp_01arz3ndektsv4rrffq69g5faV",
+                                "cmp_81arz3ndektsv4rrffq69g5fav",
+                                "cmp_01arz3ndektsv4rrffq69g5fa",
+                                "cmp_01arz3ndektsv4rrffq69g5favv",
+                                "CMP_01arz3ndektsv4rrffq69g5fav",
+                                "cmp_01arz3ndektsv4rrffq69g5fau\n" };
     for (size_t i = 0; i < COUNT(ids); i++) {
         cfa_pledge_spec spec = gift(&book, "k", 100);
         spec.campaign_id = ids[i];
@@ -205,7 +220,8 @@ START_TEST(bad_ids_are_refused) {
     }
     cfa_payment *payment = NULL;
     expect_error(cfa_pledge_get(&pledge, book.engine, book.campaign_id), CFA_EINVAL, "pledge_id");
-    expect_error(cfa_payment_get(&payment, book.engine, cfa_pledge_id(made)), CFA_EINVAL, "payment_id");
+    expect_error(cfa_payment_get(&payment, book.engine, cfa_pledge_id(made)), CFA_EINVAL,
+                 "payment_id");
     expect_error(cfa_pledge_get(&pledge, book.engine, NULL), CFA_EINVAL, "pledge_id");
     cfa_pledge_spec spec = gift(&book, "k", 100);
     spec.campaign_id = "cmp_01arz3ndektsv4rrffq69g5fav";
@@ -245,8 +261,9 @@ START_TEST(a_campaign_that_is_over_takes_no_pledge) {
     pledge.key = "late";
     refuse(&book, &pledge, CFA_ECLOSED, "campaign_id");
     ck_assert_int_eq(cfa_campaign_get(&open, book.engine, book.campaign_id), CFA_OK);
-    ck_assert_int_eq(cfa_campaign_end(&ended, book.engine, book.campaign_id, cfa_campaign_version(open), NULL,
-                                      "end"), CFA_OK);
+    ck_assert_int_eq(cfa_campaign_end(&ended, book.engine, book.campaign_id,
+                                      cfa_campaign_version(open), NULL, "end"),
+                     CFA_OK);
     pledge = gift(&book, "too-late", 100);
     refuse(&book, &pledge, CFA_ECLOSED, "campaign_id");
     /* What was made in time is still answered. */
@@ -263,8 +280,13 @@ START_TEST(a_campaign_that_is_over_takes_no_pledge) {
 END_TEST
 
 START_TEST(bad_campaigns_are_refused) {
-    static const struct { const char *title, *currencies; cfa_money goal; cfa_late_rule rule; cfa_status status;
-                          const char *field; } cases[] = {
+    static const struct {
+        const char *title, *currencies;
+        cfa_money goal;
+        cfa_late_rule rule;
+        cfa_status status;
+        const char *field;
+    } cases[] = {
         { NULL, "EUR", { 0, "" }, 0, CFA_EINVAL, "title" },
         { "", "EUR", { 0, "" }, 0, CFA_EINVAL, "title" },
         { "4242424242424242", "EUR", { 0, "" }, 0, CFA_ECARD, "title" },
@@ -291,7 +313,8 @@ START_TEST(bad_campaigns_are_refused) {
         spec.late_rule = cases[i].rule;
         cfa_campaign *untouched = NULL;
         cfa_status status = cfa_campaign_create(&untouched, book.engine, &spec);
-        ck_assert_msg(cfa_status_class_of(status) == CFA_CLASS_INVALID, "case %zu: %s", i, cfa_status_name(status));
+        ck_assert_msg(cfa_status_class_of(status) == CFA_CLASS_INVALID, "case %zu: %s", i,
+                      cfa_status_name(status));
         if (cases[i].status != 0)
             ck_assert_int_eq(status, cases[i].status);
         ck_assert_msg(strncmp(last_error()->field, cases[i].field, strlen(cases[i].field)) == 0,
@@ -305,7 +328,10 @@ END_TEST
 START_TEST(structs_of_another_size_are_taken_or_refused_by_their_tail) {
     struct book book;
     book_open(&book, _i);
-    struct { cfa_pledge_spec spec; int64_t tail; } newer = { gift(&book, "newer", 100), 0 };
+    struct {
+        cfa_pledge_spec spec;
+        int64_t tail;
+    } newer = { gift(&book, "newer", 100), 0 };
     newer.spec.struct_size = sizeof newer;
     cfa_pledge *pledge = NULL;
     newer.tail = 1;

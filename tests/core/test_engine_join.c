@@ -19,7 +19,8 @@ static void run(sqlite3 *host, const char *sql) {
 
 static int count_orders(sqlite3 *host) {
     sqlite3_stmt *statement;
-    ck_assert_int_eq(sqlite3_prepare_v2(host, "SELECT count(*) FROM orders", -1, &statement, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_prepare_v2(host, "SELECT count(*) FROM orders", -1, &statement, NULL),
+                     SQLITE_OK);
     ck_assert_int_eq(sqlite3_step(statement), SQLITE_ROW);
     int count = sqlite3_column_int(statement, 0);
     sqlite3_finalize(statement);
@@ -58,7 +59,8 @@ START_TEST(the_host_and_the_pledge_commit_together) {
     cfa_pledge *pledge = order(&book, host, "order-1", 100), *read;
     ck_assert(cfa_pledge_pending(pledge) && !cfa_pledge_replayed(pledge));
     /* Nobody else sees it yet. */
-    expect_error(cfa_pledge_get(&read, book.engine, cfa_pledge_id(pledge)), CFA_ENOTFOUND, "pledge_id");
+    expect_error(cfa_pledge_get(&read, book.engine, cfa_pledge_id(pledge)), CFA_ENOTFOUND,
+                 "pledge_id");
     ck_assert_int_eq(play_books_of(&book).call_count, 0);
     run(host, "COMMIT");
     ck_assert_int_eq(count_orders(host), 1);
@@ -93,7 +95,8 @@ START_TEST(the_host_and_the_pledge_roll_back_together) {
     run(host, "ROLLBACK");
     ck_assert_int_eq(count_orders(host), 0);
     ck_assert_int_eq(all_rows_of(&book), rows);
-    expect_error(cfa_pledge_get(&read, book.engine, cfa_pledge_id(pledge)), CFA_ENOTFOUND, "pledge_id");
+    expect_error(cfa_pledge_get(&read, book.engine, cfa_pledge_id(pledge)), CFA_ENOTFOUND,
+                 "pledge_id");
     book_settle(&book);
     ck_assert_int_eq(play_books_of(&book).call_count, 0);
     /* The key was never used. */
@@ -115,7 +118,8 @@ START_TEST(a_joined_repeat_is_a_replay) {
     run(host, "BEGIN IMMEDIATE");
     cfa_pledge *again = order(&book, host, "before", 100);
     ck_assert(cfa_pledge_replayed(again) && answers_equal(before, again));
-    cfa_pledge *first = order(&book, host, "joined", 200), *second = order(&book, host, "joined", 200);
+    cfa_pledge *first = order(&book, host, "joined", 200),
+               *second = order(&book, host, "joined", 200);
     ck_assert(!cfa_pledge_replayed(first) && cfa_pledge_replayed(second));
     ck_assert_str_eq(cfa_pledge_id(first), cfa_pledge_id(second));
     cfa_tx *tx;
@@ -124,7 +128,8 @@ START_TEST(a_joined_repeat_is_a_replay) {
     ck_assert_int_eq(cfa_sqlite_join(&tx, book.engine, host), CFA_OK);
     expect_error(cfa_tx_pledge_create(&untouched, tx, &spec), CFA_EKEYREUSE, "amount.minor");
     spec = gift(&book, "bad", 0);
-    ck_assert_int_eq(cfa_status_class_of(cfa_tx_pledge_create(&untouched, tx, &spec)), CFA_CLASS_INVALID);
+    ck_assert_int_eq(cfa_status_class_of(cfa_tx_pledge_create(&untouched, tx, &spec)),
+                     CFA_CLASS_INVALID);
     spec = gift(&book, "elsewhere", 100);
     spec.campaign_id = "cmp_01arz3ndektsv4rrffq69g5fav";
     expect_error(cfa_tx_pledge_create(&untouched, tx, &spec), CFA_ENOTFOUND, "campaign_id");

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEASE_US (41 * SECOND_US)   /* the default lease is over */
+#define LEASE_US (41 * SECOND_US) /* the default lease is over */
 
 static struct hooked wire;
 
@@ -113,7 +113,7 @@ START_TEST(the_report_of_an_earlier_lease_is_fenced_off) {
     struct book book;
     book_prepare(&book, _i);
     hooked_use(&wire, &book, NULL);
-    wire.ops.call = NULL;   /* a provider in the host's own language */
+    wire.ops.call = NULL; /* a provider in the host's own language */
     book_start(&book);
     cfa_engine *other = book_second_engine(&book);
     cfa_pledge *pledge = commit_only(&book, "k", 100);
@@ -199,7 +199,7 @@ START_TEST(a_wall_clock_set_back_does_not_revive_a_key) {
         ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_PENDING);
         book_advance(&book, 10 * MINUTE_US);
     }
-    ck_assert_int_gt(wire.calls, before);   /* and the book's time has not stood still */
+    ck_assert_int_gt(wire.calls, before); /* and the book's time has not stood still */
     ck_assert_int_eq(creates_back_in_time, 0);
     ck_assert_int_eq(play_books_of(&book).charge_count, 1);
     cfa_pledge_free(pledge);
@@ -223,7 +223,7 @@ START_TEST(a_one_step_charge_is_looked_for_at_any_time) {
     lookups_with_window = 0;
     book_prepare(&book, _i);
     ck_assert_int_eq(cfa_manual_clock_new(&theirs, 0, 2), CFA_OK);
-    book_advance(&book, 2 * DAY_US);   /* our clock is wrong by days */
+    book_advance(&book, 2 * DAY_US); /* our clock is wrong by days */
     book.play_options.platform = cfa_manual_clock_platform(theirs);
     book.play_options.one_step = 1;
     hooked_use(&wire, &book, see_window);
@@ -251,7 +251,7 @@ START_TEST(a_charge_never_sent_is_not_made_after_the_payment_expired) {
     struct book book;
     open_hooked(&book, _i, true, NULL);
     cfa_pledge *pledge = commit_only(&book, "k", 100);
-    book_advance(&book, 7 * DAY_US);   /* nobody ran; a payment's time is a day */
+    book_advance(&book, 7 * DAY_US); /* nobody ran; a payment's time is a day */
     book_reopen(&book);
     for (int step = 0; step < 10; step++) {
         book_settle(&book);
@@ -315,7 +315,7 @@ START_TEST(a_capture_accepted_but_not_done_stays_the_only_one) {
     book_settle(&book);
     ck_assert_int_eq(wire.kinds[CFA_CALL_CAPTURE], 1);
     ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_AUTHORIZED);
-    ck_assert_int_eq(capture(&book, pledge, 40, "capture-2"), CFA_OK);   /* it joins */
+    ck_assert_int_eq(capture(&book, pledge, 40, "capture-2"), CFA_OK); /* it joins */
     expect_error(capture(&book, pledge, 30, "capture-3"), CFA_ESTATE, "amount.minor");
     expect_error(capture(&book, pledge, 100, "capture-4"), CFA_ESTATE, "amount.minor");
     for (int minute = 0; minute < 5; minute++) {
@@ -327,7 +327,7 @@ START_TEST(a_capture_accepted_but_not_done_stays_the_only_one) {
     book_advance(&book, 10 * MINUTE_US);
     book_settle(&book);
     ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_COMPLETED);
-    ck_assert_int_eq(capture_keys, 1);   /* asked again perhaps, but never for a second one */
+    ck_assert_int_eq(capture_keys, 1); /* asked again perhaps, but never for a second one */
     ck_assert_int_eq(totals_of(&book).raised_minor, 40);
     ck_assert_int_eq(play_books_of(&book).charge_count, 1);
     cfa_pledge_free(pledge);

@@ -17,13 +17,14 @@
 /* ---- a sink that the test makes fail --------------------------------------------------------- */
 
 struct sink {
-    cfa_status next;            /* what `send` answers; CFA_OK: it takes */
+    cfa_status next; /* what `send` answers; CFA_OK: it takes */
     int sends, resets;
     int64_t last;
-    bool gap;                   /* positions did not follow each other */
+    bool gap; /* positions did not follow each other */
 };
 
-static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count, size_t *out_taken) {
+static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count,
+                            size_t *out_taken) {
     struct sink *sink = self;
     sink->sends++;
     if (sink->next != CFA_OK)
@@ -49,8 +50,11 @@ static cfa_status sink_reset(void *self, int64_t position) {
     return CFA_OK;
 }
 
-static const cfa_sink_ops sink_ops = { .struct_size = sizeof sink_ops, .name = "test", .send = sink_send,
-                                       .poll = sink_poll, .reset = sink_reset };
+static const cfa_sink_ops sink_ops = { .struct_size = sizeof sink_ops,
+                                       .name = "test",
+                                       .send = sink_send,
+                                       .poll = sink_poll,
+                                       .reset = sink_reset };
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
@@ -98,7 +102,7 @@ START_TEST(a_sink_gets_every_event_in_order_and_goes_on_after_a_restart) {
     expect_memory_sink(&sink, 0, 0, head);
     book_reopen(&book);
     some_gifts(&book, 10, 5);
-    book_advance(&book, 30 * SECOND_US);   /* the lease of the engine before has run out */
+    book_advance(&book, 30 * SECOND_US); /* the lease of the engine before has run out */
     book_settle(&book);
     expect_memory_sink(&sink, (size_t)head, head, head_of(book.engine));
     audit(&book);
@@ -107,7 +111,8 @@ START_TEST(a_sink_gets_every_event_in_order_and_goes_on_after_a_restart) {
 }
 END_TEST
 
-static void failing_sink_open(struct book *book, int store, cfa_sink_binding *binding, struct sink *sink) {
+static void failing_sink_open(struct book *book, int store, cfa_sink_binding *binding,
+                              struct sink *sink) {
     *binding = (cfa_sink_binding){ "shaky", { &sink_ops, sink } };
     book_prepare(book, store);
     book->options.sinks = binding;
@@ -124,7 +129,7 @@ START_TEST(a_sink_that_fails_for_a_while_backs_off_and_catches_up) {
     int before = sink.sends;
     for (int i = 0; i < 100; i++)
         relay(book.engine);
-    ck_assert_int_lt(sink.sends - before, 20);   /* it is not asked in every round */
+    ck_assert_int_lt(sink.sends - before, 20); /* it is not asked in every round */
     for (int minute = 0; minute < 10; minute++) {
         book_advance(&book, MINUTE_US);
         relay(book.engine);
@@ -143,7 +148,8 @@ END_TEST
 START_TEST(a_broken_sink_is_paused_and_holds_up_nobody) {
     struct book book;
     struct sink broken = { .next = CFA_EREADONLY }, whole = { .next = CFA_OK };
-    cfa_sink_binding bindings[] = { { "broken", { &sink_ops, &broken } }, { "whole", { &sink_ops, &whole } } };
+    cfa_sink_binding bindings[] = { { "broken", { &sink_ops, &broken } },
+                                    { "whole", { &sink_ops, &whole } } };
     book_prepare(&book, _i);
     book.options.sinks = bindings;
     book.options.sink_count = 2;
@@ -352,11 +358,13 @@ START_TEST(totals_outlive_an_outage_of_the_store_and_say_so) {
     ck_assert(cfa_totals_stale(totals));
     ck_assert_int_eq(cfa_totals_at(totals, 0)->raised_minor, raised);
     cfa_totals_free(totals);
-    /* Nobody who asked for a position gets less, and nothing is made up for what was never known. */
+    /* Nobody who asked for a position gets less, and nothing is made up for what was never
+     * known. */
     fresh.at_least = 1000000;
     totals = NULL;
-    ck_assert_int_eq(cfa_status_class_of(cfa_totals_get(&totals, book.engine, book.campaign_id, &fresh)),
-                     CFA_CLASS_TRANSIENT);
+    ck_assert_int_eq(
+        cfa_status_class_of(cfa_totals_get(&totals, book.engine, book.campaign_id, &fresh)),
+        CFA_CLASS_TRANSIENT);
     ck_assert_ptr_null(totals);
     store_is_down = false;
     fresh.at_least = 0;

@@ -39,10 +39,12 @@ START_TEST(a_two_step_pledge_is_paid_when_its_donor_confirms) {
     ck_assert(!cfa_pledge_pending(pledge) && !cfa_pledge_replayed(pledge));
     ck_assert_int_eq(cfa_pledge_state(pledge), CFA_PAYMENT_PENDING);
     ck_assert_int_eq(totals_of(&book).pledged_minor, 1999);
-    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
     /* No webhook comes: the wait asks the provider by itself. */
     cfa_payment *payment;
-    ck_assert_int_eq(cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), 20000), CFA_OK);
+    ck_assert_int_eq(cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), 20000),
+                     CFA_OK);
     ck_assert_int_eq(cfa_payment_state_of(payment), CFA_PAYMENT_COMPLETED);
     ck_assert_int_eq(totals_of(&book).raised_minor, 1999);
     ck_assert_int_eq(totals_of(&book).pledged_minor, 0);
@@ -100,7 +102,8 @@ static void press_all(int store, const char *key, int32_t delay_ms) {
     together(PRESSES, press_once, &press);
     int replays = 0;
     for (int i = 0; i < PRESSES; i++) {
-        ck_assert_msg(press.statuses[i] == CFA_OK, "press %d: %s", i, cfa_status_name(press.statuses[i]));
+        ck_assert_msg(press.statuses[i] == CFA_OK, "press %d: %s", i,
+                      cfa_status_name(press.statuses[i]));
         ck_assert(!cfa_pledge_pending(press.pledges[i]));
         ck_assert(answers_equal(press.pledges[0], press.pledges[i]));
         replays += cfa_pledge_replayed(press.pledges[i]) != 0;
@@ -115,9 +118,7 @@ static void press_all(int store, const char *key, int32_t delay_ms) {
     book_close(&book);
 }
 
-START_TEST(a_hundred_threads_with_one_key_make_one_pledge) {
-    press_all(_i, "everybody", 0);
-}
+START_TEST(a_hundred_threads_with_one_key_make_one_pledge) { press_all(_i, "everybody", 0); }
 END_TEST
 
 START_TEST(threads_join_the_wait_for_a_slow_provider) {
@@ -170,7 +171,8 @@ START_TEST(a_key_with_another_request_names_the_field) {
     expect_error(cfa_pledge_create(&untouched, book.engine, &spec), CFA_EKEYREUSE, "amount.minor");
     spec = gift(&book, "k", 500);
     memcpy(spec.amount.currency, "USD", 4);
-    expect_error(cfa_pledge_create(&untouched, book.engine, &spec), CFA_EKEYREUSE, "amount.currency");
+    expect_error(cfa_pledge_create(&untouched, book.engine, &spec), CFA_EKEYREUSE,
+                 "amount.currency");
     spec = gift(&book, "k", 500);
     spec.campaign_id = cfa_campaign_id(campaign);
     expect_error(cfa_pledge_create(&untouched, book.engine, &spec), CFA_EKEYREUSE, "campaign_id");
@@ -236,7 +238,8 @@ static void key_outlives_everything(int store, const char *key) {
     cfa_pledge *late = pledge_make(&book, key, 900);
     ck_assert_str_eq(cfa_pledge_id(late), cfa_pledge_id(first));
     ck_assert(cfa_pledge_replayed(late) && !cfa_pledge_pending(late));
-    /* The stored answer is gone, its secret with it: what the key leads to is the pledge as it stands. */
+    /* The stored answer is gone, its secret with it: what the key leads to is the pledge as it
+     * stands. */
     ck_assert(!answers_equal(first, late) && cfa_pledge_answer(late).size > 0);
     ck_assert_ptr_null(cfa_pledge_client_secret(late));
     ck_assert_int_eq(cfa_pledge_state(late), CFA_PAYMENT_COMPLETED);
@@ -300,7 +303,8 @@ START_TEST(random_keys_are_found_in_every_generation) {
 }
 END_TEST
 
-/* Two engines on one book: the other one rotates the keys while this one still remembers the old generation. */
+/* Two engines on one book: the other one rotates the keys while this one still remembers the old
+ * generation. */
 START_TEST(a_key_rotated_by_another_engine_is_still_found) {
     struct book book;
     book_open(&book, _i);
@@ -360,7 +364,8 @@ START_TEST(a_pending_answer_is_fixed_when_the_provider_answers) {
     ck_assert(cfa_pledge_pending(pending));
     ck_assert_int_eq(cfa_pledge_create(&again, book.engine, &spec), CFA_OK);
     ck_assert(cfa_pledge_pending(again) && cfa_pledge_replayed(again));
-    ck_assert_uint_eq(flags_of(book.engine, pending) & CFA_PAYMENT_FLAG_UNKNOWN, CFA_PAYMENT_FLAG_UNKNOWN);
+    ck_assert_uint_eq(flags_of(book.engine, pending) & CFA_PAYMENT_FLAG_UNKNOWN,
+                      CFA_PAYMENT_FLAG_UNKNOWN);
     book_advance(&book, 2 * SECOND_US);
     spec.timeout_ms = 20000;
     ck_assert_int_eq(cfa_pledge_create(&fixed, book.engine, &spec), CFA_OK);
@@ -390,7 +395,8 @@ START_TEST(a_caller_that_waits_for_the_provider_sleeps) {
     cfa_pledge *pledge;
     ck_assert_int_eq(cfa_pledge_create(&pledge, book.engine, &spec), CFA_OK);
     cfa_payment *payment;
-    ck_assert_int_eq(cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), 200), CFA_OK);
+    ck_assert_int_eq(cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), 200),
+                     CFA_OK);
     /* It looks now and then: at other processes' commits there is no other way to look. */
     ck_assert_int_le(atomic_load(&book.engine->statistics.batches) - batches, 60);
     cfa_payment_free(payment);
@@ -451,14 +457,10 @@ static void begin_all(int store, bool with_runner) {
     book_close(&book);
 }
 
-START_TEST(five_hundred_pledges_in_flight_complete_without_a_thread) {
-    begin_all(_i, false);
-}
+START_TEST(five_hundred_pledges_in_flight_complete_without_a_thread) { begin_all(_i, false); }
 END_TEST
 
-START_TEST(five_hundred_pledges_in_flight_complete_with_a_runner) {
-    begin_all(_i, true);
-}
+START_TEST(five_hundred_pledges_in_flight_complete_with_a_runner) { begin_all(_i, true); }
 END_TEST
 
 START_TEST(a_port_may_be_freed_before_its_completions_come) {
@@ -520,12 +522,12 @@ static cfa_pledge *authorized(struct book *book, int store, const char *key, int
     return pledge;
 }
 
-static void expect_capture(struct book *book, const cfa_pledge *pledge, const char *key, int64_t minor,
-                           int64_t captured) {
+static void expect_capture(struct book *book, const cfa_pledge *pledge, const char *key,
+                           int64_t minor, int64_t captured) {
     cfa_payment *payment;
     cfa_money amount = { minor, "EUR" };
-    cfa_status status = cfa_payment_capture(&payment, book->engine, cfa_pledge_payment_id(pledge), amount,
-                                            NULL, key, 20000);
+    cfa_status status = cfa_payment_capture(&payment, book->engine, cfa_pledge_payment_id(pledge),
+                                            amount, NULL, key, 20000);
     ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
     ck_assert_int_eq(cfa_payment_state_of(payment), CFA_PAYMENT_COMPLETED);
     ck_assert_int_eq(cfa_payment_captured(payment).minor, captured);
@@ -539,9 +541,11 @@ START_TEST(a_hold_is_captured_in_full_once) {
     expect_capture(&book, pledge, "cap", 0, 1000);
     cfa_payment *untouched;
     expect_error(cfa_payment_capture(&untouched, book.engine, cfa_pledge_payment_id(pledge),
-                                     (cfa_money){ 0, "" }, NULL, "cap2", 20000), CFA_ESTATE, "payment_id");
-    expect_error(cfa_payment_cancel(&untouched, book.engine, cfa_pledge_payment_id(pledge), NULL, "can",
-                                    20000), CFA_ESTATE, "payment_id");
+                                     (cfa_money){ 0, "" }, NULL, "cap2", 20000),
+                 CFA_ESTATE, "payment_id");
+    expect_error(cfa_payment_cancel(&untouched, book.engine, cfa_pledge_payment_id(pledge), NULL,
+                                    "can", 20000),
+                 CFA_ESTATE, "payment_id");
     ck_assert_int_eq(totals_of(&book).raised_minor, 1000);
     ck_assert_int_eq(totals_of(&book).authorized_minor, 0);
     ck_assert_int_eq(play_books_of(&book).charge_count, 1);
@@ -556,11 +560,11 @@ START_TEST(a_hold_is_captured_in_part) {
     cfa_pledge *pledge = authorized(&book, _i, "hold", 1000);
     cfa_payment *untouched;
     expect_error(cfa_payment_capture(&untouched, book.engine, cfa_pledge_payment_id(pledge),
-                                     (cfa_money){ 1001, "EUR" }, NULL, "much", 20000), CFA_ERANGE,
-                 "amount.minor");
+                                     (cfa_money){ 1001, "EUR" }, NULL, "much", 20000),
+                 CFA_ERANGE, "amount.minor");
     expect_error(cfa_payment_capture(&untouched, book.engine, cfa_pledge_payment_id(pledge),
-                                     (cfa_money){ 400, "USD" }, NULL, "other", 20000), CFA_ECURRENCY,
-                 "amount.currency");
+                                     (cfa_money){ 400, "USD" }, NULL, "other", 20000),
+                 CFA_ECURRENCY, "amount.currency");
     expect_capture(&book, pledge, "cap", 400, 400);
     ck_assert_int_eq(totals_of(&book).raised_minor, 400);
     ck_assert_int_eq(totals_of(&book).authorized_minor, 0);
@@ -575,8 +579,9 @@ START_TEST(a_hold_is_cancelled_at_the_provider) {
     cfa_pledge *pledge = authorized(&book, _i, "hold", 1000);
     cfa_payment *payment;
     for (int repeat = 0; repeat < 2; repeat++) {
-        ck_assert_int_eq(cfa_payment_cancel(&payment, book.engine, cfa_pledge_payment_id(pledge), NULL, "can",
-                                            20000), CFA_OK);
+        ck_assert_int_eq(cfa_payment_cancel(&payment, book.engine, cfa_pledge_payment_id(pledge),
+                                            NULL, "can", 20000),
+                         CFA_OK);
         ck_assert_int_eq(cfa_payment_state_of(payment), CFA_PAYMENT_CANCELED);
         cfa_payment_free(payment);
     }
@@ -598,7 +603,8 @@ START_TEST(an_unpaid_payment_expires_at_the_provider_too) {
         book_settle(&book);
     }
     ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_CANCELED);
-    ck_assert_int_ne(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_ne(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
     ck_assert_int_eq(totals_of(&book).pledged_minor, 0);
     cfa_pledge_free(pledge);
     audit(&book);
@@ -608,7 +614,8 @@ END_TEST
 
 /* ---- donors and lists ------------------------------------------------------------------------ */
 
-static cfa_pledge *given_by(struct book *book, const char *key, const char *reference, const char *name) {
+static cfa_pledge *given_by(struct book *book, const char *key, const char *reference,
+                            const char *name) {
     cfa_pledge_spec spec = gift(book, key, 300);
     spec.donor_reference = reference;
     spec.donor_name = name;
@@ -622,7 +629,8 @@ static cfa_pledge *given_by(struct book *book, const char *key, const char *refe
 START_TEST(one_donor_reference_is_one_donor) {
     struct book book;
     book_open(&book, _i);
-    cfa_pledge *pledges[] = { given_by(&book, "a", "ref-17", "Ada"), given_by(&book, "b", "ref-17", "Ada L."),
+    cfa_pledge *pledges[] = { given_by(&book, "a", "ref-17", "Ada"),
+                              given_by(&book, "b", "ref-17", "Ada L."),
                               given_by(&book, "c", "ref-18", "Bob") };
     ck_assert_str_eq(cfa_pledge_donor_id(pledges[0]), cfa_pledge_donor_id(pledges[1]));
     ck_assert_str_ne(cfa_pledge_donor_id(pledges[0]), cfa_pledge_donor_id(pledges[2]));
@@ -679,9 +687,11 @@ START_TEST(erasing_a_donor_removes_the_person_and_keeps_the_money) {
     audit(&book);
     if (book.store == STORE_SQLITE) {
         book_sql(&book, "PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
-        static const char *const personal[] = { "reference-of-ada", "Augusta", "ada.lovelace", "Xanadu" };
+        static const char *const personal[] = { "reference-of-ada", "Augusta", "ada.lovelace",
+                                                "Xanadu" };
         for (size_t i = 0; i < COUNT(personal); i++)
-            ck_assert_msg(!files_hold(&book, personal[i]), "the file still holds \"%s\"", personal[i]);
+            ck_assert_msg(!files_hold(&book, personal[i]), "the file still holds \"%s\"",
+                          personal[i]);
     }
     book_close(&book);
 }

@@ -47,8 +47,8 @@ static void press(void *user, int index) {
         return;
     }
     cfa_slice answer = cfa_pledge_answer(pledge);
-    snprintf(line, LINE_SIZE, "CFA_OK %d %s %.*s\n", cfa_pledge_replayed(pledge) != 0, cfa_pledge_id(pledge),
-             (int)answer.size, (const char *)answer.data);
+    snprintf(line, LINE_SIZE, "CFA_OK %d %s %.*s\n", cfa_pledge_replayed(pledge) != 0,
+             cfa_pledge_id(pledge), (int)answer.size, (const char *)answer.data);
     cfa_pledge_free(pledge);
 }
 
@@ -67,7 +67,8 @@ static int press_main(char **argv) {
     while (read(STDIN_FILENO, &round, 1) == 1) {
         /* Every other key is a time-ordered one. */
         if (round % 2 == 0)
-            snprintf(presser.key, sizeof presser.key, "0192f0c1-7a3b-7def-8123-4567890000%02d", round);
+            snprintf(presser.key, sizeof presser.key, "0192f0c1-7a3b-7def-8123-4567890000%02d",
+                     round);
         else
             snprintf(presser.key, sizeof presser.key, "random-%d", round);
         together(THREADS, press, &presser);
@@ -89,7 +90,8 @@ struct process {
     FILE *answers;
 };
 
-static void start(struct process *process, const char *database, const char *ledger, const char *campaign) {
+static void start(struct process *process, const char *database, const char *ledger,
+                  const char *campaign) {
     int orders[2], answers[2];
     ck_assert_int_eq(pipe(orders), 0);
     ck_assert_int_eq(pipe(answers), 0);
@@ -224,7 +226,9 @@ int main(int argc, char **argv) {
         return press_main(argv + 2);
     program = "/proc/self/exe";
     Suite *suite = suite_create("engine: processes");
-    add_once(suite, "four_processes_with_one_key_make_one_pledge", four_processes_with_one_key_make_one_pledge);
-    add_once(suite, "two_engines_on_one_file_make_one_pledge", two_engines_on_one_file_make_one_pledge);
+    add_once(suite, "four_processes_with_one_key_make_one_pledge",
+             four_processes_with_one_key_make_one_pledge);
+    add_once(suite, "two_engines_on_one_file_make_one_pledge",
+             two_engines_on_one_file_make_one_pledge);
     return run_suite(suite, argc, argv);
 }

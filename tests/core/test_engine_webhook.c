@@ -15,7 +15,8 @@
 
 /* ---- a provider whose object ids are known beforehand ---------------------------------------- */
 
-static cfa_status plain_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body) {
+static cfa_status plain_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                                cfa_slice *out_body) {
     (void)self;
     (void)call;
     (void)arena;
@@ -26,7 +27,7 @@ static cfa_status plain_prepare(void *self, const cfa_call *call, cfa_arena *are
 static void plain_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
     (void)self;
     if (call->kind != CFA_CALL_CREATE && call->kind != CFA_CALL_RETRIEVE)
-        return;   /* nobody knows */
+        return; /* nobody knows */
     char ref[64];
     snprintf(ref, sizeof ref, "pi_%s", call->payment_id);
     out->outcome = CFA_OUTCOME_DONE;
@@ -37,8 +38,11 @@ static void plain_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_r
 }
 
 static const cfa_provider_ops plain_ops = {
-    .struct_size = sizeof plain_ops, .name = "plain", .capabilities = CFA_PROVIDER_TWO_STEP,
-    .prepare = plain_prepare, .call = plain_call,
+    .struct_size = sizeof plain_ops,
+    .name = "plain",
+    .capabilities = CFA_PROVIDER_TWO_STEP,
+    .prepare = plain_prepare,
+    .call = plain_call,
 };
 
 static const cfa_provider plain_provider = { &plain_ops, NULL };
@@ -49,8 +53,12 @@ static cfa_webhook_verdict report(struct book *book, const cfa_pledge *pledge, i
     char id[64], ref[64];
     snprintf(id, sizeof id, "evt_%s_%d", cfa_pledge_payment_id(pledge), number);
     snprintf(ref, sizeof ref, "pi_%s", cfa_pledge_payment_id(pledge));
-    cfa_webhook_event event = { .struct_size = sizeof event, .event_id = id, .event_type = "report",
-                                .account = "", .relevant = 1, .facts = *facts };
+    cfa_webhook_event event = { .struct_size = sizeof event,
+                                .event_id = id,
+                                .event_type = "report",
+                                .account = "",
+                                .relevant = 1,
+                                .facts = *facts };
     event.facts.ref = ref;
     cfa_webhook_verdict verdict = 0;
     cfa_status status = cfa_webhook_accept(&verdict, book->engine, &event, 0);
@@ -74,7 +82,8 @@ static void plain_open(struct book *book, int store) {
 
 static void expect_legal_walk(struct book *book, const cfa_pledge *pledge) {
     cfa_transition_list *list;
-    ck_assert_int_eq(cfa_payment_history(&list, book->engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    ck_assert_int_eq(cfa_payment_history(&list, book->engine, cfa_pledge_payment_id(pledge)),
+                     CFA_OK);
     cfa_payment_state at = 0;
     for (size_t i = 0; i < cfa_transition_list_size(list); i++) {
         cfa_payment_state from = cfa_transition_from(list, i), to = cfa_transition_to(list, i);
@@ -88,7 +97,8 @@ static void expect_legal_walk(struct book *book, const cfa_pledge *pledge) {
 
 /* ---- all orders ------------------------------------------------------------------------------ */
 
-#define REPORT(...) { .struct_size = sizeof(cfa_facts), .amount = { ASKED_MINOR, "EUR" }, __VA_ARGS__ }
+#define REPORT(...)                                                                                \
+    { .struct_size = sizeof(cfa_facts), .amount = { ASKED_MINOR, "EUR" }, __VA_ARGS__ }
 
 static const struct past {
     cfa_payment_state state;
@@ -96,30 +106,41 @@ static const struct past {
     int64_t raised_minor;
     cfa_facts reports[REPORTS];
 } pasts[] = {
-    { CFA_PAYMENT_COMPLETED, 0, 1000,
+    { CFA_PAYMENT_COMPLETED,
+      0,
+      1000,
       { REPORT(.occurred_us = 1),
         REPORT(.flags = CFA_FACT_NEEDS_ACTION, .attempt = 1, .occurred_us = 2),
-        REPORT(.flags = CFA_FACT_FAILED, .failure_code = "card_declined", .attempt = 1, .occurred_us = 3),
+        REPORT(.flags = CFA_FACT_FAILED, .failure_code = "card_declined", .attempt = 1,
+               .occurred_us = 3),
         REPORT(.flags = CFA_FACT_PROCESSING, .attempt = 2, .occurred_us = 4),
         REPORT(.authorized_minor = 1000, .attempt = 2, .occurred_us = 5),
         REPORT(.captured_minor = 1000, .attempt = 2, .occurred_us = 6),
-        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 1000, .attempt = 2, .occurred_us = 7) } },
-    { CFA_PAYMENT_COMPLETED, CFA_PAYMENT_FLAG_LATE, 1000,
+        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 1000, .attempt = 2,
+               .occurred_us = 7) } },
+    { CFA_PAYMENT_COMPLETED,
+      CFA_PAYMENT_FLAG_LATE,
+      1000,
       { REPORT(.flags = CFA_FACT_NEEDS_ACTION, .attempt = 1, .occurred_us = 2),
         REPORT(.flags = CFA_FACT_PROCESSING, .attempt = 1, .occurred_us = 3),
         REPORT(.flags = CFA_FACT_CANCELED, .occurred_us = 5),
-        REPORT(.flags = CFA_FACT_CANCELED, .cancel_reason = "requested_by_customer", .occurred_us = 4),
+        REPORT(.flags = CFA_FACT_CANCELED, .cancel_reason = "requested_by_customer",
+               .occurred_us = 4),
         REPORT(.authorized_minor = 1000, .attempt = 1, .occurred_us = 4),
         REPORT(.authorized_minor = 1000, .captured_minor = 1000, .attempt = 1, .occurred_us = 5),
-        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 1000, .attempt = 1, .occurred_us = 6) } },
-    { CFA_PAYMENT_COMPLETED, 0, 700,
+        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 1000, .attempt = 1,
+               .occurred_us = 6) } },
+    { CFA_PAYMENT_COMPLETED,
+      0,
+      700,
       { REPORT(.occurred_us = 1),
         REPORT(.flags = CFA_FACT_NEEDS_ACTION, .attempt = 1, .occurred_us = 2),
         REPORT(.authorized_minor = 1000, .attempt = 1, .occurred_us = 3),
         REPORT(.authorized_minor = 1000, .captured_minor = 300, .attempt = 1, .occurred_us = 4),
         REPORT(.captured_minor = 500, .attempt = 1, .occurred_us = 5),
         REPORT(.authorized_minor = 1000, .captured_minor = 700, .attempt = 1, .occurred_us = 6),
-        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 700, .attempt = 1, .occurred_us = 6) } },
+        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 700, .attempt = 1,
+               .occurred_us = 6) } },
 };
 
 /* The order with this number in the factorial number system. */
@@ -133,7 +154,8 @@ static void order_of(int number, int out[REPORTS]) {
     }
 }
 
-/* One order of one history; its first `early` reports come before the provider's object is known. */
+/* One order of one history; its first `early` reports come before the provider's object is
+ * known. */
 static void live_through(struct book *book, const struct past *past, int number, int early) {
     int order[REPORTS];
     char key[32];
@@ -154,7 +176,8 @@ static void live_through(struct book *book, const struct past *past, int number,
     if (early == REPORTS)
         book_settle(book);
     cfa_payment *payment;
-    ck_assert_int_eq(cfa_payment_get(&payment, book->engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    ck_assert_int_eq(cfa_payment_get(&payment, book->engine, cfa_pledge_payment_id(pledge)),
+                     CFA_OK);
     if (cfa_payment_state_of(payment) != past->state || cfa_payment_flags(payment) != past->flags ||
         cfa_payment_captured(payment).minor != past->raised_minor)
         ck_abort_msg("order %d, %d early: %s, flags %u, %lld captured", number, early,
@@ -200,7 +223,8 @@ START_TEST(a_report_is_stored_once_and_a_duplicate_changes_nothing) {
     struct book book;
     plain_open(&book, _i);
     cfa_pledge *pledge = plain_pledge(&book, "k", CFA_WAIT_ANSWER);
-    cfa_facts paid = REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = ASKED_MINOR, .occurred_us = 5);
+    cfa_facts paid =
+        REPORT(.flags = CFA_FACT_SUCCEEDED, .captured_minor = ASKED_MINOR, .occurred_us = 5);
     ck_assert_int_eq(report(&book, pledge, 1, &paid), CFA_WEBHOOK_APPLIED);
     int64_t rows = all_rows_of(&book);
     for (int i = 0; i < 3; i++)
@@ -271,8 +295,12 @@ START_TEST(another_amount_is_quarantined_and_flagged) {
     plain_open(&book, _i);
     cfa_pledge *pledge = plain_pledge(&book, "k", CFA_WAIT_ANSWER);
     cfa_facts facts[] = {
-        { .struct_size = sizeof(cfa_facts), .amount = { ASKED_MINOR + 1, "EUR" }, .flags = CFA_FACT_SUCCEEDED },
-        { .struct_size = sizeof(cfa_facts), .amount = { ASKED_MINOR, "USD" }, .flags = CFA_FACT_SUCCEEDED },
+        { .struct_size = sizeof(cfa_facts),
+          .amount = { ASKED_MINOR + 1, "EUR" },
+          .flags = CFA_FACT_SUCCEEDED },
+        { .struct_size = sizeof(cfa_facts),
+          .amount = { ASKED_MINOR, "USD" },
+          .flags = CFA_FACT_SUCCEEDED },
         REPORT(.captured_minor = ASKED_MINOR + 1),
         REPORT(.authorized_minor = 5000),
     };
@@ -311,9 +339,13 @@ START_TEST(what_is_nothing_to_us_is_recorded_and_ignored) {
     cfa_pledge *pledge = plain_pledge(&book, "k", CFA_WAIT_ANSWER);
     char ref[64];
     snprintf(ref, sizeof ref, "pi_%s", cfa_pledge_payment_id(pledge));
-    const cfa_webhook_event paid = { .struct_size = sizeof paid, .event_type = "report", .account = "",
-                                     .relevant = 1, .facts = { .struct_size = sizeof(cfa_facts), .ref = ref,
-                                     .flags = CFA_FACT_SUCCEEDED } };
+    const cfa_webhook_event paid = {
+        .struct_size = sizeof paid,
+        .event_type = "report",
+        .account = "",
+        .relevant = 1,
+        .facts = { .struct_size = sizeof(cfa_facts), .ref = ref, .flags = CFA_FACT_SUCCEEDED }
+    };
     cfa_webhook_event events[] = { paid, paid, paid, paid };
     events[0].relevant = 0;
     events[1].livemode = 1;
@@ -342,15 +374,24 @@ START_TEST(events_that_break_a_rule_are_refused_and_not_stored) {
     plain_open(&book, _i);
     static char longer[300];
     memset(longer, 'x', sizeof longer - 1);
-    const cfa_webhook_event good = { .struct_size = sizeof good, .event_id = "evt_1", .event_type = "t",
-                                     .relevant = 1, .facts = { .struct_size = sizeof(cfa_facts), .ref = "pi" } };
-    struct { cfa_webhook_event event; cfa_status status; const char *field; } cases[6];
+    const cfa_webhook_event good = { .struct_size = sizeof good,
+                                     .event_id = "evt_1",
+                                     .event_type = "t",
+                                     .relevant = 1,
+                                     .facts = { .struct_size = sizeof(cfa_facts), .ref = "pi" } };
+    struct {
+        cfa_webhook_event event;
+        cfa_status status;
+        const char *field;
+    } cases[6];
     for (size_t i = 0; i < COUNT(cases); i++)
         cases[i].event = good;
     cases[0].event.event_id = NULL, cases[0].status = CFA_EINVAL, cases[0].field = "event_id";
     cases[1].event.event_id = longer, cases[1].status = CFA_ETOOLONG, cases[1].field = "event_id";
-    cases[2].event.event_type = "\xff", cases[2].status = CFA_EENCODING, cases[2].field = "event_type";
-    cases[3].event.facts.captured_minor = -1, cases[3].status = CFA_EINVAL, cases[3].field = "amount";
+    cases[2].event.event_type = "\xff", cases[2].status = CFA_EENCODING,
+    cases[2].field = "event_type";
+    cases[3].event.facts.captured_minor = -1, cases[3].status = CFA_EINVAL,
+    cases[3].field = "amount";
     cases[4].event.struct_size = 8, cases[4].status = CFA_EINVAL, cases[4].field = "struct_size";
     cases[5].event.facts.ref = longer, cases[5].status = CFA_ETOOLONG, cases[5].field = "ref";
     cfa_webhook_verdict verdict = 0;
@@ -377,35 +418,42 @@ START_TEST(only_what_the_provider_signed_in_time_is_taken) {
     struct book book;
     book_open(&book, _i);
     cfa_pledge *pledge = pledge_make(&book, "k", 500);
-    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
     char *signature, *body, *next;
     ck_assert_int_eq(cfa_play_webhook_take(&signature, &body, book.play), CFA_OK);
     ck_assert_ptr_nonnull(body);
     cfa_webhook_verdict verdict = 0;
     expect_error(receive(&book, "", body, &verdict), CFA_ESIGNATURE, "signature");
     expect_error(receive(&book, "t=1,v1=00", body, &verdict), CFA_ESIGNATURE, "signature");
-    expect_error(receive(&book, signature, "{\"id\":\"evt_forged\"}", &verdict), CFA_ESIGNATURE, "signature");
+    expect_error(receive(&book, signature, "{\"id\":\"evt_forged\"}", &verdict), CFA_ESIGNATURE,
+                 "signature");
     body[strlen(body) - 2] ^= 1;
     expect_error(receive(&book, signature, body, &verdict), CFA_ESIGNATURE, "signature");
     body[strlen(body) - 2] ^= 1;
     book_advance(&book, 6 * MINUTE_US);
     expect_error(receive(&book, signature, body, &verdict), CFA_ESIGNATURE, "signature");
     cfa_slice bytes = { body, strlen(body) };
-    ck_assert_int_eq(cfa_play_sign(&next, book.play, bytes, cfa_manual_clock_now_us(book.clock) + 6 * MINUTE_US),
-                     CFA_OK);
+    ck_assert_int_eq(
+        cfa_play_sign(&next, book.play, bytes, cfa_manual_clock_now_us(book.clock) + 6 * MINUTE_US),
+        CFA_OK);
     expect_error(receive(&book, next, body, &verdict), CFA_ESIGNATURE, "signature");
     cfa_free(next);
     ck_assert_int_eq(verdict, 0);
     ck_assert_int_eq(rows_of(&book, "webhook"), 0);
     ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_PENDING);
     /* The provider's redelivery, signed anew. */
-    ck_assert_int_eq(cfa_play_sign(&next, book.play, bytes, cfa_manual_clock_now_us(book.clock)), CFA_OK);
+    ck_assert_int_eq(cfa_play_sign(&next, book.play, bytes, cfa_manual_clock_now_us(book.clock)),
+                     CFA_OK);
     ck_assert_int_eq(receive(&book, next, body, &verdict), CFA_OK);
     cfa_free(next);
-    static const char *const broken[] = { "", "{", "[]", "{\"id\":1}", "{\"id\":\"a\",\"id\":\"b\"}", "\xff" };
+    static const char *const broken[] = {
+        "", "{", "[]", "{\"id\":1}", "{\"id\":\"a\",\"id\":\"b\"}", "\xff"
+    };
     for (size_t i = 0; i < COUNT(broken); i++) {
         cfa_slice garbage = { broken[i], strlen(broken[i]) };
-        ck_assert_int_eq(cfa_play_sign(&next, book.play, garbage, cfa_manual_clock_now_us(book.clock)), CFA_OK);
+        ck_assert_int_eq(
+            cfa_play_sign(&next, book.play, garbage, cfa_manual_clock_now_us(book.clock)), CFA_OK);
         cfa_status status = receive(&book, next, broken[i], &verdict);
         ck_assert_msg(cfa_status_class_of(status) == CFA_CLASS_INVALID, "%s: %s", broken[i],
                       cfa_status_name(status));
@@ -442,7 +490,8 @@ START_TEST(lost_doubled_and_reordered_webhooks_end_in_the_same_book) {
         static const char *const methods[] = { "pm_ok", "pm_declined", "pm_action" };
         (void)!cfa_play_confirm(book.play, cfa_pledge_client_secret(pledges[i]), methods[i % 3]);
         if (i % 3 == 2)
-            ck_assert_int_eq(cfa_play_act(book.play, cfa_pledge_client_secret(pledges[i]), 1), CFA_OK);
+            ck_assert_int_eq(cfa_play_act(book.play, cfa_pledge_client_secret(pledges[i]), 1),
+                             CFA_OK);
     }
     ck_assert_int_eq(cfa_play_deliver(NULL, book.play, book.engine, 0), CFA_OK);
     /* What was lost is found by the probes. */
@@ -465,10 +514,12 @@ END_TEST
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine: webhooks");
     TCase *orders = tcase_create("all_orders_of_seven_reports_have_the_same_effect");
-    tcase_add_loop_test(orders, all_orders_of_seven_reports_have_the_same_effect, 0, (int)COUNT(pasts));
+    tcase_add_loop_test(orders, all_orders_of_seven_reports_have_the_same_effect, 0,
+                        (int)COUNT(pasts));
     suite_add_tcase(suite, orders);
     TCase *sample = tcase_create("a_sample_of_orders_has_the_same_effect_on_sqlite");
-    tcase_add_loop_test(sample, a_sample_of_orders_has_the_same_effect_on_sqlite, 0, (int)COUNT(pasts));
+    tcase_add_loop_test(sample, a_sample_of_orders_has_the_same_effect_on_sqlite, 0,
+                        (int)COUNT(pasts));
     suite_add_tcase(suite, sample);
 #define PER_STORE(name) add_per_store(suite, #name, name)
     PER_STORE(a_report_is_stored_once_and_a_duplicate_changes_nothing);

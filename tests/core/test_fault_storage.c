@@ -1,5 +1,6 @@
 /*
- * test_fault_storage.c - the fault wrapper does what the test decided, and a crash leaves nothing open.
+ * test_fault_storage.c - the fault wrapper does what the test decided, and a crash leaves nothing
+ * open.
  */
 #include <careforall/adapters/memory.h>
 #include <careforall/testkit/fault.h>
@@ -12,7 +13,7 @@
 #include "testkit/storage_kinds.h"
 
 static struct {
-    int32_t call;           /* to act on */
+    int32_t call; /* to act on */
     int32_t action;
     cfa_status status;
     int32_t last_call;
@@ -21,8 +22,7 @@ static struct {
     jmp_buf leave;
 } plan;
 
-static int32_t decide(void *user, int32_t call, uint64_t number, cfa_status *out_status)
-{
+static int32_t decide(void *user, int32_t call, uint64_t number, cfa_status *out_status) {
     (void)user;
     plan.last_call = call;
     plan.last_number = number;
@@ -43,8 +43,7 @@ static cfa_fault_storage *control;
 static cfa_session *session;
 static cfa_arena *arena;
 
-static void setup(void)
-{
+static void setup(void) {
     memset(&plan, 0, sizeof(plan));
     ck_assert_int_eq(cfa_memory_storage_new(&inner), CFA_OK);
     ck_assert_int_eq(cfa_fault_storage_new(&storage, &control, &inner, decide, NULL), CFA_OK);
@@ -53,8 +52,7 @@ static void setup(void)
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
 }
 
-static void teardown(void)
-{
+static void teardown(void) {
     if (session != NULL) {
         storage.ops->session_close(session);
     }
@@ -63,16 +61,14 @@ static void teardown(void)
     cfa_arena_free(arena);
 }
 
-static void plan_for(int32_t call, int32_t action, cfa_status status)
-{
+static void plan_for(int32_t call, int32_t action, cfa_status status) {
     plan.call = call;
     plan.action = action;
     plan.status = status;
 }
 
-static cfa_status insert_counter(const char *name)
-{
-    cfa__counter counter = { cfa__text(name), 1, 1 };
+static cfa_status insert_counter(const char *name) {
+    cfa__counter counter = { cfa__suite_text(name), 1, 1 };
     cfa_change change = { &cfa__counter_kind, CFA_CHANGE_INSERT, &counter, NULL };
     cfa_save save = { &change, 1, NULL, 0, NULL, NULL, 0 };
     int64_t first = 0;
@@ -88,8 +84,7 @@ static cfa_status insert_counter(const char *name)
     return storage.ops->commit(session);
 }
 
-static int32_t count_counters(void)
-{
+static int32_t count_counters(void) {
     int32_t call = plan.call;
     plan.call = 0;
     cfa_query query = { &cfa__counter_kind, 0, 0, 0, 100, 0, NULL, NULL, 0 };
@@ -100,8 +95,7 @@ static int32_t count_counters(void)
     return query.count;
 }
 
-START_TEST(every_call_is_counted_and_asked_for)
-{
+START_TEST(every_call_is_counted_and_asked_for) {
     ck_assert_uint_eq(cfa_fault_storage_calls(control), 1);
     ck_assert_int_eq(plan.last_call, CFA_FAULT_SESSION_OPEN);
     ck_assert_int_eq(insert_counter("a"), CFA_OK);
@@ -112,8 +106,7 @@ START_TEST(every_call_is_counted_and_asked_for)
 }
 END_TEST
 
-START_TEST(failed_calls_return_the_status_and_do_nothing)
-{
+START_TEST(failed_calls_return_the_status_and_do_nothing) {
     const int32_t calls[] = { CFA_FAULT_BEGIN, CFA_FAULT_SAVE, CFA_FAULT_COMMIT };
     for (size_t i = 0; i < 3; i++) {
         plan_for(calls[i], CFA_FAULT_FAIL, CFA_EBUSY);
@@ -134,8 +127,7 @@ START_TEST(failed_calls_return_the_status_and_do_nothing)
 }
 END_TEST
 
-START_TEST(doubtful_commits_report_doubt_whatever_happened)
-{
+START_TEST(doubtful_commits_report_doubt_whatever_happened) {
     plan_for(CFA_FAULT_COMMIT, CFA_FAULT_DOUBT_NOT_DONE, CFA_OK);
     ck_assert_int_eq(insert_counter("a"), CFA_EINDOUBT);
     ck_assert_int_eq(count_counters(), 0);
@@ -145,8 +137,7 @@ START_TEST(doubtful_commits_report_doubt_whatever_happened)
 }
 END_TEST
 
-START_TEST(commit_after_a_failed_call_is_refused)
-{
+START_TEST(commit_after_a_failed_call_is_refused) {
     plan_for(CFA_FAULT_LOAD, CFA_FAULT_FAIL, CFA_EIO);
     ck_assert_int_eq(storage.ops->begin(session, CFA_SESSION_WRITE, 0, NULL), CFA_OK);
     ck_assert_int_eq(storage.ops->load(session, NULL, 0, arena), CFA_EIO);
@@ -155,8 +146,7 @@ START_TEST(commit_after_a_failed_call_is_refused)
 }
 END_TEST
 
-START_TEST(crash_rolls_back_and_a_new_session_goes_on)
-{
+START_TEST(crash_rolls_back_and_a_new_session_goes_on) {
     ck_assert_int_eq(insert_counter("kept"), CFA_OK);
     const int32_t calls[] = { CFA_FAULT_BEGIN, CFA_FAULT_SAVE, CFA_FAULT_COMMIT };
     plan.call = calls[_i];
@@ -175,8 +165,7 @@ START_TEST(crash_rolls_back_and_a_new_session_goes_on)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("fault_storage");
     TCase *tests = tcase_create("fault_storage");
     tcase_add_checked_fixture(tests, setup, teardown);

@@ -1,6 +1,6 @@
 /*
- * test_memory_storage.c - what the conformance suite cannot see of the memory store: every allocation failing
- * once, memory given back, big trees growing and shrinking, and the memory sink.
+ * test_memory_storage.c - what the conformance suite cannot see of the memory store: every
+ * allocation failing once, memory given back, big trees growing and shrinking, and the memory sink.
  */
 #include <careforall/adapters/memory.h>
 
@@ -15,12 +15,11 @@
 
 static struct {
     int64_t live;
-    int64_t countdown;      /* allocations until the failing one; 0: none fails */
+    int64_t countdown; /* allocations until the failing one; 0: none fails */
     bool fired;
 } memory;
 
-static bool fails_now(void)
-{
+static bool fails_now(void) {
     if (memory.countdown == 0 || --memory.countdown > 0) {
         return false;
     }
@@ -28,41 +27,34 @@ static bool fails_now(void)
     return true;
 }
 
-static void *allocate(void *user, size_t size)
-{
+static void *allocate(void *user, size_t size) {
     (void)user;
     void *block = fails_now() ? NULL : malloc(size);
     memory.live += block != NULL;
     return block;
 }
 
-static void *reallocate(void *user, void *old, size_t size)
-{
+static void *reallocate(void *user, void *old, size_t size) {
     (void)user;
     void *block = fails_now() ? NULL : realloc(old, size);
     memory.live += block != NULL && old == NULL;
     return block;
 }
 
-static void release(void *user, void *block)
-{
+static void release(void *user, void *block) {
     (void)user;
     memory.live -= block != NULL;
     free(block);
 }
 
-static void count_memory(void)
-{
+static void count_memory(void) {
     static const cfa_allocator allocator = { sizeof(allocator), NULL, allocate, reallocate,
                                              release };
     memset(&memory, 0, sizeof(memory));
     ck_assert_int_eq(cfa_allocator_set(&allocator), CFA_OK);
 }
 
-static void stop_counting(void)
-{
-    ck_assert_int_eq(cfa_allocator_set(NULL), CFA_OK);
-}
+static void stop_counting(void) { ck_assert_int_eq(cfa_allocator_set(NULL), CFA_OK); }
 
 /* ---- a series of transactions ---------------------------------------------------------------- */
 
@@ -76,8 +68,7 @@ struct scene {
     char codes[ITEMS][8];
 };
 
-static void make_items(struct scene *scene)
-{
+static void make_items(struct scene *scene) {
     for (int i = 0; i < ITEMS; i++) {
         snprintf(scene->codes[i], sizeof(scene->codes[i]), "c%d", i * 37 % ITEMS);
         scene->items[i] = cfa__suite_item_make(1, i, scene->codes[i]);
@@ -87,8 +78,7 @@ static void make_items(struct scene *scene)
     }
 }
 
-static cfa_status save_items(struct scene *scene, int32_t action, int from, int to)
-{
+static cfa_status save_items(struct scene *scene, int32_t action, int from, int to) {
     cfa_change changes[ITEMS];
     cfa__item after[ITEMS];
     cfa__entry entries[2];
@@ -101,10 +91,10 @@ static cfa_status save_items(struct scene *scene, int32_t action, int from, int 
             after[count].bucket += 2;
             after[count].due = (after[count].due + 1) % 3;
         }
-        changes[count] = (cfa_change){ &cfa__item_kind_1, action,
-                                       action == CFA_CHANGE_DELETE ? &scene->items[i]
-                                                                   : &after[count],
-                                       action == CFA_CHANGE_INSERT ? NULL : &scene->items[i] };
+        changes[count] =
+            (cfa_change){ &cfa__item_kind_1, action,
+                          action == CFA_CHANGE_DELETE ? &scene->items[i] : &after[count],
+                          action == CFA_CHANGE_INSERT ? NULL : &scene->items[i] };
     }
     memset(entries, 0, sizeof(entries));
     entries[0].payload = entries[1].payload = cfa__suite_text("payload");
@@ -129,31 +119,21 @@ static cfa_status save_items(struct scene *scene, int32_t action, int from, int 
     return status;
 }
 
-static cfa_status run_step(struct scene *scene, int step)
-{
+static cfa_status run_step(struct scene *scene, int step) {
     const cfa_storage *storage = &scene->storage;
     switch (step) {
-    case 0:
-        return storage->ops->migrate(storage->self, &cfa__test_schema_1);
-    case 1:
-        return storage->ops->session_open(storage->self, CFA_SESSION_WRITE, &scene->session);
-    case 2:
-        return save_items(scene, CFA_CHANGE_INSERT, 0, 40);
-    case 3:
-        return save_items(scene, CFA_CHANGE_INSERT, 40, ITEMS);
-    case 4:
-        return save_items(scene, CFA_CHANGE_UPDATE, 10, 50);
-    case 5:
-        return save_items(scene, CFA_CHANGE_DELETE, 5, 30);
-    case 6:
-        return save_items(scene, CFA_CHANGE_DELETE, 30, 60);
-    default:
-        return storage->ops->migrate(storage->self, &cfa__test_schema_2);
+    case 0: return storage->ops->migrate(storage->self, &cfa__test_schema_1);
+    case 1: return storage->ops->session_open(storage->self, CFA_SESSION_WRITE, &scene->session);
+    case 2: return save_items(scene, CFA_CHANGE_INSERT, 0, 40);
+    case 3: return save_items(scene, CFA_CHANGE_INSERT, 40, ITEMS);
+    case 4: return save_items(scene, CFA_CHANGE_UPDATE, 10, 50);
+    case 5: return save_items(scene, CFA_CHANGE_DELETE, 5, 30);
+    case 6: return save_items(scene, CFA_CHANGE_DELETE, 30, 60);
+    default: return storage->ops->migrate(storage->self, &cfa__test_schema_2);
     }
 }
 
-static uint64_t mix(uint64_t hash, const void *data, size_t size)
-{
+static uint64_t mix(uint64_t hash, const void *data, size_t size) {
     const uint8_t *bytes = data;
     for (size_t i = 0; i < size; i++) {
         hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
@@ -162,8 +142,7 @@ static uint64_t mix(uint64_t hash, const void *data, size_t size)
 }
 
 /* A hash of everything the store holds, through every index. 1: no schema yet. */
-static uint64_t content(struct scene *scene, bool upgraded)
-{
+static uint64_t content(struct scene *scene, bool upgraded) {
     int64_t countdown = memory.countdown;
     memory.countdown = 0;
     const cfa_storage *storage = &scene->storage;
@@ -176,7 +155,7 @@ static uint64_t content(struct scene *scene, bool upgraded)
         const cfa_kind *kind = upgraded ? &cfa__item_kind_2 : &cfa__item_kind_1;
         for (int32_t index = 0; index <= CFA__ITEM_INDEXES_1; index++) {
             cfa_query query = { kind, index, 0, 0, 1000, 0, NULL, NULL, 0 };
-            if (index == CFA__ITEM_INDEXES_1) {     /* the log comes last */
+            if (index == CFA__ITEM_INDEXES_1) { /* the log comes last */
                 query.kind = &cfa__entry_kind;
                 query.index = 0;
             }
@@ -203,16 +182,14 @@ static uint64_t content(struct scene *scene, bool upgraded)
     return hash;
 }
 
-static void open_scene(struct scene *scene)
-{
+static void open_scene(struct scene *scene) {
     memset(scene, 0, sizeof(*scene));
     make_items(scene);
     ck_assert_int_eq(cfa_arena_new(&scene->arena), CFA_OK);
     ck_assert_int_eq(cfa_memory_storage_new(&scene->storage), CFA_OK);
 }
 
-static void close_scene(struct scene *scene)
-{
+static void close_scene(struct scene *scene) {
     if (scene->session != NULL) {
         scene->storage.ops->session_close(scene->session);
     }
@@ -220,8 +197,7 @@ static void close_scene(struct scene *scene)
     cfa_arena_free(scene->arena);
 }
 
-START_TEST(every_failed_allocation_leaves_the_store_as_it_was)
-{
+START_TEST(every_failed_allocation_leaves_the_store_as_it_was) {
     static struct scene scene;
     uint64_t expected[STEPS];
     count_memory();
@@ -263,8 +239,7 @@ START_TEST(every_failed_allocation_leaves_the_store_as_it_was)
 }
 END_TEST
 
-START_TEST(making_a_store_or_a_sink_without_memory_fails_clearly)
-{
+START_TEST(making_a_store_or_a_sink_without_memory_fails_clearly) {
     count_memory();
     cfa_storage storage;
     cfa_sink sink;
@@ -279,8 +254,7 @@ END_TEST
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-START_TEST(old_snapshots_keep_their_rows_and_then_give_them_back)
-{
+START_TEST(old_snapshots_keep_their_rows_and_then_give_them_back) {
     static struct scene scene;
     count_memory();
     open_scene(&scene);
@@ -321,8 +295,7 @@ START_TEST(old_snapshots_keep_their_rows_and_then_give_them_back)
 }
 END_TEST
 
-START_TEST(an_upgrade_does_not_disturb_an_open_snapshot)
-{
+START_TEST(an_upgrade_does_not_disturb_an_open_snapshot) {
     static struct scene scene;
     open_scene(&scene);
     for (int step = 0; step < 4; step++) {
@@ -347,13 +320,11 @@ END_TEST
 enum { BIG = 20000, BIG_BATCH = 500 };
 
 /* The i-th of BIG different numbers: up, down, or scattered. */
-static int64_t number_of(int order, int64_t i)
-{
+static int64_t number_of(int order, int64_t i) {
     return order == 0 ? i : order == 1 ? BIG - 1 - i : i * 7919 % BIG;
 }
 
-static void change_many(struct scene *scene, int32_t action, int order, bool keep_some)
-{
+static void change_many(struct scene *scene, int32_t action, int order, bool keep_some) {
     static cfa__mark marks[BIG_BATCH];
     static uint8_t digests[BIG_BATCH][8];
     cfa_change changes[BIG_BATCH];
@@ -368,9 +339,8 @@ static void change_many(struct scene *scene, int32_t action, int order, bool kee
                 digests[count][j] = (uint8_t)(number >> (56 - j * 8));
             }
             marks[count] = (cfa__mark){ { digests[count], 8 }, number / 10 };
-            changes[count] =
-                (cfa_change){ &cfa__mark_kind, action, &marks[count],
-                              action == CFA_CHANGE_INSERT ? NULL : &marks[count] };
+            changes[count] = (cfa_change){ &cfa__mark_kind, action, &marks[count],
+                                           action == CFA_CHANGE_INSERT ? NULL : &marks[count] };
             count++;
         }
         cfa_save save = { changes, count, NULL, 0, NULL, NULL, 0 };
@@ -383,8 +353,7 @@ static void change_many(struct scene *scene, int32_t action, int order, bool kee
 }
 
 /* Check that both indexes hold every `step`-th number, in both directions. */
-static void check_numbers(struct scene *scene, int64_t step, int32_t expected)
-{
+static void check_numbers(struct scene *scene, int64_t step, int32_t expected) {
     const cfa_storage_ops *ops = scene->storage.ops;
     ck_assert_int_eq(ops->begin(scene->session, CFA_SESSION_READ, 0, NULL), CFA_OK);
     for (int i = 0; i < 4; i++) {
@@ -404,8 +373,7 @@ static void check_numbers(struct scene *scene, int64_t step, int32_t expected)
     ck_assert_int_eq(ops->commit(scene->session), CFA_OK);
 }
 
-START_TEST(trees_grow_and_shrink_in_any_order)
-{
+START_TEST(trees_grow_and_shrink_in_any_order) {
     static struct scene scene;
     count_memory();
     open_scene(&scene);
@@ -428,8 +396,7 @@ END_TEST
 
 /* ---- misuse ---------------------------------------------------------------------------------- */
 
-START_TEST(wrong_calls_are_refused)
-{
+START_TEST(wrong_calls_are_refused) {
     static struct scene scene;
     open_scene(&scene);
     const cfa_storage_ops *ops = scene.storage.ops;
@@ -460,8 +427,7 @@ END_TEST
 
 /* ---- the sink -------------------------------------------------------------------------------- */
 
-START_TEST(sink_keeps_copies_of_everything_it_was_sent)
-{
+START_TEST(sink_keeps_copies_of_everything_it_was_sent) {
     count_memory();
     cfa_sink sink;
     char subject[] = "pay_1";
@@ -512,8 +478,7 @@ START_TEST(sink_keeps_copies_of_everything_it_was_sent)
 }
 END_TEST
 
-int main(void)
-{
+int main(void) {
     Suite *suite = suite_create("memory_storage");
     TCase *tests = tcase_create("memory_storage");
     tcase_add_test(tests, every_failed_allocation_leaves_the_store_as_it_was);

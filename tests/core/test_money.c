@@ -35,8 +35,7 @@ typedef struct listed {
     int32_t exponent;
 } listed;
 
-static size_t list_codes(listed out[CODES_MAX])
-{
+static size_t list_codes(listed out[CODES_MAX]) {
     size_t count = 0;
     for (int32_t exponent = 0; exponent < 5; exponent++) {
         const char *at = codes_by_exponent[exponent];
@@ -51,15 +50,13 @@ static size_t list_codes(listed out[CODES_MAX])
     return count;
 }
 
-static cfa_money money(int64_t minor, const char *currency)
-{
+static cfa_money money(int64_t minor, const char *currency) {
     cfa_money amount;
     ck_assert_int_eq(cfa_money_make(&amount, minor, currency), CFA_OK);
     return amount;
 }
 
-static const char *last_field(void)
-{
+static const char *last_field(void) {
     static cfa_error error;
     error.struct_size = sizeof(error);
     ck_assert_int_eq(cfa_error_last(&error), CFA_OK);
@@ -67,16 +64,14 @@ static const char *last_field(void)
 }
 
 /* A fixed sequence (splitmix64): the same amounts in every run. */
-static uint64_t next_random(uint64_t *state)
-{
+static uint64_t next_random(uint64_t *state) {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
 }
 
-START_TEST(every_iso_code_has_its_exponent_and_no_other_code_is_known)
-{
+START_TEST(every_iso_code_has_its_exponent_and_no_other_code_is_known) {
     listed codes[CODES_MAX];
     size_t count = list_codes(codes), known = 0;
     for (size_t i = 0; i < count; i++) {
@@ -101,11 +96,10 @@ START_TEST(every_iso_code_has_its_exponent_and_no_other_code_is_known)
 }
 END_TEST
 
-START_TEST(codes_that_are_no_currency_are_refused_and_outputs_left_alone)
-{
+START_TEST(codes_that_are_no_currency_are_refused_and_outputs_left_alone) {
     static const char *const bad[] = {
-        "", "E", "EU", "EURO", "eur", "Eur", "EU\xc3", "XXX", "XTS", "XAU", "XDR", "BGN", "ANG",
-        "HRK", "123", "E R", "ZZZ", "AAA",
+        "",    "E",   "EU",  "EURO", "eur", "Eur", "EU\xc3", "XXX", "XTS",
+        "XAU", "XDR", "BGN", "ANG",  "HRK", "123", "E R",    "ZZZ", "AAA",
     };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         cfa_money amount = { 7, "USD" };
@@ -130,8 +124,7 @@ END_TEST
  * One assertion for everything: the library's answers to thousands of amounts, not check's pipe,
  * should take the time.
  */
-static bool survives_round_trip(int64_t minor, const char *currency)
-{
+static bool survives_round_trip(int64_t minor, const char *currency) {
     char text[CFA_MONEY_TEXT_SIZE], swapped[CFA_MONEY_TEXT_SIZE], small[CFA_MONEY_TEXT_SIZE] = "x";
     cfa_money amount, back, again;
     if (cfa_money_make(&amount, minor, currency) != CFA_OK ||
@@ -152,11 +145,19 @@ static bool survives_round_trip(int64_t minor, const char *currency)
            cfa_money_format(small, strlen(text) + 1, amount) == CFA_OK && strcmp(small, text) == 0;
 }
 
-START_TEST(format_and_parse_are_inverse_for_every_currency)
-{
+START_TEST(format_and_parse_are_inverse_for_every_currency) {
     static const int64_t edges[] = {
-        0, 1, -1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 9999, 10000, 10001,
-        -99, -100, -1000, -10000, CFA_MONEY_MINOR_MAX, INT64_MAX, INT64_MAX - 1,
+        0,         1,
+        -1,        9,
+        10,        11,
+        99,        100,
+        101,       999,
+        1000,      1001,
+        9999,      10000,
+        10001,     -99,
+        -100,      -1000,
+        -10000,    CFA_MONEY_MINOR_MAX,
+        INT64_MAX, INT64_MAX - 1,
         INT64_MIN, INT64_MIN + 1,
     };
     listed codes[CODES_MAX];
@@ -251,12 +252,13 @@ static const struct {
     { "EUR 1 EUR", CFA_EINVAL, 0, NULL },
     { "NaN EUR", CFA_EINVAL, 0, NULL },
     { "inf EUR", CFA_EINVAL, 0, NULL },
-    { "\xe2\x82\xac" "12", CFA_EINVAL, 0, NULL },
+    { "\xe2\x82\xac"
+      "12",
+      CFA_EINVAL, 0, NULL },
     { "\xd9\xa1 EUR", CFA_EINVAL, 0, NULL },
 };
 
-START_TEST(text_is_read_exactly_or_refused_with_the_right_reason)
-{
+START_TEST(text_is_read_exactly_or_refused_with_the_right_reason) {
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         cfa_money amount = { 77, "SEK" };
         cfa_status status = cfa_money_parse(&amount, texts[i].text);
@@ -273,16 +275,19 @@ START_TEST(text_is_read_exactly_or_refused_with_the_right_reason)
 }
 END_TEST
 
-START_TEST(format_writes_the_currencys_own_decimals)
-{
+START_TEST(format_writes_the_currencys_own_decimals) {
     static const struct {
         int64_t minor;
         const char *currency, *text;
     } cases[] = {
-        { 0, "EUR", "0.00 EUR" },         { 5, "EUR", "0.05 EUR" },
-        { -5, "EUR", "-0.05 EUR" },       { 1250, "EUR", "12.50 EUR" },
-        { 0, "JPY", "0 JPY" },            { -500, "JPY", "-500 JPY" },
-        { 1, "KWD", "0.001 KWD" },        { 51234, "CLF", "5.1234 CLF" },
+        { 0, "EUR", "0.00 EUR" },
+        { 5, "EUR", "0.05 EUR" },
+        { -5, "EUR", "-0.05 EUR" },
+        { 1250, "EUR", "12.50 EUR" },
+        { 0, "JPY", "0 JPY" },
+        { -500, "JPY", "-500 JPY" },
+        { 1, "KWD", "0.001 KWD" },
+        { 51234, "CLF", "5.1234 CLF" },
         { INT64_MIN, "EUR", "-92233720368547758.08 EUR" },
         { INT64_MIN, "CLF", "-922337203685477.5808 CLF" },
         { INT64_MIN, "JPY", "-9223372036854775808 JPY" },
@@ -298,8 +303,7 @@ START_TEST(format_writes_the_currencys_own_decimals)
 }
 END_TEST
 
-START_TEST(sums_are_exact_up_to_the_last_unit_and_refused_beyond)
-{
+START_TEST(sums_are_exact_up_to_the_last_unit_and_refused_beyond) {
     static const struct {
         int64_t a, b;
         bool sum_fits, difference_fits;
@@ -315,7 +319,7 @@ START_TEST(sums_are_exact_up_to_the_last_unit_and_refused_beyond)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         cfa_money a = money(cases[i].a, "EUR"), b = money(cases[i].b, "EUR"),
-            out = money(42, "USD");
+                  out = money(42, "USD");
         ck_assert_int_eq(cfa_money_add(&out, a, b), cases[i].sum_fits ? CFA_OK : CFA_ERANGE);
         ck_assert_int_eq(out.minor, cases[i].sum_fits ? cases[i].a + cases[i].b : 42);
         ck_assert_str_eq(out.currency, cases[i].sum_fits ? "EUR" : "USD");
@@ -326,8 +330,7 @@ START_TEST(sums_are_exact_up_to_the_last_unit_and_refused_beyond)
 }
 END_TEST
 
-START_TEST(random_sums_can_be_taken_back)
-{
+START_TEST(random_sums_can_be_taken_back) {
     uint64_t state = 7;
     for (int i = 0; i < 20000; i++) {
         cfa_money a = money((int64_t)next_random(&state) >> 2, "SEK");
@@ -343,8 +346,7 @@ START_TEST(random_sums_can_be_taken_back)
 }
 END_TEST
 
-START_TEST(two_currencies_never_meet)
-{
+START_TEST(two_currencies_never_meet) {
     cfa_money euro = money(1, "EUR"), dollar = money(1, "USD"), out = money(9, "SEK");
     int32_t order = 9;
     ck_assert_int_eq(cfa_money_add(&out, euro, dollar), CFA_ECURRENCY);
@@ -357,8 +359,7 @@ START_TEST(two_currencies_never_meet)
 }
 END_TEST
 
-START_TEST(only_positive_amounts_below_the_limit_can_be_pledged)
-{
+START_TEST(only_positive_amounts_below_the_limit_can_be_pledged) {
     static const struct {
         int64_t minor;
         cfa_status status;
@@ -382,8 +383,7 @@ START_TEST(only_positive_amounts_below_the_limit_can_be_pledged)
 }
 END_TEST
 
-START_TEST(each_rule_of_the_provider_holds)
-{
+START_TEST(each_rule_of_the_provider_holds) {
     const cfa_money_rules *rules = cfa_money_rules_stripe();
     ck_assert_uint_eq(rules->struct_size, sizeof(*rules));
     ck_assert_int_ge(rules->version, 1);
@@ -407,21 +407,20 @@ START_TEST(each_rule_of_the_provider_holds)
 }
 END_TEST
 
-START_TEST(amounts_stripe_cannot_represent_are_refused)
-{
+START_TEST(amounts_stripe_cannot_represent_are_refused) {
     static const struct {
         int64_t minor;
         const char *currency;
         cfa_status status;
     } cases[] = {
-        { 5120, "KWD", CFA_OK },    { 5124, "KWD", CFA_EAMOUNT }, { 10, "BHD", CFA_OK },
-        { 1, "TND", CFA_EAMOUNT },  { 5, "ISK", CFA_OK },         { 1, "UGX", CFA_OK },
-        { 17550, "HUF", CFA_EAMOUNT }, { 17600, "HUF", CFA_OK },  { 17400, "HUF", CFA_EAMOUNT },
-        { 80045, "TWD", CFA_EAMOUNT }, { 80000, "TWD", CFA_OK },  { 20, "MGA", CFA_EAMOUNT },
-        { 100, "MGA", CFA_OK },     { 49, "USD", CFA_EAMOUNT },   { 50, "USD", CFA_OK },
-        { 29, "GBP", CFA_EAMOUNT }, { 30, "GBP", CFA_OK },        { 49, "JPY", CFA_EAMOUNT },
-        { 50, "JPY", CFA_OK },      { 49, "KRW", CFA_EAMOUNT },   { 1499, "CZK", CFA_EAMOUNT },
-        { 1500, "CZK", CFA_OK },    { 1, "GEL", CFA_OK },         { 1001, "IQD", CFA_OK },
+        { 5120, "KWD", CFA_OK },       { 5124, "KWD", CFA_EAMOUNT }, { 10, "BHD", CFA_OK },
+        { 1, "TND", CFA_EAMOUNT },     { 5, "ISK", CFA_OK },         { 1, "UGX", CFA_OK },
+        { 17550, "HUF", CFA_EAMOUNT }, { 17600, "HUF", CFA_OK },     { 17400, "HUF", CFA_EAMOUNT },
+        { 80045, "TWD", CFA_EAMOUNT }, { 80000, "TWD", CFA_OK },     { 20, "MGA", CFA_EAMOUNT },
+        { 100, "MGA", CFA_OK },        { 49, "USD", CFA_EAMOUNT },   { 50, "USD", CFA_OK },
+        { 29, "GBP", CFA_EAMOUNT },    { 30, "GBP", CFA_OK },        { 49, "JPY", CFA_EAMOUNT },
+        { 50, "JPY", CFA_OK },         { 49, "KRW", CFA_EAMOUNT },   { 1499, "CZK", CFA_EAMOUNT },
+        { 1500, "CZK", CFA_OK },       { 1, "GEL", CFA_OK },         { 1001, "IQD", CFA_OK },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         cfa_money amount = money(cases[i].minor, cases[i].currency);
@@ -435,8 +434,7 @@ START_TEST(amounts_stripe_cannot_represent_are_refused)
 }
 END_TEST
 
-static Suite *money_suite(void)
-{
+static Suite *money_suite(void) {
     Suite *suite = suite_create("money");
     TCase *currencies = tcase_create("currencies");
     tcase_add_test(currencies, every_iso_code_has_its_exponent_and_no_other_code_is_known);
@@ -461,8 +459,7 @@ static Suite *money_suite(void)
     return suite;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     SRunner *runner = srunner_create(money_suite());
     srunner_run(runner, NULL, argc > 1 ? argv[1] : NULL, CK_NORMAL);
     /* A name that selects nothing must not look like success. */

@@ -1,6 +1,7 @@
 /*
- * test_payment_machine.c - every rule of the table by name, and that the table has no other steps. What is refused
- * is in test_payment_facts.c, orders and exhaustive domains are in test_payment_orders.c.
+ * test_payment_machine.c - every rule of the table by name, and that the table has no other steps.
+ * What is refused is in test_payment_facts.c, orders and exhaustive domains are in
+ * test_payment_orders.c.
  */
 #include "core/payment_facts.h"
 
@@ -11,27 +12,19 @@ static cfa_arena *arena;
 static cfa__payment payment;
 static cfa__reduction reduction;
 
-static void setup(void)
-{
+static void setup(void) {
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     payment = payment_new();
 }
 
-static void teardown(void)
-{
-    cfa_arena_free(arena);
-}
+static void teardown(void) { cfa_arena_free(arena); }
 
-static void apply(cfa_facts facts)
-{
-    reduction = payment_apply(&payment, &facts, arena);
-}
+static void apply(cfa_facts facts) { reduction = payment_apply(&payment, &facts, arena); }
 
 #define ck_walk(expected) ck_assert_str_eq(walk_text(&reduction), expected)
 #define ck_state(expected) ck_assert_str_eq(state_name((cfa_payment_state)payment.state), expected)
 
-static void ck_buckets(int64_t pledged, int64_t authorized, int64_t raised)
-{
+static void ck_buckets(int64_t pledged, int64_t authorized, int64_t raised) {
     cfa__buckets buckets = cfa__payment_buckets(&payment);
     ck_assert_int_eq(buckets.pledged_minor, pledged);
     ck_assert_int_eq(buckets.authorized_minor, authorized);
@@ -40,46 +33,34 @@ static void ck_buckets(int64_t pledged, int64_t authorized, int64_t raised)
     ck_assert_int_eq(buckets.disputed_minor, 0);
 }
 
-static void needs_action(int32_t attempt, int64_t time_us)
-{
+static void needs_action(int32_t attempt, int64_t time_us) {
     apply(FACTS(.flags = CFA_FACT_NEEDS_ACTION, .attempt = attempt, .occurred_us = time_us));
 }
 
-static void processing(int32_t attempt, int64_t time_us)
-{
+static void processing(int32_t attempt, int64_t time_us) {
     apply(FACTS(.flags = CFA_FACT_PROCESSING, .attempt = attempt, .occurred_us = time_us));
 }
 
-static void failed(int32_t attempt, int64_t time_us)
-{
+static void failed(int32_t attempt, int64_t time_us) {
     apply(FACTS(.flags = CFA_FACT_FAILED, .attempt = attempt, .occurred_us = time_us,
                 .failure_code = "card_declined"));
 }
 
-static void authorized(int64_t minor)
-{
-    apply(FACTS(.authorized_minor = minor));
-}
+static void authorized(int64_t minor) { apply(FACTS(.authorized_minor = minor)); }
 
-static void captured(int64_t minor)
-{
-    apply(FACTS(.captured_minor = minor));
-}
+static void captured(int64_t minor) { apply(FACTS(.captured_minor = minor)); }
 
-static void succeeded(void)
-{
+static void succeeded(void) {
     apply(FACTS(.flags = CFA_FACT_SUCCEEDED, .captured_minor = ASKED_MINOR));
 }
 
-static void canceled(const char *reason)
-{
+static void canceled(const char *reason) {
     apply(FACTS(.flags = CFA_FACT_CANCELED, .occurred_us = 50, .cancel_reason = reason));
 }
 
 /* ---- the rules ------------------------------------------------------------------------------- */
 
-START_TEST(p01_a_payment_begins_pending_and_nowhere_else)
-{
+START_TEST(p01_a_payment_begins_pending_and_nowhere_else) {
     ck_assert(cfa__payment_step_is_legal(0, CFA_PAYMENT_PENDING));
     for (cfa_payment_state to = CFA_PAYMENT_REQUIRES_ACTION; to <= CFA_PAYMENT_EXPIRED; to++)
         ck_assert(!cfa__payment_step_is_legal(0, to));
@@ -88,8 +69,7 @@ START_TEST(p01_a_payment_begins_pending_and_nowhere_else)
 }
 END_TEST
 
-START_TEST(p02_the_donor_must_act)
-{
+START_TEST(p02_the_donor_must_act) {
     needs_action(1, 10);
     ck_walk("P02 REQUIRES_ACTION");
     ck_assert_int_eq(reduction.steps[0].event, CFA__EVENT_PAYMENT_ACTION_REQUIRED);
@@ -97,8 +77,7 @@ START_TEST(p02_the_donor_must_act)
 }
 END_TEST
 
-START_TEST(p02_follows_processing_and_a_failure_of_the_same_attempt)
-{
+START_TEST(p02_follows_processing_and_a_failure_of_the_same_attempt) {
     processing(1, 10);
     needs_action(1, 20);
     ck_walk("P02 REQUIRES_ACTION");
@@ -109,8 +88,7 @@ START_TEST(p02_follows_processing_and_a_failure_of_the_same_attempt)
 }
 END_TEST
 
-START_TEST(p03_the_provider_works_on_it)
-{
+START_TEST(p03_the_provider_works_on_it) {
     processing(1, 10);
     ck_walk("P03 PROCESSING");
     needs_action(1, 20);
@@ -123,16 +101,14 @@ START_TEST(p03_the_provider_works_on_it)
 }
 END_TEST
 
-START_TEST(p04_funds_held_move_from_pledged_to_authorized)
-{
+START_TEST(p04_funds_held_move_from_pledged_to_authorized) {
     authorized(1000);
     ck_walk("P04 AUTHORIZED");
     ck_buckets(0, 1000, 0);
 }
 END_TEST
 
-START_TEST(p04_a_greater_hold_is_a_step_of_its_own)
-{
+START_TEST(p04_a_greater_hold_is_a_step_of_its_own) {
     authorized(400);
     ck_buckets(0, 400, 0);
     authorized(1000);
@@ -144,8 +120,7 @@ START_TEST(p04_a_greater_hold_is_a_step_of_its_own)
 }
 END_TEST
 
-START_TEST(p05_capture_moves_from_authorized_to_raised)
-{
+START_TEST(p05_capture_moves_from_authorized_to_raised) {
     authorized(1000);
     captured(600);
     ck_walk("P05 CAPTURED");
@@ -153,8 +128,7 @@ START_TEST(p05_capture_moves_from_authorized_to_raised)
 }
 END_TEST
 
-START_TEST(p05_a_greater_capture_is_a_step_of_its_own)
-{
+START_TEST(p05_a_greater_capture_is_a_step_of_its_own) {
     authorized(1000);
     captured(300);
     captured(600);
@@ -168,14 +142,13 @@ START_TEST(p05_a_greater_capture_is_a_step_of_its_own)
 }
 END_TEST
 
-START_TEST(p06_capture_seen_first_implies_the_hold)
-{
+START_TEST(p06_capture_seen_first_implies_the_hold) {
     captured(1000);
     ck_walk("P04~AUTHORIZED P06 CAPTURED");
     ck_assert_int_eq(reduction.steps[0].event, CFA__EVENT_PAYMENT_AUTHORIZED);
     ck_assert_int_eq(reduction.steps[1].event, CFA__EVENT_PAYMENT_CAPTURED);
     ck_assert_int_eq(cfa__payment_authorized_minor(&payment), 1000);
-    payment.state = CFA_PAYMENT_AUTHORIZED;     /* as the event of the implied step shows it */
+    payment.state = CFA_PAYMENT_AUTHORIZED; /* as the event of the implied step shows it */
     ck_buckets(0, 1000, 0);
     payment.state = CFA_PAYMENT_CAPTURED;
     authorized(1000);
@@ -184,8 +157,7 @@ START_TEST(p06_capture_seen_first_implies_the_hold)
 }
 END_TEST
 
-START_TEST(p07_success_after_capture)
-{
+START_TEST(p07_success_after_capture) {
     captured(1000);
     succeeded();
     ck_walk("P07 COMPLETED");
@@ -193,8 +165,7 @@ START_TEST(p07_success_after_capture)
 }
 END_TEST
 
-START_TEST(p08_success_seen_first_implies_the_rest)
-{
+START_TEST(p08_success_seen_first_implies_the_rest) {
     processing(1, 10);
     succeeded();
     ck_walk("P04~AUTHORIZED P05~CAPTURED P08 COMPLETED");
@@ -203,8 +174,7 @@ START_TEST(p08_success_seen_first_implies_the_rest)
 }
 END_TEST
 
-START_TEST(p08_success_without_an_amount_means_in_full)
-{
+START_TEST(p08_success_without_an_amount_means_in_full) {
     authorized(1000);
     apply(FACTS(.flags = CFA_FACT_SUCCEEDED));
     ck_walk("P05~CAPTURED P08 COMPLETED");
@@ -212,8 +182,7 @@ START_TEST(p08_success_without_an_amount_means_in_full)
 }
 END_TEST
 
-START_TEST(p09_a_decline_is_soft)
-{
+START_TEST(p09_a_decline_is_soft) {
     processing(1, 10);
     failed(1, 20);
     ck_walk("P09 FAILED");
@@ -224,8 +193,7 @@ START_TEST(p09_a_decline_is_soft)
 }
 END_TEST
 
-START_TEST(p10_a_hold_that_failed_ends_authorized)
-{
+START_TEST(p10_a_hold_that_failed_ends_authorized) {
     authorized(1000);
     apply(FACTS(.flags = CFA_FACT_FAILED, .authorized_minor = 1000, .attempt = 1, .occurred_us = 20,
                 .failure_code = "capture_refused"));
@@ -237,8 +205,7 @@ START_TEST(p10_a_hold_that_failed_ends_authorized)
 }
 END_TEST
 
-START_TEST(p10_never_follows_from_a_plain_decline)
-{
+START_TEST(p10_never_follows_from_a_plain_decline) {
     apply(FACTS(.authorized_minor = 1000, .attempt = 2));
     failed(1, 90);
     ck_assert_int_eq(reduction.step_count, 0);
@@ -248,10 +215,10 @@ START_TEST(p10_never_follows_from_a_plain_decline)
 }
 END_TEST
 
-START_TEST(p10_a_newer_attempt_can_hold_again)
-{
+START_TEST(p10_a_newer_attempt_can_hold_again) {
     authorized(1000);
-    apply(FACTS(.flags = CFA_FACT_FAILED, .authorized_minor = 1000, .attempt = 1, .occurred_us = 20));
+    apply(
+        FACTS(.flags = CFA_FACT_FAILED, .authorized_minor = 1000, .attempt = 1, .occurred_us = 20));
     needs_action(2, 30);
     ck_walk("P11~PENDING P02 REQUIRES_ACTION");
     apply(FACTS(.authorized_minor = 1000, .attempt = 2));
@@ -260,8 +227,7 @@ START_TEST(p10_a_newer_attempt_can_hold_again)
 }
 END_TEST
 
-START_TEST(p11_a_newer_attempt_after_a_failure)
-{
+START_TEST(p11_a_newer_attempt_after_a_failure) {
     failed(1, 10);
     apply(FACTS(.attempt = 2));
     ck_walk("P11 PENDING");
@@ -273,8 +239,7 @@ START_TEST(p11_a_newer_attempt_after_a_failure)
 }
 END_TEST
 
-START_TEST(p11_is_implied_when_the_attempt_has_gone_further)
-{
+START_TEST(p11_is_implied_when_the_attempt_has_gone_further) {
     failed(1, 10);
     needs_action(2, 20);
     ck_walk("P11~PENDING P02 REQUIRES_ACTION");
@@ -287,8 +252,7 @@ START_TEST(p11_is_implied_when_the_attempt_has_gone_further)
 }
 END_TEST
 
-START_TEST(p12_the_provider_confirmed_a_cancel)
-{
+START_TEST(p12_the_provider_confirmed_a_cancel) {
     needs_action(1, 10);
     canceled("requested_by_customer");
     ck_walk("P12 CANCELED");
@@ -305,15 +269,14 @@ START_TEST(p12_the_provider_confirmed_a_cancel)
 }
 END_TEST
 
-START_TEST(p12_a_hold_named_by_the_cancel_is_implied)
-{
-    apply(FACTS(.flags = CFA_FACT_CANCELED, .authorized_minor = 1000, .cancel_reason = "duplicate"));
+START_TEST(p12_a_hold_named_by_the_cancel_is_implied) {
+    apply(
+        FACTS(.flags = CFA_FACT_CANCELED, .authorized_minor = 1000, .cancel_reason = "duplicate"));
     ck_walk("P04~AUTHORIZED P12 CANCELED");
 }
 END_TEST
 
-START_TEST(p13_a_hold_that_ran_out_is_expired)
-{
+START_TEST(p13_a_hold_that_ran_out_is_expired) {
     authorized(1000);
     canceled("automatic");
     ck_walk("P13 EXPIRED");
@@ -325,8 +288,7 @@ START_TEST(p13_a_hold_that_ran_out_is_expired)
 }
 END_TEST
 
-START_TEST(p13_an_expiry_refines_a_plain_cancel_and_not_the_reverse)
-{
+START_TEST(p13_an_expiry_refines_a_plain_cancel_and_not_the_reverse) {
     canceled("requested_by_customer");
     canceled("expired");
     ck_walk("P13 EXPIRED");
@@ -337,8 +299,7 @@ START_TEST(p13_an_expiry_refines_a_plain_cancel_and_not_the_reverse)
 }
 END_TEST
 
-START_TEST(p14_an_abandoned_offer_is_expired)
-{
+START_TEST(p14_an_abandoned_offer_is_expired) {
     failed(1, 10);
     canceled("abandoned");
     ck_walk("P14 EXPIRED");
@@ -349,8 +310,7 @@ START_TEST(p14_an_abandoned_offer_is_expired)
 }
 END_TEST
 
-START_TEST(p15_money_after_a_decline_of_the_same_attempt)
-{
+START_TEST(p15_money_after_a_decline_of_the_same_attempt) {
     failed(1, 10);
     captured(1000);
     ck_walk("P04~AUTHORIZED P15 CAPTURED");
@@ -365,8 +325,7 @@ START_TEST(p15_money_after_a_decline_of_the_same_attempt)
 }
 END_TEST
 
-START_TEST(p16_money_after_a_cancel_counts_and_is_said_aloud)
-{
+START_TEST(p16_money_after_a_cancel_counts_and_is_said_aloud) {
     canceled("requested_by_customer");
     captured(1000);
     ck_walk("P16 CAPTURED");
@@ -379,8 +338,7 @@ START_TEST(p16_money_after_a_cancel_counts_and_is_said_aloud)
 }
 END_TEST
 
-START_TEST(p16_success_after_expiry)
-{
+START_TEST(p16_success_after_expiry) {
     canceled("expired");
     succeeded();
     ck_walk("P16~CAPTURED P16 COMPLETED");
@@ -388,8 +346,7 @@ START_TEST(p16_success_after_expiry)
 }
 END_TEST
 
-START_TEST(p16_a_cancel_that_arrives_after_the_money_is_said_aloud_once_too)
-{
+START_TEST(p16_a_cancel_that_arrives_after_the_money_is_said_aloud_once_too) {
     succeeded();
     canceled("requested_by_customer");
     ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_APPLIED);
@@ -402,8 +359,7 @@ START_TEST(p16_a_cancel_that_arrives_after_the_money_is_said_aloud_once_too)
 }
 END_TEST
 
-START_TEST(p17_lower_and_older_facts_are_stale)
-{
+START_TEST(p17_lower_and_older_facts_are_stale) {
     succeeded();
     apply(FACTS(.captured_minor = 400));
     ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_STALE);
@@ -417,9 +373,9 @@ START_TEST(p17_lower_and_older_facts_are_stale)
 }
 END_TEST
 
-START_TEST(p18_the_same_facts_again_are_stale)
-{
-    cfa_facts facts = FACTS(.ref = "pi_1", .amount = { 1000, "EUR" }, .authorized_minor = 1000, .attempt = 2);
+START_TEST(p18_the_same_facts_again_are_stale) {
+    cfa_facts facts =
+        FACTS(.ref = "pi_1", .amount = { 1000, "EUR" }, .authorized_minor = 1000, .attempt = 2);
     apply(facts);
     ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_APPLIED);
     apply(facts);
@@ -428,8 +384,7 @@ START_TEST(p18_the_same_facts_again_are_stale)
 }
 END_TEST
 
-START_TEST(p19_another_amount_or_currency_is_quarantined)
-{
+START_TEST(p19_another_amount_or_currency_is_quarantined) {
     const cfa_facts refused[] = {
         FACTS(.amount = { 999, "EUR" }, .flags = CFA_FACT_SUCCEEDED, .ref = "pi_1"),
         FACTS(.amount = { 1000, "USD" }, .captured_minor = 1000),
@@ -458,8 +413,7 @@ START_TEST(p19_another_amount_or_currency_is_quarantined)
 }
 END_TEST
 
-START_TEST(p19_a_capture_above_the_hold_counts_and_conflicts_in_both_orders)
-{
+START_TEST(p19_a_capture_above_the_hold_counts_and_conflicts_in_both_orders) {
     authorized(300);
     captured(500);
     ck_walk("P05 CAPTURED");
@@ -482,8 +436,7 @@ START_TEST(p19_a_capture_above_the_hold_counts_and_conflicts_in_both_orders)
 }
 END_TEST
 
-START_TEST(p20_p21_the_unknown_flag_is_the_callers)
-{
+START_TEST(p20_p21_the_unknown_flag_is_the_callers) {
     payment.flags = CFA_PAYMENT_FLAG_UNKNOWN | CFA_PAYMENT_FLAG_SETTLED;
     succeeded();
     apply(FACTS(.amount = { 1, "EUR" }));
@@ -494,25 +447,16 @@ END_TEST
 
 /* ---- what the table forbids ------------------------------------------------------------------ */
 
-START_TEST(only_the_steps_of_the_table_are_legal)
-{
+START_TEST(only_the_steps_of_the_table_are_legal) {
     /* Rows: from none, PENDING, ... EXPIRED. Columns: to PENDING, ... EXPIRED. */
     static const char *const legal[] = {
-        "X........",
-        ".XXX..XXX",
-        "X.XX..XXX",
-        "XX.X..XXX",
-        "...XX.XXX",
-        "....XX...",
-        ".....X...",
-        "XXXX...XX",
-        "....X...X",
-        "....X....",
+        "X........", ".XXX..XXX", "X.XX..XXX", "XX.X..XXX", "...XX.XXX",
+        "....XX...", ".....X...", "XXXX...XX", "....X...X", "....X....",
     };
     for (cfa_payment_state from = 0; from <= CFA_PAYMENT_EXPIRED; from++) {
         for (cfa_payment_state to = CFA_PAYMENT_PENDING; to <= CFA_PAYMENT_EXPIRED; to++)
-            ck_assert_msg(cfa__payment_step_is_legal(from, to) == (legal[from][to - 1] == 'X'), "%s to %s",
-                          state_name(from), state_name(to));
+            ck_assert_msg(cfa__payment_step_is_legal(from, to) == (legal[from][to - 1] == 'X'),
+                          "%s to %s", state_name(from), state_name(to));
     }
     ck_assert(!cfa__payment_step_is_legal(-1, 1));
     ck_assert(!cfa__payment_step_is_legal(1, 0));
@@ -521,8 +465,7 @@ START_TEST(only_the_steps_of_the_table_are_legal)
 }
 END_TEST
 
-START_TEST(no_two_rules_claim_the_same_step)
-{
+START_TEST(no_two_rules_claim_the_same_step) {
     size_t count;
     const cfa__payment_rule *rules = cfa__payment_rules(&count);
     for (size_t i = 0; i < count; i++) {
@@ -537,8 +480,7 @@ START_TEST(no_two_rules_claim_the_same_step)
 }
 END_TEST
 
-static Suite *payment_machine_suite(void)
-{
+static Suite *payment_machine_suite(void) {
     Suite *suite = suite_create("payment_machine");
     TCase *rules = tcase_create("rules");
     tcase_add_checked_fixture(rules, setup, teardown);
@@ -584,8 +526,7 @@ static Suite *payment_machine_suite(void)
 }
 
 /* An argument names the one case to run. */
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     SRunner *runner = srunner_create(payment_machine_suite());
     srunner_run(runner, NULL, argc > 1 ? argv[1] : NULL, CK_NORMAL);
     bool good = srunner_ntests_failed(runner) == 0 && srunner_ntests_run(runner) > 0;

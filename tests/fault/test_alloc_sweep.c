@@ -44,7 +44,8 @@ static void counted_release(void *user, void *memory) {
 }
 
 static void heap_install(void) {
-    const cfa_allocator allocator = { sizeof allocator, NULL, counted_allocate, counted_reallocate, counted_release };
+    const cfa_allocator allocator = { sizeof allocator, NULL, counted_allocate, counted_reallocate,
+                                      counted_release };
     ck_assert_int_eq(cfa_allocator_set(&allocator), CFA_OK);
     /* Files without a disk under them: this is about memory. */
     if (access("/dev/shm", W_OK) == 0)
@@ -199,8 +200,8 @@ static cfa_status pull_call(struct book *book) {
     return status;
 }
 
-static cfa_status (*const calls[])(struct book *) = { make_campaign, begin_pledge, read_everything, erase_donor,
-                                                      pull_call };
+static cfa_status (*const calls[])(struct book *) = { make_campaign, begin_pledge, read_everything,
+                                                      erase_donor, pull_call };
 
 START_TEST(every_call_survives_any_one_failing_allocation) {
     heap_install();
@@ -214,19 +215,20 @@ START_TEST(every_call_survives_any_one_failing_allocation) {
             cfa_status status = calls[i](&book);
             heap.armed = false;
             cfa_status_class class = cfa_status_class_of(status);
-            ck_assert_msg(status == CFA_OK || status == CFA_ENOMEM || class == CFA_CLASS_TRANSIENT ||
-                              class == CFA_CLASS_IN_DOUBT,
-                          "call %zu, allocation %lld: %s", i, (long long)nth, cfa_status_name(status));
+            ck_assert_msg(status == CFA_OK || status == CFA_ENOMEM ||
+                              class == CFA_CLASS_TRANSIENT || class == CFA_CLASS_IN_DOUBT,
+                          "call %zu, allocation %lld: %s", i, (long long)nth,
+                          cfa_status_name(status));
             book_advance(&book, HOUR_US);
             book_settle(&book);
             status = calls[i](&book);
-            ck_assert_msg(status == CFA_OK, "call %zu, after allocation %lld: %s, %s", i, (long long)nth,
-                          cfa_status_name(status), last_error()->message);
+            ck_assert_msg(status == CFA_OK, "call %zu, after allocation %lld: %s, %s", i,
+                          (long long)nth, cfa_status_name(status), last_error()->message);
             book_settle(&book);
             audit(&book);
             book_close(&book);
-            ck_assert_msg(heap.outstanding == 0, "call %zu, allocation %lld: %lld leaked", i, (long long)nth,
-                          (long long)heap.outstanding);
+            ck_assert_msg(heap.outstanding == 0, "call %zu, allocation %lld: %lld leaked", i,
+                          (long long)nth, (long long)heap.outstanding);
         } while (heap.fired);
     }
 }

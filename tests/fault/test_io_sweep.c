@@ -38,7 +38,8 @@ static bool donate_with(uint32_t mask, int64_t nth, int code, bool stuck, bool m
     fault_vfs_disarm();
     expect_whole(&book, got, pledge, nth);
     if (!may_doubt)
-        ck_assert_msg(got != CFA_EINDOUBT, "call %lld: in doubt, yet nothing can have happened", (long long)nth);
+        ck_assert_msg(got != CFA_EINDOUBT, "call %lld: in doubt, yet nothing can have happened",
+                      (long long)nth);
     cfa_pledge_free(pledge);
     finish_donation(&book);
     book_close(&book);
@@ -53,9 +54,7 @@ static void sweep(uint32_t mask, int code, bool stuck, bool may_doubt) {
     ck_assert_int_gt(nth, 1);
 }
 
-START_TEST(any_one_call_may_fail) {
-    sweep(FAULT_ALL, SQLITE_IOERR, false, true);
-}
+START_TEST(any_one_call_may_fail) { sweep(FAULT_ALL, SQLITE_IOERR, false, true); }
 END_TEST
 
 START_TEST(the_disk_may_die_at_any_call_and_come_back) {
@@ -69,14 +68,10 @@ START_TEST(the_disk_may_be_full_at_any_write) {
 }
 END_TEST
 
-START_TEST(a_lock_may_be_taken_at_any_time) {
-    sweep(FAULT_LOCK, SQLITE_BUSY, false, true);
-}
+START_TEST(a_lock_may_be_taken_at_any_time) { sweep(FAULT_LOCK, SQLITE_BUSY, false, true); }
 END_TEST
 
-START_TEST(a_failing_read_is_never_in_doubt) {
-    sweep(FAULT_READ, SQLITE_IOERR, false, false);
-}
+START_TEST(a_failing_read_is_never_in_doubt) { sweep(FAULT_READ, SQLITE_IOERR, false, false); }
 END_TEST
 
 /* The sync of COMMIT fails: whether it happened is unknown, until the batch is decided again. */
@@ -137,8 +132,10 @@ START_TEST(a_book_opens_or_tells_why_at_any_failing_call) {
             cfa_engine_close(book.engine);
         } else {
             cfa_status_class class = cfa_status_class_of(status);
-            ck_assert_msg(class == CFA_CLASS_TRANSIENT || class == CFA_CLASS_IN_DOUBT || status == CFA_EREADONLY,
-                          "call %lld: %s, %s", (long long)nth, cfa_status_name(status), last_error()->message);
+            ck_assert_msg(class == CFA_CLASS_TRANSIENT || class == CFA_CLASS_IN_DOUBT ||
+                              status == CFA_EREADONLY,
+                          "call %lld: %s, %s", (long long)nth, cfa_status_name(status),
+                          last_error()->message);
         }
         book_start(&book);
         finish_donation(&book);

@@ -24,7 +24,8 @@
 #define AUDIT_EVERY 50
 #define THREADS 4
 #define GIFT_MINOR 700
-#define CYCLE_US (2 * MINUTE_US)    /* the time between a death and the next life: leases have run out */
+#define CYCLE_US                                                                                   \
+    (2 * MINUTE_US) /* the time between a death and the next life: leases have run out */
 
 /* ---- time: the system's, and two more minutes per life --------------------------------------- */
 
@@ -60,7 +61,10 @@ static void report(struct server *server, const cfa_pledge *pledge) {
         return;
     char id[64];
     snprintf(id, sizeof id, "evt_%s", cfa_payment_id(payment));
-    cfa_webhook_event event = { .struct_size = sizeof event, .event_id = id, .event_type = "charged", .account = "",
+    cfa_webhook_event event = { .struct_size = sizeof event,
+                                .event_id = id,
+                                .event_type = "charged",
+                                .account = "",
                                 .relevant = 1 };
     event.facts = (cfa_facts)CFA_FACTS_INIT;
     event.facts.ref = cfa_payment_ref(payment);
@@ -87,7 +91,7 @@ static void serve(void *user, int index) {
         spec.amount = (cfa_money){ GIFT_MINOR, "EUR" };
         spec.payment_method = "card";
         spec.wait = number % 3 == 0 ? CFA_WAIT_COMMIT : CFA_WAIT_ANSWER;
-        spec.timeout_ms = 50;   /* a lost reply is not waited for */
+        spec.timeout_ms = 50; /* a lost reply is not waited for */
         cfa_pledge *pledge;
         cfa_status status = cfa_pledge_create(&pledge, server->engine, &spec);
         if (status != CFA_OK) {
@@ -137,8 +141,8 @@ static FILE *launch(const struct book *book, const struct ledger *ledger, pid_t 
         dup2(lines[1], STDOUT_FILENO);
         for (int descriptor = 3; descriptor < 64; descriptor++)
             close(descriptor);
-        execl("/proc/self/exe", "test_kill", "--serve", book->path, ledger->path, book->campaign_id, cycle,
-              (char *)NULL);
+        execl("/proc/self/exe", "test_kill", "--serve", book->path, ledger->path, book->campaign_id,
+              cycle, (char *)NULL);
         _exit(127);
     }
     close(lines[1]);
@@ -158,7 +162,8 @@ static bool take_line(FILE *stream) {
     return true;
 }
 
-/* Let it live until it has acknowledged so many, and a random moment longer; the moment is what is tested. */
+/* Let it live until it has acknowledged so many, and a random moment longer; the moment is what is
+ * tested. */
 static void live_and_die(const struct book *book, const struct ledger *ledger, uint64_t *random) {
     pid_t child;
     FILE *stream = launch(book, ledger, &child);
@@ -182,7 +187,8 @@ static void expect_taken(struct book *book, size_t from) {
     for (size_t i = from; i < taken_count; i++) {
         cfa_pledge *pledge;
         cfa_status status = cfa_pledge_get(&pledge, book->engine, taken[i].id);
-        ck_assert_msg(status == CFA_OK, "%s was acknowledged and is gone: %s", taken[i].id, cfa_status_name(status));
+        ck_assert_msg(status == CFA_OK, "%s was acknowledged and is gone: %s", taken[i].id,
+                      cfa_status_name(status));
         cfa_pledge_free(pledge);
         if (i % 5 != 0)
             continue;
@@ -201,7 +207,8 @@ static int64_t open_creates(struct book *book) {
     int64_t now_us, open = 0;
     cfa_arena *arena;
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
-    ck_assert_int_eq(book->storage.ops->session_open(book->storage.self, CFA_SESSION_READ, &session), CFA_OK);
+    ck_assert_int_eq(
+        book->storage.ops->session_open(book->storage.self, CFA_SESSION_READ, &session), CFA_OK);
     ck_assert_int_eq(book->storage.ops->begin(session, CFA_SESSION_READ, 5000, &now_us), CFA_OK);
     cfa__operation key;
     memset(&key, 0, sizeof key);
@@ -254,7 +261,7 @@ START_TEST(what_was_acknowledged_survives_every_kill) {
         lives++;
         live_and_die(&book, &ledger, &random);
         if (cycle % 10 != 0 && cycle != cycles)
-            continue;   /* most lives begin in what the last one left */
+            continue; /* most lives begin in what the last one left */
         ck_assert_int_eq(cfa_engine_open(&book.engine, &book.options), CFA_OK);
         expect_taken(&book, before);
         if (cycle % AUDIT_EVERY == 0)
@@ -274,6 +281,7 @@ int main(int argc, char **argv) {
     if (argc == 6 && strcmp(argv[1], "--serve") == 0)
         return serve_main(argv + 2);
     Suite *suite = suite_create("kill");
-    add_once(suite, "what_was_acknowledged_survives_every_kill", what_was_acknowledged_survives_every_kill);
+    add_once(suite, "what_was_acknowledged_survives_every_kill",
+             what_was_acknowledged_survives_every_kill);
     return run_suite(suite, argc, argv);
 }

@@ -234,9 +234,7 @@ static cfa_status sink_reset(void *self, int64_t position) {
     return CFA_OK;
 }
 
-static void sink_close(void *self) {
-    (void)self;
-}
+static void sink_close(void *self) { (void)self; }
 
 static const cfa_sink_ops sink_ops = { sizeof sink_ops, "sim", sink_send, sink_poll,
                                        sink_reset,      NULL,  sink_close };

@@ -42,9 +42,7 @@ static void draw_rates(struct sim *sim) {
     sim->weather.webhook_reordered_ppm = draw_rate(sim, 1000, 200000);
 }
 
-static int64_t true_now_us(void *self) {
-    return START_US + ((const struct sim *)self)->now_us;
-}
+static int64_t true_now_us(void *self) { return START_US + ((const struct sim *)self)->now_us; }
 
 static void provider_open(struct sim *sim) {
     sim->true_time = (cfa_platform)CFA_PLATFORM_INIT;

@@ -1,7 +1,7 @@
 /*
- * sim.h - the simulator: two engines over one store, one provider, many donors, one seed. Everything
- * that happens follows from the seed; time is virtual; an engine dies by longjmp out of any storage
- * or provider call.
+ * sim.h - the simulator: two engines over one store, one provider, many donors, one seed.
+ * Everything that happens follows from the seed; time is virtual; an engine dies by longjmp out of
+ * any storage or provider call.
  *
  * world.c owns time and chance; process.c engines, their misfortune and death; donor.c what donors
  * and operators do; check.c what must be true; trace.c history, coverage and how a violation is
@@ -87,15 +87,25 @@
     X(TOTALS_STALE, "last known good totals served")                                               \
     X(ONE_STEP, "one-step provider")                                                               \
     X(TWO_STEP, "two-step provider")                                                               \
-    X(P01, "P01") X(P02, "P02") X(P03, "P03") X(P04, "P04") X(P05, "P05") X(P06, "P06")            \
-    X(P07, "P07") X(P08, "P08") X(P09, "P09") X(P11, "P11") X(P12, "P12") X(P13, "P13")            \
+    X(P01, "P01")                                                                                  \
+    X(P02, "P02")                                                                                  \
+    X(P03, "P03")                                                                                  \
+    X(P04, "P04")                                                                                  \
+    X(P05, "P05")                                                                                  \
+    X(P06, "P06")                                                                                  \
+    X(P07, "P07")                                                                                  \
+    X(P08, "P08")                                                                                  \
+    X(P09, "P09")                                                                                  \
+    X(P11, "P11")                                                                                  \
+    X(P12, "P12")                                                                                  \
+    X(P13, "P13")                                                                                  \
     X(P14, "P14")
 
 enum {
 #define COVERAGE_ENUM(symbol, text) COVER_##symbol,
     COVERAGE(COVERAGE_ENUM)
 #undef COVERAGE_ENUM
-    COVER_COUNT
+        COVER_COUNT
 };
 
 struct sim;
@@ -104,33 +114,50 @@ struct sim;
 struct process {
     struct sim *sim;
     int32_t number;
-    cfa_storage storage;            /* the wrapper */
+    cfa_storage storage; /* the wrapper */
     cfa_fault_storage *control;
     cfa_provider_ops provider_ops;
     cfa_provider provider;
-    cfa_engine *engine;             /* NULL: dead */
+    cfa_engine *engine; /* NULL: dead */
     cfa_port *port;
-    int32_t descriptors[2];         /* of engine and port: the system closes them when a process dies */
+    int32_t descriptors[2]; /* of engine and port: the system closes them when a process dies */
     jmp_buf death;
-    bool busy;                      /* inside an engine call */
-    int32_t losses, doubts;         /* lost races and doubtful commits to come, one after the other */
-    char calling[64];               /* operation whose provider call is being made */
-    int32_t tick_number;            /* of the tick that is scheduled: earlier ones are void */
-    int64_t idle_us;                /* pause between ticks: grows while nothing is to be done */
-    int64_t sent_position;          /* to the sink, by this process */
-    int64_t versions[CAMPAIGNS];    /* of totals, as last read here */
+    bool busy;                   /* inside an engine call */
+    int32_t losses, doubts;      /* lost races and doubtful commits to come, one after the other */
+    char calling[64];            /* operation whose provider call is being made */
+    int32_t tick_number;         /* of the tick that is scheduled: earlier ones are void */
+    int64_t idle_us;             /* pause between ticks: grows while nothing is to be done */
+    int64_t sent_position;       /* to the sink, by this process */
+    int64_t versions[CAMPAIGNS]; /* of totals, as last read here */
 };
 
-enum { EVENT_TICK = 1, EVENT_START, EVENT_RESTART, EVENT_WEBHOOK, EVENT_READ, EVENT_JUMP,
-       EVENT_WEATHER, EVENT_END_CAMPAIGN, EVENT_CREATE, EVENT_DOUBLE, EVENT_REPLAY, EVENT_MISMATCH,
-       EVENT_PAY, EVENT_FINISH, EVENT_SETTLE, EVENT_OPERATE, EVENT_EXPIRE, EVENT_STRAGGLE };
+enum {
+    EVENT_TICK = 1,
+    EVENT_START,
+    EVENT_RESTART,
+    EVENT_WEBHOOK,
+    EVENT_READ,
+    EVENT_JUMP,
+    EVENT_WEATHER,
+    EVENT_END_CAMPAIGN,
+    EVENT_CREATE,
+    EVENT_DOUBLE,
+    EVENT_REPLAY,
+    EVENT_MISMATCH,
+    EVENT_PAY,
+    EVENT_FINISH,
+    EVENT_SETTLE,
+    EVENT_OPERATE,
+    EVENT_EXPIRE,
+    EVENT_STRAGGLE
+};
 
 /* What the host does with a hold. */
 enum { OPERATE_CAPTURE, OPERATE_CAPTURE_PART, OPERATE_CANCEL, OPERATE_EXPIRE };
 
 struct event {
     int64_t at_us;
-    uint64_t order;                 /* breaks ties, at random */
+    uint64_t order; /* breaks ties, at random */
     int32_t kind, subject, number;
 };
 
@@ -146,15 +173,15 @@ struct donor {
     int32_t campaign;
     cfa_money amount;
     bool late, never_pays, approves, asynchronous, hurried;
-    bool written;                   /* something may have been written for the key */
+    bool written; /* something may have been written for the key */
     bool acknowledged, refused;
-    bool made;                      /* was told that this very request made the pledge */
-    int32_t in_flight, tries, async_process;   /* -1: none */
+    bool made;                               /* was told that this very request made the pledge */
+    int32_t in_flight, tries, async_process; /* -1: none */
     char pledge_id[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE];
     char *answer, *client_secret;
     size_t answer_size;
     int64_t first_us, async_us, answered_us;
-    int32_t operation;              /* what the operator does with a hold */
+    int32_t operation; /* what the operator does with a hold */
 };
 
 struct history_entry {
@@ -165,14 +192,14 @@ struct history_entry {
 
 /* What the simulator knows of a provider key that was sent. */
 struct call_memory {
-    uint64_t hash;                  /* 0: empty */
+    uint64_t hash; /* 0: empty */
     int64_t sent_us;
     bool unknown;
 };
 
 /* A request that its caller gave up, still on its way. */
 struct straggler {
-    cfa_arena *arena;               /* NULL: arrived */
+    cfa_arena *arena; /* NULL: arrived */
     cfa_call call;
 };
 
@@ -187,36 +214,36 @@ struct sim {
     uint64_t seed, random_state, hash;
     int32_t donations;
     bool trace;
-    int64_t now_us;                 /* true time since the start: never jumps */
-    int64_t jumped_us;              /* how far the wall clock is off */
+    int64_t now_us;    /* true time since the start: never jumps */
+    int64_t jumped_us; /* how far the wall clock is off */
     cfa_manual_clock *clock;
-    cfa_platform true_time;         /* the provider's clock */
+    cfa_platform true_time; /* the provider's clock */
     cfa_storage store;
     cfa_play *play;
     bool one_step, manual, authoritative;
-    bool jumps;                     /* the wall clock does */
-    bool deaf;                      /* the provider answers no questions: webhooks are the only net */
+    bool jumps; /* the wall clock does */
+    bool deaf;  /* the provider answers no questions: webhooks are the only net */
     bool faults;
-    bool silent;                    /* nobody outside acts any more */
+    bool silent; /* nobody outside acts any more */
     int32_t deaths;
     struct rates rates;
     cfa_play_weather weather;
-    bool mayhem;                    /* processes die by the dozen */
+    bool mayhem; /* processes die by the dozen */
     struct process processes[ENGINES];
 
     char campaign_ids[CAMPAIGNS][CFA_ID_TEXT_SIZE];
     bool campaign_ending[CAMPAIGNS];
-    int64_t campaign_ended_us[CAMPAIGNS];      /* acknowledged; 0: open */
+    int64_t campaign_ended_us[CAMPAIGNS]; /* acknowledged; 0: open */
     struct donor *donors;
     int32_t donor_count;
     struct webhook *webhooks;
     int32_t webhook_count, webhook_capacity, webhooks_waiting;
     struct straggler *stragglers;
     int32_t straggler_count, straggler_capacity;
-    int64_t broker_position;        /* newest event that the sink has */
+    int64_t broker_position; /* newest event that the sink has */
     struct event *heap;
     int32_t heap_count, heap_capacity;
-    struct call_memory *calls;             /* open hash table of provider keys */
+    struct call_memory *calls; /* open hash table of provider keys */
     size_t call_capacity;
 
     struct history_entry history[HISTORY_KEPT];

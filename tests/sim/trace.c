@@ -1,6 +1,6 @@
 /*
- * trace.c - the history of a run: its hash, its last events, what it visited, and how a violation is
- * told. Also the memory of a run, so that what a dead process held can be given back.
+ * trace.c - the history of a run: its hash, its last events, what it visited, and how a violation
+ * is told. Also the memory of a run, so that what a dead process held can be given back.
  */
 #include "sim/sim.h"
 
@@ -146,9 +146,7 @@ void memory_open(void) {
     }
 }
 
-size_t memory_live(void) {
-    return block_count;
-}
+size_t memory_live(void) { return block_count; }
 
 void memory_discard(void) {
     while (blocks.next != &blocks)

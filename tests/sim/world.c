@@ -1,6 +1,6 @@
 /*
- * world.c - the world around the processes: chance, virtual time and its queue of events, webhooks on
- * their way, the provider's weather, the wall clock, people who read totals and end campaigns.
+ * world.c - the world around the processes: chance, virtual time and its queue of events, webhooks
+ * on their way, the provider's weather, the wall clock, people who read totals and end campaigns.
  */
 #include "sim/sim.h"
 
@@ -28,9 +28,7 @@ int64_t draw_below(struct sim *sim, int64_t limit) {
     return limit <= 1 ? 0 : (int64_t)(draw(sim) % (uint64_t)limit);
 }
 
-bool chance(struct sim *sim, int32_t ppm) {
-    return ppm > 0 && draw_below(sim, 1000000) < ppm;
-}
+bool chance(struct sim *sim, int32_t ppm) { return ppm > 0 && draw_below(sim, 1000000) < ppm; }
 
 int64_t draw_time(struct sim *sim, int64_t mean_us) {
     int64_t scale = mean_us;

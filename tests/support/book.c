@@ -28,7 +28,8 @@ static int64_t platform_monotonic_us(void *self) {
     const cfa_platform *manual = cfa_manual_clock_platform(((struct book *)self)->clock);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return manual->monotonic_us(manual->self) + (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
+    return manual->monotonic_us(manual->self) + (int64_t)now.tv_sec * SECOND_US +
+           now.tv_nsec / 1000;
 }
 
 static cfa_status platform_random(void *self, void *out, size_t size) {
@@ -63,8 +64,9 @@ void book_prepare(struct book *book, int store) {
     storage_open(book);
     ck_assert_int_eq(cfa_manual_clock_new(&book->clock, 0, 1), CFA_OK);
     book->play_options = (cfa_play_options)CFA_PLAY_OPTIONS_INIT;
-    book->platform = (cfa_platform){ sizeof book->platform, book, platform_now_us, platform_monotonic_us,
-                                     platform_random, NULL };
+    book->platform =
+        (cfa_platform){ sizeof book->platform, book, platform_now_us, platform_monotonic_us,
+                        platform_random,       NULL };
     book->play_options.platform = &book->platform;
     book->options = (cfa_engine_options)CFA_ENGINE_OPTIONS_INIT;
     book->options.platform = &book->platform;
@@ -78,8 +80,8 @@ void book_use_vfs(struct book *book, const char *vfs) {
 }
 
 void book_wrap(struct book *book, cfa_fault_decide decide, void *user) {
-    ck_assert_int_eq(cfa_fault_storage_new(&book->wrapped, &book->fault, &book->storage, decide, user),
-                     CFA_OK);
+    ck_assert_int_eq(
+        cfa_fault_storage_new(&book->wrapped, &book->fault, &book->storage, decide, user), CFA_OK);
     book->options.storage = &book->wrapped;
 }
 
@@ -175,9 +177,7 @@ void settle(cfa_engine *engine) {
     }
 }
 
-void book_settle(struct book *book) {
-    settle(book->engine);
-}
+void book_settle(struct book *book) { settle(book->engine); }
 
 /* ---- pledges --------------------------------------------------------------------------------- */
 
@@ -201,7 +201,8 @@ cfa_pledge *pledge_make(struct book *book, const char *key, int64_t minor) {
 
 void pledge_pay(struct book *book, const cfa_pledge *pledge) {
     ck_assert_ptr_nonnull(cfa_pledge_client_secret(pledge));
-    ck_assert_int_eq(cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok"), CFA_OK);
+    ck_assert_int_eq(cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
     ck_assert_int_eq(cfa_play_deliver(NULL, book->play, book->engine, 0), CFA_OK);
     book_settle(book);
 }
@@ -243,7 +244,7 @@ cfa_status donate(struct book *book, cfa_pledge **out) {
     *out = pledge;
     if (cfa_pledge_client_secret(pledge) != NULL)
         status = cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok");
-    if (status == CFA_OK || status == CFA_ESTATE)   /* paid already */
+    if (status == CFA_OK || status == CFA_ESTATE) /* paid already */
         status = cfa_play_deliver(NULL, book->play, book->engine, 0);
     int32_t done = 1;
     while (status == CFA_OK && done > 0)
@@ -253,16 +254,17 @@ cfa_status donate(struct book *book, cfa_pledge **out) {
 
 void expect_whole(struct book *book, cfa_status got, const cfa_pledge *pledge, int64_t nth) {
     cfa_status_class class = cfa_status_class_of(got);
-    bool nothing_was_done = class == CFA_CLASS_TRANSIENT || got == CFA_ENOMEM || got == CFA_EREADONLY;
-    ck_assert_msg(got == CFA_OK || nothing_was_done || class == CFA_CLASS_IN_DOUBT, "fault %lld: %s",
-                  (long long)nth, cfa_status_name(got));
+    bool nothing_was_done =
+        class == CFA_CLASS_TRANSIENT || got == CFA_ENOMEM || got == CFA_EREADONLY;
+    ck_assert_msg(got == CFA_OK || nothing_was_done || class == CFA_CLASS_IN_DOUBT,
+                  "fault %lld: %s", (long long)nth, cfa_status_name(got));
     int64_t pledges = rows_of(book, "pledge");
     ck_assert_int_le(pledges, 1);
     if (pledge != NULL)
         ck_assert_msg(pledges == 1, "fault %lld: the pledge was shown and is gone", (long long)nth);
     else if (nothing_was_done)
-        ck_assert_msg(pledges == 0, "fault %lld: %s was said, yet the pledge is there", (long long)nth,
-                      cfa_status_name(got));
+        ck_assert_msg(pledges == 0, "fault %lld: %s was said, yet the pledge is there",
+                      (long long)nth, cfa_status_name(got));
     static const char *const with_each[] = { "payment", "operation" };
     for (size_t i = 0; i < COUNT(with_each); i++)
         ck_assert_int_ge(rows_of(book, with_each[i]), pledges);
@@ -306,7 +308,8 @@ static int64_t count_kind(struct book *book, cfa_session *session, const cfa_kin
     return query.count;
 }
 
-static int64_t count_where(struct book *book, bool (*wanted)(const cfa_kind *kind, const char *name),
+static int64_t count_where(struct book *book,
+                           bool (*wanted)(const cfa_kind *kind, const char *name),
                            const char *name) {
     cfa_session *session = session_open(book, CFA_SESSION_READ);
     int64_t count = 0;
@@ -328,13 +331,9 @@ static bool is_fact(const cfa_kind *kind, const char *name) {
     return kind != &cfa__sink_kind && kind != &cfa__totals_kind && kind != &cfa__contribution_kind;
 }
 
-int64_t rows_of(struct book *book, const char *kind) {
-    return count_where(book, is_named, kind);
-}
+int64_t rows_of(struct book *book, const char *kind) { return count_where(book, is_named, kind); }
 
-int64_t all_rows_of(struct book *book) {
-    return count_where(book, is_fact, NULL);
-}
+int64_t all_rows_of(struct book *book) { return count_where(book, is_fact, NULL); }
 
 int64_t head_of(cfa_engine *engine) {
     int64_t head = 0;
@@ -402,9 +401,10 @@ static void audit_events(cfa_engine *engine) {
         for (size_t i = 0; i < size; i++) {
             const cfa_event_view *event = cfa_event_list_at(list, i);
             struct subject *subject = subject_of(&subjects, &count, event->subject);
-            bool dense = event->position == ++position, whole = event->sequence == ++subject->sequence;
-            ck_assert_msg(dense && whole, "event %lld of %s has sequence %lld", (long long)event->position,
-                          event->subject, (long long)event->sequence);
+            bool dense = event->position == ++position,
+                 whole = event->sequence == ++subject->sequence;
+            ck_assert_msg(dense && whole, "event %lld of %s has sequence %lld",
+                          (long long)event->position, event->subject, (long long)event->sequence);
         }
         cfa_event_list_free(list);
         if (size == 0)
@@ -417,7 +417,8 @@ void audit(struct book *book) {
     audit_events(book->engine);
     int32_t equal = 0;
     cfa_status status = cfa_totals_verify(&equal, book->engine, book->campaign_id, 10000);
-    ck_assert_msg(status == CFA_OK && equal, "%s: %s", cfa_status_name(status), last_error()->message);
+    ck_assert_msg(status == CFA_OK && equal, "%s: %s", cfa_status_name(status),
+                  last_error()->message);
     if (book->play != NULL)
         ck_assert_int_eq(play_books_of(book).charged_twice, 0);
 }
@@ -438,8 +439,8 @@ const cfa_error *last_error(void) {
 
 void expect_error(cfa_status got, cfa_status wanted, const char *field) {
     const cfa_error *error = last_error();
-    ck_assert_msg(got == wanted, "%s instead of %s (%s)", cfa_status_name(got), cfa_status_name(wanted),
-                  error->message);
+    ck_assert_msg(got == wanted, "%s instead of %s (%s)", cfa_status_name(got),
+                  cfa_status_name(wanted), error->message);
     ck_assert_int_eq(error->status, wanted);
     ck_assert_str_ne(error->message, "");
     if (field != NULL)

@@ -30,20 +30,22 @@ enum { STORE_MEMORY, STORE_SQLITE, STORES };
 
 struct book {
     int store;
-    char directory[64], path[96];       /* SQLite only */
-    const char *vfs;                    /* the same; NULL: the default one */
+    char directory[64], path[96]; /* SQLite only */
+    const char *vfs;              /* the same; NULL: the default one */
     cfa_storage storage, wrapped;
-    cfa_fault_storage *fault;           /* NULL unless `book_wrap` */
+    cfa_fault_storage *fault; /* NULL unless `book_wrap` */
     cfa_manual_clock *clock;
-    cfa_platform platform;              /* its wall clock is manual; the monotonic one also runs, so that waits end */
-    cfa_play_options play_options;      /* change between prepare and start */
+    cfa_platform
+        platform; /* its wall clock is manual; the monotonic one also runs, so that waits end */
+    cfa_play_options play_options; /* change between prepare and start */
     cfa_play *play;
-    cfa_engine_options options;         /* the same */
+    cfa_engine_options options; /* the same */
     cfa_engine *engine;
     char campaign_id[CFA_ID_TEXT_SIZE];
 };
 
-/* Make the parts; the test may then change the options. Their wall clock is moved by the test alone. */
+/* Make the parts; the test may then change the options. Their wall clock is moved by the test
+ * alone. */
 void book_prepare(struct book *book, int store);
 /* Before the start, SQLite only. */
 void book_use_vfs(struct book *book, const char *vfs);

@@ -20,7 +20,8 @@ struct charge {
     int64_t minor;
 };
 
-static cfa_status ledger_prepare(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body) {
+static cfa_status ledger_prepare(void *self, const cfa_call *call, cfa_arena *arena,
+                                 cfa_slice *out_body) {
     (void)self;
     (void)call;
     (void)arena;
@@ -53,7 +54,8 @@ static void tell(const char *key, cfa_money amount, cfa_arena *arena, cfa_reply 
     out->facts.captured_minor = amount.minor;
 }
 
-static void look_up(const struct ledger *ledger, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
+static void look_up(const struct ledger *ledger, const cfa_call *call, cfa_arena *arena,
+                    cfa_reply *out) {
     size_t size;
     char *bytes = read_all(ledger, &size);
     if (bytes == NULL)
@@ -83,8 +85,8 @@ static void ledger_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_
     if (call->kind != CFA_CALL_CREATE)
         return;
     char line[LINE_SIZE];
-    int size = snprintf(line, sizeof line, "%s %s %" PRId64 "\n", call->idempotency_key, call->payment_id,
-                        call->amount.minor);
+    int size = snprintf(line, sizeof line, "%s %s %" PRId64 "\n", call->idempotency_key,
+                        call->payment_id, call->amount.minor);
     if (size >= LINE_SIZE || write(ledger->descriptor, line, (size_t)size) != size)
         return;
     int number = __atomic_add_fetch(&ledger->calls, 1, __ATOMIC_SEQ_CST);
@@ -93,8 +95,11 @@ static void ledger_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_
 }
 
 static const cfa_provider_ops ops = {
-    .struct_size = sizeof ops, .name = "ledger", .capabilities = CFA_PROVIDER_LOOKUP_AUTHORITATIVE,
-    .prepare = ledger_prepare, .call = ledger_call,
+    .struct_size = sizeof ops,
+    .name = "ledger",
+    .capabilities = CFA_PROVIDER_LOOKUP_AUTHORITATIVE,
+    .prepare = ledger_prepare,
+    .call = ledger_call,
 };
 
 void ledger_open(struct ledger *ledger, const char *path) {
@@ -106,9 +111,7 @@ void ledger_open(struct ledger *ledger, const char *path) {
     ledger->provider = (cfa_provider){ &ops, ledger };
 }
 
-void ledger_close(struct ledger *ledger) {
-    close(ledger->descriptor);
-}
+void ledger_close(struct ledger *ledger) { close(ledger->descriptor); }
 
 static int by_key(const void *a, const void *b) {
     return strcmp(((const struct charge *)a)->key, ((const struct charge *)b)->key);
@@ -127,7 +130,8 @@ struct ledger_books ledger_read(const struct ledger *ledger) {
     must(charges != NULL);
     for (char *line = strtok(bytes, "\n"); line != NULL; line = strtok(NULL, "\n"), count++) {
         struct charge *charge = &charges[count];
-        must(sscanf(line, "%79s %39s %" SCNd64, charge->key, charge->payment_id, &charge->minor) == 3);
+        must(sscanf(line, "%79s %39s %" SCNd64, charge->key, charge->payment_id, &charge->minor) ==
+             3);
     }
     qsort(charges, count, sizeof *charges, by_key);
     size_t distinct = 0;

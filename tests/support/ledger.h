@@ -12,7 +12,7 @@
 struct ledger {
     char path[128];
     int descriptor;
-    int lose_every;         /* the n-th reply of this process is lost; 0: none is */
+    int lose_every; /* the n-th reply of this process is lost; 0: none is */
     int calls;
     cfa_provider provider;
 };
@@ -22,8 +22,9 @@ void ledger_open(struct ledger *ledger, const char *path);
 void ledger_close(struct ledger *ledger);
 
 struct ledger_books {
-    int64_t objects;        /* distinct idempotency keys: what the provider made and charged */
-    int64_t payments;       /* distinct payments among them; fewer than objects: somebody was charged twice */
+    int64_t objects; /* distinct idempotency keys: what the provider made and charged */
+    int64_t
+        payments; /* distinct payments among them; fewer than objects: somebody was charged twice */
     int64_t charged_minor;
 };
 struct ledger_books ledger_read(const struct ledger *ledger);

@@ -9,8 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-static cfa__id parse_uuid(const char *text)
-{
+static cfa__id parse_uuid(const char *text) {
     cfa__id id;
     ck_assert_int_eq(cfa__id_parse(&id, "plg", text, "id"), CFA_OK);
     return id;
@@ -30,8 +29,7 @@ static const struct {
     { "00000000000000000000000010", "00000000-0000-0000-0000-000000000020" },
 };
 
-START_TEST(known_ids_are_written_and_read)
-{
+START_TEST(known_ids_are_written_and_read) {
     for (size_t i = 0; i < COUNT(vectors); i++) {
         char text[CFA_ID_TEXT_SIZE], wanted[CFA_ID_TEXT_SIZE] = "plg_", uuid[37];
         memcpy(wanted + 4, vectors[i].digits, 27);
@@ -48,8 +46,7 @@ START_TEST(known_ids_are_written_and_read)
 }
 END_TEST
 
-START_TEST(all_three_forms_mean_the_same)
-{
+START_TEST(all_three_forms_mean_the_same) {
     uint64_t state = 3;
     for (int i = 0; i < 500; i++) {
         cfa__id id, back;
@@ -80,22 +77,37 @@ START_TEST(all_three_forms_mean_the_same)
 }
 END_TEST
 
-START_TEST(malformed_ids_are_refused_with_the_field_named)
-{
+START_TEST(malformed_ids_are_refused_with_the_field_named) {
     static const char *const bad[] = {
-        "", "plg", "plg_", "plg_01h455vb4pex5vsknk084sn02", "plg_01h455vb4pex5vsknk084sn02qq",
-        "pay_01h455vb4pex5vsknk084sn02q", "PLG_01h455vb4pex5vsknk084sn02q",
-        "plg_01H455VB4PEX5VSKNK084SN02Q", "plg-01h455vb4pex5vsknk084sn02q",
-        "plg_8zzzzzzzzzzzzzzzzzzzzzzzzz", "plg_zzzzzzzzzzzzzzzzzzzzzzzzzz",
-        "plg_01h455vb4pex5vsknk084sn02i", "plg_01h455vb4pex5vsknk084sn02l",
-        "plg_01h455vb4pex5vsknk084sn02o", "plg_01h455vb4pex5vsknk084sn02u",
-        "plg_u1h455vb4pex5vsknk084sn02q", "plg_01h455vb4pex5vsknk084sn02\x80",
-        "01h455vb4pex5vsknk084sn02q", "_01h455vb4pex5vsknk084sn02q",
-        " plg_01h455vb4pex5vsknk084sn02q", "01890a5d-ac96-774b-bcce-b302099a805",
-        "01890a5d-ac96-774b-bcce-b302099a80577", "01890a5dac96-774b-bcce-b302099a8057-",
-        "01890a5d-ac96-774b-bcceb-302099a8057", "01890a5d-ac96-774b-bcce-b302099a805g",
-        "01890a5dac96774bbcceb302099a805", "01890a5dac96774bbcceb302099a805g",
-        "{01890a5d-ac96-774b-bcce-b302099a8057}", "' OR 1=1 --",
+        "",
+        "plg",
+        "plg_",
+        "plg_01h455vb4pex5vsknk084sn02",
+        "plg_01h455vb4pex5vsknk084sn02qq",
+        "pay_01h455vb4pex5vsknk084sn02q",
+        "PLG_01h455vb4pex5vsknk084sn02q",
+        "plg_01H455VB4PEX5VSKNK084SN02Q",
+        "plg-01h455vb4pex5vsknk084sn02q",
+        "plg_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+        "plg_zzzzzzzzzzzzzzzzzzzzzzzzzz",
+        "plg_01h455vb4pex5vsknk084sn02i",
+        "plg_01h455vb4pex5vsknk084sn02l",
+        "plg_01h455vb4pex5vsknk084sn02o",
+        "plg_01h455vb4pex5vsknk084sn02u",
+        "plg_u1h455vb4pex5vsknk084sn02q",
+        "plg_01h455vb4pex5vsknk084sn02\x80",
+        "01h455vb4pex5vsknk084sn02q",
+        "_01h455vb4pex5vsknk084sn02q",
+        " plg_01h455vb4pex5vsknk084sn02q",
+        "01890a5d-ac96-774b-bcce-b302099a805",
+        "01890a5d-ac96-774b-bcce-b302099a80577",
+        "01890a5dac96-774b-bcce-b302099a8057-",
+        "01890a5d-ac96-774b-bcceb-302099a8057",
+        "01890a5d-ac96-774b-bcce-b302099a805g",
+        "01890a5dac96774bbcceb302099a805",
+        "01890a5dac96774bbcceb302099a805g",
+        "{01890a5d-ac96-774b-bcce-b302099a8057}",
+        "' OR 1=1 --",
     };
     for (size_t i = 0; i < COUNT(bad); i++) {
         cfa__id id = { { 9 } };
@@ -110,8 +122,7 @@ START_TEST(malformed_ids_are_refused_with_the_field_named)
 }
 END_TEST
 
-START_TEST(a_made_id_is_a_uuid7_of_its_time)
-{
+START_TEST(a_made_id_is_a_uuid7_of_its_time) {
     /* The time of RFC 9562's example, whose first 48 bits are 017F22E279B0. */
     uint8_t random[10] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
     char uuid[37];
@@ -125,8 +136,7 @@ START_TEST(a_made_id_is_a_uuid7_of_its_time)
 }
 END_TEST
 
-START_TEST(ids_sort_by_the_microsecond_they_were_made_in)
-{
+START_TEST(ids_sort_by_the_microsecond_they_were_made_in) {
     uint64_t state = 11;
     int64_t now_us = INT64_C(1767225600000000);
     cfa__id before = CFA__ID_NULL;
@@ -143,16 +153,15 @@ START_TEST(ids_sort_by_the_microsecond_they_were_made_in)
 }
 END_TEST
 
-START_TEST(only_a_uuid7_counts_as_a_time_ordered_key)
-{
+START_TEST(only_a_uuid7_counts_as_a_time_ordered_key) {
     static const struct {
         const char *text;
         bool good;
     } cases[] = {
         { "017f22e2-79b0-7cc3-98c4-dc0c0c07398f", true },
         { "017F22E2-79B0-7CC3-98C4-DC0C0C07398F", true },
-        { "017f22e2-79b0-4cc3-98c4-dc0c0c07398f", false },   /* version 4 */
-        { "017f22e2-79b0-7cc3-18c4-dc0c0c07398f", false },   /* another variant */
+        { "017f22e2-79b0-4cc3-98c4-dc0c0c07398f", false }, /* version 4 */
+        { "017f22e2-79b0-7cc3-18c4-dc0c0c07398f", false }, /* another variant */
         { "017f22e2-79b0-7cc3-d8c4-dc0c0c07398f", false },
         { "017f22e279b07cc398c4dc0c0c07398f", false },
         { "017f22e2-79b0-7cc3-98c4-dc0c0c07398", false },
@@ -163,15 +172,14 @@ START_TEST(only_a_uuid7_counts_as_a_time_ordered_key)
     for (size_t i = 0; i < COUNT(cases); i++) {
         cfa__id id = { { 9 } };
         ck_assert_msg(cfa__id_parse_uuid7(&id, cases[i].text, strlen(cases[i].text)) ==
-                      cases[i].good,
+                          cases[i].good,
                       "%s", cases[i].text);
         ck_assert_int_eq(id.bytes[0], cases[i].good ? 1 : 9);
     }
 }
 END_TEST
 
-START_TEST(a_fresh_key_is_a_new_uuid7_of_now)
-{
+START_TEST(a_fresh_key_is_a_new_uuid7_of_now) {
     char first[37], second[37];
     ck_assert_int_eq(cfa_key_new(first, sizeof(first)), CFA_OK);
     ck_assert_int_eq(cfa_key_new(second, sizeof(second)), CFA_OK);
@@ -190,8 +198,7 @@ START_TEST(a_fresh_key_is_a_new_uuid7_of_now)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("id");
     TCase *text = tcase_create("text");
     tcase_add_test(text, known_ids_are_written_and_read);

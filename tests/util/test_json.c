@@ -12,26 +12,18 @@
 
 static cfa_arena *arena;
 
-static void open_arena(void)
-{
-    ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
-}
+static void open_arena(void) { ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK); }
 
-static void close_arena(void)
-{
-    cfa_arena_free(arena);
-}
+static void close_arena(void) { cfa_arena_free(arena); }
 
-static const char *finish(cfa__buffer *buffer)
-{
+static const char *finish(cfa__buffer *buffer) {
     cfa_slice bytes;
     ck_assert_int_eq(cfa__buffer_finish(buffer, &bytes), CFA_OK);
     ck_assert_uint_eq(strlen(bytes.data), bytes.size);
     return bytes.data;
 }
 
-START_TEST(a_buffer_grows_and_ends_in_a_nul)
-{
+START_TEST(a_buffer_grows_and_ends_in_a_nul) {
     cfa__buffer buffer;
     cfa__buffer_init(&buffer, arena, 0);
     ck_assert_str_eq(finish(&buffer), "");
@@ -50,14 +42,18 @@ START_TEST(a_buffer_grows_and_ends_in_a_nul)
 }
 END_TEST
 
-START_TEST(integers_are_written_to_the_last_digit)
-{
+START_TEST(integers_are_written_to_the_last_digit) {
     static const struct {
         int64_t value;
         const char *text;
     } cases[] = {
-        { 0, "0" }, { 7, "7" }, { -7, "-7" }, { 10, "10" }, { 1234567890, "1234567890" },
-        { INT64_MAX, "9223372036854775807" }, { INT64_MIN, "-9223372036854775808" },
+        { 0, "0" },
+        { 7, "7" },
+        { -7, "-7" },
+        { 10, "10" },
+        { 1234567890, "1234567890" },
+        { INT64_MAX, "9223372036854775807" },
+        { INT64_MIN, "-9223372036854775808" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         cfa__buffer buffer;
@@ -68,29 +64,25 @@ START_TEST(integers_are_written_to_the_last_digit)
 }
 END_TEST
 
-static void *refuse(void *user, size_t size)
-{
+static void *refuse(void *user, size_t size) {
     int *left = user;
     return (*left)-- > 0 ? malloc(size) : NULL;
 }
 
-static void *refuse_again(void *user, void *memory, size_t size)
-{
+static void *refuse_again(void *user, void *memory, size_t size) {
     (void)user;
     (void)memory;
     (void)size;
     return NULL;
 }
 
-static void release(void *user, void *memory)
-{
+static void release(void *user, void *memory) {
     (void)user;
     free(memory);
 }
 
-START_TEST(a_failed_append_is_remembered_until_the_end)
-{
-    int left = 2;       /* the arena and its first block */
+START_TEST(a_failed_append_is_remembered_until_the_end) {
+    int left = 2; /* the arena and its first block */
     cfa_allocator poor = { sizeof(poor), &left, refuse, refuse_again, release };
     ck_assert_int_eq(cfa_allocator_set(&poor), CFA_OK);
     cfa_arena *small;
@@ -121,8 +113,7 @@ START_TEST(a_failed_append_is_remembered_until_the_end)
 }
 END_TEST
 
-START_TEST(commas_and_names_are_kept_right)
-{
+START_TEST(commas_and_names_are_kept_right) {
     cfa__buffer buffer;
     cfa__buffer_init(&buffer, arena, 0);
     cfa__json_open(&buffer, NULL, '{');
@@ -149,8 +140,7 @@ START_TEST(commas_and_names_are_kept_right)
 }
 END_TEST
 
-START_TEST(text_is_escaped_as_rfc_8259_says)
-{
+START_TEST(text_is_escaped_as_rfc_8259_says) {
     char all[128];
     for (int i = 1; i < 128; i++)
         all[i - 1] = (char)i;
@@ -169,16 +159,14 @@ START_TEST(text_is_escaped_as_rfc_8259_says)
 }
 END_TEST
 
-static cfa__json *parsed(const char *text)
-{
+static cfa__json *parsed(const char *text) {
     cfa__json *root;
     cfa_status status = cfa__json_parse(&root, (cfa_slice){ text, strlen(text) });
     ck_assert_msg(status == CFA_OK, "%s: %s", text, last_error()->message);
     return root;
 }
 
-START_TEST(what_is_written_is_read_back)
-{
+START_TEST(what_is_written_is_read_back) {
     uint64_t state = 5;
     for (int round = 0; round < 300; round++) {
         /* Any mix of control characters, ASCII and longer characters, but for the NUL. */
@@ -216,8 +204,7 @@ START_TEST(what_is_written_is_read_back)
 }
 END_TEST
 
-START_TEST(members_are_read_by_their_type)
-{
+START_TEST(members_are_read_by_their_type) {
     cfa__json *root = parsed(" {\"i\":-12, \"t\":\"x\\u00e9\", \"b\":true, \"f\":false, "
                              "\"n\":null, \"r\":1.0, \"e\":1e2,"
                              " \"a\":[1,\"two\",null], \"o\":{\"i\":3}} ");
@@ -259,8 +246,7 @@ START_TEST(members_are_read_by_their_type)
 }
 END_TEST
 
-START_TEST(any_value_may_be_the_root)
-{
+START_TEST(any_value_may_be_the_root) {
     int64_t number;
     cfa__json *root = parsed("9223372036854775807");
     ck_assert(cfa__json_read_int(root, &number));
@@ -324,18 +310,16 @@ static const struct {
     { "{\"secret-4242\" 1}", CFA_EINVAL, "" },
 };
 
-START_TEST(broken_text_is_refused_and_never_quoted)
-{
+START_TEST(broken_text_is_refused_and_never_quoted) {
     for (size_t i = 0; i < COUNT(broken); i++) {
         cfa__json *root = NULL;
         cfa_error_clear();
-        cfa_status status = cfa__json_parse(&root,
-                                            (cfa_slice){ broken[i].text, strlen(broken[i].text) });
+        cfa_status status =
+            cfa__json_parse(&root, (cfa_slice){ broken[i].text, strlen(broken[i].text) });
         ck_assert_msg(status == broken[i].status, "%s: %s", broken[i].text,
                       cfa_status_name(status));
         ck_assert_msg(strstr(last_error()->message, broken[i].reason) != NULL, "%s: %s",
-                      broken[i].text,
-                      last_error()->message);
+                      broken[i].text, last_error()->message);
         ck_assert_ptr_null(strstr(last_error()->message, "4242"));
         ck_assert_ptr_null(root);
     }
@@ -347,8 +331,7 @@ START_TEST(broken_text_is_refused_and_never_quoted)
 END_TEST
 
 static cfa_status parse_nested(size_t depth, const char *opening, const char *closing,
-                               size_t text_size)
-{
+                               size_t text_size) {
     char *text = malloc(text_size + 1);
     ck_assert_ptr_nonnull(text);
     size_t size = 0;
@@ -365,8 +348,7 @@ static cfa_status parse_nested(size_t depth, const char *opening, const char *cl
     return status;
 }
 
-START_TEST(nesting_ends_at_32_levels)
-{
+START_TEST(nesting_ends_at_32_levels) {
     ck_assert_int_eq(parse_nested(32, "[", "]", 1000), CFA_OK);
     ck_assert_int_eq(parse_nested(33, "[", "]", 1000), CFA_EINVAL);
     ck_assert_ptr_nonnull(strstr(last_error()->message, "32 levels"));
@@ -393,8 +375,7 @@ START_TEST(nesting_ends_at_32_levels)
 }
 END_TEST
 
-START_TEST(every_cut_of_a_text_is_refused)
-{
+START_TEST(every_cut_of_a_text_is_refused) {
     const char *text = "{\"a\":[1,{\"b\":\"\\u00e9\\n\"},true,null,-1.5e3],\"c\":\"\xf0\x9f\x92\x9a"
                        "\"}";
     size_t size = strlen(text);
@@ -413,16 +394,14 @@ END_TEST
 
 static int parser_allocations_left;
 
-static void *parser_allocate(size_t size)
-{
+static void *parser_allocate(size_t size) {
     if (parser_allocations_left-- > 0)
         return malloc(size);
     errno = ENOMEM;
     return NULL;
 }
 
-START_TEST(memory_that_runs_out_is_never_called_bad_json)
-{
+START_TEST(memory_that_runs_out_is_never_called_bad_json) {
     const char *text = "{\"a name long enough to be copied\":[1,2,{\"b\":\"\\u00e9 and a text that "
                        "grows the scanner's buffer beyond its first size\"},3,4,5,6,7,8,9,10],"
                        "\"c\":1.5,\"d\":true,\"e\":1,\"f\":1,\"g\":1,\"h\":1,\"i\":1,"
@@ -443,8 +422,7 @@ START_TEST(memory_that_runs_out_is_never_called_bad_json)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("json");
     TCase *buffer = tcase_create("buffer");
     tcase_add_checked_fixture(buffer, open_arena, close_arena);

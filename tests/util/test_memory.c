@@ -18,8 +18,7 @@ typedef struct counting {
     int64_t live, calls, left;
 } counting;
 
-static void *counting_allocate(void *user, size_t size)
-{
+static void *counting_allocate(void *user, size_t size) {
     counting *self = user;
     self->calls++;
     if (self->left == 0)
@@ -33,8 +32,7 @@ static void *counting_allocate(void *user, size_t size)
     return memory + 8;
 }
 
-static void *counting_reallocate(void *user, void *memory, size_t size)
-{
+static void *counting_reallocate(void *user, void *memory, size_t size) {
     counting *self = user;
     self->calls++;
     if (self->left == 0)
@@ -44,8 +42,7 @@ static void *counting_reallocate(void *user, void *memory, size_t size)
     return moved + 8;
 }
 
-static void counting_release(void *user, void *memory)
-{
+static void counting_release(void *user, void *memory) {
     counting *self = user;
     self->live--;
     free((char *)memory - 8);
@@ -53,21 +50,16 @@ static void counting_release(void *user, void *memory)
 
 static counting counter;
 
-static void count_allocations(int64_t left)
-{
+static void count_allocations(int64_t left) {
     counter = (counting){ 0, 0, left };
     cfa_allocator allocator = { sizeof(allocator), &counter, counting_allocate, counting_reallocate,
                                 counting_release };
     ck_assert_int_eq(cfa_allocator_set(&allocator), CFA_OK);
 }
 
-static void use_malloc(void)
-{
-    ck_assert_int_eq(cfa_allocator_set(NULL), CFA_OK);
-}
+static void use_malloc(void) { ck_assert_int_eq(cfa_allocator_set(NULL), CFA_OK); }
 
-START_TEST(the_hosts_allocator_is_used_for_everything)
-{
+START_TEST(the_hosts_allocator_is_used_for_everything) {
     count_allocations(-1);
     char *memory = cfa_alloc(0);
     ck_assert_ptr_nonnull(memory);
@@ -89,8 +81,7 @@ START_TEST(the_hosts_allocator_is_used_for_everything)
 }
 END_TEST
 
-START_TEST(an_incomplete_allocator_is_refused)
-{
+START_TEST(an_incomplete_allocator_is_refused) {
     cfa_allocator good = { sizeof(good), NULL, counting_allocate, counting_reallocate,
                            counting_release };
     cfa_allocator bad = good;
@@ -112,8 +103,7 @@ START_TEST(an_incomplete_allocator_is_refused)
 }
 END_TEST
 
-static bool is_zero(const char *memory, size_t size)
-{
+static bool is_zero(const char *memory, size_t size) {
     for (size_t i = 0; i < size; i++) {
         if (memory[i] != 0)
             return false;
@@ -121,8 +111,7 @@ static bool is_zero(const char *memory, size_t size)
     return true;
 }
 
-START_TEST(arena_memory_is_zeroed_aligned_and_never_overlaps)
-{
+START_TEST(arena_memory_is_zeroed_aligned_and_never_overlaps) {
     enum { PIECES = 3000 };
     static struct {
         char *memory;
@@ -157,8 +146,7 @@ START_TEST(arena_memory_is_zeroed_aligned_and_never_overlaps)
 }
 END_TEST
 
-START_TEST(a_reset_arena_reuses_its_block_and_gives_back_the_rest)
-{
+START_TEST(a_reset_arena_reuses_its_block_and_gives_back_the_rest) {
     count_allocations(-1);
     cfa_arena *arena;
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
@@ -182,8 +170,7 @@ START_TEST(a_reset_arena_reuses_its_block_and_gives_back_the_rest)
 }
 END_TEST
 
-START_TEST(blocks_double_so_that_many_small_pieces_cost_few_allocations)
-{
+START_TEST(blocks_double_so_that_many_small_pieces_cost_few_allocations) {
     count_allocations(-1);
     cfa_arena *arena;
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
@@ -199,8 +186,7 @@ START_TEST(blocks_double_so_that_many_small_pieces_cost_few_allocations)
 }
 END_TEST
 
-START_TEST(an_empty_piece_and_a_copy_are_usable)
-{
+START_TEST(an_empty_piece_and_a_copy_are_usable) {
     cfa_arena *arena;
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     char *a = cfa_arena_alloc(arena, 0), *b = cfa_arena_alloc(arena, 0);
@@ -214,8 +200,7 @@ START_TEST(an_empty_piece_and_a_copy_are_usable)
 }
 END_TEST
 
-START_TEST(an_arena_without_memory_says_so_and_stays_usable)
-{
+START_TEST(an_arena_without_memory_says_so_and_stays_usable) {
     cfa_arena *arena = NULL;
     count_allocations(0);
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_ENOMEM);
@@ -241,8 +226,7 @@ START_TEST(an_arena_without_memory_says_so_and_stays_usable)
 }
 END_TEST
 
-START_TEST(a_size_that_would_wrap_is_out_of_memory)
-{
+START_TEST(a_size_that_would_wrap_is_out_of_memory) {
     cfa_arena *arena;
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 1, SIZE_MAX - 15, SIZE_MAX - 16,
@@ -259,8 +243,7 @@ START_TEST(a_size_that_would_wrap_is_out_of_memory)
 }
 END_TEST
 
-START_TEST(every_status_has_a_name_a_text_and_the_class_of_its_hundreds)
-{
+START_TEST(every_status_has_a_name_a_text_and_the_class_of_its_hundreds) {
 #define CHECK_STATUS(name, code, text)                                                             \
     ck_assert_int_eq(name, code);                                                                  \
     ck_assert_str_eq(cfa_status_name(code), #name);                                                \
@@ -280,8 +263,7 @@ START_TEST(every_status_has_a_name_a_text_and_the_class_of_its_hundreds)
 }
 END_TEST
 
-START_TEST(the_last_error_is_copied_out_and_kept_until_the_next)
-{
+START_TEST(the_last_error_is_copied_out_and_kept_until_the_next) {
     cfa_error_clear();
     ck_assert_int_eq(last_error()->status, CFA_OK);
     ck_assert_str_eq(last_error()->message, "");
@@ -304,8 +286,7 @@ START_TEST(the_last_error_is_copied_out_and_kept_until_the_next)
 }
 END_TEST
 
-START_TEST(error_texts_are_one_line_and_cut_between_characters)
-{
+START_TEST(error_texts_are_one_line_and_cut_between_characters) {
     (void)cfa_error_set(CFA_EIO, "o", "f", 0, "first\nsecond\tthird\r\n\x7f\n");
     ck_assert_str_eq(last_error()->message, "first second third");
     char text[400];
@@ -339,8 +320,7 @@ START_TEST(error_texts_are_one_line_and_cut_between_characters)
 }
 END_TEST
 
-START_TEST(the_last_error_respects_the_callers_struct)
-{
+START_TEST(the_last_error_respects_the_callers_struct) {
     (void)cfa_error_set(CFA_EIO, "o", "f", 3, "m");
     ck_assert_int_eq(cfa_error_last(NULL), CFA_EMISUSE);
     cfa_error small = CFA_ERROR_INIT;
@@ -365,16 +345,14 @@ START_TEST(the_last_error_respects_the_callers_struct)
 }
 END_TEST
 
-static void *fail_elsewhere(void *seen_before)
-{
+static void *fail_elsewhere(void *seen_before) {
     cfa_error error = CFA_ERROR_INIT;
     *(bool *)seen_before = cfa_error_last(&error) != CFA_OK || error.status != CFA_OK;
     (void)cfa_error_set(CFA_EBUSY, "other", NULL, 0, "another thread's");
     return NULL;
 }
 
-START_TEST(each_thread_has_its_own_last_error)
-{
+START_TEST(each_thread_has_its_own_last_error) {
     (void)cfa_error_set(CFA_EIO, "this", NULL, 0, "mine");
     pthread_t thread;
     bool seen_before = true;
@@ -385,8 +363,7 @@ START_TEST(each_thread_has_its_own_last_error)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("memory");
     TCase *allocator = tcase_create("allocator");
     tcase_add_test(allocator, the_hosts_allocator_is_used_for_everything);

@@ -17,8 +17,7 @@
 static enum { KERNEL_WORKS, KERNEL_INTERRUPTS, KERNEL_REFUSES, KERNEL_GIVES_NOTHING } kernel;
 static int kernel_calls;
 
-ssize_t getrandom(void *out, size_t size, unsigned flags)
-{
+ssize_t getrandom(void *out, size_t size, unsigned flags) {
     kernel_calls++;
     if (kernel == KERNEL_GIVES_NOTHING)
         return 0;
@@ -32,8 +31,7 @@ ssize_t getrandom(void *out, size_t size, unsigned flags)
     return (ssize_t)syscall(SYS_getrandom, out, size, flags);
 }
 
-static const char *to_hex(const uint8_t *bytes, size_t size)
-{
+static const char *to_hex(const uint8_t *bytes, size_t size) {
     static char text[129];
     for (size_t i = 0; i < size; i++) {
         text[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
@@ -43,14 +41,10 @@ static const char *to_hex(const uint8_t *bytes, size_t size)
     return text;
 }
 
-static cfa_slice text_slice(const char *text)
-{
-    return (cfa_slice){ text, strlen(text) };
-}
+static cfa_slice text_slice(const char *text) { return (cfa_slice){ text, strlen(text) }; }
 
 /* RFC 4231, cases 1 to 4, 6 and 7: keys of 4 to 131 bytes. */
-START_TEST(hmac_sha256_gives_the_answers_of_rfc_4231)
-{
+START_TEST(hmac_sha256_gives_the_answers_of_rfc_4231) {
     uint8_t key[131], data[152], mac[32];
     cfa_slice part;
     memset(key, 0x0b, 20);
@@ -88,8 +82,7 @@ START_TEST(hmac_sha256_gives_the_answers_of_rfc_4231)
 }
 END_TEST
 
-START_TEST(a_mac_over_parts_is_the_mac_over_their_bytes)
-{
+START_TEST(a_mac_over_parts_is_the_mac_over_their_bytes) {
     uint8_t whole[32], split[32];
     cfa_slice one = text_slice("1767225600.{\"id\":\"evt_1\"}");
     cfa_slice three[] = { text_slice("1767225600"), text_slice("."),
@@ -110,8 +103,7 @@ END_TEST
  * The first is RFC 7693's digest of nothing; the others come from another implementation, over
  * framed parts.
  */
-START_TEST(hashes_give_the_answers_of_blake2b)
-{
+START_TEST(hashes_give_the_answers_of_blake2b) {
     static const cfa_slice no_key = { NULL, 0 };
     uint8_t bytes[200], out[64];
     for (size_t i = 0; i < sizeof(bytes); i++)
@@ -119,8 +111,8 @@ START_TEST(hashes_give_the_answers_of_blake2b)
     cfa__hash(out, 64, no_key, NULL, 0);
     ck_assert_str_eq(to_hex(out, 64),
                      "786a02f742015903c6c6fd852552d272912f4740e15847618a86e217f71f5419"
-                                      "d25e1031afee585313896444934eb04b903a685b1448b755d56f701afe9b"
-                                      "e2ce");
+                     "d25e1031afee585313896444934eb04b903a685b1448b755d56f701afe9b"
+                     "e2ce");
     cfa_slice parts[2] = { text_slice("ab"), text_slice("c") };
     cfa__hash(out, 32, no_key, parts, 2);
     ck_assert_str_eq(to_hex(out, 32),
@@ -143,14 +135,13 @@ START_TEST(hashes_give_the_answers_of_blake2b)
     cfa__hash(out, 64, (cfa_slice){ bytes, 64 }, parts, 2);
     ck_assert_str_eq(to_hex(out, 64),
                      "b9ce2a3e3ed03e3d8eda65549128d381d07e9e3771a8ce12932eab2cfcd6b1a4"
-                                      "6177b92e01fb9f3302c571e6a8cf319c9cab526968187b312699cf4908d7"
-                                      "74a2");
+                     "6177b92e01fb9f3302c571e6a8cf319c9cab526968187b312699cf4908d7"
+                     "74a2");
 }
 END_TEST
 
 /* The first vectors of the SipHash-2-4 reference: key 00 to 0f, data 00, 01, 02, ... */
-START_TEST(short_hashes_give_the_answers_of_siphash)
-{
+START_TEST(short_hashes_give_the_answers_of_siphash) {
     uint8_t key[16], out[8];
     for (size_t i = 0; i < sizeof(key); i++)
         key[i] = (uint8_t)i;
@@ -163,8 +154,7 @@ START_TEST(short_hashes_give_the_answers_of_siphash)
 }
 END_TEST
 
-START_TEST(every_difference_is_seen_by_the_comparison)
-{
+START_TEST(every_difference_is_seen_by_the_comparison) {
     uint8_t a[64], b[64];
     memset(a, 7, sizeof(a));
     memcpy(b, a, sizeof(b));
@@ -180,8 +170,7 @@ START_TEST(every_difference_is_seen_by_the_comparison)
 }
 END_TEST
 
-START_TEST(randomness_fills_everything_it_is_asked_for)
-{
+START_TEST(randomness_fills_everything_it_is_asked_for) {
     /*
      * Above 256 bytes the kernel may give less than asked for; every byte must have been written in
      * the end.
@@ -203,8 +192,7 @@ START_TEST(randomness_fills_everything_it_is_asked_for)
 }
 END_TEST
 
-START_TEST(an_interrupted_kernel_is_asked_again)
-{
+START_TEST(an_interrupted_kernel_is_asked_again) {
     uint8_t bytes[16] = { 0 }, zeros[16] = { 0 };
     kernel = KERNEL_INTERRUPTS;
     kernel_calls = 0;
@@ -214,8 +202,7 @@ START_TEST(an_interrupted_kernel_is_asked_again)
 }
 END_TEST
 
-START_TEST(a_kernel_without_randomness_is_an_error_and_no_abort)
-{
+START_TEST(a_kernel_without_randomness_is_an_error_and_no_abort) {
     uint8_t bytes[16];
     char key[37] = "untouched";
     kernel = KERNEL_REFUSES;
@@ -229,15 +216,13 @@ START_TEST(a_kernel_without_randomness_is_an_error_and_no_abort)
 }
 END_TEST
 
-static void *hash_first(void *out)
-{
+static void *hash_first(void *out) {
     cfa_slice part = text_slice("first use");
     cfa__hash(out, 32, (cfa_slice){ NULL, 0 }, &part, 1);
     return NULL;
 }
 
-START_TEST(the_first_use_may_be_on_many_threads)
-{
+START_TEST(the_first_use_may_be_on_many_threads) {
     pthread_t threads[8];
     uint8_t out[8][32];
     for (int i = 0; i < 8; i++)
@@ -249,8 +234,7 @@ START_TEST(the_first_use_may_be_on_many_threads)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("secure");
     TCase *answers = tcase_create("known_answers");
     tcase_add_test(answers, hmac_sha256_gives_the_answers_of_rfc_4231);

@@ -17,40 +17,40 @@ static const struct {
     { "", true },
     { "plain", true },
     { "\x7f", true },
-    { "\xc2\x80", true },                   /* U+0080, the first of two bytes */
-    { "\xdf\xbf", true },                   /* U+07FF */
-    { "\xe0\xa0\x80", true },               /* U+0800 */
-    { "\xed\x9f\xbf", true },               /* U+D7FF, before the surrogates */
-    { "\xee\x80\x80", true },               /* U+E000, behind them */
-    { "\xef\xbf\xbf", true },               /* U+FFFF */
-    { "\xf0\x90\x80\x80", true },           /* U+10000 */
-    { "\xf4\x8f\xbf\xbf", true },           /* U+10FFFF, the last */
+    { "\xc2\x80", true },         /* U+0080, the first of two bytes */
+    { "\xdf\xbf", true },         /* U+07FF */
+    { "\xe0\xa0\x80", true },     /* U+0800 */
+    { "\xed\x9f\xbf", true },     /* U+D7FF, before the surrogates */
+    { "\xee\x80\x80", true },     /* U+E000, behind them */
+    { "\xef\xbf\xbf", true },     /* U+FFFF */
+    { "\xf0\x90\x80\x80", true }, /* U+10000 */
+    { "\xf4\x8f\xbf\xbf", true }, /* U+10FFFF, the last */
     { "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x92\x9az", true },
-    { "\x80", false },                      /* continuation alone */
+    { "\x80", false }, /* continuation alone */
     { "\xbf", false },
     { "a\x80", false },
-    { "\xc0\x80", false },                  /* overlong NUL */
-    { "\xc0\xaf", false },                  /* overlong slash */
+    { "\xc0\x80", false }, /* overlong NUL */
+    { "\xc0\xaf", false }, /* overlong slash */
     { "\xc1\xbf", false },
     { "\xe0\x80\xaf", false },
-    { "\xe0\x9f\xbf", false },              /* overlong U+07FF */
+    { "\xe0\x9f\xbf", false }, /* overlong U+07FF */
     { "\xf0\x80\x80\xaf", false },
-    { "\xf0\x8f\xbf\xbf", false },          /* overlong U+FFFF */
-    { "\xed\xa0\x80", false },              /* U+D800 */
+    { "\xf0\x8f\xbf\xbf", false }, /* overlong U+FFFF */
+    { "\xed\xa0\x80", false },     /* U+D800 */
     { "\xed\xaf\xbf", false },
     { "\xed\xb0\x80", false },
-    { "\xed\xbf\xbf", false },              /* U+DFFF */
-    { "\xed\xa0\xbd\xed\xb2\x9a", false },  /* a surrogate pair */
-    { "\xf4\x90\x80\x80", false },          /* U+110000 */
+    { "\xed\xbf\xbf", false },             /* U+DFFF */
+    { "\xed\xa0\xbd\xed\xb2\x9a", false }, /* a surrogate pair */
+    { "\xf4\x90\x80\x80", false },         /* U+110000 */
     { "\xf5\x80\x80\x80", false },
-    { "\xf8\x88\x80\x80\x80", false },      /* five bytes */
+    { "\xf8\x88\x80\x80\x80", false }, /* five bytes */
     { "\xfc\x84\x80\x80\x80\x80", false },
     { "\xfe", false },
     { "\xff", false },
-    { "\xc3", false },                      /* cut */
+    { "\xc3", false }, /* cut */
     { "\xe2\x82", false },
     { "\xf0\x9f\x92", false },
-    { "\xc3(", false },                     /* continuation missing */
+    { "\xc3(", false }, /* continuation missing */
     { "\xe2(\xac", false },
     { "\xe2\x82(", false },
     { "\xf0(\x92\x9a", false },
@@ -59,8 +59,7 @@ static const struct {
     { "\xc3\xc3\xa9", false },
 };
 
-START_TEST(utf8_is_what_rfc_3629_says)
-{
+START_TEST(utf8_is_what_rfc_3629_says) {
     for (size_t i = 0; i < COUNT(utf8_cases); i++) {
         size_t size = strlen(utf8_cases[i].bytes);
         /* In memory of its own, so that a byte read beyond it is found. */
@@ -75,13 +74,12 @@ START_TEST(utf8_is_what_rfc_3629_says)
 }
 END_TEST
 
-START_TEST(every_code_point_is_judged_alike_by_rule_and_by_bytes)
-{
+START_TEST(every_code_point_is_judged_alike_by_rule_and_by_bytes) {
     uint32_t wrong = 0;
     for (uint32_t point = 0; point < 0x120000; point++) {
         uint8_t bytes[4] = { (uint8_t)(0xf0 | point >> 18), (uint8_t)(0x80 | (point >> 12 & 0x3f)),
                              (uint8_t)(0x80 | (point >> 6 & 0x3f)),
-                                 (uint8_t)(0x80 | (point & 0x3f)) };
+                             (uint8_t)(0x80 | (point & 0x3f)) };
         bool four = cfa__text_is_utf8(bytes, 4);
         wrong += four != (point >= 0x10000 && point < 0x110000);
         if (point < 0x10000) {
@@ -100,14 +98,37 @@ END_TEST
 
 /* The published test numbers of the card schemes, and what people write around them. */
 static const char *const cards[] = {
-    "4242424242424242", "4111111111111111", "4222222222222", "378282246310005", "371449635398431",
-    "6011111111111117", "30569309025904", "38520000023237", "36227206271667", "3566002020360505",
-    "5555555555554444", "2223003122003222", "6200000000000005", "6205500000000000004",
-    "4242 4242 4242 4242", "4242-4242-4242-4242", "4242 4242-4242 4242", "3782 822463 10005",
-    "42 42 42 42 42 42 42 42", "4 2 4 2 4 2 4 2 4 2 4 2 4 2 4 2", "my card is 4242424242424242.",
-    "card:4242424242424242", "visa4242424242424242", "4242424242424242cvc", "(4242424242424242)",
-    "4242 4242 4242 4242 12/29 123", "4242424242424242 123", "12 4242 4242 4242 4242",
-    "room 12 4242424242424242", "x4242 4242 4242 4242", "one\n4242424242424242\ntwo",
+    "4242424242424242",
+    "4111111111111111",
+    "4222222222222",
+    "378282246310005",
+    "371449635398431",
+    "6011111111111117",
+    "30569309025904",
+    "38520000023237",
+    "36227206271667",
+    "3566002020360505",
+    "5555555555554444",
+    "2223003122003222",
+    "6200000000000005",
+    "6205500000000000004",
+    "4242 4242 4242 4242",
+    "4242-4242-4242-4242",
+    "4242 4242-4242 4242",
+    "3782 822463 10005",
+    "42 42 42 42 42 42 42 42",
+    "4 2 4 2 4 2 4 2 4 2 4 2 4 2 4 2",
+    "my card is 4242424242424242.",
+    "card:4242424242424242",
+    "visa4242424242424242",
+    "4242424242424242cvc",
+    "(4242424242424242)",
+    "4242 4242 4242 4242 12/29 123",
+    "4242424242424242 123",
+    "12 4242 4242 4242 4242",
+    "room 12 4242424242424242",
+    "x4242 4242 4242 4242",
+    "one\n4242424242424242\ntwo",
     "550e8400-e29b-41d4-a716-446655440000 4242424242424242",
     "4242424242424242 550e8400-e29b-41d4-a716-446655440000",
     "42424242-42424242, and thank you for everything",
@@ -115,30 +136,56 @@ static const char *const cards[] = {
 };
 
 static const char *const not_cards[] = {
-    "", "0", "4242", "424242424242", "4242424242424241", "4242424242424243", "4111111111111112",
-    "1234567890123456", "42424242424242420", "42424242424242424242", "14242424242424242424242424",
-    "4242424242424242424242424242424242424242", "4242  4242 4242 4242", "4242--4242-4242-4242",
-    "4242 -4242 4242 4242", "4242.4242.4242.4242", "4242_4242_4242_4242", "4242/4242/4242/4242",
-    "4242\n4242\n4242\n4242", "+41 44 668 18 00", "0049 30 1234567", "CH93 0076 2011 6238 5295 7",
-    "2026-01-31", "2026-01-31 12:00:00", "2026-01-31T12:00:00.000000Z", "1767225600",
-    "1767225600000", "1767225600000000", "0000000000000000", "0000 0000 0000 0000",
-    "1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16", "550e8400-e29b-41d4-a716-446655440000",
-    "00000000-0000-4000-8000-424242424242", "urn:uuid:42424242-4242-4242-8242-424242424242",
-    "42424242-4242-4242-8242-424242424242", "ref_42424242-4242-4242-8242-424242424242",
-    "4242424242424242deadbeef", "d41d8cd98f00b204e9800998ecf8427e",
-    "4242424242424242424242424242424a", "plg_01h455vb4pex5vsknk084sn02q",
+    "",
+    "0",
+    "4242",
+    "424242424242",
+    "4242424242424241",
+    "4242424242424243",
+    "4111111111111112",
+    "1234567890123456",
+    "42424242424242420",
+    "42424242424242424242",
+    "14242424242424242424242424",
+    "4242424242424242424242424242424242424242",
+    "4242  4242 4242 4242",
+    "4242--4242-4242-4242",
+    "4242 -4242 4242 4242",
+    "4242.4242.4242.4242",
+    "4242_4242_4242_4242",
+    "4242/4242/4242/4242",
+    "4242\n4242\n4242\n4242",
+    "+41 44 668 18 00",
+    "0049 30 1234567",
+    "CH93 0076 2011 6238 5295 7",
+    "2026-01-31",
+    "2026-01-31 12:00:00",
+    "2026-01-31T12:00:00.000000Z",
+    "1767225600",
+    "1767225600000",
+    "1767225600000000",
+    "0000000000000000",
+    "0000 0000 0000 0000",
+    "1-2-3-4-5-6-7-8-9-10-11-12-13-14-15-16",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "00000000-0000-4000-8000-424242424242",
+    "urn:uuid:42424242-4242-4242-8242-424242424242",
+    "42424242-4242-4242-8242-424242424242",
+    "ref_42424242-4242-4242-8242-424242424242",
+    "4242424242424242deadbeef",
+    "d41d8cd98f00b204e9800998ecf8427e",
+    "4242424242424242424242424242424a",
+    "plg_01h455vb4pex5vsknk084sn02q",
     "pi_3MtwBwLkdIwHu7ix28a3tqPa",
 };
 
-START_TEST(card_numbers_are_found_however_they_are_written)
-{
+START_TEST(card_numbers_are_found_however_they_are_written) {
     for (size_t i = 0; i < COUNT(cards); i++)
         ck_assert_msg(cfa__text_has_card_number(cards[i], strlen(cards[i])), "%s", cards[i]);
 }
 END_TEST
 
-START_TEST(other_numbers_are_left_alone)
-{
+START_TEST(other_numbers_are_left_alone) {
     for (size_t i = 0; i < COUNT(not_cards); i++) {
         size_t size = strlen(not_cards[i]);
         char *bytes = malloc(size != 0 ? size : 1);
@@ -152,8 +199,7 @@ START_TEST(other_numbers_are_left_alone)
 }
 END_TEST
 
-START_TEST(one_wrong_digit_and_it_is_no_card)
-{
+START_TEST(one_wrong_digit_and_it_is_no_card) {
     char text[] = "4242 4242 4242 4242";
     for (size_t i = 0; i < sizeof(text) - 1; i++) {
         char right = text[i];
@@ -169,8 +215,7 @@ START_TEST(one_wrong_digit_and_it_is_no_card)
 }
 END_TEST
 
-START_TEST(identifiers_never_look_like_cards)
-{
+START_TEST(identifiers_never_look_like_cards) {
     uint64_t state = 17;
     int flagged = 0;
     for (int i = 0; i < 20000; i++) {
@@ -197,8 +242,7 @@ START_TEST(identifiers_never_look_like_cards)
 }
 END_TEST
 
-START_TEST(a_text_field_is_checked_and_named)
-{
+START_TEST(a_text_field_is_checked_and_named) {
     static const struct {
         const char *text;
         bool required, multiline;
@@ -229,8 +273,7 @@ START_TEST(a_text_field_is_checked_and_named)
     for (size_t i = 0; i < COUNT(cases); i++) {
         cfa_error_clear();
         cfa_status status = cfa__text_check(cases[i].text, "core.test", "donor.name", 16,
-                                            cases[i].required,
-                                            cases[i].multiline);
+                                            cases[i].required, cases[i].multiline);
         ck_assert_msg(status == cases[i].status, "case %zu: %s", i, cfa_status_name(status));
         ck_assert_int_eq(last_error()->status, status);
         if (status != CFA_OK) {
@@ -243,8 +286,7 @@ START_TEST(a_text_field_is_checked_and_named)
 }
 END_TEST
 
-START_TEST(times_are_written_in_rfc_3339)
-{
+START_TEST(times_are_written_in_rfc_3339) {
     static const struct {
         int64_t time_us;
         const char *text;
@@ -272,8 +314,7 @@ START_TEST(times_are_written_in_rfc_3339)
 }
 END_TEST
 
-START_TEST(times_agree_with_the_systems_calendar)
-{
+START_TEST(times_agree_with_the_systems_calendar) {
     uint64_t state = 23;
     int differing = 0;
     for (int i = 0; i < 20000; i++) {
@@ -286,8 +327,8 @@ START_TEST(times_agree_with_the_systems_calendar)
         char wanted[64], text[28];
         ck_assert(gmtime_r(&system_time, &parts) != NULL);
         (void)snprintf(wanted, sizeof(wanted), "%04d-%02d-%02dT%02d:%02d:%02d.000123Z",
-                       parts.tm_year + 1900,
-                       parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+                       parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                       parts.tm_min, parts.tm_sec);
         cfa__time_format(text, seconds * 1000000 + 123);
         differing += strcmp(text, wanted) != 0;
     }
@@ -295,8 +336,7 @@ START_TEST(times_agree_with_the_systems_calendar)
 }
 END_TEST
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     Suite *suite = suite_create("text");
     TCase *utf8 = tcase_create("utf8");
     tcase_add_test(utf8, utf8_is_what_rfc_3629_says);

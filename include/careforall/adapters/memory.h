@@ -1,6 +1,6 @@
 /*
- * adapters/memory.h - a store and a sink inside the process, for tests, simulations and trying things out.
- * Part of libcareforall.
+ * adapters/memory.h - a store and a sink inside the process, for tests, simulations and trying
+ * things out. Part of libcareforall.
  */
 #ifndef CAREFORALL_ADAPTERS_MEMORY_H
 #define CAREFORALL_ADAPTERS_MEMORY_H
@@ -11,8 +11,9 @@
 CFA_BEGIN
 
 /*
- * Make an empty store that lives until `out->ops->close(out->self)` and is shared by every engine opened on it.
- * Nothing survives the process. Expected: CFA_OK; CFA_ENOMEM. Threading: any thread. Since: 0.1.
+ * Make an empty store that lives until `out->ops->close(out->self)` and is shared by every engine
+ * opened on it. Nothing survives the process. Expected: CFA_OK; CFA_ENOMEM. Threading: any thread.
+ * Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_memory_storage_new(cfa_storage *out);
 

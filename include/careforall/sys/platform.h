@@ -1,6 +1,6 @@
 /*
- * sys/platform.h - what an adapter may ask of the library, and what a host may put under it: errors,
- * memory, arenas, clock, randomness, log. Stable per minor version, for adapter authors.
+ * sys/platform.h - what an adapter may ask of the library, and what a host may put under it:
+ * errors, memory, arenas, clock, randomness, log. Stable per minor version, for adapter authors.
  */
 #ifndef CAREFORALL_SYS_PLATFORM_H
 #define CAREFORALL_SYS_PLATFORM_H
@@ -14,7 +14,8 @@ CFA_BEGIN
 
 /*
  * Set this thread's error detail and return `status`, so that a failure is one statement.
- * `origin`, `field` (NULL: none) and `message` are copied and cut to their sizes; one line, no secrets.
+ * `origin`, `field` (NULL: none) and `message` are copied and cut to their sizes; one line, no
+ * secrets.
  */
 CFA_API cfa_status cfa_error_set(cfa_status status, const char *origin, const char *field,
                                  int32_t native_code, const char *message);
@@ -54,7 +55,8 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_arena_new(cfa_arena **out);
 CFA_API void cfa_arena_free(cfa_arena *arena);
 /* Forget everything but keep one block for reuse. */
 CFA_API void cfa_arena_reset(cfa_arena *arena);
-/* Zeroed memory aligned for any type, or NULL with CFA_ENOMEM set. A size of 0 gives a valid pointer. */
+/* Zeroed memory aligned for any type, or NULL with CFA_ENOMEM set. A size of 0 gives a valid
+ * pointer. */
 CFA_API void *cfa_arena_alloc(cfa_arena *arena, size_t size);
 /* A copy of the bytes with a NUL behind them (not counted), or NULL with CFA_ENOMEM set. */
 CFA_API void *cfa_arena_copy(cfa_arena *arena, const void *data, size_t size);
@@ -63,18 +65,18 @@ CFA_API void *cfa_arena_copy(cfa_arena *arena, const void *data, size_t size);
 
 typedef struct cfa_log_record {
     size_t struct_size;
-    int32_t level;          /* CFA_LOG_* */
-    const char *component;  /* "engine", "storage.sqlite", ... */
-    const char *event;      /* stable name: "commit_in_doubt", ... */
-    const char *text;       /* one line; no secrets, no personal data */
+    int32_t level;         /* CFA_LOG_* */
+    const char *component; /* "engine", "storage.sqlite", ... */
+    const char *event;     /* stable name: "commit_in_doubt", ... */
+    const char *text;      /* one line; no secrets, no personal data */
 } cfa_log_record;
 
 enum { CFA_LOG_ERROR = 1, CFA_LOG_WARNING = 2, CFA_LOG_INFO = 3, CFA_LOG_DEBUG = 4 };
 
 /*
- * The world under the engine. Absent functions fall back to the system's: CLOCK_REALTIME, CLOCK_MONOTONIC,
- * the kernel's randomness, no log. `log` may be called on any thread, must be quick and must not call the
- * library. Borrowed, with `self`, until the engine closes.
+ * The world under the engine. Absent functions fall back to the system's: CLOCK_REALTIME,
+ * CLOCK_MONOTONIC, the kernel's randomness, no log. `log` may be called on any thread, must be
+ * quick and must not call the library. Borrowed, with `self`, until the engine closes.
  */
 typedef struct cfa_platform {
     size_t struct_size;
@@ -85,7 +87,8 @@ typedef struct cfa_platform {
     void (*log)(void *self, const cfa_log_record *record);
 } cfa_platform;
 
-#define CFA_PLATFORM_INIT { sizeof(cfa_platform), NULL, NULL, NULL, NULL, NULL }
+#define CFA_PLATFORM_INIT                                                                          \
+    { sizeof(cfa_platform), NULL, NULL, NULL, NULL, NULL }
 
 CFA_END
 

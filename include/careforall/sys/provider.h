@@ -1,9 +1,11 @@
 /*
- * sys/provider.h - what a payment provider's adapter implements, and how a host pulls provider calls instead.
+ * sys/provider.h - what a payment provider's adapter implements, and how a host pulls provider
+ * calls instead.
  *
- * A call is recorded with its idempotency key and its exact bytes before it is made. Its reply says what
- * happened in five words; a zeroed reply means UNKNOWN, so a forgotten branch is safe. What the provider
- * knows about a payment comes back as facts: they only grow and commute, so their order does not matter.
+ * A call is recorded with its idempotency key and its exact bytes before it is made. Its reply says
+ * what happened in five words; a zeroed reply means UNKNOWN, so a forgotten branch is safe. What
+ * the provider knows about a payment comes back as facts: they only grow and commute, so their
+ * order does not matter.
  */
 #ifndef CAREFORALL_SYS_PROVIDER_H
 #define CAREFORALL_SYS_PROVIDER_H
@@ -16,56 +18,58 @@ CFA_BEGIN
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
-/* Durable facts only grow. Volatile ones describe one attempt; a later (attempt, time) replaces an earlier. */
+/* Durable facts only grow. Volatile ones describe one attempt; a later (attempt, time) replaces an
+ * earlier. */
 enum {
-    CFA_FACT_SUCCEEDED = 1,      /* durable: captured in full, nothing more to wait for */
-    CFA_FACT_CANCELED = 2,       /* durable */
-    CFA_FACT_EXPIRED = 4,        /* durable: the hold or the intent ran out at the provider */
-    CFA_FACT_NEEDS_ACTION = 16,  /* volatile: the donor must do something */
-    CFA_FACT_PROCESSING = 32,    /* volatile */
-    CFA_FACT_FAILED = 64         /* volatile: this attempt was declined; the payment may still succeed */
+    CFA_FACT_SUCCEEDED = 1,     /* durable: captured in full, nothing more to wait for */
+    CFA_FACT_CANCELED = 2,      /* durable */
+    CFA_FACT_EXPIRED = 4,       /* durable: the hold or the intent ran out at the provider */
+    CFA_FACT_NEEDS_ACTION = 16, /* volatile: the donor must do something */
+    CFA_FACT_PROCESSING = 32,   /* volatile */
+    CFA_FACT_FAILED = 64 /* volatile: this attempt was declined; the payment may still succeed */
 };
 
 typedef struct cfa_facts {
     size_t struct_size;
-    const char *ref;             /* the provider's id of the payment; NULL when there is none */
-    const char *payment_id;      /* our id as the provider echoes it from metadata, or NULL */
-    cfa_money amount;            /* what the provider was asked for; compared with the payment */
-    uint32_t flags;              /* CFA_FACT_* */
-    int64_t authorized_minor;    /* durable: most ever held */
-    int64_t captured_minor;      /* durable: most ever captured */
-    int32_t attempt;             /* which try of the donor the volatile facts are about, from 1; 0: unknown */
-    int64_t occurred_us;         /* the provider's own time, for the volatile facts */
-    const char *failure_code;    /* "card_declined", or NULL */
-    const char *cancel_reason;   /* "abandoned", "requested_by_customer", ..., or NULL */
+    const char *ref;          /* the provider's id of the payment; NULL when there is none */
+    const char *payment_id;   /* our id as the provider echoes it from metadata, or NULL */
+    cfa_money amount;         /* what the provider was asked for; compared with the payment */
+    uint32_t flags;           /* CFA_FACT_* */
+    int64_t authorized_minor; /* durable: most ever held */
+    int64_t captured_minor;   /* durable: most ever captured */
+    int32_t attempt; /* which try of the donor the volatile facts are about, from 1; 0: unknown */
+    int64_t occurred_us;       /* the provider's own time, for the volatile facts */
+    const char *failure_code;  /* "card_declined", or NULL */
+    const char *cancel_reason; /* "abandoned", "requested_by_customer", ..., or NULL */
 } cfa_facts;
 
-#define CFA_FACTS_INIT { sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL }
+#define CFA_FACTS_INIT                                                                             \
+    { sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 enum {
-    CFA_CALL_CREATE = 1,    /* make the intent (two-step), or charge (one-step) */
+    CFA_CALL_CREATE = 1, /* make the intent (two-step), or charge (one-step) */
     CFA_CALL_CAPTURE = 2,
     CFA_CALL_CANCEL = 3,
-    CFA_CALL_RETRIEVE = 4,  /* read by `ref` */
-    CFA_CALL_LOOKUP = 5     /* read by payment id among objects created in a window */
+    CFA_CALL_RETRIEVE = 4, /* read by `ref` */
+    CFA_CALL_LOOKUP = 5    /* read by payment id among objects created in a window */
 };
 
 typedef struct cfa_call {
     size_t struct_size;
-    int32_t kind;                 /* CFA_CALL_* */
-    const char *operation_id;     /* "pay_.../1": the payment and the number of the operation */
-    const char *payment_id;       /* goes into the provider's metadata */
-    const char *idempotency_key;  /* deterministic; the same for every repeat of this operation */
-    const char *account;          /* the provider account, "" for the default */
-    const char *ref;              /* all but CREATE and LOOKUP */
+    int32_t kind;                /* CFA_CALL_* */
+    const char *operation_id;    /* "pay_.../1": the payment and the number of the operation */
+    const char *payment_id;      /* goes into the provider's metadata */
+    const char *idempotency_key; /* deterministic; the same for every repeat of this operation */
+    const char *account;         /* the provider account, "" for the default */
+    const char *ref;             /* all but CREATE and LOOKUP */
     cfa_money amount;
-    const char *payment_method;   /* provider token, or NULL */
+    const char *payment_method; /* provider token, or NULL */
     int32_t capture_manual;
-    cfa_slice body;               /* what `prepare` made, byte for byte */
-    /* LOOKUP: where a two-step provider's object can be; open for one-step providers, which must look by payment
-     * id alone, because what they do not find may be charged again. */
+    cfa_slice body; /* what `prepare` made, byte for byte */
+    /* LOOKUP: where a two-step provider's object can be; open for one-step providers, which must
+     * look by payment id alone, because what they do not find may be charged again. */
     int64_t created_from_us, created_until_us;
     int64_t now_us;
     int32_t timeout_ms;
@@ -73,61 +77,65 @@ typedef struct cfa_call {
 
 /* What became of a call. Never fold UNKNOWN into either side. */
 enum {
-    CFA_OUTCOME_UNKNOWN = 0,   /* it may have happened: time-out, reset after sending, 5xx */
-    CFA_OUTCOME_DONE = 1,      /* it happened; `facts` say what */
-    CFA_OUTCOME_PENDING = 2,   /* accepted, the result comes later */
-    CFA_OUTCOME_REFUSED = 3,   /* it certainly did not and will not happen: 4xx */
-    CFA_OUTCOME_NOT_SENT = 4   /* nothing reached the provider, or it proved that nothing was done */
+    CFA_OUTCOME_UNKNOWN = 0, /* it may have happened: time-out, reset after sending, 5xx */
+    CFA_OUTCOME_DONE = 1,    /* it happened; `facts` say what */
+    CFA_OUTCOME_PENDING = 2, /* accepted, the result comes later */
+    CFA_OUTCOME_REFUSED = 3, /* it certainly did not and will not happen: 4xx */
+    CFA_OUTCOME_NOT_SENT = 4 /* nothing reached the provider, or it proved that nothing was done */
 };
 
 typedef struct cfa_reply {
     size_t struct_size;
-    int32_t outcome;             /* CFA_OUTCOME_* */
-    int32_t stored;              /* non-zero: an answer replayed for this key; asking again gives the same */
-    cfa_facts facts;             /* with DONE and PENDING; LOOKUP found nothing: NOT_SENT, and only then (a
-                                  * look-up that did not reach the provider proves nothing: UNKNOWN) */
-    const char *client_secret;   /* what the donor's browser confirms with, or NULL. A read should bring it too: it
-                                  * may be the first word after a CREATE whose reply was lost */
-    const char *code;            /* provider's code for a refusal or failure, or NULL */
-    int64_t retry_after_ms;      /* 0: unspecified */
+    int32_t outcome; /* CFA_OUTCOME_* */
+    int32_t stored;  /* non-zero: an answer replayed for this key; asking again gives the same */
+    /* With DONE and PENDING. A LOOKUP that found nothing is NOT_SENT, and only that: one that did
+     * not reach the provider proves nothing and is UNKNOWN. */
+    cfa_facts facts;
+    /* What the donor confirms with, or NULL. A read should bring it too: it may be the first word
+     * after a CREATE whose reply was lost. */
+    const char *client_secret;
+    const char *code;       /* provider's code for a refusal or failure, or NULL */
+    int64_t retry_after_ms; /* 0: unspecified */
 } cfa_reply;
 
 /* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef struct cfa_webhook_event {
     size_t struct_size;
-    const char *event_id;        /* unique per provider and account */
-    const char *event_type;      /* the provider's own name */
-    const char *account;         /* "" for the default */
+    const char *event_id;   /* unique per provider and account */
+    const char *event_type; /* the provider's own name */
+    const char *account;    /* "" for the default */
     int32_t livemode;
-    int32_t relevant;            /* 0: authentic, but nothing for us: recorded and answered 200 */
+    int32_t relevant; /* 0: authentic, but nothing for us: recorded and answered 200 */
     cfa_facts facts;
 } cfa_webhook_event;
 
 /* ---- the adapter ----------------------------------------------------------------------------- */
 
 enum {
-    CFA_PROVIDER_TWO_STEP = 1,           /* create first, the donor confirms later */
+    CFA_PROVIDER_TWO_STEP = 1,            /* create first, the donor confirms later */
     CFA_PROVIDER_LOOKUP_AUTHORITATIVE = 2 /* a LOOKUP that finds nothing proves absence */
 };
 
 typedef struct cfa_provider_ops {
     size_t struct_size;
-    const char *name;                    /* "play", "stripe": part of every provider key */
+    const char *name; /* "play", "stripe": part of every provider key */
     uint32_t capabilities;
-    const cfa_money_rules *money_rules;  /* NULL: ISO 4217 alone */
+    const cfa_money_rules *money_rules; /* NULL: ISO 4217 alone */
 
     /* Pure: write the exact bytes that `call` will send. No I/O, no clock, no randomness. */
     cfa_status (*prepare)(void *self, const cfa_call *call, cfa_arena *arena, cfa_slice *out_body);
 
-    /* Make the call within `call->timeout_ms`. Never called inside a transaction or under a lock; several
-     * threads may call at once. Reply text lives in `arena`. NULL: the host pulls calls (below). */
+    /* Make the call within `call->timeout_ms`. Never called inside a transaction or under a lock;
+     * several threads may call at once. Reply text lives in `arena`. NULL: the host pulls calls
+     * (below). */
     void (*call)(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out);
 
-    /* Pure: verify a webhook's bytes and normalise it. CFA_ESIGNATURE says which of altered, wrong secret,
-     * too old or from the future it is; CFA_EINVAL for a malformed body. NULL: no webhooks. */
-    cfa_status (*webhook)(void *self, cfa_slice signature, cfa_slice body, int64_t now_us, cfa_arena *arena,
-                          cfa_webhook_event *out);
+    /* Pure: verify a webhook's bytes and normalise it. CFA_ESIGNATURE says which of altered, wrong
+     * secret, too old or from the future it is; CFA_EINVAL for a malformed body. NULL: no
+     * webhooks. */
+    cfa_status (*webhook)(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,
+                          cfa_arena *arena, cfa_webhook_event *out);
 } cfa_provider_ops;
 
 typedef struct cfa_provider {

@@ -1,11 +1,11 @@
 /*
- * testkit/conformance.h - the duties of storage, sink and provider adapters as tests. An adapter is done when
- * its three-line main passes:
+ * testkit/conformance.h - the duties of storage, sink and provider adapters as tests. An adapter is
+ * done when its three-line main passes:
  *
  *     int main(int argc, char **argv) { return cfa_conformance_storage(argc, argv, &my_fixture); }
  *
- * `argv[1]` runs one test by name, "--list" lists them. The last line printed is "N passed, N failed"; the
- * result is an exit code.
+ * `argv[1]` runs one test by name, "--list" lists them. The last line printed is "N passed, N
+ * failed"; the result is an exit code.
  */
 #ifndef CAREFORALL_TESTKIT_CONFORMANCE_H
 #define CAREFORALL_TESTKIT_CONFORMANCE_H
@@ -29,7 +29,8 @@ typedef struct cfa_sink_fixture {
     const char *name;
     cfa_status (*open)(cfa_sink *out, int32_t fresh);
     void (*close)(cfa_sink *sink);
-    /* Write position and data of the n-th event that the sink made durable; CFA_ENOTFOUND beyond the last. */
+    /* Write position and data of the n-th event that the sink made durable; CFA_ENOTFOUND beyond
+     * the last. */
     cfa_status (*read)(cfa_sink *sink, size_t index, int64_t *out_position, cfa_arena *arena,
                        cfa_slice *out_data);
 } cfa_sink_fixture;
@@ -40,12 +41,14 @@ typedef struct cfa_provider_fixture {
     cfa_status (*open)(cfa_provider *out);
     void (*close)(cfa_provider *provider);
     /* Confirm a created payment as its donor would; NULL for one-step providers. */
-    cfa_status (*confirm)(cfa_provider *provider, const char *client_secret, const char *payment_method);
+    cfa_status (*confirm)(cfa_provider *provider, const char *client_secret,
+                          const char *payment_method);
     /* Number of successful charges that the provider's books show for a payment id. */
     cfa_status (*charges)(cfa_provider *provider, const char *payment_id, int64_t *out);
     const char *method_ok;
     const char *method_declined;
-    /* Take the next webhook's signature and body (freed by `cfa_free`), or NULL bodies; NULL: no webhooks. */
+    /* Take the next webhook's signature and body (freed by `cfa_free`), or NULL bodies; NULL: no
+     * webhooks. */
     cfa_status (*webhook)(cfa_provider *provider, char **out_signature, char **out_body);
     int64_t (*now_us)(cfa_provider *provider);
 } cfa_provider_fixture;

@@ -12,24 +12,32 @@ typedef struct cfa_fault_storage cfa_fault_storage;
 
 /* Which call is about to be made, in the order of `cfa_storage_ops`. */
 enum {
-    CFA_FAULT_SESSION_OPEN = 1, CFA_FAULT_BEGIN, CFA_FAULT_COMMIT, CFA_FAULT_ROLLBACK, CFA_FAULT_LOAD,
-    CFA_FAULT_SAVE, CFA_FAULT_CHANGES
+    CFA_FAULT_SESSION_OPEN = 1,
+    CFA_FAULT_BEGIN,
+    CFA_FAULT_COMMIT,
+    CFA_FAULT_ROLLBACK,
+    CFA_FAULT_LOAD,
+    CFA_FAULT_SAVE,
+    CFA_FAULT_CHANGES
 };
 
 /* What to do with it. */
 enum {
     CFA_FAULT_PASS = 0,
-    CFA_FAULT_FAIL = 1,             /* return `status`; nothing is passed on (a commit rolls back) */
-    CFA_FAULT_DOUBT_DONE = 2,       /* COMMIT: commit, then report CFA_EINDOUBT */
-    CFA_FAULT_DOUBT_NOT_DONE = 3    /* COMMIT: roll back, then report CFA_EINDOUBT */
+    CFA_FAULT_FAIL = 1,          /* return `status`; nothing is passed on (a commit rolls back) */
+    CFA_FAULT_DOUBT_DONE = 2,    /* COMMIT: commit, then report CFA_EINDOUBT */
+    CFA_FAULT_DOUBT_NOT_DONE = 3 /* COMMIT: roll back, then report CFA_EINDOUBT */
 };
 
-/* Decides each call; `out_status` is read for CFA_FAULT_FAIL. Called on the calling thread under a lock of the
- * wrapper; may leave by longjmp to simulate a crash (then only `cfa_fault_storage_crash` may follow). */
-typedef int32_t (*cfa_fault_decide)(void *user, int32_t call, uint64_t number, cfa_status *out_status);
+/* Decides each call; `out_status` is read for CFA_FAULT_FAIL. Called on the calling thread under a
+ * lock of the wrapper; may leave by longjmp to simulate a crash (then only
+ * `cfa_fault_storage_crash` may follow). */
+typedef int32_t (*cfa_fault_decide)(void *user, int32_t call, uint64_t number,
+                                    cfa_status *out_status);
 
 /* Wrap `inner` (borrowed). `out->ops->close` frees the wrapper, not `inner`. */
-CFA_API CFA_MUST_CHECK cfa_status cfa_fault_storage_new(cfa_storage *out, cfa_fault_storage **out_control,
+CFA_API CFA_MUST_CHECK cfa_status cfa_fault_storage_new(cfa_storage *out,
+                                                        cfa_fault_storage **out_control,
                                                         const cfa_storage *inner,
                                                         cfa_fault_decide decide, void *user);
 /* Number of calls so far. */

@@ -7,18 +7,15 @@
 
 #include <string.h>
 
-static cfa_status misuse(const char *message)
-{
+static cfa_status misuse(const char *message) {
     return cfa_error_set(CFA_EMISUSE, CFA__MEMORY_ORIGIN, NULL, 0, message);
 }
 
-static cfa_status row_failed(cfa_status status, const cfa_kind *kind, const cfa_index *index)
-{
+static cfa_status row_failed(cfa_status status, const cfa_kind *kind, const cfa_index *index) {
     switch (status) {
     case CFA_EEXISTS:
         return cfa_error_format(status, CFA__MEMORY_ORIGIN, index->name, 0,
-                                "a row of %s with the same %s key exists", kind->name,
-                                index->name);
+                                "a row of %s with the same %s key exists", kind->name, index->name);
     case CFA_ENOMEM:
         return cfa_error_set(status, CFA__MEMORY_ORIGIN, index->name, 0, "no memory for an index");
     default:
@@ -28,8 +25,7 @@ static cfa_status row_failed(cfa_status status, const cfa_kind *kind, const cfa_
 }
 
 cfa_status cfa__memory_insert(cfa__heap *heap, cfa__tree *trees, const cfa__layout_kind *kind,
-                              const void *record)
-{
+                              const void *record) {
     cfa__block *row;
     cfa_status status = cfa__row_new(&row, heap, kind, record);
     if (status != CFA_OK) {
@@ -47,8 +43,7 @@ cfa_status cfa__memory_insert(cfa__heap *heap, cfa__tree *trees, const cfa__layo
     return CFA_OK;
 }
 
-static int64_t version_of(const cfa_kind *kind, const void *record)
-{
+static int64_t version_of(const cfa_kind *kind, const void *record) {
     int64_t version = 0;
     if (kind->version_field >= 0) {
         memcpy(&version, (const char *)record + kind->fields[kind->version_field].offset,
@@ -59,13 +54,11 @@ static int64_t version_of(const cfa_kind *kind, const void *record)
 
 /* The row with the primary key and version of `record`. */
 static cfa_status find_version(const cfa__tree *trees, const cfa__layout_kind *kind,
-                               const void *record, const cfa__block **out)
-{
-    const cfa__block *row =
-        cfa__tree_find(&trees[kind->first_tree], &kind->keys[0], record);
+                               const void *record, const cfa__block **out) {
+    const cfa__block *row = cfa__tree_find(&trees[kind->first_tree], &kind->keys[0], record);
     if (row == NULL) {
-        return cfa_error_format(CFA_EVERSION, CFA__MEMORY_ORIGIN, NULL, 0,
-                                "the row of %s is gone", kind->kind->name);
+        return cfa_error_format(CFA_EVERSION, CFA__MEMORY_ORIGIN, NULL, 0, "the row of %s is gone",
+                                kind->kind->name);
     }
     if (version_of(kind->kind, cfa__row_record_const(row)) != version_of(kind->kind, record)) {
         return cfa_error_format(CFA_EVERSION, CFA__MEMORY_ORIGIN, NULL, 0,
@@ -77,8 +70,7 @@ static cfa_status find_version(const cfa__tree *trees, const cfa__layout_kind *k
 
 /* Move one index from `old` to `row`; NULL `row`: out of the index. */
 static cfa_status change_index(cfa__heap *heap, cfa__tree *tree, const cfa__key *key,
-                               const char *old, cfa__block *row)
-{
+                               const char *old, cfa__block *row) {
     bool held = cfa__key_holds(key, old);
     bool holds = row != NULL && cfa__key_holds(key, cfa__row_record(row));
     if (held && holds && cfa__key_compare(key, key->part_count, old, cfa__row_record(row)) == 0) {
@@ -93,15 +85,14 @@ static cfa_status change_index(cfa__heap *heap, cfa__tree *tree, const cfa__key 
 
 /* UPDATE and DELETE. */
 static cfa_status change_row(cfa__heap *heap, cfa__tree *trees, const cfa__layout_kind *kind,
-                             const cfa_change *change)
-{
+                             const cfa_change *change) {
     const cfa__block *found;
     cfa__block *row = NULL;
     cfa_status status = find_version(trees, kind, change->before, &found);
     if (status == CFA_OK && change->action == CFA_CHANGE_UPDATE) {
-        if (kind->kind->version_field < 0
-            || cfa__key_compare(&kind->keys[0], kind->keys[0].part_count, change->before,
-                                change->record) != 0) {
+        if (kind->kind->version_field < 0 ||
+            cfa__key_compare(&kind->keys[0], kind->keys[0].part_count, change->before,
+                             change->record) != 0) {
             return misuse("an update needs a version field and keeps the primary key");
         }
         status = cfa__row_new(&row, heap, kind, change->record);
@@ -122,8 +113,7 @@ static cfa_status change_row(cfa__heap *heap, cfa__tree *trees, const cfa__layou
 }
 
 static cfa_status save_change(const cfa__layout *layout, cfa__heap *heap, cfa__tree *trees,
-                              const cfa_change *change)
-{
+                              const cfa_change *change) {
     const cfa__layout_kind *kind = cfa__layout_find(layout, change->kind);
     if (kind == NULL || kind->kind->position_field >= 0) {
         return misuse("a change of a kind that the schema does not have, or of the log");
@@ -135,8 +125,7 @@ static cfa_status save_change(const cfa__layout *layout, cfa__heap *heap, cfa__t
 }
 
 static cfa_status save_events(const cfa__layout *layout, cfa__heap *heap, cfa__tree *trees,
-                              const cfa_save *save, int64_t *out_first)
-{
+                              const cfa_save *save, int64_t *out_first) {
     const cfa__layout_kind *kind = cfa__layout_find(layout, save->log);
     if (kind == NULL || kind->kind->position_field < 0) {
         return misuse("events without a log kind");
@@ -160,14 +149,13 @@ static cfa_status save_events(const cfa__layout *layout, cfa__heap *heap, cfa__t
 }
 
 cfa_status cfa__memory_save(const cfa__layout *layout, cfa__heap *heap, cfa__tree *trees,
-                            const cfa_save *save, int64_t *out_first)
-{
+                            const cfa_save *save, int64_t *out_first) {
     for (size_t i = 0; i < save->guard_count; i++) {
         const cfa__layout_kind *kind = cfa__layout_find(layout, save->guards[i].kind);
         const cfa__block *row;
         cfa_status status = kind != NULL
-            ? find_version(trees, kind, save->guards[i].record, &row)
-            : misuse("a guard of a kind that the schema does not have");
+                                ? find_version(trees, kind, save->guards[i].record, &row)
+                                : misuse("a guard of a kind that the schema does not have");
         if (status != CFA_OK) {
             return status;
         }

@@ -1,7 +1,8 @@
 /*
  * layout.c - prepares schemas for the memory store and makes and copies rows.
  *
- * Everything a transaction needs to know about a kind is worked out here once. Never touches a tree.
+ * Everything a transaction needs to know about a kind is worked out here once. Never touches a
+ * tree.
  */
 #include "adapters/memory/layout.h"
 
@@ -10,22 +11,19 @@
 
 enum { KIND_ID_MAX = 4095 };
 
-static cfa_slice *slice_at(const cfa__layout_kind *kind, int32_t slice, char *record)
-{
+static cfa_slice *slice_at(const cfa__layout_kind *kind, int32_t slice, char *record) {
     return (cfa_slice *)(void *)(record + kind->kind->fields[kind->slices[slice]].offset);
 }
 
 static const cfa_slice *slice_at_const(const cfa__layout_kind *kind, int32_t slice,
-                                       const char *record)
-{
-    return (const cfa_slice *)(const void *)(record
-                                             + kind->kind->fields[kind->slices[slice]].offset);
+                                       const char *record) {
+    return (const cfa_slice *)(const void *)(record +
+                                             kind->kind->fields[kind->slices[slice]].offset);
 }
 
 /* ---- schemas --------------------------------------------------------------------------------- */
 
-static void add_part(cfa__key *key, const cfa_field *field)
-{
+static void add_part(cfa__key *key, const cfa_field *field) {
     for (int32_t i = 0; i < key->part_count; i++) {
         if (key->parts[i].offset == field->offset) {
             return;
@@ -37,8 +35,7 @@ static void add_part(cfa__key *key, const cfa_field *field)
     key->part_count++;
 }
 
-static void prepare_key(cfa__key *key, const cfa_kind *kind, const cfa_index *index)
-{
+static void prepare_key(cfa__key *key, const cfa_kind *kind, const cfa_index *index) {
     for (int32_t i = 0; i < index->field_count; i++) {
         add_part(key, &kind->fields[index->fields[i]]);
     }
@@ -53,8 +50,7 @@ static void prepare_key(cfa__key *key, const cfa_kind *kind, const cfa_index *in
 }
 
 static cfa_status prepare_kind(cfa__layout *layout, cfa__layout_kind *prepared,
-                               const cfa_kind *kind)
-{
+                               const cfa_kind *kind) {
     cfa__key *keys = cfa_arena_alloc(layout->arena, (size_t)kind->index_count * sizeof(*keys));
     int32_t *slices = cfa_arena_alloc(layout->arena, (size_t)kind->field_count * sizeof(*slices));
     if (keys == NULL || slices == NULL) {
@@ -77,14 +73,12 @@ static cfa_status prepare_kind(cfa__layout *layout, cfa__layout_kind *prepared,
     return CFA_OK;
 }
 
-static cfa_status prepare(cfa__layout *layout)
-{
+static cfa_status prepare(cfa__layout *layout) {
     const cfa_schema *schema = layout->schema;
     for (int32_t i = 0; i < schema->kind_count; i++) {
         const cfa_kind *kind = schema->kinds[i];
-        if (kind->id < 0 || kind->id > KIND_ID_MAX || kind->index_count < 1
-            || (kind->indexes[0].flags & (CFA_INDEX_UNIQUE | CFA_INDEX_SPARSE))
-                != CFA_INDEX_UNIQUE) {
+        if (kind->id < 0 || kind->id > KIND_ID_MAX || kind->index_count < 1 ||
+            (kind->indexes[0].flags & (CFA_INDEX_UNIQUE | CFA_INDEX_SPARSE)) != CFA_INDEX_UNIQUE) {
             return cfa_error_format(CFA_EBUG, CFA__MEMORY_ORIGIN, kind->name, 0,
                                     "a kind needs an id up to %d and a primary key", KIND_ID_MAX);
         }
@@ -92,8 +86,8 @@ static cfa_status prepare(cfa__layout *layout)
     }
     size_t id_count = (size_t)layout->id_max + 1;
     int32_t *slots = cfa_arena_alloc(layout->arena, id_count * sizeof(*slots));
-    layout->kinds = cfa_arena_alloc(layout->arena,
-                                    (size_t)schema->kind_count * sizeof(*layout->kinds));
+    layout->kinds =
+        cfa_arena_alloc(layout->arena, (size_t)schema->kind_count * sizeof(*layout->kinds));
     if (slots == NULL || layout->kinds == NULL) {
         return CFA_ENOMEM;
     }
@@ -111,8 +105,7 @@ static cfa_status prepare(cfa__layout *layout)
     return CFA_OK;
 }
 
-cfa_status cfa__layout_new(cfa__layout **out, const cfa_schema *schema)
-{
+cfa_status cfa__layout_new(cfa__layout **out, const cfa_schema *schema) {
     cfa_arena *arena;
     cfa_status status = cfa_arena_new(&arena);
     if (status != CFA_OK) {
@@ -134,15 +127,13 @@ cfa_status cfa__layout_new(cfa__layout **out, const cfa_schema *schema)
     return CFA_OK;
 }
 
-void cfa__layout_free(cfa__layout *layout)
-{
+void cfa__layout_free(cfa__layout *layout) {
     if (layout != NULL) {
         cfa_arena_free(layout->arena);
     }
 }
 
-const cfa__layout_kind *cfa__layout_find(const cfa__layout *layout, const cfa_kind *kind)
-{
+const cfa__layout_kind *cfa__layout_find(const cfa__layout *layout, const cfa_kind *kind) {
     if (kind == NULL || kind->id < 0 || kind->id > layout->id_max || layout->slots[kind->id] < 0) {
         return NULL;
     }
@@ -150,34 +141,32 @@ const cfa__layout_kind *cfa__layout_find(const cfa__layout *layout, const cfa_ki
     if (found->kind == kind) {
         return found;
     }
-    return found->kind->record_size == kind->record_size
-            && found->kind->field_count == kind->field_count
-        ? found
-        : NULL;
+    return found->kind->record_size == kind->record_size &&
+                   found->kind->field_count == kind->field_count
+               ? found
+               : NULL;
 }
 
-/* The same, or the same with more fields or indexes behind, and, in the `same` schema, at the same offsets. */
-static bool extends(const cfa_kind *old, const cfa_kind *next, bool same)
-{
-    if (strcmp(old->name, next->name) != 0 || next->field_count < old->field_count
-        || (same && (next->field_count != old->field_count
-                     || next->index_count != old->index_count
-                     || next->record_size != old->record_size))) {
+/* The same, or the same with more fields or indexes behind, and, in the `same` schema, at the same
+ * offsets. */
+static bool extends(const cfa_kind *old, const cfa_kind *next, bool same) {
+    if (strcmp(old->name, next->name) != 0 || next->field_count < old->field_count ||
+        (same && (next->field_count != old->field_count || next->index_count != old->index_count ||
+                  next->record_size != old->record_size))) {
         return false;
     }
     for (int32_t i = 0; i < old->field_count; i++) {
         const cfa_field *a = &old->fields[i];
         const cfa_field *b = &next->fields[i];
-        if (strcmp(a->name, b->name) != 0 || a->type != b->type
-            || (same && a->offset != b->offset)) {
+        if (strcmp(a->name, b->name) != 0 || a->type != b->type ||
+            (same && a->offset != b->offset)) {
             return false;
         }
     }
     return true;
 }
 
-cfa_status cfa__layout_check_upgrade(const cfa__layout *layout, const cfa_schema *next)
-{
+cfa_status cfa__layout_check_upgrade(const cfa__layout *layout, const cfa_schema *next) {
     const cfa_schema *old = layout->schema;
     if (next->version < old->version) {
         return cfa_error_format(CFA_ESCHEMA, CFA__MEMORY_ORIGIN, NULL, 0,
@@ -202,8 +191,7 @@ cfa_status cfa__layout_check_upgrade(const cfa__layout *layout, const cfa_schema
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 cfa_status cfa__row_new(cfa__block **out, cfa__heap *heap, const cfa__layout_kind *kind,
-                        const void *record)
-{
+                        const void *record) {
     size_t size = kind->kind->record_size;
     for (int32_t i = 0; i < kind->slice_count; i++) {
         const cfa_slice *slice = slice_at_const(kind, i, record);
@@ -237,8 +225,7 @@ cfa_status cfa__row_new(cfa__block **out, cfa__heap *heap, const cfa__layout_kin
     return CFA_OK;
 }
 
-void *cfa__row_copy(const cfa__block *row, const cfa__layout_kind *kind, cfa_arena *arena)
-{
+void *cfa__row_copy(const cfa__block *row, const cfa__layout_kind *kind, cfa_arena *arena) {
     char *copy = cfa_arena_alloc(arena, row->size);
     if (copy == NULL) {
         return NULL;
@@ -254,31 +241,25 @@ void *cfa__row_copy(const cfa__block *row, const cfa__layout_kind *kind, cfa_are
     return copy;
 }
 
-static size_t field_size(int32_t type)
-{
+static size_t field_size(int32_t type) {
     switch (type) {
-    case CFA_FIELD_INT:
-        return sizeof(int64_t);
-    case CFA_FIELD_ID:
-        return 16;
-    case CFA_FIELD_CURRENCY:
-        return 4;
-    default:
-        return sizeof(cfa_slice);
+    case CFA_FIELD_INT: return sizeof(int64_t);
+    case CFA_FIELD_ID: return 16;
+    case CFA_FIELD_CURRENCY: return 4;
+    default: return sizeof(cfa_slice);
     }
 }
 
 void cfa__row_upgrade(const cfa__layout_kind *from, const cfa__block *row, const cfa_kind *kind,
-                      char *record)
-{
+                      char *record) {
     for (int32_t i = 0; i < kind->field_count; i++) {
         const cfa_field *field = &kind->fields[i];
         if (i < from->kind->field_count) {
             memcpy(record + field->offset,
                    cfa__row_record_const(row) + from->kind->fields[i].offset,
                    field_size(field->type));
-        } else if ((field->type == CFA_FIELD_TEXT || field->type == CFA_FIELD_BYTES)
-                   && (field->flags & CFA_FIELD_NULLABLE) == 0) {
+        } else if ((field->type == CFA_FIELD_TEXT || field->type == CFA_FIELD_BYTES) &&
+                   (field->flags & CFA_FIELD_NULLABLE) == 0) {
             cfa_slice empty = { "", 0 };
             memcpy(record + field->offset, &empty, sizeof(empty));
         }

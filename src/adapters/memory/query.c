@@ -8,8 +8,7 @@
 #include <string.h>
 
 /* The value behind the matched fields. */
-static int64_t next_field(const cfa__key *key, int32_t match_count, const void *record)
-{
+static int64_t next_field(const cfa__key *key, int32_t match_count, const void *record) {
     int64_t value;
     memcpy(&value, (const char *)record + key->parts[match_count].offset, sizeof(value));
     return value;
@@ -17,14 +16,13 @@ static int64_t next_field(const cfa__key *key, int32_t match_count, const void *
 
 /* Where a query starts. Descending ones start behind their first row. */
 static void query_seek(const cfa_query *query, const cfa__tree *tree, const cfa__key *key,
-                       cfa__cursor *cursor)
-{
+                       cfa__cursor *cursor) {
     bool descending = (query->flags & CFA_QUERY_DESCENDING) != 0;
     bool after = (query->flags & CFA_QUERY_AFTER) != 0;
     cfa__bound bound = { query->key, after ? key->field_count : query->match_count, false, 0 };
     bool beyond = descending != after;
-    if (descending && (query->flags & CFA_QUERY_UNTIL) != 0
-        && (!after || next_field(key, query->match_count, query->key) > query->until)) {
+    if (descending && (query->flags & CFA_QUERY_UNTIL) != 0 &&
+        (!after || next_field(key, query->match_count, query->key) > query->until)) {
         bound = (cfa__bound){ query->key, query->match_count, true, query->until };
         beyond = true;
     }
@@ -32,17 +30,16 @@ static void query_seek(const cfa_query *query, const cfa__tree *tree, const cfa_
 }
 
 /* Whether an ascending or descending walk is still inside what the query asks for. */
-static bool query_holds(const cfa_query *query, const cfa__key *key, const char *record)
-{
+static bool query_holds(const cfa_query *query, const cfa__key *key, const char *record) {
     if (cfa__key_compare(key, query->match_count, record, query->key) != 0) {
         return false;
     }
-    return (query->flags & CFA_QUERY_UNTIL) == 0
-        || next_field(key, query->match_count, record) <= query->until;
+    return (query->flags & CFA_QUERY_UNTIL) == 0 ||
+           next_field(key, query->match_count, record) <= query->until;
 }
 
-static cfa_status query_append(cfa_query *query, int32_t *capacity, void *record, cfa_arena *arena)
-{
+static cfa_status query_append(cfa_query *query, int32_t *capacity, void *record,
+                               cfa_arena *arena) {
     if (query->count == *capacity) {
         int32_t wanted = *capacity > 0 ? *capacity * 2 : 16;
         wanted = *capacity > INT32_MAX / 2 || wanted > query->limit ? query->limit : wanted;
@@ -61,16 +58,15 @@ static cfa_status query_append(cfa_query *query, int32_t *capacity, void *record
 }
 
 static cfa_status query_walk(cfa_query *query, const cfa__tree *tree, const cfa__layout_kind *kind,
-                             cfa_arena *arena)
-{
+                             cfa_arena *arena) {
     const cfa__key *key = &kind->keys[query->index];
     cfa__cursor cursor;
     int32_t capacity = 0;
     query_seek(query, tree, key, &cursor);
     while (query->count < query->limit) {
         const cfa__block *row = (query->flags & CFA_QUERY_DESCENDING) != 0
-            ? cfa__cursor_previous(&cursor)
-            : cfa__cursor_next(&cursor);
+                                    ? cfa__cursor_previous(&cursor)
+                                    : cfa__cursor_next(&cursor);
         if (row == NULL || !query_holds(query, key, cfa__row_record_const(row))) {
             break;
         }
@@ -83,18 +79,17 @@ static cfa_status query_walk(cfa_query *query, const cfa__tree *tree, const cfa_
 }
 
 cfa_status cfa__memory_query(const cfa__layout *layout, const cfa__tree *trees, cfa_query *query,
-                             cfa_arena *arena)
-{
+                             cfa_arena *arena) {
     const cfa__layout_kind *kind = cfa__layout_find(layout, query->kind);
     if (kind == NULL || query->index < 0 || query->index >= kind->kind->index_count) {
         return cfa_error_set(CFA_EMISUSE, CFA__MEMORY_ORIGIN, NULL, 0,
                              "a query of a kind or index that the schema does not have");
     }
     const cfa__key *key = &kind->keys[query->index];
-    if (query->match_count < 0 || query->match_count > key->field_count
-        || ((query->flags & CFA_QUERY_UNTIL) != 0
-            && (query->match_count == key->field_count
-                || key->parts[query->match_count].type != CFA_FIELD_INT))) {
+    if (query->match_count < 0 || query->match_count > key->field_count ||
+        ((query->flags & CFA_QUERY_UNTIL) != 0 &&
+         (query->match_count == key->field_count ||
+          key->parts[query->match_count].type != CFA_FIELD_INT))) {
         return cfa_error_set(CFA_EMISUSE, CFA__MEMORY_ORIGIN, NULL, 0,
                              "a query that matches more fields than its index has");
     }

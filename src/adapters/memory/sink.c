@@ -1,8 +1,8 @@
 /*
  * sink.c - the memory sink: keeps a copy of every event it is sent, repeats included.
  *
- * What `send` took counts as durable at once. A test may read while a relay sends: events stay where they
- * are. Never judges what is sent, so that a test can see what an engine really did.
+ * What `send` took counts as durable at once. A test may read while a relay sends: events stay
+ * where they are. Never judges what is sent, so that a test can see what an engine really did.
  */
 #include <careforall/adapters/memory.h>
 
@@ -12,23 +12,18 @@
 
 typedef struct memory_sink {
     pthread_mutex_t mutex;
-    cfa_event_view **events;    /* each in one allocation with all its texts */
+    cfa_event_view **events; /* each in one allocation with all its texts */
     size_t size, capacity;
     int64_t acknowledged;
 } memory_sink;
 
-static cfa_status out_of_memory(void)
-{
+static cfa_status out_of_memory(void) {
     return cfa_error_set(CFA_ENOMEM, "sink.memory", NULL, 0, "no memory for an event");
 }
 
-static size_t text_size(const char *text)
-{
-    return text != NULL ? strlen(text) + 1 : 0;
-}
+static size_t text_size(const char *text) { return text != NULL ? strlen(text) + 1 : 0; }
 
-static const char *copy_text(char **end, const char *text)
-{
+static const char *copy_text(char **end, const char *text) {
     size_t size = text_size(text);
     if (text == NULL) {
         return NULL;
@@ -38,11 +33,10 @@ static const char *copy_text(char **end, const char *text)
     return copy;
 }
 
-static cfa_event_view *copy_event(const cfa_event_view *event)
-{
-    size_t size = sizeof(*event) + text_size(event->source) + text_size(event->id)
-        + text_size(event->event_type) + text_size(event->subject) + text_size(event->traceparent)
-        + event->data.size + 1;
+static cfa_event_view *copy_event(const cfa_event_view *event) {
+    size_t size = sizeof(*event) + text_size(event->source) + text_size(event->id) +
+                  text_size(event->event_type) + text_size(event->subject) +
+                  text_size(event->traceparent) + event->data.size + 1;
     cfa_event_view *copy = cfa_alloc(size);
     if (copy == NULL) {
         return NULL;
@@ -64,8 +58,7 @@ static cfa_event_view *copy_event(const cfa_event_view *event)
 }
 
 /* With the mutex held. */
-static bool reserve(memory_sink *sink)
-{
+static bool reserve(memory_sink *sink) {
     if (sink->size < sink->capacity) {
         return true;
     }
@@ -79,8 +72,7 @@ static bool reserve(memory_sink *sink)
     return true;
 }
 
-static bool append(memory_sink *sink, cfa_event_view *event)
-{
+static bool append(memory_sink *sink, cfa_event_view *event) {
     pthread_mutex_lock(&sink->mutex);
     bool reserved = reserve(sink);
     if (reserved) {
@@ -92,8 +84,7 @@ static bool append(memory_sink *sink, cfa_event_view *event)
 }
 
 static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count,
-                            size_t *out_taken)
-{
+                            size_t *out_taken) {
     memory_sink *sink = self;
     size_t taken = 0;
     while (taken < count) {
@@ -111,8 +102,7 @@ static cfa_status sink_send(void *self, const cfa_event_view *events, size_t cou
     return CFA_OK;
 }
 
-static cfa_status sink_poll(void *self, int64_t *out_acknowledged)
-{
+static cfa_status sink_poll(void *self, int64_t *out_acknowledged) {
     memory_sink *sink = self;
     pthread_mutex_lock(&sink->mutex);
     *out_acknowledged = sink->acknowledged;
@@ -120,8 +110,7 @@ static cfa_status sink_poll(void *self, int64_t *out_acknowledged)
     return CFA_OK;
 }
 
-static cfa_status sink_reset(void *self, int64_t position)
-{
+static cfa_status sink_reset(void *self, int64_t position) {
     memory_sink *sink = self;
     pthread_mutex_lock(&sink->mutex);
     sink->acknowledged = position;
@@ -129,8 +118,7 @@ static cfa_status sink_reset(void *self, int64_t position)
     return CFA_OK;
 }
 
-static void sink_close(void *self)
-{
+static void sink_close(void *self) {
     memory_sink *sink = self;
     for (size_t i = 0; i < sink->size; i++) {
         cfa_free(sink->events[i]);
@@ -144,8 +132,7 @@ static const cfa_sink_ops sink_ops = {
     sizeof(cfa_sink_ops), "memory", sink_send, sink_poll, sink_reset, NULL, sink_close,
 };
 
-cfa_status cfa_memory_sink_new(cfa_sink *out)
-{
+cfa_status cfa_memory_sink_new(cfa_sink *out) {
     memory_sink *sink = cfa_alloc(sizeof(*sink));
     if (sink == NULL) {
         return out_of_memory();
@@ -157,8 +144,7 @@ cfa_status cfa_memory_sink_new(cfa_sink *out)
     return CFA_OK;
 }
 
-size_t cfa_memory_sink_size(const cfa_sink *sink)
-{
+size_t cfa_memory_sink_size(const cfa_sink *sink) {
     memory_sink *self = sink->self;
     pthread_mutex_lock(&self->mutex);
     size_t size = self->size;
@@ -166,8 +152,7 @@ size_t cfa_memory_sink_size(const cfa_sink *sink)
     return size;
 }
 
-const cfa_event_view *cfa_memory_sink_at(const cfa_sink *sink, size_t index)
-{
+const cfa_event_view *cfa_memory_sink_at(const cfa_sink *sink, size_t index) {
     memory_sink *self = sink->self;
     pthread_mutex_lock(&self->mutex);
     const cfa_event_view *event = index < self->size ? self->events[index] : NULL;

@@ -1,9 +1,10 @@
 /*
  * storage.c - the memory store: sessions and transactions over copy-on-write trees, for any schema.
  *
- * A reader takes the roots of the newest commit and keeps them, so it sees one moment for as long as it likes and
- * never waits for a writer, nor a writer for it. One transaction writes at a time, on roots of its own; commit
- * puts them in the place of the store's, rollback drops them. Never knows what the records mean.
+ * A reader takes the roots of the newest commit and keeps them, so it sees one moment for as long
+ * as it likes and never waits for a writer, nor a writer for it. One transaction writes at a time,
+ * on roots of its own; commit puts them in the place of the store's, rollback drops them. Never
+ * knows what the records mean.
  */
 #include <careforall/adapters/memory.h>
 
@@ -19,44 +20,41 @@
 #define BUSY_TIMEOUT_MS 5000
 
 struct store {
-    pthread_mutex_t mutex;          /* of everything up to `readers` */
+    pthread_mutex_t mutex; /* of everything up to `readers` */
     pthread_cond_t writer_left;
-    bool writer;                    /* somebody may write: the owner of `heap` */
-    uint64_t version;               /* transaction number of the newest commit */
-    cfa__layout *layout;            /* NULL before the first migrate */
-    cfa__tree *trees;               /* of the newest commit */
-    cfa_session *first_reader, *last_reader;    /* by version */
-    cfa__heap heap;                 /* the writer's */
+    bool writer;                             /* somebody may write: the owner of `heap` */
+    uint64_t version;                        /* transaction number of the newest commit */
+    cfa__layout *layout;                     /* NULL before the first migrate */
+    cfa__tree *trees;                        /* of the newest commit */
+    cfa_session *first_reader, *last_reader; /* by version */
+    cfa__heap heap;                          /* the writer's */
 };
 
 struct cfa_session {
     struct store *store;
-    int32_t mode;                   /* as opened */
-    int32_t transaction;            /* mode of the open transaction, or 0 */
-    bool doomed;                    /* failed: only rollback may follow */
+    int32_t mode;        /* as opened */
+    int32_t transaction; /* mode of the open transaction, or 0 */
+    bool doomed;         /* failed: only rollback may follow */
     bool dirty;
     const cfa__layout *layout;
-    cfa__tree *trees;               /* as this transaction sees them */
+    cfa__tree *trees; /* as this transaction sees them */
     int32_t tree_capacity;
-    uint64_t version;               /* reader: newest commit it sees */
+    uint64_t version; /* reader: newest commit it sees */
     cfa_session *previous_reader, *next_reader;
 };
 
-static cfa_status out_of_memory(const char *what)
-{
+static cfa_status out_of_memory(const char *what) {
     return cfa_error_set(CFA_ENOMEM, CFA__MEMORY_ORIGIN, NULL, 0, what);
 }
 
-static cfa_status misuse(const char *message)
-{
+static cfa_status misuse(const char *message) {
     return cfa_error_set(CFA_EMISUSE, CFA__MEMORY_ORIGIN, NULL, 0, message);
 }
 
 /* ---- the right to write ---------------------------------------------------------------------- */
 
 /* With the mutex held. */
-static cfa_status writer_enter(struct store *store, int32_t timeout_ms)
-{
+static cfa_status writer_enter(struct store *store, int32_t timeout_ms) {
     if (store->writer && timeout_ms >= 0) {
         int32_t wait_ms = timeout_ms > 0 ? timeout_ms : BUSY_TIMEOUT_MS;
         struct timespec until;
@@ -81,8 +79,7 @@ static cfa_status writer_enter(struct store *store, int32_t timeout_ms)
     return CFA_OK;
 }
 
-static void writer_leave(struct store *store)
-{
+static void writer_leave(struct store *store) {
     pthread_mutex_lock(&store->mutex);
     store->writer = false;
     pthread_cond_signal(&store->writer_left);
@@ -90,8 +87,7 @@ static void writer_leave(struct store *store)
 }
 
 /* Make `*trees` the newest commit and end the writing; hands back the trees of the one before. */
-static void writer_commit(struct store *store, cfa__layout *layout, cfa__tree **trees)
-{
+static void writer_commit(struct store *store, cfa__layout *layout, cfa__tree **trees) {
     pthread_mutex_lock(&store->mutex);
     cfa__tree *before = store->trees;
     store->trees = *trees;
@@ -108,8 +104,7 @@ static void writer_commit(struct store *store, cfa__layout *layout, cfa__tree **
 
 /* Insert the rows of one kind again, in their new shape. */
 static cfa_status upgrade_kind(struct store *store, const cfa__layout_kind *old,
-                               const cfa__layout_kind *next, cfa__tree *trees)
-{
+                               const cfa__layout_kind *next, cfa__tree *trees) {
     char *record = cfa_alloc(next->kind->record_size);
     if (record == NULL) {
         return out_of_memory("no memory for a row");
@@ -128,8 +123,7 @@ static cfa_status upgrade_kind(struct store *store, const cfa__layout_kind *old,
     return status;
 }
 
-static cfa_status upgrade(struct store *store, cfa__layout *next, cfa__tree *trees)
-{
+static cfa_status upgrade(struct store *store, cfa__layout *next, cfa__tree *trees) {
     const cfa__layout *old = store->layout;
     for (int32_t i = 0; i < old->schema->kind_count; i++) {
         const cfa__layout_kind *from = &old->kinds[i];
@@ -150,8 +144,7 @@ static cfa_status upgrade(struct store *store, cfa__layout *next, cfa__tree *tre
 }
 
 /* With the right to write: bring the rows into the shape of `schema` and commit. */
-static cfa_status migrate_to(struct store *store, const cfa_schema *schema)
-{
+static cfa_status migrate_to(struct store *store, const cfa_schema *schema) {
     cfa__layout *next;
     cfa_status status = cfa__layout_new(&next, schema);
     if (status != CFA_OK) {
@@ -175,8 +168,7 @@ static cfa_status migrate_to(struct store *store, const cfa_schema *schema)
     return status;
 }
 
-static cfa_status memory_migrate(void *self, const cfa_schema *schema)
-{
+static cfa_status memory_migrate(void *self, const cfa_schema *schema) {
     struct store *store = self;
     pthread_mutex_lock(&store->mutex);
     cfa_status status = writer_enter(store, 0);
@@ -188,8 +180,8 @@ static cfa_status memory_migrate(void *self, const cfa_schema *schema)
     if (store->layout != NULL) {
         status = cfa__layout_check_upgrade(store->layout, schema);
     }
-    if (status == CFA_OK
-        && (store->layout == NULL || store->layout->schema->version < schema->version)) {
+    if (status == CFA_OK &&
+        (store->layout == NULL || store->layout->schema->version < schema->version)) {
         status = migrate_to(store, schema);
         if (status == CFA_OK) {
             return CFA_OK;
@@ -202,8 +194,7 @@ static cfa_status memory_migrate(void *self, const cfa_schema *schema)
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
-static cfa_status memory_session_open(void *self, int32_t mode, cfa_session **out)
-{
+static cfa_status memory_session_open(void *self, int32_t mode, cfa_session **out) {
     cfa_session *session = cfa_alloc(sizeof(*session));
     if (session == NULL) {
         return out_of_memory("no memory for a session");
@@ -216,8 +207,7 @@ static cfa_status memory_session_open(void *self, int32_t mode, cfa_session **ou
 }
 
 /* With the mutex held: see what the newest commit left. */
-static cfa_status take_snapshot(cfa_session *session)
-{
+static cfa_status take_snapshot(cfa_session *session) {
     const struct store *store = session->store;
     if (store->layout == NULL) {
         return misuse("the store has no schema yet: call migrate first");
@@ -237,8 +227,7 @@ static cfa_status take_snapshot(cfa_session *session)
     return CFA_OK;
 }
 
-static void readers_append(struct store *store, cfa_session *session)
-{
+static void readers_append(struct store *store, cfa_session *session) {
     session->previous_reader = store->last_reader;
     session->next_reader = NULL;
     if (store->last_reader != NULL) {
@@ -249,8 +238,7 @@ static void readers_append(struct store *store, cfa_session *session)
     store->last_reader = session;
 }
 
-static void readers_remove(struct store *store, cfa_session *session)
-{
+static void readers_remove(struct store *store, cfa_session *session) {
     if (session->previous_reader != NULL) {
         session->previous_reader->next_reader = session->next_reader;
     } else {
@@ -264,8 +252,7 @@ static void readers_remove(struct store *store, cfa_session *session)
 }
 
 static cfa_status memory_begin(cfa_session *session, int32_t mode, int32_t timeout_ms,
-                               int64_t *out_now_us)
-{
+                               int64_t *out_now_us) {
     (void)out_now_us;
     struct store *store = session->store;
     if (session->transaction != 0) {
@@ -297,8 +284,7 @@ static cfa_status memory_begin(cfa_session *session, int32_t mode, int32_t timeo
     return status;
 }
 
-static void memory_rollback(cfa_session *session)
-{
+static void memory_rollback(cfa_session *session) {
     struct store *store = session->store;
     if (session->transaction == CFA_SESSION_WRITE) {
         cfa__heap_rollback(&store->heap);
@@ -311,8 +297,7 @@ static void memory_rollback(cfa_session *session)
     session->transaction = 0;
 }
 
-static cfa_status memory_commit(cfa_session *session)
-{
+static cfa_status memory_commit(cfa_session *session) {
     if (session->transaction == 0) {
         return misuse("commit without a transaction");
     }
@@ -330,8 +315,7 @@ static cfa_status memory_commit(cfa_session *session)
     return CFA_OK;
 }
 
-static void memory_session_close(cfa_session *session)
-{
+static void memory_session_close(cfa_session *session) {
     if (session != NULL) {
         memory_rollback(session);
         cfa_free(session->trees);
@@ -342,8 +326,7 @@ static void memory_session_close(cfa_session *session)
 /* ---- reading and writing --------------------------------------------------------------------- */
 
 static cfa_status memory_load(cfa_session *session, cfa_query *queries, size_t count,
-                              cfa_arena *arena)
-{
+                              cfa_arena *arena) {
     if (session->transaction == 0 || session->doomed) {
         return misuse("load outside a transaction or after a failed call");
     }
@@ -358,8 +341,7 @@ static cfa_status memory_load(cfa_session *session, cfa_query *queries, size_t c
 }
 
 static cfa_status memory_save(cfa_session *session, const cfa_save *save,
-                              int64_t *out_first_position)
-{
+                              int64_t *out_first_position) {
     if (session->transaction != CFA_SESSION_WRITE || session->doomed) {
         return misuse("save outside a write transaction or after a failed call");
     }
@@ -375,8 +357,7 @@ static cfa_status memory_save(cfa_session *session, const cfa_save *save,
     return status;
 }
 
-static cfa_status memory_changes(cfa_session *session, int64_t *out)
-{
+static cfa_status memory_changes(cfa_session *session, int64_t *out) {
     pthread_mutex_lock(&session->store->mutex);
     *out = (int64_t)session->store->version;
     pthread_mutex_unlock(&session->store->mutex);
@@ -385,8 +366,7 @@ static cfa_status memory_changes(cfa_session *session, int64_t *out)
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
-static void memory_close(void *self)
-{
+static void memory_close(void *self) {
     struct store *store = self;
     assert(!store->writer && store->first_reader == NULL);
     store->heap.transaction++;
@@ -424,8 +404,7 @@ static const cfa_storage_ops memory_ops = {
     .close = memory_close,
 };
 
-cfa_status cfa_memory_storage_new(cfa_storage *out)
-{
+cfa_status cfa_memory_storage_new(cfa_storage *out) {
     struct store *store = cfa_alloc(sizeof(*store));
     if (store == NULL) {
         return out_of_memory("no memory for a store");

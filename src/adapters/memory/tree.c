@@ -1,9 +1,10 @@
 /*
  * tree.c - the copy-on-write B+tree under the memory store.
  *
- * Every entry of an inner node carries the first row below it, kept exact on the way back up, so no key is stored
- * twice and none can point at a row that is gone. Beside each row pointer stands the first field as a number
- * that orders alike; most comparisons end there and never touch the row. Never locks; never sets an error.
+ * Every entry of an inner node carries the first row below it, kept exact on the way back up, so no
+ * key is stored twice and none can point at a row that is gone. Beside each row pointer stands the
+ * first field as a number that orders alike; most comparisons end there and never touch the row.
+ * Never locks; never sets an error.
  */
 #include "adapters/memory/tree.h"
 
@@ -12,27 +13,25 @@
 
 enum {
     ENTRIES_MAX = CFA__NODE_ENTRIES_MAX,
-    ENTRIES_LOW = ENTRIES_MAX / 4,          /* below this a node looks for a neighbour to join */
-    ENTRIES_JOINED = ENTRIES_MAX * 3 / 4    /* and does so if both fit in this many */
+    ENTRIES_LOW = ENTRIES_MAX / 4,       /* below this a node looks for a neighbour to join */
+    ENTRIES_JOINED = ENTRIES_MAX * 3 / 4 /* and does so if both fit in this many */
 };
 
 struct cfa__node {
     cfa__block block;
     uint64_t heads[ENTRIES_MAX];
-    cfa__block *rows[ENTRIES_MAX];          /* leaf: the rows; inner: the first row below each child */
-    cfa__node *children[];                  /* inner only: ENTRIES_MAX */
+    cfa__block *rows[ENTRIES_MAX]; /* leaf: the rows; inner: the first row below each child */
+    cfa__node *children[];         /* inner only: ENTRIES_MAX */
 };
 
-static cfa__node *node_new(cfa__heap *heap, uint32_t type)
-{
+static cfa__node *node_new(cfa__heap *heap, uint32_t type) {
     size_t children = type == CFA__BLOCK_INNER ? ENTRIES_MAX * sizeof(cfa__node *) : 0;
     return (cfa__node *)cfa__heap_node(heap, type, sizeof(cfa__node) + children);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------ */
 
-static int compare_slices(const char *a, const char *b)
-{
+static int compare_slices(const char *a, const char *b) {
     const cfa_slice *x = (const cfa_slice *)(const void *)a;
     const cfa_slice *y = (const cfa_slice *)(const void *)b;
     size_t shorter = x->size < y->size ? x->size : y->size;
@@ -40,15 +39,13 @@ static int compare_slices(const char *a, const char *b)
     return order != 0 ? order : (x->size > y->size) - (x->size < y->size);
 }
 
-static int64_t read_int(const char *field)
-{
+static int64_t read_int(const char *field) {
     int64_t value;
     memcpy(&value, field, sizeof(value));
     return value;
 }
 
-int cfa__key_compare(const cfa__key *key, int32_t count, const char *a, const char *b)
-{
+int cfa__key_compare(const cfa__key *key, int32_t count, const char *a, const char *b) {
     assert(count <= key->part_count);
     for (const cfa__key_part *part = key->parts; part < key->parts + count; part++) {
         const char *x = a + part->offset;
@@ -58,15 +55,9 @@ int cfa__key_compare(const cfa__key *key, int32_t count, const char *a, const ch
         case CFA_FIELD_INT:
             order = (read_int(x) > read_int(y)) - (read_int(x) < read_int(y));
             break;
-        case CFA_FIELD_ID:
-            order = memcmp(x, y, 16);
-            break;
-        case CFA_FIELD_CURRENCY:
-            order = strncmp(x, y, 4);
-            break;
-        default:
-            order = compare_slices(x, y);
-            break;
+        case CFA_FIELD_ID: order = memcmp(x, y, 16); break;
+        case CFA_FIELD_CURRENCY: order = strncmp(x, y, 4); break;
+        default: order = compare_slices(x, y); break;
         }
         if (order != 0) {
             return order;
@@ -76,8 +67,7 @@ int cfa__key_compare(const cfa__key *key, int32_t count, const char *a, const ch
 }
 
 /* Big-endian, so that numbers order as bytes do; shorter text is filled with zeros. */
-static uint64_t head_of_bytes(const char *bytes, size_t size)
-{
+static uint64_t head_of_bytes(const char *bytes, size_t size) {
     uint8_t filled[8] = { 0 };
     if (size > 0) {
         memcpy(filled, bytes, size < 8 ? size : 8);
@@ -89,17 +79,14 @@ static uint64_t head_of_bytes(const char *bytes, size_t size)
     return head;
 }
 
-/* If the first field of one record is below that of another, its head is not above: a tie says nothing. */
-static uint64_t head_of(const cfa__key *key, const char *record)
-{
+/* If the first field of one record is below that of another, its head is not above: a tie says
+ * nothing. */
+static uint64_t head_of(const cfa__key *key, const char *record) {
     const char *field = record + key->parts[0].offset;
     switch (key->parts[0].type) {
-    case CFA_FIELD_INT:
-        return (uint64_t)read_int(field) ^ UINT64_C(1) << 63;
-    case CFA_FIELD_ID:
-        return head_of_bytes(field, 8);
-    case CFA_FIELD_CURRENCY:
-        return head_of_bytes(field, strnlen(field, 4));
+    case CFA_FIELD_INT: return (uint64_t)read_int(field) ^ UINT64_C(1) << 63;
+    case CFA_FIELD_ID: return head_of_bytes(field, 8);
+    case CFA_FIELD_CURRENCY: return head_of_bytes(field, strnlen(field, 4));
     default: {
         const cfa_slice *slice = (const cfa_slice *)(const void *)field;
         return head_of_bytes(slice->data, slice->size);
@@ -107,29 +94,23 @@ static uint64_t head_of(const cfa__key *key, const char *record)
     }
 }
 
-bool cfa__key_holds(const cfa__key *key, const char *record)
-{
+bool cfa__key_holds(const cfa__key *key, const char *record) {
     static const char zero[16];
     const char *field = record + key->parts[0].offset;
     if (!key->sparse) {
         return true;
     }
     switch (key->parts[0].type) {
-    case CFA_FIELD_INT:
-        return read_int(field) != 0;
-    case CFA_FIELD_ID:
-        return memcmp(field, zero, sizeof(zero)) != 0;
-    case CFA_FIELD_CURRENCY:
-        return field[0] != '\0';
-    default:
-        return ((const cfa_slice *)(const void *)field)->data != NULL;
+    case CFA_FIELD_INT: return read_int(field) != 0;
+    case CFA_FIELD_ID: return memcmp(field, zero, sizeof(zero)) != 0;
+    case CFA_FIELD_CURRENCY: return field[0] != '\0';
+    default: return ((const cfa_slice *)(const void *)field)->data != NULL;
     }
 }
 
 /* ---- searching inside a node ----------------------------------------------------------------- */
 
-static int compare_bound(const cfa__key *key, const cfa__bound *bound, const char *record)
-{
+static int compare_bound(const cfa__key *key, const cfa__bound *bound, const char *record) {
     int order = cfa__key_compare(key, bound->parts, record, bound->record);
     if (order == 0 && bound->limited) {
         int64_t value = read_int(record + key->parts[bound->parts].offset);
@@ -140,8 +121,7 @@ static int compare_bound(const cfa__key *key, const cfa__bound *bound, const cha
 
 /* The first entry that is not below `bound`, or, if `beyond`, that is above it. */
 static uint32_t search(const cfa__node *node, const cfa__key *key, const cfa__bound *bound,
-                       uint64_t head, bool beyond)
-{
+                       uint64_t head, bool beyond) {
     uint32_t low = 0, high = node->block.size;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -162,8 +142,7 @@ static uint32_t search(const cfa__node *node, const cfa__key *key, const cfa__bo
 
 /* The child that holds a row equal to `bound`, or would. */
 static uint32_t search_child(const cfa__node *node, const cfa__key *key, const cfa__bound *bound,
-                             uint64_t head)
-{
+                             uint64_t head) {
     uint32_t slot = search(node, key, bound, head, true);
     return slot > 0 ? slot - 1 : 0;
 }
@@ -176,13 +155,12 @@ struct edit {
     const cfa__key *key;
     cfa__bound bound;
     uint64_t head;
-    cfa__block *row;        /* to put in; NULL: take out */
+    cfa__block *row; /* to put in; NULL: take out */
     bool replace;
 };
 
 /* Make `*place` a node of this transaction, by copying it unless it is one already. */
-static cfa__node *writable(cfa__heap *heap, cfa__node **place)
-{
+static cfa__node *writable(cfa__heap *heap, cfa__node **place) {
     cfa__node *old = *place;
     if (old->block.stamp == heap->transaction) {
         return old;
@@ -204,8 +182,7 @@ static cfa__node *writable(cfa__heap *heap, cfa__node **place)
 }
 
 static void move_entries(cfa__node *to, uint32_t to_slot, cfa__node *from, uint32_t from_slot,
-                         uint32_t count)
-{
+                         uint32_t count) {
     memmove(to->heads + to_slot, from->heads + from_slot, count * sizeof(to->heads[0]));
     memmove(to->rows + to_slot, from->rows + from_slot, count * sizeof(to->rows[0]));
     if (to->block.type == CFA__BLOCK_INNER) {
@@ -215,8 +192,7 @@ static void move_entries(cfa__node *to, uint32_t to_slot, cfa__node *from, uint3
 }
 
 static void set_entry(cfa__node *node, uint32_t slot, uint64_t head, cfa__block *row,
-                      cfa__node *child)
-{
+                      cfa__node *child) {
     node->heads[slot] = head;
     node->rows[slot] = row;
     if (child != NULL) {
@@ -224,21 +200,18 @@ static void set_entry(cfa__node *node, uint32_t slot, uint64_t head, cfa__block 
     }
 }
 
-static void set_child(cfa__node *node, uint32_t slot, cfa__node *child)
-{
+static void set_child(cfa__node *node, uint32_t slot, cfa__node *child) {
     set_entry(node, slot, child->heads[0], child->rows[0], child);
 }
 
-static void remove_entry(cfa__node *node, uint32_t slot)
-{
+static void remove_entry(cfa__node *node, uint32_t slot) {
     move_entries(node, slot, node, slot + 1, node->block.size - slot - 1);
     node->block.size--;
 }
 
 /* Insert an entry; a full node is split and `*out_right` is its new right neighbour. */
 static cfa_status add_entry(cfa__heap *heap, cfa__node *node, uint32_t slot, uint64_t head,
-                            cfa__block *row, cfa__node *child, cfa__node **out_right)
-{
+                            cfa__block *row, cfa__node *child, cfa__node **out_right) {
     if (node->block.size == ENTRIES_MAX) {
         cfa__node *right = node_new(heap, node->block.type);
         if (right == NULL) {
@@ -261,15 +234,13 @@ static cfa_status add_entry(cfa__heap *heap, cfa__node *node, uint32_t slot, uin
     return CFA_OK;
 }
 
-static cfa_status change_leaf(const struct edit *edit, cfa__node *leaf, cfa__node **out_right)
-{
+static cfa_status change_leaf(const struct edit *edit, cfa__node *leaf, cfa__node **out_right) {
     uint32_t slot = search(leaf, edit->key, &edit->bound, edit->head, false);
-    bool found = slot < leaf->block.size && leaf->heads[slot] == edit->head
-        && compare_bound(edit->key, &edit->bound, cfa__row_record(leaf->rows[slot])) == 0;
+    bool found = slot < leaf->block.size && leaf->heads[slot] == edit->head &&
+                 compare_bound(edit->key, &edit->bound, cfa__row_record(leaf->rows[slot])) == 0;
     if (edit->row != NULL && !edit->replace) {
         return found ? CFA_EEXISTS
-                     : add_entry(edit->heap, leaf, slot, edit->head, edit->row, NULL,
-                                 out_right);
+                     : add_entry(edit->heap, leaf, slot, edit->head, edit->row, NULL, out_right);
     }
     if (!found) {
         return CFA_ECORRUPT;
@@ -283,8 +254,7 @@ static cfa_status change_leaf(const struct edit *edit, cfa__node *leaf, cfa__nod
 }
 
 /* The child at `slot` got few entries: drop it when empty, or join it with a neighbour. */
-static cfa_status thin_child(cfa__heap *heap, cfa__node *node, uint32_t slot)
-{
+static cfa_status thin_child(cfa__heap *heap, cfa__node *node, uint32_t slot) {
     cfa__node *child = node->children[slot];
     if (child->block.size == 0) {
         cfa__heap_release(heap, &child->block);
@@ -311,8 +281,7 @@ static cfa_status thin_child(cfa__heap *heap, cfa__node *node, uint32_t slot)
 }
 
 static cfa_status change_below(const struct edit *edit, cfa__node **place, int32_t height,
-                               cfa__node **out_right)
-{
+                               cfa__node **out_right) {
     cfa__node *node = writable(edit->heap, place);
     if (node == NULL) {
         return CFA_ENOMEM;
@@ -340,8 +309,7 @@ static cfa_status change_below(const struct edit *edit, cfa__node **place, int32
     return CFA_OK;
 }
 
-static cfa_status change_tree(cfa__tree *tree, const struct edit *edit)
-{
+static cfa_status change_tree(cfa__tree *tree, const struct edit *edit) {
     cfa__node *right = NULL;
     cfa_status status = change_below(edit, &tree->root, tree->height, &right);
     if (status != CFA_OK) {
@@ -375,15 +343,14 @@ static cfa_status change_tree(cfa__tree *tree, const struct edit *edit)
 }
 
 static struct edit edit_of(cfa__heap *heap, const cfa__key *key, const char *record,
-                           cfa__block *row, bool replace)
-{
-    struct edit edit = { heap, key, { record, key->part_count, false, 0 }, head_of(key, record),
-                         row, replace };
+                           cfa__block *row, bool replace) {
+    struct edit edit = { heap, key,    { record, key->part_count, false, 0 }, head_of(key, record),
+                         row,  replace };
     return edit;
 }
 
-cfa_status cfa__tree_insert(cfa__heap *heap, cfa__tree *tree, const cfa__key *key, cfa__block *row)
-{
+cfa_status cfa__tree_insert(cfa__heap *heap, cfa__tree *tree, const cfa__key *key,
+                            cfa__block *row) {
     struct edit insertion = edit_of(heap, key, cfa__row_record(row), row, false);
     if (tree->root == NULL) {
         cfa__node *root = node_new(heap, CFA__BLOCK_LEAF);
@@ -396,21 +363,19 @@ cfa_status cfa__tree_insert(cfa__heap *heap, cfa__tree *tree, const cfa__key *ke
     return change_tree(tree, &insertion);
 }
 
-cfa_status cfa__tree_replace(cfa__heap *heap, cfa__tree *tree, const cfa__key *key, cfa__block *row)
-{
+cfa_status cfa__tree_replace(cfa__heap *heap, cfa__tree *tree, const cfa__key *key,
+                             cfa__block *row) {
     struct edit replacement = edit_of(heap, key, cfa__row_record(row), row, true);
     return tree->root != NULL ? change_tree(tree, &replacement) : CFA_ECORRUPT;
 }
 
 cfa_status cfa__tree_remove(cfa__heap *heap, cfa__tree *tree, const cfa__key *key,
-                            const char *record)
-{
+                            const char *record) {
     struct edit removal = edit_of(heap, key, record, NULL, false);
     return tree->root != NULL ? change_tree(tree, &removal) : CFA_ECORRUPT;
 }
 
-static void release_below(cfa__heap *heap, cfa__node *node, int32_t height, bool rows)
-{
+static void release_below(cfa__heap *heap, cfa__node *node, int32_t height, bool rows) {
     for (uint32_t i = 0; i < node->block.size; i++) {
         if (height > 0) {
             release_below(heap, node->children[i], height - 1, rows);
@@ -421,8 +386,7 @@ static void release_below(cfa__heap *heap, cfa__node *node, int32_t height, bool
     cfa__heap_release(heap, &node->block);
 }
 
-void cfa__tree_release(cfa__heap *heap, cfa__tree *tree, bool rows)
-{
+void cfa__tree_release(cfa__heap *heap, cfa__tree *tree, bool rows) {
     if (tree->root != NULL) {
         release_below(heap, tree->root, tree->height, rows);
     }
@@ -432,8 +396,7 @@ void cfa__tree_release(cfa__heap *heap, cfa__tree *tree, bool rows)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-const cfa__block *cfa__tree_find(const cfa__tree *tree, const cfa__key *key, const char *record)
-{
+const cfa__block *cfa__tree_find(const cfa__tree *tree, const cfa__key *key, const char *record) {
     const cfa__node *node = tree->root;
     if (node == NULL) {
         return NULL;
@@ -444,15 +407,14 @@ const cfa__block *cfa__tree_find(const cfa__tree *tree, const cfa__key *key, con
         node = node->children[search_child(node, key, &bound, head)];
     }
     uint32_t slot = search(node, key, &bound, head, false);
-    if (slot == node->block.size || node->heads[slot] != head
-        || compare_bound(key, &bound, cfa__row_record(node->rows[slot])) != 0) {
+    if (slot == node->block.size || node->heads[slot] != head ||
+        compare_bound(key, &bound, cfa__row_record(node->rows[slot])) != 0) {
         return NULL;
     }
     return node->rows[slot];
 }
 
-const cfa__block *cfa__tree_last(const cfa__tree *tree)
-{
+const cfa__block *cfa__tree_last(const cfa__tree *tree) {
     const cfa__node *node = tree->root;
     if (node == NULL) {
         return NULL;
@@ -464,15 +426,14 @@ const cfa__block *cfa__tree_last(const cfa__tree *tree)
 }
 
 void cfa__cursor_seek(cfa__cursor *cursor, const cfa__tree *tree, const cfa__key *key,
-                      const cfa__bound *bound, bool beyond)
-{
+                      const cfa__bound *bound, bool beyond) {
     cursor->tree = tree;
     const cfa__node *node = tree->root;
     uint64_t head = bound->parts > 0 ? head_of(key, bound->record) : 0;
     for (int32_t height = tree->height; node != NULL && height >= 0; height--) {
         uint32_t slot = search(node, key, bound, head, beyond);
         if (height > 0 && slot > 0) {
-            slot--;     /* the place may be behind the first row of the child before */
+            slot--; /* the place may be behind the first row of the child before */
         }
         cursor->nodes[height] = node;
         cursor->slots[height] = slot;
@@ -480,8 +441,7 @@ void cfa__cursor_seek(cfa__cursor *cursor, const cfa__tree *tree, const cfa__key
     }
 }
 
-const cfa__block *cfa__cursor_next(cfa__cursor *cursor)
-{
+const cfa__block *cfa__cursor_next(cfa__cursor *cursor) {
     int32_t top = cursor->tree->height;
     if (cursor->tree->root == NULL) {
         return NULL;
@@ -503,8 +463,7 @@ const cfa__block *cfa__cursor_next(cfa__cursor *cursor)
     return cursor->nodes[0]->rows[cursor->slots[0]++];
 }
 
-const cfa__block *cfa__cursor_previous(cfa__cursor *cursor)
-{
+const cfa__block *cfa__cursor_previous(cfa__cursor *cursor) {
     int32_t top = cursor->tree->height;
     if (cursor->tree->root == NULL) {
         return NULL;

@@ -1,9 +1,10 @@
 /*
  * tree.h - ordered trees of rows that are copied on write, and the blocks they are made of.
  *
- * A published node or row is never written again: a transaction copies the path it changes, so every older root
- * stays a whole, consistent snapshot, and rolling back is dropping what was made. One transaction at a time
- * writes; any number of threads read roots that they hold a snapshot of. Nothing here takes a lock.
+ * A published node or row is never written again: a transaction copies the path it changes, so
+ * every older root stays a whole, consistent snapshot, and rolling back is dropping what was made.
+ * One transaction at a time writes; any number of threads read roots that they hold a snapshot of.
+ * Nothing here takes a lock.
  */
 #ifndef CFA_ADAPTERS_MEMORY_TREE_H
 #define CFA_ADAPTERS_MEMORY_TREE_H
@@ -15,21 +16,21 @@
 
 enum { CFA__BLOCK_ROW = 1, CFA__BLOCK_LEAF = 2, CFA__BLOCK_INNER = 3 };
 
-/* The head of a row or node. It is in at most one list: of the transaction that made it, then none, then of
- * what a transaction no longer needs. */
+/* The head of a row or node. It is in at most one list: of the transaction that made it, then none,
+ * then of what a transaction no longer needs. */
 typedef struct cfa__block {
     struct cfa__block *previous, *next;
-    uint64_t stamp;     /* transaction that made it; once retired, the one that retired it */
+    uint64_t stamp; /* transaction that made it; once retired, the one that retired it */
     uint32_t type;
-    uint32_t size;      /* row: bytes behind the head; node: entries in use */
+    uint32_t size; /* row: bytes behind the head; node: entries in use */
 } cfa__block;
 
 /* Memory of one store. Used only by whoever holds the right to write. */
 typedef struct cfa__heap {
-    uint64_t transaction;   /* number of the running write transaction; never used twice */
-    cfa__block made;        /* by the running transaction */
-    cfa__block retired;     /* by the running transaction, still seen by snapshots */
-    cfa__block garbage;     /* retired by committed transactions, oldest first */
+    uint64_t transaction; /* number of the running write transaction; never used twice */
+    cfa__block made;      /* by the running transaction */
+    cfa__block retired;   /* by the running transaction, still seen by snapshots */
+    cfa__block garbage;   /* retired by committed transactions, oldest first */
     cfa__block *spare_leaves, *spare_inners;
 } cfa__heap;
 
@@ -49,13 +50,9 @@ cfa__block *cfa__heap_node(cfa__heap *heap, uint32_t type, size_t size);
 void cfa__heap_release(cfa__heap *heap, cfa__block *block);
 
 /* A row's record stands behind its head. */
-static inline char *cfa__row_record(cfa__block *row)
-{
-    return (char *)(row + 1);
-}
+static inline char *cfa__row_record(cfa__block *row) { return (char *)(row + 1); }
 
-static inline const char *cfa__row_record_const(const cfa__block *row)
-{
+static inline const char *cfa__row_record_const(const cfa__block *row) {
     return (const char *)(row + 1);
 }
 
@@ -71,8 +68,8 @@ typedef struct cfa__key_part {
 /* How an index orders records: by its fields, then, unless unique, by the primary key. */
 typedef struct cfa__key {
     cfa__key_part parts[CFA__KEY_PARTS_MAX];
-    int32_t part_count;     /* enough to tell any two rows apart */
-    int32_t field_count;    /* those of the index itself */
+    int32_t part_count;  /* enough to tell any two rows apart */
+    int32_t field_count; /* those of the index itself */
     bool unique, sparse;
 } cfa__key;
 
@@ -88,12 +85,12 @@ enum { CFA__NODE_ENTRIES_MAX = 32, CFA__TREE_HEIGHT_MAX = 32 };
 typedef struct cfa__node cfa__node;
 
 typedef struct cfa__tree {
-    cfa__node *root;        /* NULL: empty */
-    int32_t height;         /* 0: the root is a leaf */
+    cfa__node *root; /* NULL: empty */
+    int32_t height;  /* 0: the root is a leaf */
 } cfa__tree;
 
-/* CFA_OK; CFA_EEXISTS: an equal row is there; CFA_ENOMEM. No error detail is set. After a failure the tree may
- * only be dropped by rolling back. */
+/* CFA_OK; CFA_EEXISTS: an equal row is there; CFA_ENOMEM. No error detail is set. After a failure
+ * the tree may only be dropped by rolling back. */
 CFA_MUST_CHECK cfa_status cfa__tree_insert(cfa__heap *heap, cfa__tree *tree, const cfa__key *key,
                                            cfa__block *row);
 /* Put `row` in the place of the row that is equal to it on the whole key, which must be there. */
@@ -113,14 +110,14 @@ const cfa__block *cfa__tree_last(const cfa__tree *tree);
 /* A place between rows: before the first, after the last, or in between. */
 typedef struct cfa__cursor {
     const cfa__tree *tree;
-    const cfa__node *nodes[CFA__TREE_HEIGHT_MAX];   /* [0] is the leaf */
+    const cfa__node *nodes[CFA__TREE_HEIGHT_MAX]; /* [0] is the leaf */
     uint32_t slots[CFA__TREE_HEIGHT_MAX];
 } cfa__cursor;
 
 typedef struct cfa__bound {
     const char *record;
-    int32_t parts;          /* how many parts of the key count */
-    bool limited;           /* the next part (INT) counts too, with this value */
+    int32_t parts; /* how many parts of the key count */
+    bool limited;  /* the next part (INT) counts too, with this value */
     int64_t limit;
 } cfa__bound;
 

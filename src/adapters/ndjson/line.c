@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static cfa_status check_event(const cfa_event_view *event)
-{
+static cfa_status check_event(const cfa_event_view *event) {
     if (event->position <= 0) {
         return cfa_error_set(CFA_EINVAL, CFA__NDJSON_ORIGIN, "position", 0, "positions begin at 1");
     }
@@ -27,8 +26,7 @@ static cfa_status check_event(const cfa_event_view *event)
 }
 
 /* `sequence` orders the events of one source and must sort as text (CloudEvents' extension). */
-cfa_status cfa__ndjson_line(const cfa_event_view *event, cfa_arena *arena, cfa_slice *out)
-{
+cfa_status cfa__ndjson_line(const cfa_event_view *event, cfa_arena *arena, cfa_slice *out) {
     cfa_status status = check_event(event);
     if (status != CFA_OK) {
         return status;

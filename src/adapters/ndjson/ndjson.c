@@ -35,38 +35,35 @@
 typedef struct ndjson {
     pthread_mutex_t lock;
     int fd;
-    bool owns_fd;               /* false: standard output */
-    bool is_file;               /* synchronised with the disk before it is acknowledged */
-    char *buffer;               /* whole lines; the first `written` bytes were written */
+    bool owns_fd; /* false: standard output */
+    bool is_file; /* synchronised with the disk before it is acknowledged */
+    char *buffer; /* whole lines; the first `written` bytes were written */
     size_t size, written, capacity;
-    bool mid_line;              /* what was written ends inside a line */
-    bool orphan;                /* the buffer begins with the rest of a line from before `reset` */
+    bool mid_line; /* what was written ends inside a line */
+    bool orphan;   /* the buffer begins with the rest of a line from before `reset` */
     bool unsynced;
-    bool any_position;          /* nothing was taken since `reset`: any position may come */
-    int64_t taken;              /* last position taken */
-    int64_t passed;             /* pipes: last position wholly written */
+    bool any_position; /* nothing was taken since `reset`: any position may come */
+    int64_t taken;     /* last position taken */
+    int64_t passed;    /* pipes: last position wholly written */
     int64_t acknowledged;
-    int64_t end;                /* own files: where the file ended after our last write */
+    int64_t end; /* own files: where the file ended after our last write */
     int64_t synced_end;
-    cfa_arena *arena;           /* of one line */
+    cfa_arena *arena; /* of one line */
 } ndjson;
 
-static void lock(ndjson *sink)
-{
+static void lock(ndjson *sink) {
     int rc = pthread_mutex_lock(&sink->lock);
     assert(rc == 0);
     (void)rc;
 }
 
-static void unlock(ndjson *sink)
-{
+static void unlock(ndjson *sink) {
     int rc = pthread_mutex_unlock(&sink->lock);
     assert(rc == 0);
     (void)rc;
 }
 
-static cfa_status system_error(int error, const char *doing)
-{
+static cfa_status system_error(int error, const char *doing) {
     cfa_status status = CFA_EIO;
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
         status = CFA_ENOSPACE;
@@ -84,8 +81,7 @@ static cfa_status system_error(int error, const char *doing)
 /* ---- taking ---------------------------------------------------------------------------------- */
 
 /* True when the line is in the buffer; false with CFA_OK when there is no room for now. */
-static cfa_status append_line(ndjson *sink, cfa_slice line, bool *out_fits)
-{
+static cfa_status append_line(ndjson *sink, cfa_slice line, bool *out_fits) {
     size_t needed = sink->size + line.size;
     *out_fits = needed <= BUFFER_LIMIT || sink->size == 0;
     if (!*out_fits) {
@@ -108,8 +104,7 @@ static cfa_status append_line(ndjson *sink, cfa_slice line, bool *out_fits)
     return CFA_OK;
 }
 
-static cfa_status take(ndjson *sink, const cfa_event_view *event, bool *out_fits)
-{
+static cfa_status take(ndjson *sink, const cfa_event_view *event, bool *out_fits) {
     if (!sink->any_position && event->position != sink->taken + 1) {
         return cfa_error_format(CFA_EINVAL, ORIGIN, "position", 0,
                                 "expected position %lld, not %lld", (long long)sink->taken + 1,
@@ -132,8 +127,7 @@ static cfa_status take(ndjson *sink, const cfa_event_view *event, bool *out_fits
 }
 
 static cfa_status ndjson_send(void *self, const cfa_event_view *events, size_t count,
-                              size_t *out_taken)
-{
+                              size_t *out_taken) {
     ndjson *sink = self;
     cfa_status status = CFA_OK;
     size_t taken = 0;
@@ -154,16 +148,14 @@ static cfa_status ndjson_send(void *self, const cfa_event_view *events, size_t c
     return CFA_OK;
 }
 
-static void advance(ndjson *sink, size_t count)
-{
+static void advance(ndjson *sink, size_t count) {
     if (count > 0) {
         sink->written += count;
         sink->mid_line = sink->buffer[sink->written - 1] != '\n';
     }
 }
 
-static void drop_front(ndjson *sink, size_t size)
-{
+static void drop_front(ndjson *sink, size_t size) {
     assert(size <= sink->written);
     if (size > 0) {
         memmove(sink->buffer, sink->buffer + size, sink->size - size);
@@ -173,8 +165,7 @@ static void drop_front(ndjson *sink, size_t size)
 }
 
 /* The bytes from `from` to the next line break, that one included. */
-static size_t line_rest(const ndjson *sink, size_t from)
-{
+static size_t line_rest(const ndjson *sink, size_t from) {
     const char *stop = memchr(sink->buffer + from, '\n', sink->size - from);
     assert(stop != NULL);
     return (size_t)(stop + 1 - (sink->buffer + from));
@@ -183,8 +174,7 @@ static size_t line_rest(const ndjson *sink, size_t from)
 /* ---- files ----------------------------------------------------------------------------------- */
 
 /* The position behind the last line break before `size`. */
-static cfa_status find_line_end(int fd, int64_t size, int64_t *out)
-{
+static cfa_status find_line_end(int fd, int64_t size, int64_t *out) {
     char chunk[4096];
     while (size > 0) {
         size_t wanted = size < (int64_t)sizeof chunk ? (size_t)size : sizeof chunk;
@@ -207,8 +197,7 @@ static cfa_status find_line_end(int fd, int64_t size, int64_t *out)
     return CFA_OK;
 }
 
-static cfa_status cut(ndjson *sink, int64_t size)
-{
+static cfa_status cut(ndjson *sink, int64_t size) {
     int rc;
     do {
         rc = ftruncate(sink->fd, (off_t)size);
@@ -224,8 +213,7 @@ static cfa_status cut(ndjson *sink, int64_t size)
  * Make the file end where we left it, or at a line's end when a crash or somebody else changed it.
  * Then our own half-written line is gone or stands torn in front of us: write it again as a whole.
  */
-static cfa_status align(ndjson *sink)
-{
+static cfa_status align(ndjson *sink) {
     struct stat info;
     if (fstat(sink->fd, &info) != 0) {
         return system_error(errno, "looking at the file");
@@ -248,8 +236,7 @@ static cfa_status align(ndjson *sink)
 }
 
 /* Another engine's sink may write the same file while a lease changes hands. */
-static bool file_lock(const ndjson *sink)
-{
+static bool file_lock(const ndjson *sink) {
     int rc;
     do {
         rc = flock(sink->fd, LOCK_EX | LOCK_NB);
@@ -258,13 +245,9 @@ static bool file_lock(const ndjson *sink)
     return rc == 0 || errno != EWOULDBLOCK;
 }
 
-static void file_unlock(const ndjson *sink)
-{
-    (void)flock(sink->fd, LOCK_UN);
-}
+static void file_unlock(const ndjson *sink) { (void)flock(sink->fd, LOCK_UN); }
 
-static cfa_status write_file(ndjson *sink)
-{
+static cfa_status write_file(ndjson *sink) {
     cfa_status status = sink->owns_fd ? align(sink) : CFA_OK;
     while (status == CFA_OK && sink->written < sink->size) {
         ssize_t count = write(sink->fd, sink->buffer + sink->written, sink->size - sink->written);
@@ -283,8 +266,7 @@ static cfa_status write_file(ndjson *sink)
  * After a failed synchronisation the kernel may have dropped what it held, and a second one that
  * succeeds proves nothing: take the lines back and write them again.
  */
-static cfa_status write_again(ndjson *sink, int error)
-{
+static cfa_status write_again(ndjson *sink, int error) {
     struct stat info;
     if (sink->owns_fd && sink->synced_end != END_UNKNOWN && file_lock(sink)) {
         if (fstat(sink->fd, &info) == 0 && (int64_t)info.st_size == sink->end &&
@@ -297,8 +279,7 @@ static cfa_status write_again(ndjson *sink, int error)
     return system_error(error, "bringing events to the disk");
 }
 
-static cfa_status poll_file(ndjson *sink)
-{
+static cfa_status poll_file(ndjson *sink) {
     if (sink->written == sink->size && !sink->unsynced) {
         return CFA_OK;
     }
@@ -333,8 +314,7 @@ static cfa_status poll_file(ndjson *sink)
 /* ---- pipes ----------------------------------------------------------------------------------- */
 
 /* Write without a SIGPIPE for the host, and without touching its handlers. */
-static ssize_t write_quietly(int fd, const void *data, size_t size)
-{
+static ssize_t write_quietly(int fd, const void *data, size_t size) {
     sigset_t broken;
     sigset_t pending;
     sigset_t before;
@@ -359,8 +339,7 @@ static ssize_t write_quietly(int fd, const void *data, size_t size)
     return count;
 }
 
-static void count_lines(ndjson *sink, size_t count)
-{
+static void count_lines(ndjson *sink, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (sink->buffer[sink->written + i] != '\n') {
             continue;
@@ -374,8 +353,7 @@ static void count_lines(ndjson *sink, size_t count)
     advance(sink, count);
 }
 
-static bool is_writable(int fd)
-{
+static bool is_writable(int fd) {
     struct pollfd waiting = { fd, POLLOUT, 0 };
     int rc;
     do {
@@ -385,8 +363,7 @@ static bool is_writable(int fd)
     return rc > 0;
 }
 
-static cfa_status poll_pipe(ndjson *sink)
-{
+static cfa_status poll_pipe(ndjson *sink) {
     cfa_status status = CFA_OK;
     while (status == CFA_OK && sink->written < sink->size && is_writable(sink->fd)) {
         size_t rest = sink->size - sink->written;
@@ -397,8 +374,8 @@ static cfa_status poll_pipe(ndjson *sink)
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             break;
         } else if (errno != EINTR) {
-            status = system_error(errno, errno == EPIPE ? "the pipe's reader is gone"
-                                                        : "writing events");
+            status = system_error(errno,
+                                  errno == EPIPE ? "the pipe's reader is gone" : "writing events");
         }
     }
     drop_front(sink, sink->written);
@@ -407,8 +384,7 @@ static cfa_status poll_pipe(ndjson *sink)
 
 /* ---- the sink -------------------------------------------------------------------------------- */
 
-static cfa_status ndjson_poll(void *self, int64_t *out_acknowledged)
-{
+static cfa_status ndjson_poll(void *self, int64_t *out_acknowledged) {
     ndjson *sink = self;
     lock(sink);
     cfa_status status = sink->is_file ? poll_file(sink) : poll_pipe(sink);
@@ -419,8 +395,7 @@ static cfa_status ndjson_poll(void *self, int64_t *out_acknowledged)
     return status;
 }
 
-static cfa_status ndjson_reset(void *self, int64_t position)
-{
+static cfa_status ndjson_reset(void *self, int64_t position) {
     ndjson *sink = self;
     lock(sink);
     if (sink->is_file && sink->owns_fd) {
@@ -439,15 +414,13 @@ static cfa_status ndjson_reset(void *self, int64_t position)
     return CFA_OK;
 }
 
-static int ndjson_descriptor(void *self)
-{
+static int ndjson_descriptor(void *self) {
     (void)self;
     return -1;
 }
 
 /* Lines not acknowledged are not written now: the cursor could not follow, and they come again. */
-static void ndjson_close(void *self)
-{
+static void ndjson_close(void *self) {
     ndjson *sink = self;
     if (sink->owns_fd && sink->fd >= 0) {
         (void)close(sink->fd);
@@ -470,8 +443,7 @@ static const cfa_sink_ops ops = {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static cfa_status open_error(int error, const char *path)
-{
+static cfa_status open_error(int error, const char *path) {
     if (error == ENXIO) {
         return cfa_error_format(CFA_EUNAVAILABLE, ORIGIN, "path", error,
                                 "nobody reads the pipe \"%.120s\": start its reader first", path);
@@ -490,8 +462,7 @@ static cfa_status open_error(int error, const char *path)
 }
 
 /* A new file is there after a power cut only when its directory is on disk too. */
-static cfa_status sync_directory(const char *path)
-{
+static cfa_status sync_directory(const char *path) {
     char directory[PATH_MAX] = ".";
     const char *slash = strrchr(path, '/');
     if (slash != NULL) {
@@ -504,7 +475,7 @@ static cfa_status sync_directory(const char *path)
     }
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return CFA_OK;  /* writable but not readable: there is nothing more we could do */
+        return CFA_OK; /* writable but not readable: there is nothing more we could do */
     }
     int rc = fsync(fd);
     int error = errno;
@@ -515,8 +486,7 @@ static cfa_status sync_directory(const char *path)
     return CFA_OK;
 }
 
-static cfa_status open_path(ndjson *sink, const char *path)
-{
+static cfa_status open_path(ndjson *sink, const char *path) {
     struct stat info;
     bool exists = stat(path, &info) == 0;
     sink->is_file = !exists || S_ISREG(info.st_mode);
@@ -541,8 +511,7 @@ static cfa_status open_path(ndjson *sink, const char *path)
     return status;
 }
 
-static cfa_status open_stdout(ndjson *sink)
-{
+static cfa_status open_stdout(ndjson *sink) {
     struct stat info;
     sink->fd = STDOUT_FILENO;
     if (fstat(sink->fd, &info) != 0) {
@@ -552,8 +521,7 @@ static cfa_status open_stdout(ndjson *sink)
     return CFA_OK;
 }
 
-cfa_status cfa_ndjson_sink_new(cfa_sink *out, const char *path)
-{
+cfa_status cfa_ndjson_sink_new(cfa_sink *out, const char *path) {
     if (path == NULL || path[0] == '\0') {
         return cfa_error_set(CFA_EINVAL, ORIGIN, "path", 0, "a path, or - for standard output");
     }

@@ -12,8 +12,7 @@
 
 /* ---- hash map: open addressing, linear probing, no tombstones -------------------------------- */
 
-static uint64_t hash_bytes(const void *data, size_t size)
-{
+static uint64_t hash_bytes(const void *data, size_t size) {
     const unsigned char *bytes = data;
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < size; i++) {
@@ -22,8 +21,7 @@ static uint64_t hash_bytes(const void *data, size_t size)
     return cfa__play_mix(hash);
 }
 
-static void map_place(cfa__play_map *map, cfa__play_item *item)
-{
+static void map_place(cfa__play_map *map, cfa__play_item *item) {
     size_t at = (size_t)item->hash & (map->capacity - 1);
     while (map->slots[at] != NULL) {
         at = (at + 1) & (map->capacity - 1);
@@ -32,8 +30,7 @@ static void map_place(cfa__play_map *map, cfa__play_item *item)
 }
 
 /* Make room for one more item, so that the insert itself cannot fail. */
-static bool map_reserve(cfa__play_map *map)
-{
+static bool map_reserve(cfa__play_map *map) {
     if ((map->count + 1) * 4 <= map->capacity * 3) {
         return true;
     }
@@ -53,15 +50,13 @@ static bool map_reserve(cfa__play_map *map)
     return true;
 }
 
-static void map_insert(cfa__play_map *map, cfa__play_item *item)
-{
+static void map_insert(cfa__play_map *map, cfa__play_item *item) {
     assert((map->count + 1) * 4 <= map->capacity * 3);
     map_place(map, item);
     map->count++;
 }
 
-static void map_remove(cfa__play_map *map, const cfa__play_item *item)
-{
+static void map_remove(cfa__play_map *map, const cfa__play_item *item) {
     size_t mask = map->capacity - 1;
     size_t hole = (size_t)item->hash & mask;
     while (map->slots[hole] != item) {
@@ -83,8 +78,7 @@ static void map_remove(cfa__play_map *map, const cfa__play_item *item)
 typedef bool (*item_equal)(const cfa__play_item *item, const void *name, size_t size);
 
 static cfa__play_item *map_find(const cfa__play_map *map, uint64_t hash, item_equal equal,
-                                const void *name, size_t size)
-{
+                                const void *name, size_t size) {
     if (map->capacity == 0) {
         return NULL;
     }
@@ -97,8 +91,7 @@ static cfa__play_item *map_find(const cfa__play_map *map, uint64_t hash, item_eq
     return NULL;
 }
 
-static void map_free(cfa__play_map *map)
-{
+static void map_free(cfa__play_map *map) {
     for (size_t i = 0; i < map->capacity; i++) {
         cfa_free(map->slots[i]);
     }
@@ -106,8 +99,7 @@ static void map_free(cfa__play_map *map)
     *map = (cfa__play_map){ NULL, 0, 0 };
 }
 
-void cfa__play_books_free(cfa_play *play)
-{
+void cfa__play_books_free(cfa_play *play) {
     map_free(&play->intents);
     map_free(&play->payments);
     map_free(&play->keys);
@@ -116,25 +108,21 @@ void cfa__play_books_free(cfa_play *play)
 
 /* ---- payments and their objects -------------------------------------------------------------- */
 
-static bool intent_equal(const cfa__play_item *item, const void *name, size_t size)
-{
+static bool intent_equal(const cfa__play_item *item, const void *name, size_t size) {
     const cfa__play_intent *intent = (const cfa__play_intent *)item;
     return size == CFA__PLAY_REF_SIZE - 1 && memcmp(intent->ref, name, size) == 0;
 }
 
-static cfa__play_intent *find_ref(const cfa_play *play, const char *ref, size_t size)
-{
+static cfa__play_intent *find_ref(const cfa_play *play, const char *ref, size_t size) {
     return (cfa__play_intent *)map_find(&play->intents, hash_bytes(ref, size), intent_equal, ref,
                                         size);
 }
 
-cfa__play_intent *cfa__play_find_ref(cfa_play *play, const char *ref)
-{
+cfa__play_intent *cfa__play_find_ref(cfa_play *play, const char *ref) {
     return find_ref(play, ref, strlen(ref));
 }
 
-cfa__play_intent *cfa__play_find_secret(cfa_play *play, const char *secret)
-{
+cfa__play_intent *cfa__play_find_secret(cfa_play *play, const char *secret) {
     if (strlen(secret) != CFA__PLAY_SECRET_SIZE - 1) {
         return NULL;
     }
@@ -142,22 +130,19 @@ cfa__play_intent *cfa__play_find_secret(cfa_play *play, const char *secret)
     return intent != NULL && strcmp(intent->secret, secret) == 0 ? intent : NULL;
 }
 
-static bool payment_equal(const cfa__play_item *item, const void *name, size_t size)
-{
+static bool payment_equal(const cfa__play_item *item, const void *name, size_t size) {
     const cfa__play_payment *payment = (const cfa__play_payment *)item;
     return strlen(payment->id) == size && memcmp(payment->id, name, size) == 0;
 }
 
-cfa__play_payment *cfa__play_find_payment(cfa_play *play, const char *payment_id)
-{
+cfa__play_payment *cfa__play_find_payment(cfa_play *play, const char *payment_id) {
     size_t size = strlen(payment_id);
     return (cfa__play_payment *)map_find(&play->payments, hash_bytes(payment_id, size),
                                          payment_equal, payment_id, size);
 }
 
 cfa__play_intent *cfa__play_best_intent(const cfa__play_payment *payment, const char *account,
-                                        int64_t from_us, int64_t until_us)
-{
+                                        int64_t from_us, int64_t until_us) {
     cfa__play_intent *best = NULL;
     for (cfa__play_intent *at = payment->newest; at != NULL; at = at->older) {
         if ((account != NULL && strcmp(at->account, account) != 0) || at->created_us < from_us ||
@@ -173,8 +158,7 @@ cfa__play_intent *cfa__play_best_intent(const cfa__play_payment *payment, const 
     return best;
 }
 
-static cfa__play_payment *payment_for(cfa_play *play, const char *payment_id)
-{
+static cfa__play_payment *payment_for(cfa_play *play, const char *payment_id) {
     cfa__play_payment *payment = cfa__play_find_payment(play, payment_id);
     if (payment != NULL) {
         return payment;
@@ -195,8 +179,7 @@ static cfa__play_payment *payment_for(cfa_play *play, const char *payment_id)
 }
 
 cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, const char *account,
-                                       cfa_money amount, bool capture_manual, int64_t now_us)
-{
+                                       cfa_money amount, bool capture_manual, int64_t now_us) {
     size_t account_size = strlen(account);
     if (!map_reserve(&play->intents)) {
         return NULL;
@@ -237,41 +220,35 @@ typedef struct key_name {
     size_t account_size, key_size;
 } key_name;
 
-static key_name name_of(const char *account, const char *key)
-{
+static key_name name_of(const char *account, const char *key) {
     return (key_name){ account, key, strlen(account), strlen(key) };
 }
 
-static uint64_t key_hash(const key_name *name)
-{
+static uint64_t key_hash(const key_name *name) {
     return hash_bytes(name->key, name->key_size) ^
            cfa__play_mix(hash_bytes(name->account, name->account_size));
 }
 
-static bool key_equal(const cfa__play_item *item, const void *name, size_t size)
-{
+static bool key_equal(const cfa__play_item *item, const void *name, size_t size) {
     const cfa__play_key *key = (const cfa__play_key *)item;
     const key_name *wanted = name;
     return key->size == size && memcmp(key->name, wanted->account, wanted->account_size + 1) == 0 &&
            memcmp(key->name + wanted->account_size + 1, wanted->key, wanted->key_size) == 0;
 }
 
-void cfa__play_key_drop(cfa_play *play, cfa__play_key *key)
-{
+void cfa__play_key_drop(cfa_play *play, cfa__play_key *key) {
     map_remove(&play->keys, &key->item);
     *(key->older != NULL ? &key->older->newer : &play->oldest_key) = key->newer;
     *(key->newer != NULL ? &key->newer->older : &play->newest_key) = key->older;
     cfa_free(key);
 }
 
-static bool key_is_forgotten(const cfa_play *play, const cfa__play_key *key, int64_t now_us)
-{
+static bool key_is_forgotten(const cfa_play *play, const cfa__play_key *key, int64_t now_us) {
     return now_us - key->created_us >= play->key_retention_us;
 }
 
 cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const char *key,
-                                  int64_t now_us)
-{
+                                  int64_t now_us) {
     while (play->oldest_key != NULL && key_is_forgotten(play, play->oldest_key, now_us)) {
         cfa__play_key_drop(play, play->oldest_key);
     }
@@ -287,8 +264,7 @@ cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const cha
 }
 
 cfa__play_key *cfa__play_key_new(cfa_play *play, const char *account, const char *key,
-                                 const uint8_t body_hash[16], int64_t now_us)
-{
+                                 const uint8_t body_hash[16], int64_t now_us) {
     key_name name = name_of(account, key);
     size_t size = name.account_size + 1 + name.key_size;
     if (!map_reserve(&play->keys)) {

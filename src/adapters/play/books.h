@@ -21,13 +21,13 @@ typedef struct cfa__play_item {
 
 typedef struct cfa__play_map {
     cfa__play_item **slots;
-    size_t capacity, count;     /* capacity: 0 or a power of two */
+    size_t capacity, count; /* capacity: 0 or a power of two */
 } cfa__play_map;
 
 /* ---- what happened to an object -------------------------------------------------------------- */
 
 typedef enum cfa__play_state {
-    CFA__PLAY_OPEN,             /* waits for a (next) payment method */
+    CFA__PLAY_OPEN, /* waits for a (next) payment method */
     CFA__PLAY_ACTION,
     CFA__PLAY_PROCESSING,
     CFA__PLAY_HELD,
@@ -46,22 +46,22 @@ typedef struct cfa__play_snapshot {
     const char *cancel_reason;
 } cfa__play_snapshot;
 
-#define CFA__PLAY_REF_SIZE 25       /* "pi_play_", 16 hex digits, NUL */
-#define CFA__PLAY_SECRET_SIZE 49    /* the ref, "_secret_", 16 hex digits, NUL */
+#define CFA__PLAY_REF_SIZE 25    /* "pi_play_", 16 hex digits, NUL */
+#define CFA__PLAY_SECRET_SIZE 49 /* the ref, "_secret_", 16 hex digits, NUL */
 
 typedef struct cfa__play_intent cfa__play_intent;
 
 typedef struct cfa__play_payment {
-    cfa__play_item item;            /* in cfa_play.payments */
-    cfa__play_intent *newest;       /* all objects made for it, newest first */
+    cfa__play_item item;      /* in cfa_play.payments */
+    cfa__play_intent *newest; /* all objects made for it, newest first */
     int64_t charges;
     char id[];
 } cfa__play_payment;
 
 struct cfa__play_intent {
-    cfa__play_item item;            /* in cfa_play.intents */
-    cfa__play_intent *older;        /* of the same payment */
-    cfa__play_payment *payment;     /* this and the next five: immutable */
+    cfa__play_item item;        /* in cfa_play.intents */
+    cfa__play_intent *older;    /* of the same payment */
+    cfa__play_payment *payment; /* this and the next five: immutable */
     cfa_money amount;
     int64_t created_us;
     bool capture_manual;
@@ -69,7 +69,7 @@ struct cfa__play_intent {
     char ref[CFA__PLAY_REF_SIZE];
     cfa__play_state state;
     cfa__play_snapshot now;
-    char account[];                 /* immutable */
+    char account[]; /* immutable */
 };
 
 /* What a call was answered; stored under its key as it is. */
@@ -82,13 +82,13 @@ typedef struct cfa__play_answer {
 } cfa__play_answer;
 
 typedef struct cfa__play_key {
-    cfa__play_item item;            /* in cfa_play.keys */
+    cfa__play_item item; /* in cfa_play.keys */
     struct cfa__play_key *older, *newer;
     int64_t created_us;
     uint8_t body_hash[16];
     cfa__play_answer answer;
     size_t size;
-    char name[];                    /* account, NUL, key */
+    char name[]; /* account, NUL, key */
 } cfa__play_key;
 
 /* ---- webhooks -------------------------------------------------------------------------------- */
@@ -126,7 +126,7 @@ typedef struct cfa__play_queue {
 /* ---- the provider ---------------------------------------------------------------------------- */
 
 struct cfa_play {
-    cfa_provider_ops ops;           /* this instance's capabilities; immutable, as the next five */
+    cfa_provider_ops ops; /* this instance's capabilities; immutable, as the next five */
     cfa_provider provider;
     cfa_platform platform;
     bool one_step, lookup_authoritative;
@@ -135,7 +135,7 @@ struct cfa_play {
     pthread_mutex_t lock;
     uint64_t seed, random_state;
     cfa_play_weather weather;
-    int32_t *faults;                /* pushed ones, taken from `fault_head` */
+    int32_t *faults; /* pushed ones, taken from `fault_head` */
     size_t fault_head, fault_count, fault_capacity;
     cfa__play_map intents, payments, keys;
     cfa__play_key *oldest_key, *newest_key;

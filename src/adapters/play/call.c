@@ -17,44 +17,36 @@
 /* How long a new object stays invisible to look-ups that are not authoritative. */
 #define LOOKUP_LAG_US INT64_C(60000000)
 
-static bool is_empty(const char *text)
-{
-    return text == NULL || text[0] == '\0';
-}
+static bool is_empty(const char *text) { return text == NULL || text[0] == '\0'; }
 
 /* ---- prepare --------------------------------------------------------------------------------- */
 
-static cfa_status missing(const char *field)
-{
+static cfa_status missing(const char *field) {
     return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, field, 0, "the call needs this field");
 }
 
-static cfa_status check_call(const cfa_call *call)
-{
+static cfa_status check_call(const cfa_call *call) {
     switch (call->kind) {
     case CFA_CALL_CREATE:
         if (is_empty(call->payment_id)) {
             return missing("payment_id");
         }
         return cfa_money_check(call->amount, cfa_money_rules_stripe());
-    case CFA_CALL_LOOKUP:
-        return is_empty(call->payment_id) ? missing("payment_id") : CFA_OK;
+    case CFA_CALL_LOOKUP: return is_empty(call->payment_id) ? missing("payment_id") : CFA_OK;
     case CFA_CALL_CAPTURE:
         if (!is_empty(call->ref) && call->amount.minor != 0) {
             return cfa_money_check(call->amount, NULL);
         }
         return is_empty(call->ref) ? missing("ref") : CFA_OK;
     case CFA_CALL_CANCEL:
-    case CFA_CALL_RETRIEVE:
-        return is_empty(call->ref) ? missing("ref") : CFA_OK;
+    case CFA_CALL_RETRIEVE: return is_empty(call->ref) ? missing("ref") : CFA_OK;
     default:
         return cfa_error_set(CFA_ENOTSUP, CFA__PLAY_ORIGIN, "kind", call->kind, "no such call");
     }
 }
 
 cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
-                             cfa_slice *out_body)
-{
+                             cfa_slice *out_body) {
     (void)self;
     cfa_status status = check_call(call);
     if (status != CFA_OK) {
@@ -94,18 +86,17 @@ cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
 
 typedef struct wire_request {
     int32_t kind;
-    const char *account, *key;      /* `key` NULL: none was sent */
+    const char *account, *key; /* `key` NULL: none was sent */
     const char *ref, *payment_id, *payment_method;
-    cfa_money amount;               /* a CAPTURE of everything has 0 and any currency */
+    cfa_money amount; /* a CAPTURE of everything has 0 and any currency */
     bool capture_manual;
     int64_t from_us, until_us;
     uint8_t body_hash[16];
-    const char *refusal;            /* why it is not even a request */
-    bool unread;                    /* no memory to read it: then it was not sent */
+    const char *refusal; /* why it is not even a request */
+    bool unread;         /* no memory to read it: then it was not sent */
 } wire_request;
 
-static bool read_currency(const cfa__json *root, cfa_money *amount)
-{
+static bool read_currency(const cfa__json *root, cfa_money *amount) {
     const char *currency;
     if (!cfa__json_read_text(cfa__json_get(root, "currency"), &currency) || strlen(currency) > 3) {
         return false;
@@ -114,8 +105,7 @@ static bool read_currency(const cfa__json *root, cfa_money *amount)
     return true;
 }
 
-static bool parse_create(const cfa__json *root, wire_request *out)
-{
+static bool parse_create(const cfa__json *root, wire_request *out) {
     const char *capture;
     if (!cfa__json_read_text(cfa__json_get(root, "payment_id"), &out->payment_id) ||
         !cfa__json_read_int(cfa__json_get(root, "amount_minor"), &out->amount.minor) ||
@@ -129,15 +119,13 @@ static bool parse_create(const cfa__json *root, wire_request *out)
     return method == NULL || cfa__json_read_text(method, &out->payment_method);
 }
 
-static bool parse_body(const cfa__json *root, wire_request *out)
-{
+static bool parse_body(const cfa__json *root, wire_request *out) {
     const char *name;
     if (!cfa__json_read_text(cfa__json_get(root, "call"), &name)) {
         return false;
     }
     switch (out->kind) {
-    case CFA_CALL_CREATE:
-        return strcmp(name, "create") == 0 && parse_create(root, out);
+    case CFA_CALL_CREATE: return strcmp(name, "create") == 0 && parse_create(root, out);
     case CFA_CALL_CAPTURE:
         return strcmp(name, "capture") == 0 &&
                cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref) &&
@@ -146,14 +134,12 @@ static bool parse_body(const cfa__json *root, wire_request *out)
     case CFA_CALL_CANCEL:
         return strcmp(name, "cancel") == 0 &&
                cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref);
-    default:
-        return false;
+    default: return false;
     }
 }
 
 /* Text of `out` is borrowed from the call and from `*out_root`, which the caller frees. */
-static void read_request(const cfa_call *call, wire_request *out, cfa__json **out_root)
-{
+static void read_request(const cfa_call *call, wire_request *out, cfa__json **out_root) {
     memset(out, 0, sizeof *out);
     *out_root = NULL;
     out->kind = call->kind;
@@ -185,27 +171,22 @@ static void read_request(const cfa_call *call, wire_request *out, cfa__json **ou
 
 /* ---- acting, under the lock ------------------------------------------------------------------ */
 
-static const cfa__play_answer server_error = {
-    .outcome = CFA_OUTCOME_UNKNOWN, .code = "api_error"
-};
-static const cfa__play_answer no_memory = {
-    .outcome = CFA_OUTCOME_NOT_SENT, .code = "out_of_memory"
-};
+static const cfa__play_answer server_error = { .outcome = CFA_OUTCOME_UNKNOWN,
+                                               .code = "api_error" };
+static const cfa__play_answer no_memory = { .outcome = CFA_OUTCOME_NOT_SENT,
+                                            .code = "out_of_memory" };
 
-static cfa__play_answer refuse(const char *code)
-{
+static cfa__play_answer refuse(const char *code) {
     return (cfa__play_answer){ .outcome = CFA_OUTCOME_REFUSED, .code = code };
 }
 
-static cfa__play_answer tell(const cfa__play_intent *intent)
-{
+static cfa__play_answer tell(const cfa__play_intent *intent) {
     return (cfa__play_answer){
         .outcome = CFA_OUTCOME_DONE, .intent = intent, .facts = intent->now, .secret = true
     };
 }
 
-static cfa__play_answer act_create(cfa_play *play, const wire_request *request, int64_t now_us)
-{
+static cfa__play_answer act_create(cfa_play *play, const wire_request *request, int64_t now_us) {
     if (play->one_step && request->payment_method == NULL) {
         return refuse("payment_method_missing");
     }
@@ -230,14 +211,12 @@ static cfa__play_answer act_create(cfa_play *play, const wire_request *request, 
     return answer;
 }
 
-static cfa__play_intent *find_in_account(cfa_play *play, const wire_request *request)
-{
+static cfa__play_intent *find_in_account(cfa_play *play, const wire_request *request) {
     cfa__play_intent *intent = cfa__play_find_ref(play, request->ref);
     return intent != NULL && strcmp(intent->account, request->account) == 0 ? intent : NULL;
 }
 
-static cfa__play_answer act_change(cfa_play *play, const wire_request *request)
-{
+static cfa__play_answer act_change(cfa_play *play, const wire_request *request) {
     cfa__play_intent *intent = find_in_account(play, request);
     if (intent == NULL) {
         return refuse("resource_missing");
@@ -254,8 +233,7 @@ static cfa__play_answer act_change(cfa_play *play, const wire_request *request)
     return code != NULL ? refuse(code) : tell(intent);
 }
 
-static cfa__play_answer act_read(cfa_play *play, const wire_request *request, int64_t now_us)
-{
+static cfa__play_answer act_read(cfa_play *play, const wire_request *request, int64_t now_us) {
     const cfa__play_intent *intent = NULL;
     if (request->kind == CFA_CALL_RETRIEVE) {
         intent = find_in_account(play, request);
@@ -274,8 +252,7 @@ static cfa__play_answer act_read(cfa_play *play, const wire_request *request, in
 
 /* Execute a request that no stored answer covers. */
 static cfa__play_answer execute(cfa_play *play, const wire_request *request, int32_t fault,
-                                int64_t now_us)
-{
+                                int64_t now_us) {
     if (fault == CFA_PLAY_FAULT_ERROR_BEFORE) {
         return server_error;
     }
@@ -289,8 +266,7 @@ static cfa__play_answer execute(cfa_play *play, const wire_request *request, int
 }
 
 static cfa__play_answer act_write(cfa_play *play, const wire_request *request, int32_t fault,
-                                  int64_t now_us, bool *out_stored)
-{
+                                  int64_t now_us, bool *out_stored) {
     bool breaks = fault == CFA_PLAY_FAULT_ERROR_BEFORE || fault == CFA_PLAY_FAULT_ERROR_AFTER;
     cfa__play_key *key = NULL;
     if (request->key != NULL) {
@@ -326,8 +302,7 @@ static cfa__play_answer act_write(cfa_play *play, const wire_request *request, i
 }
 
 static cfa__play_answer act(cfa_play *play, const wire_request *request, int32_t fault,
-                            bool *out_stored)
-{
+                            bool *out_stored) {
     int64_t now_us = cfa__play_now_us(play);
     *out_stored = false;
     if (request->unread) {
@@ -347,8 +322,7 @@ static cfa__play_answer act(cfa_play *play, const wire_request *request, int32_t
 
 /* ---- misfortune ------------------------------------------------------------------------------ */
 
-static int32_t draw_weather(cfa_play *play)
-{
+static int32_t draw_weather(cfa_play *play) {
     int64_t draw = (int64_t)(cfa__play_draw(play) % 1000000);
     const struct {
         int32_t ppm, fault;
@@ -370,8 +344,7 @@ static int32_t draw_weather(cfa_play *play)
 
 /* The fault and delay of one call. A pushed fault goes before the weather, which is drawn all the
  * same. */
-static int32_t take_fault(cfa_play *play, int64_t *out_delay_ms)
-{
+static int32_t take_fault(cfa_play *play, int64_t *out_delay_ms) {
     int32_t fault = draw_weather(play);
     uint64_t draw = cfa__play_draw(play);
     *out_delay_ms = play->weather.delay_ms_max > 0
@@ -386,8 +359,7 @@ static int32_t take_fault(cfa_play *play, int64_t *out_delay_ms)
     return fault;
 }
 
-static void sleep_ms(int64_t duration_ms)
-{
+static void sleep_ms(int64_t duration_ms) {
     struct timespec rest = { (time_t)(duration_ms / 1000), (long)(duration_ms % 1000) * 1000000L };
     while (duration_ms > 0 && nanosleep(&rest, &rest) != 0 && errno == EINTR) {
     }
@@ -396,8 +368,7 @@ static void sleep_ms(int64_t duration_ms)
 /* ---- the call -------------------------------------------------------------------------------- */
 
 cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
-                           const cfa__play_snapshot *facts, cfa_arena *arena)
-{
+                           const cfa__play_snapshot *facts, cfa_arena *arena) {
     cfa_facts made = CFA_FACTS_INIT;
     made.ref = cfa_arena_copy(arena, intent->ref, strlen(intent->ref));
     made.payment_id = cfa_arena_copy(arena, intent->payment->id, strlen(intent->payment->id));
@@ -418,8 +389,7 @@ cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
 
 /* Reading an answer may fail for lack of memory; then the caller knows nothing: UNKNOWN. */
 static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *arena,
-                        cfa_reply *out)
-{
+                        cfa_reply *out) {
     cfa_reply reply = { .struct_size = sizeof reply };
     reply.outcome = answer->outcome;
     reply.stored = stored;
@@ -443,8 +413,7 @@ static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *
     *out = reply;
 }
 
-void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out)
-{
+void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
     cfa_play *play = self;
     *out = (cfa_reply){ .struct_size = sizeof *out };
     int64_t delay_ms;
@@ -457,8 +426,7 @@ void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_repl
     sleep_ms(late ? call->timeout_ms : delay_ms);
     if (fault == CFA_PLAY_FAULT_NOT_SENT) {
         /* For a look-up NOT_SENT is an answer, that there is no object; nobody has said that. */
-        out->outcome =
-            call->kind == CFA_CALL_LOOKUP ? CFA_OUTCOME_UNKNOWN : CFA_OUTCOME_NOT_SENT;
+        out->outcome = call->kind == CFA_CALL_LOOKUP ? CFA_OUTCOME_UNKNOWN : CFA_OUTCOME_NOT_SENT;
         out->code = "connection_refused";
         return;
     }

@@ -13,8 +13,7 @@
 /* Replace the volatile fact (0: none) and move the object's own time, which never stands still: two
  * facts of one object always have an order. */
 static void turn(cfa_play *play, cfa__play_intent *intent, cfa__play_state state,
-                 uint32_t volatile_fact, const char *failure_code)
-{
+                 uint32_t volatile_fact, const char *failure_code) {
     int64_t now_us = cfa__play_now_us(play);
     intent->state = state;
     intent->now.flags = (intent->now.flags & ~VOLATILE_FACTS) | volatile_fact;
@@ -25,20 +24,17 @@ static void turn(cfa_play *play, cfa__play_intent *intent, cfa__play_state state
     }
 }
 
-static void emit(cfa_play *play, const cfa__play_intent *intent, cfa__play_event_type type)
-{
+static void emit(cfa_play *play, const cfa__play_intent *intent, cfa__play_event_type type) {
     cfa__play_queue_push(play, type, intent, &intent->now);
 }
 
-void cfa__play_intent_announce(cfa_play *play, cfa__play_intent *intent)
-{
+void cfa__play_intent_announce(cfa_play *play, cfa__play_intent *intent) {
     emit(play, intent, CFA__PLAY_INTENT_CREATED);
 }
 
 /* ---- money ----------------------------------------------------------------------------------- */
 
-static void take(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor)
-{
+static void take(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor) {
     assert(intent->now.captured_minor == 0 && amount_minor > 0);
     assert(amount_minor <= intent->now.authorized_minor);
     turn(play, intent, CFA__PLAY_PAID, 0, NULL);
@@ -52,8 +48,7 @@ static void take(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor)
     }
 }
 
-static void approve(cfa_play *play, cfa__play_intent *intent)
-{
+static void approve(cfa_play *play, cfa__play_intent *intent) {
     turn(play, intent, CFA__PLAY_HELD, 0, NULL);
     intent->now.authorized_minor = intent->amount.minor;
     emit(play, intent, CFA__PLAY_CHARGE_AUTHORIZED);
@@ -62,8 +57,7 @@ static void approve(cfa_play *play, cfa__play_intent *intent)
     }
 }
 
-static void decline(cfa_play *play, cfa__play_intent *intent, const char *code)
-{
+static void decline(cfa_play *play, cfa__play_intent *intent, const char *code) {
     turn(play, intent, CFA__PLAY_OPEN, CFA_FACT_FAILED, code);
     emit(play, intent, CFA__PLAY_INTENT_PAYMENT_FAILED);
 }
@@ -84,8 +78,7 @@ static const struct method {
     { "pm_slow", IS_SLOW, NULL },
 };
 
-static const struct method *find_method(const char *name)
-{
+static const struct method *find_method(const char *name) {
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         if (strcmp(methods[i].name, name) == 0) {
             return &methods[i];
@@ -94,20 +87,14 @@ static const struct method *find_method(const char *name)
     return NULL;
 }
 
-bool cfa__play_method_is_known(const char *method)
-{
-    return find_method(method) != NULL;
-}
+bool cfa__play_method_is_known(const char *method) { return find_method(method) != NULL; }
 
-bool cfa__play_intent_pay(cfa_play *play, cfa__play_intent *intent, const char *name)
-{
+bool cfa__play_intent_pay(cfa_play *play, cfa__play_intent *intent, const char *name) {
     const struct method *method = find_method(name);
     assert(method != NULL && intent->state == CFA__PLAY_OPEN);
     intent->now.attempt++;
     switch (method->effect) {
-    case APPROVES:
-        approve(play, intent);
-        return true;
+    case APPROVES: approve(play, intent); return true;
     case NEEDS_ACTION:
         turn(play, intent, CFA__PLAY_ACTION, CFA_FACT_NEEDS_ACTION, NULL);
         emit(play, intent, CFA__PLAY_INTENT_REQUIRES_ACTION);
@@ -116,8 +103,7 @@ bool cfa__play_intent_pay(cfa_play *play, cfa__play_intent *intent, const char *
         turn(play, intent, CFA__PLAY_PROCESSING, CFA_FACT_PROCESSING, NULL);
         emit(play, intent, CFA__PLAY_INTENT_PROCESSING);
         return true;
-    case DECLINES:
-        break;
+    case DECLINES: break;
     }
     decline(play, intent, method->failure_code);
     return false;
@@ -125,8 +111,8 @@ bool cfa__play_intent_pay(cfa_play *play, cfa__play_intent *intent, const char *
 
 /* ---- calls on an object ---------------------------------------------------------------------- */
 
-const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent, int64_t amount_minor)
-{
+const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent,
+                                     int64_t amount_minor) {
     switch (intent->state) {
     case CFA__PLAY_HELD: break;
     case CFA__PLAY_PAID: return "already_captured";
@@ -144,8 +130,7 @@ const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent, i
     return NULL;
 }
 
-const char *cfa__play_intent_cancel(cfa_play *play, cfa__play_intent *intent)
-{
+const char *cfa__play_intent_cancel(cfa_play *play, cfa__play_intent *intent) {
     switch (intent->state) {
     case CFA__PLAY_OPEN:
     case CFA__PLAY_ACTION:
@@ -164,14 +149,12 @@ const char *cfa__play_intent_cancel(cfa_play *play, cfa__play_intent *intent)
 
 /* ---- the donor's and the world's side -------------------------------------------------------- */
 
-static cfa_status missing(const char *field)
-{
+static cfa_status missing(const char *field) {
     return cfa_error_set(CFA_ENOTFOUND, CFA__PLAY_ORIGIN, field, 0,
                          "the provider has no such payment");
 }
 
-static cfa_status wrong_state(const cfa__play_intent *intent)
-{
+static cfa_status wrong_state(const cfa__play_intent *intent) {
     static const char *const texts[] = {
         [CFA__PLAY_OPEN] = "the payment waits for a payment method",
         [CFA__PLAY_ACTION] = "the payment waits for the donor's action",
@@ -184,8 +167,7 @@ static cfa_status wrong_state(const cfa__play_intent *intent)
     return cfa_error_set(CFA_ESTATE, CFA__PLAY_ORIGIN, NULL, 0, texts[intent->state]);
 }
 
-static cfa_status confirm_locked(cfa_play *play, const char *client_secret, const char *method)
-{
+static cfa_status confirm_locked(cfa_play *play, const char *client_secret, const char *method) {
     cfa__play_intent *intent = cfa__play_find_secret(play, client_secret);
     if (intent == NULL) {
         return missing("client_secret");
@@ -203,8 +185,7 @@ static cfa_status confirm_locked(cfa_play *play, const char *client_secret, cons
                                intent->now.failure_code);
 }
 
-cfa_status cfa_play_confirm(cfa_play *play, const char *client_secret, const char *payment_method)
-{
+cfa_status cfa_play_confirm(cfa_play *play, const char *client_secret, const char *payment_method) {
     if (client_secret == NULL || payment_method == NULL ||
         !cfa__play_method_is_known(payment_method)) {
         return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN,
@@ -220,8 +201,7 @@ cfa_status cfa_play_confirm(cfa_play *play, const char *client_secret, const cha
 
 /* Finish an attempt that waits in `waiting`. */
 static cfa_status finish(cfa_play *play, cfa__play_intent *intent, cfa__play_state waiting,
-                         bool succeed, const char *failure_code, const char *field)
-{
+                         bool succeed, const char *failure_code, const char *field) {
     if (intent == NULL) {
         return missing(field);
     }
@@ -244,8 +224,7 @@ static cfa_status finish(cfa_play *play, cfa__play_intent *intent, cfa__play_sta
     return CFA_OK;
 }
 
-cfa_status cfa_play_act(cfa_play *play, const char *client_secret, int32_t approved)
-{
+cfa_status cfa_play_act(cfa_play *play, const char *client_secret, int32_t approved) {
     cfa__play_lock(play);
     cfa__play_intent *intent =
         client_secret != NULL ? cfa__play_find_secret(play, client_secret) : NULL;
@@ -255,8 +234,7 @@ cfa_status cfa_play_act(cfa_play *play, const char *client_secret, int32_t appro
     return status;
 }
 
-cfa_status cfa_play_settle(cfa_play *play, const char *ref, int32_t succeed)
-{
+cfa_status cfa_play_settle(cfa_play *play, const char *ref, int32_t succeed) {
     cfa__play_lock(play);
     cfa__play_intent *intent = ref != NULL ? cfa__play_find_ref(play, ref) : NULL;
     cfa_status status =
@@ -265,8 +243,7 @@ cfa_status cfa_play_settle(cfa_play *play, const char *ref, int32_t succeed)
     return status;
 }
 
-static cfa_status expire_locked(cfa_play *play, const char *ref)
-{
+static cfa_status expire_locked(cfa_play *play, const char *ref) {
     cfa__play_intent *intent = ref != NULL ? cfa__play_find_ref(play, ref) : NULL;
     if (intent == NULL) {
         return missing("ref");
@@ -285,8 +262,7 @@ static cfa_status expire_locked(cfa_play *play, const char *ref)
     return CFA_OK;
 }
 
-cfa_status cfa_play_expire(cfa_play *play, const char *ref)
-{
+cfa_status cfa_play_expire(cfa_play *play, const char *ref) {
     cfa__play_lock(play);
     cfa_status status = expire_locked(play, ref);
     cfa__play_unlock(play);

@@ -12,22 +12,19 @@
 #define KEY_RETENTION_MS INT64_C(86400000)
 
 /* A mutex of our own can only fail to lock when the program is already broken. */
-void cfa__play_lock(cfa_play *play)
-{
+void cfa__play_lock(cfa_play *play) {
     int rc = pthread_mutex_lock(&play->lock);
     assert(rc == 0);
     (void)rc;
 }
 
-void cfa__play_unlock(cfa_play *play)
-{
+void cfa__play_unlock(cfa_play *play) {
     int rc = pthread_mutex_unlock(&play->lock);
     assert(rc == 0);
     (void)rc;
 }
 
-int64_t cfa__play_now_us(const cfa_play *play)
-{
+int64_t cfa__play_now_us(const cfa_play *play) {
     if (play->platform.now_us != NULL) {
         return play->platform.now_us(play->platform.self);
     }
@@ -37,28 +34,24 @@ int64_t cfa__play_now_us(const cfa_play *play)
 }
 
 /* SplitMix64's finisher: a bijection that looks random. */
-uint64_t cfa__play_mix(uint64_t bits)
-{
+uint64_t cfa__play_mix(uint64_t bits) {
     bits = (bits ^ (bits >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     bits = (bits ^ (bits >> 27)) * UINT64_C(0x94d049bb133111eb);
     return bits ^ (bits >> 31);
 }
 
-uint64_t cfa__play_draw(cfa_play *play)
-{
+uint64_t cfa__play_draw(cfa_play *play) {
     play->random_state += UINT64_C(0x9e3779b97f4a7c15);
     return cfa__play_mix(play->random_state);
 }
 
-bool cfa__play_chance(cfa_play *play, int32_t ppm)
-{
+bool cfa__play_chance(cfa_play *play, int32_t ppm) {
     return (int64_t)(cfa__play_draw(play) % 1000000) < ppm;
 }
 
 /* ---- construction ---------------------------------------------------------------------------- */
 
-static cfa_status fill(cfa_play *play, const cfa_play_options *options)
-{
+static cfa_status fill(cfa_play *play, const cfa_play_options *options) {
     const char *secret = options->webhook_secret != NULL ? options->webhook_secret : "whsec_play";
     size_t secret_size = strlen(secret);
     if (secret_size == 0) {
@@ -100,8 +93,7 @@ static cfa_status fill(cfa_play *play, const cfa_play_options *options)
 }
 
 /* Copy a caller's struct, which may be of an older, shorter version, over defaults of this one. */
-static cfa_status copy_struct(void *out, size_t size, const void *in, const char *name)
-{
+static cfa_status copy_struct(void *out, size_t size, const void *in, const char *name) {
     size_t in_size;
     memcpy(&in_size, in, sizeof in_size);
     if (in_size < sizeof in_size || in_size > size) {
@@ -112,8 +104,7 @@ static cfa_status copy_struct(void *out, size_t size, const void *in, const char
     return CFA_OK;
 }
 
-cfa_status cfa_play_new(cfa_play **out, const cfa_play_options *given)
-{
+cfa_status cfa_play_new(cfa_play **out, const cfa_play_options *given) {
     cfa_play_options copy = CFA_PLAY_OPTIONS_INIT;
     const cfa_play_options *options = &copy;
     cfa_status status = given != NULL ? copy_struct(&copy, sizeof copy, given, "options") : CFA_OK;
@@ -138,8 +129,7 @@ cfa_status cfa_play_new(cfa_play **out, const cfa_play_options *given)
     return CFA_OK;
 }
 
-void cfa_play_free(cfa_play *play)
-{
+void cfa_play_free(cfa_play *play) {
     if (play == NULL) {
         return;
     }
@@ -151,15 +141,11 @@ void cfa_play_free(cfa_play *play)
     cfa_free(play);
 }
 
-const cfa_provider *cfa_play_provider(cfa_play *play)
-{
-    return &play->provider;
-}
+const cfa_provider *cfa_play_provider(cfa_play *play) { return &play->provider; }
 
 /* ---- misfortune ------------------------------------------------------------------------------ */
 
-static cfa_status push_fault(cfa_play *play, int32_t fault)
-{
+static cfa_status push_fault(cfa_play *play, int32_t fault) {
     if (play->fault_count == play->fault_capacity) {
         size_t capacity = play->fault_capacity == 0 ? 16 : play->fault_capacity * 2;
         int32_t *faults = cfa_realloc(play->faults, capacity * sizeof *faults);
@@ -173,8 +159,7 @@ static cfa_status push_fault(cfa_play *play, int32_t fault)
     return CFA_OK;
 }
 
-cfa_status cfa_play_fault_next(cfa_play *play, int32_t fault)
-{
+cfa_status cfa_play_fault_next(cfa_play *play, int32_t fault) {
     if (fault < CFA_PLAY_FAULT_NONE || fault > CFA_PLAY_FAULT_REFUSED) {
         return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, "fault", fault, "use CFA_PLAY_FAULT_*");
     }
@@ -184,8 +169,7 @@ cfa_status cfa_play_fault_next(cfa_play *play, int32_t fault)
     return status;
 }
 
-cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given)
-{
+cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given) {
     cfa_play_weather copy = CFA_PLAY_WEATHER_INIT;
     const cfa_play_weather *weather = &copy;
     cfa_status status = copy_struct(&copy, sizeof copy, given, "weather");
@@ -218,8 +202,7 @@ cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given)
 
 /* ---- the books ------------------------------------------------------------------------------- */
 
-cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play)
-{
+cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play) {
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
     cfa_status status = copy_struct(&books, sizeof books, out, "out");
     if (status != CFA_OK) {
@@ -238,8 +221,7 @@ cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play)
 }
 
 cfa_status cfa_play_payment(cfa_facts *out, int64_t *out_charges, cfa_play *play,
-                            const char *payment_id, cfa_arena *arena)
-{
+                            const char *payment_id, cfa_arena *arena) {
     cfa__play_lock(play);
     const cfa__play_payment *payment = cfa__play_find_payment(play, payment_id);
     const cfa__play_intent *intent = NULL;

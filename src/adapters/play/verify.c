@@ -16,21 +16,20 @@
 
 /* ---- the signature --------------------------------------------------------------------------- */
 
-static cfa_status untrusted(const char *message)
-{
+static cfa_status untrusted(const char *message) {
     return cfa_error_set(CFA_ESIGNATURE, CFA__PLAY_ORIGIN, "signature", 0, message);
 }
 
 /* Lower-case only, as it is sent: two headers never mean the same bytes. */
-static bool read_hex(uint8_t out[32], const char *text, size_t size)
-{
+static bool read_hex(uint8_t out[32], const char *text, size_t size) {
     if (size != 64) {
         return false;
     }
     for (size_t i = 0; i < 64; i++) {
         char digit = text[i];
-        int value = digit >= '0' && digit <= '9' ? digit - '0'
-                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+        int value = digit >= '0' && digit <= '9'   ? digit - '0'
+                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
+                                                   : -1;
         if (value < 0) {
             return false;
         }
@@ -39,8 +38,7 @@ static bool read_hex(uint8_t out[32], const char *text, size_t size)
     return true;
 }
 
-static bool read_timestamp(int64_t *out, const char *text, size_t size)
-{
+static bool read_timestamp(int64_t *out, const char *text, size_t size) {
     if (size == 0 || size > TIMESTAMP_DIGITS_MAX) {
         return false;
     }
@@ -57,8 +55,7 @@ static bool read_timestamp(int64_t *out, const char *text, size_t size)
 
 /* Split off the next "name=value" of a comma-separated header. */
 static bool next_element(const char **at, const char *end, const char **out_name,
-                         size_t *out_name_size, cfa_slice *out_value)
-{
+                         size_t *out_name_size, cfa_slice *out_value) {
     const char *comma = memchr(*at, ',', (size_t)(end - *at));
     const char *stop = comma != NULL ? comma : end;
     const char *equals = memchr(*at, '=', (size_t)(stop - *at));
@@ -72,8 +69,8 @@ static bool next_element(const char **at, const char *end, const char **out_name
     return true;
 }
 
-static cfa_status verify(const cfa_play *play, cfa_slice signature, cfa_slice body, int64_t now_us)
-{
+static cfa_status verify(const cfa_play *play, cfa_slice signature, cfa_slice body,
+                         int64_t now_us) {
     if (signature.size == 0) {
         return untrusted("the signature header is missing");
     }
@@ -132,16 +129,14 @@ static cfa_status verify(const cfa_play *play, cfa_slice signature, cfa_slice bo
 
 /* ---- what it says ---------------------------------------------------------------------------- */
 
-static cfa_status malformed_body(const char *field)
-{
+static cfa_status malformed_body(const char *field) {
     return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, field, 0,
                          "the webhook's body lacks this, or it is wrong");
 }
 
 /* Copy a text member into `arena`. A missing one is NULL when it may be, else an error. */
 static cfa_status copy_text(const char **out, const cfa__json *object, const char *name,
-                            bool required, cfa_arena *arena)
-{
+                            bool required, cfa_arena *arena) {
     const cfa__json *value = cfa__json_get(object, name);
     const char *text;
     *out = NULL;
@@ -156,15 +151,14 @@ static cfa_status copy_text(const char **out, const cfa__json *object, const cha
     return *out != NULL ? CFA_OK : CFA_ENOMEM;
 }
 
-static cfa_status read_amount(int64_t *out, const cfa__json *object, const char *name, int64_t most)
-{
+static cfa_status read_amount(int64_t *out, const cfa__json *object, const char *name,
+                              int64_t most) {
     return cfa__json_read_int(cfa__json_get(object, name), out) && *out >= 0 && *out <= most
                ? CFA_OK
                : malformed_body(name);
 }
 
-static cfa_status read_flags(uint32_t *out, const cfa__json *flags)
-{
+static cfa_status read_flags(uint32_t *out, const cfa__json *flags) {
     *out = 0;
     for (size_t i = 0; i < cfa__json_size(flags); i++) {
         const char *name;
@@ -180,8 +174,7 @@ static cfa_status read_flags(uint32_t *out, const cfa__json *flags)
     return CFA_OK;
 }
 
-static cfa_status read_facts(cfa_facts *out, const cfa__json *data, cfa_arena *arena)
-{
+static cfa_status read_facts(cfa_facts *out, const cfa__json *data, cfa_arena *arena) {
     cfa_facts facts = CFA_FACTS_INIT;
     const char *currency;
     int64_t attempt;
@@ -198,8 +191,8 @@ static cfa_status read_facts(cfa_facts *out, const cfa__json *data, cfa_arena *a
         status = malformed_body("currency");
     }
     if (status == CFA_OK) {
-        status = read_amount(&facts.authorized_minor, data, "authorized_minor",
-                             CFA_MONEY_MINOR_MAX);
+        status =
+            read_amount(&facts.authorized_minor, data, "authorized_minor", CFA_MONEY_MINOR_MAX);
     }
     if (status == CFA_OK) {
         status = read_amount(&facts.captured_minor, data, "captured_minor", CFA_MONEY_MINOR_MAX);
@@ -226,8 +219,7 @@ static cfa_status read_facts(cfa_facts *out, const cfa__json *data, cfa_arena *a
     return status;
 }
 
-static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook_event *out)
-{
+static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook_event *out) {
     cfa_webhook_event event = { .struct_size = sizeof event, .facts = CFA_FACTS_INIT };
     bool livemode;
     cfa_status status = copy_text(&event.event_id, root, "id", true, arena);
@@ -259,8 +251,7 @@ static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook
 }
 
 cfa_status cfa__play_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,
-                             cfa_arena *arena, cfa_webhook_event *out)
-{
+                             cfa_arena *arena, cfa_webhook_event *out) {
     if (body.size > CFA_WEBHOOK_BYTES_MAX) {
         return cfa_error_set(CFA_ETOOLONG, CFA__PLAY_ORIGIN, "body", 0,
                              "a webhook is at most 1 MiB");
@@ -272,10 +263,9 @@ cfa_status cfa__play_webhook(void *self, cfa_slice signature, cfa_slice body, in
     cfa__json *root;
     status = cfa__json_parse(&root, body);
     if (status != CFA_OK) {
-        return status == CFA_ENOMEM
-                   ? status
-                   : cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, "body", 0,
-                                   "the webhook's body is not JSON");
+        return status == CFA_ENOMEM ? status
+                                    : cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, "body", 0,
+                                                    "the webhook's body is not JSON");
     }
     status = normalise(root, arena, out);
     cfa__json_free(root);

@@ -39,13 +39,9 @@ static const struct flag_name {
     { CFA_FACT_PROCESSING, "processing" }, { CFA_FACT_FAILED, "failed" },
 };
 
-const char *cfa__play_event_type_name(cfa__play_event_type type)
-{
-    return type_names[type];
-}
+const char *cfa__play_event_type_name(cfa__play_event_type type) { return type_names[type]; }
 
-const char *cfa__play_flag_name(size_t index, uint32_t *out_flag)
-{
+const char *cfa__play_flag_name(size_t index, uint32_t *out_flag) {
     if (index >= sizeof flag_names / sizeof flag_names[0]) {
         return NULL;
     }
@@ -55,14 +51,12 @@ const char *cfa__play_flag_name(size_t index, uint32_t *out_flag)
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-static cfa__play_event *queue_at(cfa__play_queue *queue, size_t index)
-{
+static cfa__play_event *queue_at(cfa__play_queue *queue, size_t index) {
     assert(index < queue->capacity);
     return &queue->events[(queue->head + index) % queue->capacity];
 }
 
-cfa_status cfa__play_queue_reserve(cfa_play *play)
-{
+cfa_status cfa__play_queue_reserve(cfa_play *play) {
     cfa__play_queue *queue = &play->queue;
     size_t needed = queue->count + queue->in_flight + 2 * CFA__PLAY_EVENTS_PER_CHANGE;
     if (needed <= queue->capacity) {
@@ -82,16 +76,14 @@ cfa_status cfa__play_queue_reserve(cfa_play *play)
     return CFA_OK;
 }
 
-static void push_back(cfa_play *play, const cfa__play_event *event)
-{
+static void push_back(cfa_play *play, const cfa__play_event *event) {
     cfa__play_queue *queue = &play->queue;
     assert(queue->count + queue->in_flight < queue->capacity);
     *queue_at(queue, queue->count) = *event;
     queue->count++;
 }
 
-static void push_reordered(cfa_play *play, const cfa__play_event *event)
-{
+static void push_reordered(cfa_play *play, const cfa__play_event *event) {
     push_back(play, event);
     bool reordered = cfa__play_chance(play, play->weather.webhook_reordered_ppm);
     uint64_t draw = cfa__play_draw(play);
@@ -105,8 +97,7 @@ static void push_reordered(cfa_play *play, const cfa__play_event *event)
 }
 
 void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type, const cfa__play_intent *intent,
-                          const cfa__play_snapshot *facts)
-{
+                          const cfa__play_snapshot *facts) {
     cfa__play_event event = { type, ++play->event_number, intent, *facts };
     bool lost = cfa__play_chance(play, play->weather.webhook_lost_ppm);
     bool twice = cfa__play_chance(play, play->weather.webhook_duplicated_ppm);
@@ -120,8 +111,7 @@ void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type, const cfa__
 }
 
 /* Taking leaves room to give the event back. */
-static bool take(cfa_play *play, cfa__play_event *out)
-{
+static bool take(cfa_play *play, cfa__play_event *out) {
     cfa__play_lock(play);
     cfa__play_queue *queue = &play->queue;
     bool found = queue->count > 0;
@@ -137,8 +127,7 @@ static bool take(cfa_play *play, cfa__play_event *out)
 
 typedef enum event_fate { GONE, FIRST_AGAIN, LAST_AGAIN } event_fate;
 
-static void put_down(cfa_play *play, const cfa__play_event *event, event_fate fate)
-{
+static void put_down(cfa_play *play, const cfa__play_event *event, event_fate fate) {
     cfa__play_lock(play);
     cfa__play_queue *queue = &play->queue;
     assert(queue->in_flight > 0);
@@ -156,8 +145,7 @@ static void put_down(cfa_play *play, const cfa__play_event *event, event_fate fa
 /* ---- the bytes ------------------------------------------------------------------------------- */
 
 static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa_arena *arena,
-                         cfa_slice *out)
-{
+                         cfa_slice *out) {
     const cfa__play_intent *intent = event->intent;
     char id[32];
     snprintf(id, sizeof id, "evt_play_%016llx",
@@ -198,15 +186,13 @@ static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa
 /* Room for "t=", a number, ",v1=", 64 hex digits and a NUL. */
 #define HEADER_SIZE 96
 
-void cfa__play_mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body)
-{
+void cfa__play_mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body) {
     const cfa_slice key = { play->webhook_secret, strlen(play->webhook_secret) };
     const cfa_slice parts[] = { timestamp, { ".", 1 }, body };
     cfa__hmac_sha256(out, key, parts, 3);
 }
 
-static void sign(char out[HEADER_SIZE], const cfa_play *play, cfa_slice body, int64_t at_us)
-{
+static void sign(char out[HEADER_SIZE], const cfa_play *play, cfa_slice body, int64_t at_us) {
     char timestamp[24];
     int size = snprintf(timestamp, sizeof timestamp, "%lld", (long long)(at_us / 1000000));
     assert(size > 0);
@@ -222,8 +208,7 @@ static void sign(char out[HEADER_SIZE], const cfa_play *play, cfa_slice body, in
     *at = '\0';
 }
 
-static char *copy_out(const void *data, size_t size)
-{
+static char *copy_out(const void *data, size_t size) {
     char *copy = cfa_alloc(size + 1);
     if (copy == NULL) {
         (void)cfa_error_set(CFA_ENOMEM, CFA__PLAY_ORIGIN, NULL, 0, "no memory for a webhook");
@@ -234,8 +219,7 @@ static char *copy_out(const void *data, size_t size)
     return copy;
 }
 
-cfa_status cfa_play_sign(char **out_signature, cfa_play *play, cfa_slice body, int64_t at_us)
-{
+cfa_status cfa_play_sign(char **out_signature, cfa_play *play, cfa_slice body, int64_t at_us) {
     char header[HEADER_SIZE];
     sign(header, play, body, at_us);
     char *copy = copy_out(header, strlen(header));
@@ -247,8 +231,7 @@ cfa_status cfa_play_sign(char **out_signature, cfa_play *play, cfa_slice body, i
 }
 
 static cfa_status take_bytes(char **out_signature, char **out_body, cfa_play *play,
-                             const cfa__play_event *event)
-{
+                             const cfa__play_event *event) {
     cfa_arena *arena;
     cfa_status status = cfa_arena_new(&arena);
     if (status != CFA_OK) {
@@ -270,8 +253,7 @@ static cfa_status take_bytes(char **out_signature, char **out_body, cfa_play *pl
     return status;
 }
 
-cfa_status cfa_play_webhook_take(char **out_signature, char **out_body, cfa_play *play)
-{
+cfa_status cfa_play_webhook_take(char **out_signature, char **out_body, cfa_play *play) {
     cfa__play_event event;
     if (!take(play, &event)) {
         *out_signature = *out_body = NULL;
@@ -285,8 +267,7 @@ cfa_status cfa_play_webhook_take(char **out_signature, char **out_body, cfa_play
 /* ---- delivering ------------------------------------------------------------------------------ */
 
 static cfa_status deliver_one(cfa_play *play, cfa_engine *engine, const cfa__play_event *event,
-                              cfa_arena *arena)
-{
+                              cfa_arena *arena) {
     cfa_slice body;
     cfa_status status = render(play, event, arena, &body);
     if (status != CFA_OK) {
@@ -299,8 +280,7 @@ static cfa_status deliver_one(cfa_play *play, cfa_engine *engine, const cfa__pla
 }
 
 cfa_status cfa_play_deliver(int32_t *out_delivered, cfa_play *play, cfa_engine *engine,
-                            int32_t limit)
-{
+                            int32_t limit) {
     cfa__play_lock(play);
     size_t tries = play->queue.count;
     cfa__play_unlock(play);

@@ -37,13 +37,13 @@ typedef struct cfa__sql_dialect {
     const char *now_us;             /* expression */
     /* SELECT the number of tables named cfa_*, and whether cfa_schema is one */
     const char *own_tables;
-    bool index_hints;               /* FROM table INDEXED BY index */
+    bool index_hints; /* FROM table INDEXED BY index */
 } cfa__sql_dialect;
 
 typedef struct cfa__sql_driver {
-    const char *origin;             /* of errors: "storage.sqlite" */
+    const char *origin; /* of errors: "storage.sqlite" */
     cfa__sql_dialect dialect;
-    bool outlives_doubt;            /* a connection whose COMMIT is in doubt is still good */
+    bool outlives_doubt; /* a connection whose COMMIT is in doubt is still good */
 
     /* `create`: the store may not exist yet, and nothing may be written to it. */
     cfa_status (*connect)(void *self, int32_t mode, bool create, cfa__sql_connection **out);

@@ -36,8 +36,8 @@ void cfa__sql_write_position(cfa__sql_text *text, const cfa_kind *kind);
 /* Parameters: matched fields, the other index fields if CFA_QUERY_AFTER, `until` if
  * CFA_QUERY_UNTIL, the limit unless `single`. Selects all fields of the kind in order. */
 void cfa__sql_write_select(cfa__sql_text *text, const cfa__sql_dialect *dialect,
-                           const cfa_kind *kind,
-                           int32_t index, int32_t match_count, uint32_t flags, bool single);
+                           const cfa_kind *kind, int32_t index, int32_t match_count, uint32_t flags,
+                           bool single);
 /* The statements of migration `version`, but for the row in cfa_schema. */
 void cfa__sql_write_migration(cfa__sql_text *text, const cfa__sql_dialect *dialect,
                               const cfa_schema *schema, int32_t version);
@@ -56,7 +56,7 @@ void *cfa__sql_record_of(const cfa__sql_driver *driver, const cfa_kind *kind,
 
 /* ---- sessions -------------------------------------------------------------------------------- */
 
-#define CFA__SQL_QUERY_FLAGS 8  /* combinations of CFA_QUERY_* */
+#define CFA__SQL_QUERY_FLAGS 8 /* combinations of CFA_QUERY_* */
 
 typedef struct cfa__sql_update_slot {
     uint64_t mask;
@@ -66,22 +66,22 @@ typedef struct cfa__sql_update_slot {
 /* The prepared statements of one kind, made when first used. */
 typedef struct cfa__sql_kind_cache {
     cfa__sql_statement *insert, *delete, *guard, *position;
-    cfa__sql_statement **selects;   /* [index][match_count][flags] */
-    cfa__sql_update_slot *updates;  /* open addressing by mask */
+    cfa__sql_statement **selects;  /* [index][match_count][flags] */
+    cfa__sql_update_slot *updates; /* open addressing by mask */
     int32_t update_count;
-    uint64_t key_mask, all_mask;    /* fields of the primary key; all others */
+    uint64_t key_mask, all_mask; /* fields of the primary key; all others */
 } cfa__sql_kind_cache;
 
 typedef struct cfa__sql_session {
     cfa__sql_storage *storage;
     const cfa__sql_driver *driver;
-    cfa__sql_connection *connection;    /* NULL: opened by the next begin */
-    cfa__sql_kind_cache *kinds;         /* by position in the schema; NULL until first used */
+    cfa__sql_connection *connection; /* NULL: opened by the next begin */
+    cfa__sql_kind_cache *kinds;      /* by position in the schema; NULL until first used */
     int32_t mode;
-    int32_t transaction;                /* CFA_SESSION_* of the open one, or 0 */
+    int32_t transaction; /* CFA_SESSION_* of the open one, or 0 */
     bool joined;
-    bool failed;    /* an error inside the transaction: only rollback may follow */
-    bool broken;    /* an error after which the connection is not trusted */
+    bool failed; /* an error inside the transaction: only rollback may follow */
+    bool broken; /* an error after which the connection is not trusted */
 } cfa__sql_session;
 
 /* sql_session.c */

@@ -13,8 +13,7 @@ typedef struct load_context {
     int32_t capacity;
 } load_context;
 
-static cfa_status load_row(void *opaque, const cfa__sql_row *row)
-{
+static cfa_status load_row(void *opaque, const cfa__sql_row *row) {
     load_context *context = opaque;
     cfa_query *query = context->query;
     if (query->count == context->capacity) {
@@ -37,8 +36,7 @@ static cfa_status load_row(void *opaque, const cfa__sql_row *row)
     return status;
 }
 
-static bool query_is_valid(const cfa_query *query)
-{
+static bool query_is_valid(const cfa_query *query) {
     const cfa_kind *kind = query->kind;
     if (query->index < 0 || query->index >= kind->index_count || query->match_count < 0 ||
         query->flags >= CFA__SQL_QUERY_FLAGS) {
@@ -52,8 +50,7 @@ static bool query_is_valid(const cfa_query *query)
            kind->fields[index->fields[query->match_count]].type == CFA_FIELD_INT;
 }
 
-static cfa_status load_one(cfa__sql_session *self, load_context *context)
-{
+static cfa_status load_one(cfa__sql_session *self, load_context *context) {
     cfa_query *query = context->query;
     const cfa_kind *kind = query->kind;
     cfa__sql_value values[2 * CFA_INDEX_FIELDS_MAX];
@@ -92,8 +89,7 @@ static cfa_status load_one(cfa__sql_session *self, load_context *context)
     return self->driver->select(self->connection, statement, values, count, load_row, context);
 }
 
-cfa_status cfa__sql_load(cfa_session *handle, cfa_query *queries, size_t count, cfa_arena *arena)
-{
+cfa_status cfa__sql_load(cfa_session *handle, cfa_query *queries, size_t count, cfa_arena *arena) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     cfa_status status = cfa__sql_ready(self);
     if (status != CFA_OK || count == 0) {

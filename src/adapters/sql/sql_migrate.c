@@ -17,22 +17,19 @@
 
 static const char library_name[] = "careforall";
 
-static const char schema_table[] =
-    "CREATE TABLE cfa_schema ( -- migrations that were applied\n"
-    "    version INTEGER NOT NULL,\n"
-    "    applied_us INTEGER NOT NULL,\n"
-    "    library TEXT NOT NULL, -- that applied it\n"
-    "    PRIMARY KEY (version)\n"
-    ")";
+static const char schema_table[] = "CREATE TABLE cfa_schema ( -- migrations that were applied\n"
+                                   "    version INTEGER NOT NULL,\n"
+                                   "    applied_us INTEGER NOT NULL,\n"
+                                   "    library TEXT NOT NULL, -- that applied it\n"
+                                   "    PRIMARY KEY (version)\n"
+                                   ")";
 
-void cfa__sql_storage_init(cfa__sql_storage *storage, const cfa__sql_driver *driver)
-{
+void cfa__sql_storage_init(cfa__sql_storage *storage, const cfa__sql_driver *driver) {
     memset(storage, 0, sizeof(*storage));
     storage->driver = driver;
 }
 
-void cfa__sql_storage_release(cfa__sql_storage *storage)
-{
+void cfa__sql_storage_release(cfa__sql_storage *storage) {
     cfa_free(storage->slots);
     storage->slots = NULL;
 }
@@ -45,8 +42,7 @@ typedef struct own_tables {
     bool has_schema;
 } own_tables;
 
-static cfa_status own_tables_row(void *opaque, const cfa__sql_row *row)
-{
+static cfa_status own_tables_row(void *opaque, const cfa__sql_row *row) {
     own_tables *context = opaque;
     context->count = context->driver->column_int(row, 0);
     context->has_schema = context->driver->column_int(row, 1) != 0;
@@ -62,8 +58,7 @@ typedef struct newest {
     bool ours;
 } newest;
 
-static cfa_status newest_row(void *opaque, const cfa__sql_row *row)
-{
+static cfa_status newest_row(void *opaque, const cfa__sql_row *row) {
     newest *context = opaque;
     cfa_slice library = context->driver->column_bytes(row, 1);
     context->version = context->driver->column_int(row, 0);
@@ -73,9 +68,7 @@ static cfa_status newest_row(void *opaque, const cfa__sql_row *row)
 }
 
 static cfa_status select_once(const cfa__sql_driver *driver, cfa__sql_connection *connection,
-                              const char *sql,
-                              cfa__sql_row_function on_row, void *context)
-{
+                              const char *sql, cfa__sql_row_function on_row, void *context) {
     cfa__sql_statement *statement;
     cfa_status status = driver->prepare(connection, sql, 0, &statement);
     if (status != CFA_OK) {
@@ -91,8 +84,7 @@ static cfa_status select_once(const cfa__sql_driver *driver, cfa__sql_connection
 
 /* Write the store's schema version, 0 when it has none of our tables. Inside a transaction. */
 static cfa_status read_version(const cfa__sql_driver *driver, cfa__sql_connection *connection,
-                               int32_t known, int64_t *out)
-{
+                               int32_t known, int64_t *out) {
     own_tables tables = { driver, 0, false };
     cfa_status status =
         select_once(driver, connection, driver->dialect.own_tables, own_tables_row, &tables);
@@ -128,8 +120,8 @@ static cfa_status read_version(const cfa__sql_driver *driver, cfa__sql_connectio
 
 /* ---- migrations ------------------------------------------------------------------------------ */
 
-static cfa_status write_record(const cfa__sql_driver *driver, cfa__sql_text *text, int32_t version)
-{
+static cfa_status write_record(const cfa__sql_driver *driver, cfa__sql_text *text,
+                               int32_t version) {
     cfa__sql_append(text, "INSERT INTO cfa_schema (version, applied_us, library) VALUES (");
     cfa__sql_append_int(text, version);
     cfa__sql_append(text, ", ");
@@ -142,8 +134,7 @@ static cfa_status write_record(const cfa__sql_driver *driver, cfa__sql_text *tex
 }
 
 static cfa_status apply(const cfa__sql_driver *driver, cfa__sql_connection *connection,
-                        const cfa_schema *schema, int32_t version)
-{
+                        const cfa_schema *schema, int32_t version) {
     cfa__sql_text text = { NULL, 0, 0, false };
     cfa_status status = CFA_OK;
     if (version == 1) {
@@ -165,8 +156,7 @@ static cfa_status apply(const cfa__sql_driver *driver, cfa__sql_connection *conn
 
 /* Apply the next migration if one is missing, in a transaction of its own. */
 static cfa_status step(const cfa__sql_driver *driver, cfa__sql_connection *connection,
-                       const cfa_schema *schema, int64_t *out_version)
-{
+                       const cfa_schema *schema, int64_t *out_version) {
     int64_t now_us, version = 0;
     cfa_status status = driver->begin(connection, CFA_SESSION_WRITE, MIGRATE_TIMEOUT_MS, &now_us);
     if (status != CFA_OK) {
@@ -191,8 +181,7 @@ static cfa_status step(const cfa__sql_driver *driver, cfa__sql_connection *conne
 }
 
 static cfa_status migrate(const cfa__sql_driver *driver, cfa__sql_connection *connection,
-                          const cfa_schema *schema)
-{
+                          const cfa_schema *schema) {
     int64_t now_us, version = 0;
     cfa_status status = driver->begin(connection, CFA_SESSION_READ, MIGRATE_TIMEOUT_MS, &now_us);
     if (status != CFA_OK) {
@@ -211,22 +200,19 @@ static cfa_status migrate(const cfa__sql_driver *driver, cfa__sql_connection *co
 
 /* ---- the schema itself ----------------------------------------------------------------------- */
 
-static bool kind_is_usable(const cfa_kind *kind)
-{
+static bool kind_is_usable(const cfa_kind *kind) {
     return kind->id >= 1 && kind->id <= KIND_ID_MAX && kind->field_count >= 1 &&
            kind->field_count <= CFA__SQL_FIELDS_MAX && kind->index_count >= 1 &&
            (kind->indexes[0].flags & (CFA_INDEX_UNIQUE | CFA_INDEX_SPARSE)) == CFA_INDEX_UNIQUE;
 }
 
-static cfa_status adopt_schema(cfa__sql_storage *storage, const cfa_schema *schema)
-{
+static cfa_status adopt_schema(cfa__sql_storage *storage, const cfa_schema *schema) {
     const char *origin = storage->driver->origin;
     int32_t count = 0;
     for (int32_t i = 0; i < schema->kind_count; i++) {
         if (!kind_is_usable(schema->kinds[i])) {
             return cfa_error_format(CFA_EMISUSE, origin, NULL, 0,
-                                    "kind %s breaks the limits of kinds",
-                                    schema->kinds[i]->name);
+                                    "kind %s breaks the limits of kinds", schema->kinds[i]->name);
         }
         count = schema->kinds[i]->id >= count ? schema->kinds[i]->id + 1 : count;
     }
@@ -245,8 +231,7 @@ static cfa_status adopt_schema(cfa__sql_storage *storage, const cfa_schema *sche
     return CFA_OK;
 }
 
-cfa_status cfa__sql_migrate(void *self, const cfa_schema *schema)
-{
+cfa_status cfa__sql_migrate(void *self, const cfa_schema *schema) {
     cfa__sql_storage *storage = self;
     const cfa__sql_driver *driver = storage->driver;
     cfa__sql_connection *connection;

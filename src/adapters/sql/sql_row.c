@@ -8,20 +8,16 @@
 
 static const uint8_t zero_id[16];
 
-static const void *field_at(const cfa_field *field, const void *record)
-{
+static const void *field_at(const cfa_field *field, const void *record) {
     return (const char *)record + field->offset;
 }
 
-cfa__sql_value cfa__sql_value_of(const cfa_field *field, const void *record)
-{
+cfa__sql_value cfa__sql_value_of(const cfa_field *field, const void *record) {
     const void *memory = field_at(field, record);
     bool nullable = (field->flags & CFA_FIELD_NULLABLE) != 0;
     cfa__sql_value value = { field->type, 0, NULL, 0 };
     switch (field->type) {
-    case CFA_FIELD_INT:
-        memcpy(&value.integer, memory, sizeof(value.integer));
-        break;
+    case CFA_FIELD_INT: memcpy(&value.integer, memory, sizeof(value.integer)); break;
     case CFA_FIELD_ID:
         value.data = memory;
         value.size = 16;
@@ -50,8 +46,7 @@ cfa__sql_value cfa__sql_value_of(const cfa_field *field, const void *record)
     return value;
 }
 
-bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b)
-{
+bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b) {
     if (field->type == CFA_FIELD_INT) {
         return memcmp(field_at(field, a), field_at(field, b), sizeof(int64_t)) != 0;
     }
@@ -60,21 +55,18 @@ bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b
     if (left.type != right.type || left.size != right.size) {
         return true;
     }
-    return left.type != 0 && left.data != right.data && memcmp(left.data, right.data,
-                                                               left.size) != 0;
+    return left.type != 0 && left.data != right.data &&
+           memcmp(left.data, right.data, left.size) != 0;
 }
 
 static cfa_status corrupt(const cfa__sql_driver *driver, const cfa_kind *kind,
-                          const cfa_field *field)
-{
+                          const cfa_field *field) {
     return cfa_error_format(CFA_ECORRUPT, driver->origin, field->name, 0,
                             "cfa_%s.%s holds a value of the wrong size", kind->name, field->name);
 }
 
 void *cfa__sql_record_of(const cfa__sql_driver *driver, const cfa_kind *kind,
-                         const cfa__sql_row *row,
-                         cfa_arena *arena, cfa_status *status)
-{
+                         const cfa__sql_row *row, cfa_arena *arena, cfa_status *status) {
     char *record = cfa_arena_alloc(arena, kind->record_size);
     if (record == NULL) {
         *status = CFA_ENOMEM;
@@ -90,7 +82,7 @@ void *cfa__sql_record_of(const cfa__sql_driver *driver, const cfa_kind *kind,
         }
         cfa_slice bytes = driver->column_bytes(row, i);
         if (bytes.data == NULL) {
-            continue;   /* the record is zeroed, and zero is null for every type */
+            continue; /* the record is zeroed, and zero is null for every type */
         }
         if (field->type == CFA_FIELD_ID || field->type == CFA_FIELD_CURRENCY) {
             if (field->type == CFA_FIELD_ID ? bytes.size != 16 : bytes.size > 3) {

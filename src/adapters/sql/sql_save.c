@@ -8,8 +8,7 @@
 
 /* Append primary key and version of a record; returns the new count. */
 static int32_t append_identity(cfa__sql_value *values, int32_t count, const cfa_kind *kind,
-                               const void *record)
-{
+                               const void *record) {
     const cfa_index *primary = &kind->indexes[0];
     for (int32_t i = 0; i < primary->field_count; i++) {
         values[count++] = cfa__sql_value_of(&kind->fields[primary->fields[i]], record);
@@ -21,11 +20,10 @@ static int32_t append_identity(cfa__sql_value *values, int32_t count, const cfa_
 }
 
 static cfa_status insert(cfa__sql_session *self, cfa__sql_kind_cache *cache, const cfa_kind *kind,
-                         const void *record)
-{
+                         const void *record) {
     cfa__sql_value values[CFA__SQL_FIELDS_MAX];
-    cfa_status status = cfa__sql_once(self, &cache->insert, kind, kind->field_count,
-                                      cfa__sql_write_insert);
+    cfa_status status =
+        cfa__sql_once(self, &cache->insert, kind, kind->field_count, cfa__sql_write_insert);
     if (status != CFA_OK) {
         return status;
     }
@@ -37,8 +35,7 @@ static cfa_status insert(cfa__sql_session *self, cfa__sql_kind_cache *cache, con
 
 /* Make sure the row is there in this version. */
 static cfa_status check(cfa__sql_session *self, cfa__sql_kind_cache *cache, const cfa_kind *kind,
-                        const void *record)
-{
+                        const void *record) {
     cfa__sql_value values[CFA_INDEX_FIELDS_MAX + 1];
     cfa_status status = cfa__sql_once(self, &cache->guard, kind, cfa__sql_identity_size(kind),
                                       cfa__sql_write_guard);
@@ -49,9 +46,8 @@ static cfa_status check(cfa__sql_session *self, cfa__sql_kind_cache *cache, cons
     return self->driver->execute(self->connection, cache->guard, values, count, 1);
 }
 
-static cfa_status delete(cfa__sql_session *self, cfa__sql_kind_cache *cache, const cfa_kind *kind,
-                         const void *before)
-{
+static cfa_status delete (cfa__sql_session *self, cfa__sql_kind_cache *cache, const cfa_kind *kind,
+                          const void *before) {
     cfa__sql_value values[CFA_INDEX_FIELDS_MAX + 1];
     cfa_status status = cfa__sql_once(self, &cache->delete, kind, cfa__sql_identity_size(kind),
                                       cfa__sql_write_delete);
@@ -63,8 +59,7 @@ static cfa_status delete(cfa__sql_session *self, cfa__sql_kind_cache *cache, con
 }
 
 static cfa_status update(cfa__sql_session *self, cfa__sql_kind_cache *cache,
-                         const cfa_change *change)
-{
+                         const cfa_change *change) {
     const cfa_kind *kind = change->kind;
     cfa__sql_value values[CFA__SQL_PARAMETERS_MAX];
     cfa__sql_statement *statement;
@@ -94,21 +89,16 @@ static cfa_status update(cfa__sql_session *self, cfa__sql_kind_cache *cache,
     return self->driver->execute(self->connection, statement, values, count, 1);
 }
 
-static cfa_status save_change(cfa__sql_session *self, const cfa_change *change)
-{
+static cfa_status save_change(cfa__sql_session *self, const cfa_change *change) {
     cfa__sql_kind_cache *cache = cfa__sql_cache_of(self, change->kind);
     if (cache == NULL) {
         return CFA_EMISUSE;
     }
     switch (change->action) {
-    case CFA_CHANGE_INSERT:
-        return insert(self, cache, change->kind, change->record);
-    case CFA_CHANGE_UPDATE:
-        return update(self, cache, change);
-    case CFA_CHANGE_DELETE:
-        return delete(self, cache, change->kind, change->before);
-    default:
-        return cfa__sql_misuse(self, "a change is an insert, an update or a delete");
+    case CFA_CHANGE_INSERT: return insert(self, cache, change->kind, change->record);
+    case CFA_CHANGE_UPDATE: return update(self, cache, change);
+    case CFA_CHANGE_DELETE: return delete (self, cache, change->kind, change->before);
+    default: return cfa__sql_misuse(self, "a change is an insert, an update or a delete");
     }
 }
 
@@ -117,8 +107,7 @@ typedef struct position_context {
     int64_t position;
 } position_context;
 
-static cfa_status position_row(void *opaque, const cfa__sql_row *row)
-{
+static cfa_status position_row(void *opaque, const cfa__sql_row *row) {
     position_context *context = opaque;
     context->position = context->driver->column_int(row, 0);
     return CFA_OK;
@@ -127,8 +116,7 @@ static cfa_status position_row(void *opaque, const cfa__sql_row *row)
 /* The newest position is read in each transaction and last, when nothing can take one in between
  * any more. */
 static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
-                              int64_t *out_first_position)
-{
+                              int64_t *out_first_position) {
     const cfa_kind *log = save->log;
     bool is_log = log != NULL && log->position_field >= 0;
     cfa__sql_kind_cache *cache = is_log ? cfa__sql_cache_of(self, log) : NULL;
@@ -157,8 +145,7 @@ static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
 }
 
 static cfa_status save_all(cfa__sql_session *self, const cfa_save *save,
-                           int64_t *out_first_position)
-{
+                           int64_t *out_first_position) {
     cfa_status status = CFA_OK;
     for (size_t i = 0; i < save->change_count && status == CFA_OK; i++) {
         status = save_change(self, &save->changes[i]);
@@ -177,8 +164,7 @@ static cfa_status save_all(cfa__sql_session *self, const cfa_save *save,
 /* In a host's transaction a save that fails must leave nothing, because the host may commit all the
  * same. */
 static cfa_status save_joined(cfa__sql_session *self, const cfa_save *save,
-                              int64_t *out_first_position)
-{
+                              int64_t *out_first_position) {
     cfa_status status = self->driver->script(self->connection, "SAVEPOINT cfa_save");
     if (status != CFA_OK) {
         return status;
@@ -191,8 +177,8 @@ static cfa_status save_joined(cfa__sql_session *self, const cfa_save *save,
     cfa_status kept = cfa_error_last(&error);
     /* When this fails too, the database has ended the whole transaction by itself, and nothing is
      * left either. */
-    cfa_status undone = self->driver->script(self->connection,
-                                             "ROLLBACK TO cfa_save; RELEASE cfa_save");
+    cfa_status undone =
+        self->driver->script(self->connection, "ROLLBACK TO cfa_save; RELEASE cfa_save");
     if (undone != CFA_OK && kept == CFA_OK) {
         cfa_error_set(error.status, error.origin, error.field[0] != '\0' ? error.field : NULL,
                       error.native_code, error.message);
@@ -200,8 +186,7 @@ static cfa_status save_joined(cfa__sql_session *self, const cfa_save *save,
     return status;
 }
 
-cfa_status cfa__sql_save(cfa_session *handle, const cfa_save *save, int64_t *out_first_position)
-{
+cfa_status cfa__sql_save(cfa_session *handle, const cfa_save *save, int64_t *out_first_position) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     cfa_status status = cfa__sql_ready(self);
     if (status != CFA_OK) {
@@ -211,5 +196,5 @@ cfa_status cfa__sql_save(cfa_session *handle, const cfa_save *save, int64_t *out
         return cfa__sql_note(self, cfa__sql_misuse(self, "the transaction was begun for reading"));
     }
     return cfa__sql_note(self, self->joined ? save_joined(self, save, out_first_position)
-                                   : save_all(self, save, out_first_position));
+                                            : save_all(self, save, out_first_position));
 }

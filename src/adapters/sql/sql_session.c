@@ -6,19 +6,14 @@
 
 #include <string.h>
 
-cfa__sql_session *cfa__sql_session_of(cfa_session *handle)
-{
-    return (cfa__sql_session *)handle;
-}
+cfa__sql_session *cfa__sql_session_of(cfa_session *handle) { return (cfa__sql_session *)handle; }
 
-cfa_status cfa__sql_misuse(const cfa__sql_session *self, const char *message)
-{
+cfa_status cfa__sql_misuse(const cfa__sql_session *self, const char *message) {
     return cfa_error_set(CFA_EMISUSE, self->driver->origin, NULL, 0, message);
 }
 
 /* Pass a driver's status on and remember what it means for the transaction and the connection. */
-cfa_status cfa__sql_note(cfa__sql_session *self, cfa_status status)
-{
+cfa_status cfa__sql_note(cfa__sql_session *self, cfa_status status) {
     if (status != CFA_OK) {
         self->failed = true;
         if (status == CFA_EIO || status == CFA_ECORRUPT || status == CFA_EINDOUBT) {
@@ -28,8 +23,7 @@ cfa_status cfa__sql_note(cfa__sql_session *self, cfa_status status)
     return status;
 }
 
-static void disconnect(cfa__sql_session *self)
-{
+static void disconnect(cfa__sql_session *self) {
     cfa__sql_drop_statements(self);
     if (self->connection != NULL) {
         self->driver->disconnect(self->connection);
@@ -38,8 +32,7 @@ static void disconnect(cfa__sql_session *self)
     self->broken = false;
 }
 
-static cfa_status connect(cfa__sql_session *self)
-{
+static cfa_status connect(cfa__sql_session *self) {
     if (self->broken) {
         disconnect(self);
     }
@@ -48,8 +41,7 @@ static cfa_status connect(cfa__sql_session *self)
                : self->driver->connect(self->storage, self->mode, false, &self->connection);
 }
 
-static cfa_status session_new(cfa__sql_storage *storage, int32_t mode, cfa__sql_session **out)
-{
+static cfa_status session_new(cfa__sql_storage *storage, int32_t mode, cfa__sql_session **out) {
     cfa__sql_session *self = cfa_alloc(sizeof(*self));
     if (self == NULL) {
         return cfa_error_set(CFA_ENOMEM, storage->driver->origin, NULL, 0, "out of memory");
@@ -62,8 +54,7 @@ static cfa_status session_new(cfa__sql_storage *storage, int32_t mode, cfa__sql_
     return CFA_OK;
 }
 
-cfa_status cfa__sql_session_open(void *storage, int32_t mode, cfa_session **out)
-{
+cfa_status cfa__sql_session_open(void *storage, int32_t mode, cfa_session **out) {
     cfa__sql_session *self;
     cfa_status status = session_new(storage, mode, &self);
     if (status != CFA_OK) {
@@ -79,8 +70,7 @@ cfa_status cfa__sql_session_open(void *storage, int32_t mode, cfa_session **out)
 }
 
 cfa_status cfa__sql_session_join(cfa__sql_storage *storage, cfa__sql_connection *connection,
-                                 cfa_session **out)
-{
+                                 cfa_session **out) {
     cfa__sql_session *self;
     cfa_status status = session_new(storage, CFA_SESSION_WRITE, &self);
     if (status != CFA_OK) {
@@ -94,8 +84,7 @@ cfa_status cfa__sql_session_join(cfa__sql_storage *storage, cfa__sql_connection 
     return CFA_OK;
 }
 
-void cfa__sql_session_close(cfa_session *handle)
-{
+void cfa__sql_session_close(cfa_session *handle) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     if (self == NULL) {
         return;
@@ -106,8 +95,7 @@ void cfa__sql_session_close(cfa_session *handle)
 }
 
 cfa_status cfa__sql_begin(cfa_session *handle, int32_t mode, int32_t timeout_ms,
-                          int64_t *out_now_us)
-{
+                          int64_t *out_now_us) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     if (self->joined || self->transaction != 0) {
         return cfa__sql_misuse(self, "a transaction is open already");
@@ -119,8 +107,8 @@ cfa_status cfa__sql_begin(cfa_session *handle, int32_t mode, int32_t timeout_ms,
     if (status != CFA_OK) {
         return status;
     }
-    status = cfa__sql_note(self,
-                           self->driver->begin(self->connection, mode, timeout_ms, out_now_us));
+    status =
+        cfa__sql_note(self, self->driver->begin(self->connection, mode, timeout_ms, out_now_us));
     if (status == CFA_OK) {
         self->transaction = mode;
     }
@@ -128,12 +116,11 @@ cfa_status cfa__sql_begin(cfa_session *handle, int32_t mode, int32_t timeout_ms,
     return status;
 }
 
-cfa_status cfa__sql_commit(cfa_session *handle)
-{
+cfa_status cfa__sql_commit(cfa_session *handle) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     if (self->joined || self->transaction == 0) {
         return cfa__sql_misuse(self, self->joined ? "a joined transaction is committed by its host"
-                                         : "no transaction is open");
+                                                  : "no transaction is open");
     }
     if (self->failed) {
         cfa__sql_rollback(handle);
@@ -149,8 +136,7 @@ cfa_status cfa__sql_commit(cfa_session *handle)
     return status;
 }
 
-void cfa__sql_rollback(cfa_session *handle)
-{
+void cfa__sql_rollback(cfa_session *handle) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     if (self->joined || self->transaction == 0) {
         return;
@@ -163,11 +149,10 @@ void cfa__sql_rollback(cfa_session *handle)
 }
 
 /* What load and save need: a transaction that has not failed, and the caches. */
-cfa_status cfa__sql_ready(cfa__sql_session *self)
-{
+cfa_status cfa__sql_ready(cfa__sql_session *self) {
     if (self->transaction == 0 || (self->failed && !self->joined)) {
-        return cfa__sql_misuse(self,
-                               self->failed ? "the transaction failed: only rollback may follow"
+        return cfa__sql_misuse(self, self->failed
+                                         ? "the transaction failed: only rollback may follow"
                                          : "no transaction is open");
     }
     return self->kinds != NULL ? CFA_OK : cfa__sql_make_caches(self);
@@ -175,21 +160,19 @@ cfa_status cfa__sql_ready(cfa__sql_session *self)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-cfa_status cfa__sql_changes(cfa_session *handle, int64_t *out)
-{
+cfa_status cfa__sql_changes(cfa_session *handle, int64_t *out) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     cfa_status status = self->transaction == 0 ? connect(self) : CFA_OK;
-    return status != CFA_OK ? status : cfa__sql_note(self,
-                                                     self->driver->changes(self->connection, out));
+    return status != CFA_OK ? status
+                            : cfa__sql_note(self, self->driver->changes(self->connection, out));
 }
 
-cfa_status cfa__sql_maintain(cfa_session *handle)
-{
+cfa_status cfa__sql_maintain(cfa_session *handle) {
     cfa__sql_session *self = cfa__sql_session_of(handle);
     if (self->transaction != 0 || self->mode != CFA_SESSION_WRITE) {
         return cfa__sql_misuse(self, "maintenance needs a write session outside a transaction");
     }
     cfa_status status = connect(self);
-    return status != CFA_OK ? status : cfa__sql_note(self,
-                                                     self->driver->maintain(self->connection));
+    return status != CFA_OK ? status
+                            : cfa__sql_note(self, self->driver->maintain(self->connection));
 }

@@ -10,15 +10,13 @@
 #define UPDATE_SLOTS 32 /* different sets of changed fields per kind; a power of two */
 #define UPDATES_MAX 24  /* beyond these, updates write all fields */
 
-static void finalize(cfa__sql_session *self, cfa__sql_statement *statement)
-{
+static void finalize(cfa__sql_session *self, cfa__sql_statement *statement) {
     if (statement != NULL) {
         self->driver->finalize(self->connection, statement);
     }
 }
 
-void cfa__sql_drop_statements(cfa__sql_session *self)
-{
+void cfa__sql_drop_statements(cfa__sql_session *self) {
     const cfa_schema *schema = self->storage->schema;
     if (self->kinds == NULL) {
         return;
@@ -29,8 +27,8 @@ void cfa__sql_drop_statements(cfa__sql_session *self)
         finalize(self, cache->delete);
         finalize(self, cache->guard);
         finalize(self, cache->position);
-        for (int32_t j = 0; cache->selects != NULL &&
-             j < schema->kinds[i]->index_count * SELECTS_PER_INDEX; j++) {
+        for (int32_t j = 0;
+             cache->selects != NULL && j < schema->kinds[i]->index_count * SELECTS_PER_INDEX; j++) {
             finalize(self, cache->selects[j]);
         }
         for (int32_t j = 0; cache->updates != NULL && j < UPDATE_SLOTS; j++) {
@@ -43,8 +41,7 @@ void cfa__sql_drop_statements(cfa__sql_session *self)
     self->kinds = NULL;
 }
 
-static void *alloc_zeroed(const cfa__sql_session *self, size_t size)
-{
+static void *alloc_zeroed(const cfa__sql_session *self, size_t size) {
     void *memory = cfa_alloc(size);
     if (memory == NULL) {
         cfa_error_set(CFA_ENOMEM, self->driver->origin, NULL, 0, "out of memory");
@@ -53,8 +50,7 @@ static void *alloc_zeroed(const cfa__sql_session *self, size_t size)
     return memset(memory, 0, size);
 }
 
-cfa_status cfa__sql_make_caches(cfa__sql_session *self)
-{
+cfa_status cfa__sql_make_caches(cfa__sql_session *self) {
     const cfa_schema *schema = self->storage->schema;
     if (schema == NULL) {
         return cfa__sql_misuse(self, "the storage was not migrated yet");
@@ -76,8 +72,7 @@ cfa_status cfa__sql_make_caches(cfa__sql_session *self)
 }
 
 /* The statements of a kind, or NULL with CFA_EMISUSE set: a kind of another schema. */
-cfa__sql_kind_cache *cfa__sql_cache_of(cfa__sql_session *self, const cfa_kind *kind)
-{
+cfa__sql_kind_cache *cfa__sql_cache_of(cfa__sql_session *self, const cfa_kind *kind) {
     const cfa__sql_storage *storage = self->storage;
     int32_t slot = kind->id >= 0 && kind->id < storage->slot_count ? storage->slots[kind->id] : -1;
     if (slot < 0 || storage->schema->kinds[slot] != kind) {
@@ -89,8 +84,7 @@ cfa__sql_kind_cache *cfa__sql_cache_of(cfa__sql_session *self, const cfa_kind *k
 
 /* Prepare what was written and free the text. */
 static cfa_status prepare(cfa__sql_session *self, cfa__sql_text *text, int32_t parameters,
-                          cfa__sql_statement **out)
-{
+                          cfa__sql_statement **out) {
     cfa_status status = CFA_ENOMEM;
     if (text->failed) {
         cfa_error_set(CFA_ENOMEM, self->driver->origin, NULL, 0, "out of memory");
@@ -101,16 +95,14 @@ static cfa_status prepare(cfa__sql_session *self, cfa__sql_text *text, int32_t p
     return status;
 }
 
-int32_t cfa__sql_identity_size(const cfa_kind *kind)
-{
+int32_t cfa__sql_identity_size(const cfa_kind *kind) {
     return kind->indexes[0].field_count + (kind->version_field >= 0 ? 1 : 0);
 }
 
 /* One of the four statements that a kind has once: prepare it if this is its first use. */
 cfa_status cfa__sql_once(cfa__sql_session *self, cfa__sql_statement **slot, const cfa_kind *kind,
                          int32_t parameters,
-                       void (*write)(cfa__sql_text *text, const cfa_kind *kind))
-{
+                         void (*write)(cfa__sql_text *text, const cfa_kind *kind)) {
     cfa__sql_text text = { NULL, 0, 0, false };
     if (*slot != NULL) {
         return CFA_OK;
@@ -121,8 +113,7 @@ cfa_status cfa__sql_once(cfa__sql_session *self, cfa__sql_statement **slot, cons
 
 cfa_status cfa__sql_update_statement(cfa__sql_session *self, cfa__sql_kind_cache *cache,
                                      const cfa_kind *kind, uint64_t *mask,
-                                   cfa__sql_statement **out)
-{
+                                     cfa__sql_statement **out) {
     if (cache->updates == NULL) {
         cache->updates = alloc_zeroed(self, UPDATE_SLOTS * sizeof(*cache->updates));
         if (cache->updates == NULL) {
@@ -157,9 +148,8 @@ cfa_status cfa__sql_update_statement(cfa__sql_session *self, cfa__sql_kind_cache
 }
 
 cfa_status cfa__sql_select_statement(cfa__sql_session *self, cfa__sql_kind_cache *cache,
-                                     const cfa_query *query,
-                                   int32_t parameters, cfa__sql_statement **out)
-{
+                                     const cfa_query *query, int32_t parameters,
+                                     cfa__sql_statement **out) {
     const cfa_kind *kind = query->kind;
     if (cache->selects == NULL) {
         size_t count = (size_t)kind->index_count * SELECTS_PER_INDEX;

@@ -10,8 +10,8 @@
 /* The first member of an adapter's own struct, which is `self` of the storage and of the driver. */
 typedef struct cfa__sql_storage {
     const cfa__sql_driver *driver;
-    const cfa_schema *schema;   /* NULL until migrate; static data of its caller */
-    int32_t *slots;             /* kind id -> position in schema->kinds, or -1 */
+    const cfa_schema *schema; /* NULL until migrate; static data of its caller */
+    int32_t *slots;           /* kind id -> position in schema->kinds, or -1 */
     int32_t slot_count;
 } cfa__sql_storage;
 

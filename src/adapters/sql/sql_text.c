@@ -12,14 +12,12 @@
 
 /* ---- building text --------------------------------------------------------------------------- */
 
-void cfa__sql_text_free(cfa__sql_text *text)
-{
+void cfa__sql_text_free(cfa__sql_text *text) {
     cfa_free(text->data);
     memset(text, 0, sizeof(*text));
 }
 
-void cfa__sql_append(cfa__sql_text *text, const char *more)
-{
+void cfa__sql_append(cfa__sql_text *text, const char *more) {
     size_t size = strlen(more);
     if (text->failed) {
         return;
@@ -38,34 +36,29 @@ void cfa__sql_append(cfa__sql_text *text, const char *more)
     text->size += size;
 }
 
-void cfa__sql_append_int(cfa__sql_text *text, int64_t value)
-{
+void cfa__sql_append_int(cfa__sql_text *text, int64_t value) {
     char digits[24];
     snprintf(digits, sizeof(digits), "%" PRId64, value);
     cfa__sql_append(text, digits);
 }
 
-static void append_parameter(cfa__sql_text *text, int32_t number)
-{
+static void append_parameter(cfa__sql_text *text, int32_t number) {
     cfa__sql_append(text, "$");
     cfa__sql_append_int(text, number);
 }
 
-static void append_table(cfa__sql_text *text, const cfa_kind *kind)
-{
+static void append_table(cfa__sql_text *text, const cfa_kind *kind) {
     cfa__sql_append(text, "cfa_");
     cfa__sql_append(text, kind->name);
 }
 
-static const char *index_column(const cfa_kind *kind, const cfa_index *index, int32_t position)
-{
+static const char *index_column(const cfa_kind *kind, const cfa_index *index, int32_t position) {
     return kind->fields[index->fields[position]].name;
 }
 
 /* "a, b, c" from the fields of an index, from position `first` on, each followed by `suffix`. */
 static void append_index_columns(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index,
-                                 int32_t first, const char *suffix)
-{
+                                 int32_t first, const char *suffix) {
     for (int32_t i = first; i < index->field_count; i++) {
         cfa__sql_append(text, i > first ? ", " : "");
         cfa__sql_append(text, index_column(kind, index, i));
@@ -73,8 +66,7 @@ static void append_index_columns(cfa__sql_text *text, const cfa_kind *kind, cons
     }
 }
 
-static void append_all_columns(cfa__sql_text *text, const cfa_kind *kind)
-{
+static void append_all_columns(cfa__sql_text *text, const cfa_kind *kind) {
     for (int32_t i = 0; i < kind->field_count; i++) {
         cfa__sql_append(text, i > 0 ? ", " : "");
         cfa__sql_append(text, kind->fields[i].name);
@@ -83,8 +75,7 @@ static void append_all_columns(cfa__sql_text *text, const cfa_kind *kind)
 
 /* "a = $1 AND b = $2"; returns the next free parameter. */
 static int32_t append_matches(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index,
-                              int32_t count, int32_t parameter)
-{
+                              int32_t count, int32_t parameter) {
     for (int32_t i = 0; i < count; i++) {
         cfa__sql_append(text, i > 0 ? " AND " : "");
         cfa__sql_append(text, index_column(kind, index, i));
@@ -95,11 +86,10 @@ static int32_t append_matches(cfa__sql_text *text, const cfa_kind *kind, const c
 }
 
 /* " WHERE <primary key> AND <version>" with parameters from `parameter` on. */
-static void append_identity(cfa__sql_text *text, const cfa_kind *kind, int32_t parameter)
-{
+static void append_identity(cfa__sql_text *text, const cfa_kind *kind, int32_t parameter) {
     cfa__sql_append(text, " WHERE ");
-    parameter = append_matches(text, kind, &kind->indexes[0], kind->indexes[0].field_count,
-                               parameter);
+    parameter =
+        append_matches(text, kind, &kind->indexes[0], kind->indexes[0].field_count, parameter);
     if (kind->version_field >= 0) {
         cfa__sql_append(text, " AND ");
         cfa__sql_append(text, kind->fields[kind->version_field].name);
@@ -110,8 +100,7 @@ static void append_identity(cfa__sql_text *text, const cfa_kind *kind, int32_t p
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-void cfa__sql_write_insert(cfa__sql_text *text, const cfa_kind *kind)
-{
+void cfa__sql_write_insert(cfa__sql_text *text, const cfa_kind *kind) {
     cfa__sql_append(text, "INSERT INTO ");
     append_table(text, kind);
     cfa__sql_append(text, " (");
@@ -124,8 +113,7 @@ void cfa__sql_write_insert(cfa__sql_text *text, const cfa_kind *kind)
     cfa__sql_append(text, ")");
 }
 
-void cfa__sql_write_update(cfa__sql_text *text, const cfa_kind *kind, uint64_t mask)
-{
+void cfa__sql_write_update(cfa__sql_text *text, const cfa_kind *kind, uint64_t mask) {
     int32_t parameter = 1;
     cfa__sql_append(text, "UPDATE ");
     append_table(text, kind);
@@ -142,30 +130,26 @@ void cfa__sql_write_update(cfa__sql_text *text, const cfa_kind *kind, uint64_t m
     append_identity(text, kind, parameter);
 }
 
-void cfa__sql_write_delete(cfa__sql_text *text, const cfa_kind *kind)
-{
+void cfa__sql_write_delete(cfa__sql_text *text, const cfa_kind *kind) {
     cfa__sql_append(text, "DELETE FROM ");
     append_table(text, kind);
     append_identity(text, kind, 1);
 }
 
-void cfa__sql_write_guard(cfa__sql_text *text, const cfa_kind *kind)
-{
+void cfa__sql_write_guard(cfa__sql_text *text, const cfa_kind *kind) {
     cfa__sql_append(text, "SELECT 1 FROM ");
     append_table(text, kind);
     append_identity(text, kind, 1);
 }
 
-void cfa__sql_write_position(cfa__sql_text *text, const cfa_kind *kind)
-{
+void cfa__sql_write_position(cfa__sql_text *text, const cfa_kind *kind) {
     cfa__sql_append(text, "SELECT coalesce(max(");
     cfa__sql_append(text, kind->fields[kind->position_field].name);
     cfa__sql_append(text, "), 0) FROM ");
     append_table(text, kind);
 }
 
-bool cfa__sql_is_single(const cfa_kind *kind, int32_t index, int32_t match_count, uint32_t flags)
-{
+bool cfa__sql_is_single(const cfa_kind *kind, int32_t index, int32_t match_count, uint32_t flags) {
     const cfa_index *chosen = &kind->indexes[index];
     return flags == 0 && (chosen->flags & CFA_INDEX_UNIQUE) != 0 &&
            match_count == chosen->field_count;
@@ -174,15 +158,13 @@ bool cfa__sql_is_single(const cfa_kind *kind, int32_t index, int32_t match_count
 /* What makes a row belong to a sparse index, spelled the same in the index and in its queries,
  * because a partial index is used only by a query that visibly implies its condition. */
 static void append_sparse_condition(cfa__sql_text *text, const cfa_kind *kind,
-                                    const cfa_index *index)
-{
+                                    const cfa_index *index) {
     const cfa_field *field = &kind->fields[index->fields[0]];
     cfa__sql_append(text, field->name);
     cfa__sql_append(text, field->type == CFA_FIELD_INT ? " <> 0" : " IS NOT NULL");
 }
 
-static void append_index_name(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index)
-{
+static void append_index_name(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index) {
     append_table(text, kind);
     cfa__sql_append(text, "_");
     cfa__sql_append(text, index->name);
@@ -190,8 +172,7 @@ static void append_index_name(cfa__sql_text *text, const cfa_kind *kind, const c
 
 /* "(b, c) > ($2, $3)": beyond the key on what is not matched. */
 static int32_t append_after(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index,
-                            int32_t match_count, bool descending, int32_t parameter)
-{
+                            int32_t match_count, bool descending, int32_t parameter) {
     cfa__sql_append(text, "(");
     append_index_columns(text, kind, index, match_count, "");
     cfa__sql_append(text, descending ? ") < (" : ") > (");
@@ -204,9 +185,8 @@ static int32_t append_after(cfa__sql_text *text, const cfa_kind *kind, const cfa
 }
 
 void cfa__sql_write_select(cfa__sql_text *text, const cfa__sql_dialect *dialect,
-                           const cfa_kind *kind,
-                           int32_t index_number, int32_t match_count, uint32_t flags, bool single)
-{
+                           const cfa_kind *kind, int32_t index_number, int32_t match_count,
+                           uint32_t flags, bool single) {
     const cfa_index *index = &kind->indexes[index_number];
     bool descending = (flags & CFA_QUERY_DESCENDING) != 0;
     const char *glue = " WHERE ";
@@ -252,8 +232,7 @@ void cfa__sql_write_select(cfa__sql_text *text, const cfa__sql_dialect *dialect,
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 static void append_column(cfa__sql_text *text, const cfa__sql_dialect *dialect,
-                          const cfa_field *field)
-{
+                          const cfa_field *field) {
     cfa__sql_append(text, field->name);
     cfa__sql_append(text, " ");
     cfa__sql_append(text, dialect->types[field->type]);
@@ -261,8 +240,7 @@ static void append_column(cfa__sql_text *text, const cfa__sql_dialect *dialect,
 }
 
 /* The documentation goes into the database with the table, where an operator meets it. */
-static void append_doc(cfa__sql_text *text, const char *doc)
-{
+static void append_doc(cfa__sql_text *text, const char *doc) {
     assert(strchr(doc, '\n') == NULL);
     if (doc[0] != '\0') {
         cfa__sql_append(text, " -- ");
@@ -272,8 +250,7 @@ static void append_doc(cfa__sql_text *text, const char *doc)
 }
 
 static void append_create_table(cfa__sql_text *text, const cfa__sql_dialect *dialect,
-                                const cfa_kind *kind, int32_t version)
-{
+                                const cfa_kind *kind, int32_t version) {
     const cfa_index *primary = &kind->indexes[0];
     bool integer_key =
         primary->field_count == 1 && kind->fields[primary->fields[0]].type == CFA_FIELD_INT;
@@ -298,8 +275,7 @@ static void append_create_table(cfa__sql_text *text, const cfa__sql_dialect *dia
 }
 
 static void append_add_columns(cfa__sql_text *text, const cfa__sql_dialect *dialect,
-                               const cfa_kind *kind, int32_t version)
-{
+                               const cfa_kind *kind, int32_t version) {
     for (int32_t i = 0; i < kind->field_count; i++) {
         const cfa_field *field = &kind->fields[i];
         if (field->since != version) {
@@ -317,8 +293,7 @@ static void append_add_columns(cfa__sql_text *text, const cfa__sql_dialect *dial
     }
 }
 
-static void append_create_index(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index)
-{
+static void append_create_index(cfa__sql_text *text, const cfa_kind *kind, const cfa_index *index) {
     cfa__sql_append(text, "CREATE ");
     cfa__sql_append(text, (index->flags & CFA_INDEX_UNIQUE) != 0 ? "UNIQUE INDEX " : "INDEX ");
     append_index_name(text, kind, index);
@@ -335,8 +310,7 @@ static void append_create_index(cfa__sql_text *text, const cfa_kind *kind, const
 }
 
 void cfa__sql_write_migration(cfa__sql_text *text, const cfa__sql_dialect *dialect,
-                              const cfa_schema *schema, int32_t version)
-{
+                              const cfa_schema *schema, int32_t version) {
     for (int32_t i = 0; i < schema->kind_count; i++) {
         const cfa_kind *kind = schema->kinds[i];
         if (kind->since == version) {

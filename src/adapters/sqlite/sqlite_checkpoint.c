@@ -21,15 +21,13 @@
  */
 #include "adapters/sqlite/sqlite_internal.h"
 
-bool cfa__sqlite_has_reset_race(int version)
-{
-    bool is_fixed_branch = (version >= 3044006 && version < 3045000) ||
-                           (version >= 3050007 && version < 3051000);
+bool cfa__sqlite_has_reset_race(int version) {
+    bool is_fixed_branch =
+        (version >= 3044006 && version < 3045000) || (version >= 3050007 && version < 3051000);
     return version < 3051003 && !is_fixed_branch;
 }
 
-static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages)
-{
+static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages) {
     cfa__sqlite_connection *connection = opaque;
     (void)db;
     (void)name;
@@ -40,18 +38,16 @@ static int on_commit(void *opaque, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-void cfa__sqlite_watch_wal(cfa__sqlite_connection *connection)
-{
+void cfa__sqlite_watch_wal(cfa__sqlite_connection *connection) {
     sqlite3_wal_hook(connection->db, on_commit, connection);
 }
 
-static cfa_status open_checkpointer(cfa__sqlite_connection *connection)
-{
+static cfa_status open_checkpointer(cfa__sqlite_connection *connection) {
     if (connection->checkpointer != NULL) {
         return CFA_OK;
     }
-    cfa_status status = cfa__sqlite_open_handle(connection->storage, false,
-                                                &connection->checkpointer);
+    cfa_status status =
+        cfa__sqlite_open_handle(connection->storage, false, &connection->checkpointer);
     if (status != CFA_OK) {
         return status;
     }
@@ -65,8 +61,7 @@ static cfa_status open_checkpointer(cfa__sqlite_connection *connection)
     return status;
 }
 
-static cfa_status checkpoint(cfa__sqlite_connection *connection)
-{
+static cfa_status checkpoint(cfa__sqlite_connection *connection) {
     const cfa__sqlite_storage *storage = connection->storage;
     sqlite3 *db = connection->db;
     int log_pages = -1, done_pages = -1;
@@ -81,8 +76,8 @@ static cfa_status checkpoint(cfa__sqlite_connection *connection)
         }
         db = connection->checkpointer;
     }
-    int code = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &log_pages,
-                                         &done_pages);
+    int code =
+        sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &log_pages, &done_pages);
     cfa_status status = CFA_OK;
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) {
         status = cfa__sqlite_fail(storage, db, code, "checkpoint");
@@ -100,8 +95,8 @@ static cfa_status checkpoint(cfa__sqlite_connection *connection)
     return status;
 }
 
-cfa_status cfa__sqlite_checkpoint(cfa__sqlite_connection *connection, int32_t timeout_ms, bool late)
-{
+cfa_status cfa__sqlite_checkpoint(cfa__sqlite_connection *connection, int32_t timeout_ms,
+                                  bool late) {
     int32_t at = connection->checkpoint_at + (late ? connection->storage->wal_limit_pages : 0);
     if (connection->wal_pages < at) {
         return CFA_OK;
@@ -113,8 +108,7 @@ cfa_status cfa__sqlite_checkpoint(cfa__sqlite_connection *connection, int32_t ti
     return checkpoint(connection);
 }
 
-void cfa__sqlite_checkpoint_on_close(cfa__sqlite_connection *connection)
-{
+void cfa__sqlite_checkpoint_on_close(cfa__sqlite_connection *connection) {
     if (connection->storage->reset_race && connection->wal_pages > 0) {
         connection->deadline_us = 0;
         (void)!checkpoint(connection);

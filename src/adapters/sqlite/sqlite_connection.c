@@ -12,15 +12,13 @@
 #define READER_CACHE_KIB 8192
 #define COMMIT_TRIES 8
 
-static cfa__sqlite_connection *connection_of(cfa__sql_connection *handle)
-{
+static cfa__sqlite_connection *connection_of(cfa__sql_connection *handle) {
     return (cfa__sqlite_connection *)handle;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-int64_t cfa__sqlite_monotonic_us(void)
-{
+int64_t cfa__sqlite_monotonic_us(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
@@ -28,8 +26,7 @@ int64_t cfa__sqlite_monotonic_us(void)
 
 /* SQLite asks what to do about a lock. A batch of another process takes a millisecond or so: look
  * again soon, SQLite's own handler sleeps up to 100 ms. */
-static int on_busy(void *opaque, int count)
-{
+static int on_busy(void *opaque, int count) {
     const cfa__sqlite_connection *connection = opaque;
     int64_t left_us = connection->deadline_us - cfa__sqlite_monotonic_us();
     int64_t sleep_us = count < 5 ? INT64_C(100) << count : 2000;
@@ -42,16 +39,14 @@ static int on_busy(void *opaque, int count)
     return 1;
 }
 
-static void set_deadline(cfa__sqlite_connection *connection, int32_t timeout_ms)
-{
+static void set_deadline(cfa__sqlite_connection *connection, int32_t timeout_ms) {
     int64_t wait_ms = timeout_ms == 0 ? connection->storage->busy_timeout_ms : timeout_ms;
     connection->deadline_us = wait_ms < 0 ? 0 : cfa__sqlite_monotonic_us() + wait_ms * 1000;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool create, sqlite3 **out)
-{
+cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool create, sqlite3 **out) {
     sqlite3 *db = NULL;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
     int code = sqlite3_open_v2(storage->path, &db, flags, storage->vfs);
@@ -77,8 +72,7 @@ cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool crea
 /* The settings of one connection. FULL syncs the log at each commit; the limit cuts a log that a
  * long reader made grow, else it stays allocated. The first of these reads the file, and so tells
  * what is no database. */
-static cfa_status configure(cfa__sqlite_connection *connection, int32_t mode)
-{
+static cfa_status configure(cfa__sqlite_connection *connection, int32_t mode) {
     const cfa__sqlite_storage *storage = connection->storage;
     char sql[256];
     snprintf(sql, sizeof(sql),
@@ -90,8 +84,7 @@ static cfa_status configure(cfa__sqlite_connection *connection, int32_t mode)
     return code == SQLITE_OK ? CFA_OK : cfa__sqlite_fail(storage, connection->db, code, "PRAGMA");
 }
 
-static cfa_status prepare_transactions(cfa__sqlite_connection *connection)
-{
+static cfa_status prepare_transactions(cfa__sqlite_connection *connection) {
     const struct {
         sqlite3_stmt **slot;
         const char *sql;
@@ -105,8 +98,7 @@ static cfa_status prepare_transactions(cfa__sqlite_connection *connection)
     };
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {
         int code = sqlite3_prepare_v3(connection->db, statements[i].sql, -1,
-                                      SQLITE_PREPARE_PERSISTENT,
-                                      statements[i].slot, NULL);
+                                      SQLITE_PREPARE_PERSISTENT, statements[i].slot, NULL);
         if (code != SQLITE_OK) {
             return cfa__sqlite_fail(connection->storage, connection->db, code, statements[i].sql);
         }
@@ -114,8 +106,7 @@ static cfa_status prepare_transactions(cfa__sqlite_connection *connection)
     return CFA_OK;
 }
 
-cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_connection **out)
-{
+cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_connection **out) {
     const cfa__sqlite_storage *storage = self;
     cfa__sqlite_connection *connection = cfa_alloc(sizeof(*connection));
     if (connection == NULL) {
@@ -154,8 +145,7 @@ cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_c
     return CFA_OK;
 }
 
-void cfa__sqlite_disconnect(cfa__sql_connection *handle)
-{
+void cfa__sqlite_disconnect(cfa__sql_connection *handle) {
     cfa__sqlite_connection *connection = connection_of(handle);
     if (!connection->borrowed) {
         cfa__sqlite_rollback(handle);
@@ -172,8 +162,7 @@ void cfa__sqlite_disconnect(cfa__sql_connection *handle)
     cfa_free(connection);
 }
 
-static int read_mode(void *out_is_wal, int columns, char **values, char **names)
-{
+static int read_mode(void *out_is_wal, int columns, char **values, char **names) {
     (void)names;
     *(bool *)out_is_wal = columns == 1 && values[0] != NULL && strcmp(values[0], "wal") == 0;
     return 0;
@@ -181,8 +170,7 @@ static int read_mode(void *out_is_wal, int columns, char **values, char **names)
 
 /* Write-ahead logging is a property of the file. Changing to it does not wait for locks by
  * itself. */
-cfa_status cfa__sqlite_adopt(cfa__sql_connection *handle)
-{
+cfa_status cfa__sqlite_adopt(cfa__sql_connection *handle) {
     cfa__sqlite_connection *connection = connection_of(handle);
     bool is_wal = false;
     int code, tries = 0;
@@ -204,8 +192,7 @@ cfa_status cfa__sqlite_adopt(cfa__sql_connection *handle)
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-int cfa__sqlite_run(sqlite3_stmt *statement)
-{
+int cfa__sqlite_run(sqlite3_stmt *statement) {
     int code;
     do {
         code = sqlite3_step(statement);
@@ -215,11 +202,10 @@ int cfa__sqlite_run(sqlite3_stmt *statement)
 }
 
 cfa_status cfa__sqlite_begin(cfa__sql_connection *handle, int32_t mode, int32_t timeout_ms,
-                             int64_t *out_now_us)
-{
+                             int64_t *out_now_us) {
     cfa__sqlite_connection *connection = connection_of(handle);
     int code;
-    (void)out_now_us;   /* the platform's clock is used: this store has none */
+    (void)out_now_us; /* the platform's clock is used: this store has none */
     set_deadline(connection, timeout_ms);
     if (mode == CFA_SESSION_WRITE) {
         /* What matters here is the batch: a checkpoint that fails leaves everything in the log and
@@ -229,7 +215,7 @@ cfa_status cfa__sqlite_begin(cfa__sql_connection *handle, int32_t mode, int32_t 
     } else {
         code = cfa__sqlite_run(connection->begin_read);
         if (code == SQLITE_OK) {
-            code = cfa__sqlite_run(connection->pin);    /* BEGIN alone takes no snapshot */
+            code = cfa__sqlite_run(connection->pin); /* BEGIN alone takes no snapshot */
         }
     }
     if (code != SQLITE_OK) {
@@ -241,8 +227,7 @@ cfa_status cfa__sqlite_begin(cfa__sql_connection *handle, int32_t mode, int32_t 
     return CFA_OK;
 }
 
-cfa_status cfa__sqlite_commit(cfa__sql_connection *handle)
-{
+cfa_status cfa__sqlite_commit(cfa__sql_connection *handle) {
     cfa__sqlite_connection *connection = connection_of(handle);
     int code, tries = 0;
     /* Refused for a lock, the transaction is still open and whole, and COMMIT may be asked for
@@ -261,8 +246,7 @@ cfa_status cfa__sqlite_commit(cfa__sql_connection *handle)
     return status;
 }
 
-bool cfa__sqlite_rollback(cfa__sql_connection *handle)
-{
+bool cfa__sqlite_rollback(cfa__sql_connection *handle) {
     cfa__sqlite_connection *connection = connection_of(handle);
     if (!sqlite3_get_autocommit(connection->db)) {
         if (connection->rollback != NULL) {

@@ -10,32 +10,25 @@
 /* "CFA1" in the database's header, for file(1) and the like; only in files that are ours alone. */
 #define APPLICATION_ID 0x43464131
 
-static cfa__sqlite_connection *connection_of(cfa__sql_connection *handle)
-{
+static cfa__sqlite_connection *connection_of(cfa__sql_connection *handle) {
     return (cfa__sqlite_connection *)handle;
 }
 
-static sqlite3_stmt *statement_of(cfa__sql_statement *handle)
-{
-    return (sqlite3_stmt *)handle;
-}
+static sqlite3_stmt *statement_of(cfa__sql_statement *handle) { return (sqlite3_stmt *)handle; }
 
-static cfa_status fail(cfa__sql_connection *handle, int code, const char *doing)
-{
+static cfa_status fail(cfa__sql_connection *handle, int code, const char *doing) {
     return cfa__sqlite_fail(connection_of(handle)->storage, connection_of(handle)->db, code, doing);
 }
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-static cfa_status script(cfa__sql_connection *handle, const char *sql)
-{
+static cfa_status script(cfa__sql_connection *handle, const char *sql) {
     int code = sqlite3_exec(connection_of(handle)->db, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? CFA_OK : fail(handle, code, "statement");
 }
 
 static cfa_status prepare(cfa__sql_connection *handle, const char *sql, int32_t parameter_count,
-                          cfa__sql_statement **out)
-{
+                          cfa__sql_statement **out) {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v3(connection_of(handle)->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
                                   &statement, NULL);
@@ -48,25 +41,19 @@ static cfa_status prepare(cfa__sql_connection *handle, const char *sql, int32_t 
     return CFA_OK;
 }
 
-static void finalize(cfa__sql_connection *handle, cfa__sql_statement *statement)
-{
+static void finalize(cfa__sql_connection *handle, cfa__sql_statement *statement) {
     (void)handle;
     sqlite3_finalize(statement_of(statement));
 }
 
 /* Values are borrowed: the caller keeps them until the statement was reset. */
-static int bind(sqlite3_stmt *statement, const cfa__sql_value *values, int32_t count)
-{
+static int bind(sqlite3_stmt *statement, const cfa__sql_value *values, int32_t count) {
     int code = SQLITE_OK;
     for (int32_t i = 0; i < count && code == SQLITE_OK; i++) {
         const cfa__sql_value *value = &values[i];
         switch (value->type) {
-        case 0:
-            code = sqlite3_bind_null(statement, i + 1);
-            break;
-        case CFA_FIELD_INT:
-            code = sqlite3_bind_int64(statement, i + 1, value->integer);
-            break;
+        case 0: code = sqlite3_bind_null(statement, i + 1); break;
+        case CFA_FIELD_INT: code = sqlite3_bind_int64(statement, i + 1, value->integer); break;
         case CFA_FIELD_TEXT:
         case CFA_FIELD_CURRENCY:
             code = sqlite3_bind_text64(statement, i + 1, value->data, value->size, SQLITE_STATIC,
@@ -81,8 +68,7 @@ static int bind(sqlite3_stmt *statement, const cfa__sql_value *values, int32_t c
 }
 
 static cfa_status execute(cfa__sql_connection *handle, cfa__sql_statement *opaque,
-                          const cfa__sql_value *values, int32_t count, int64_t expected_rows)
-{
+                          const cfa__sql_value *values, int32_t count, int64_t expected_rows) {
     sqlite3_stmt *statement = statement_of(opaque);
     int64_t rows = 0;
     int code = bind(statement, values, count);
@@ -109,8 +95,7 @@ static cfa_status execute(cfa__sql_connection *handle, cfa__sql_statement *opaqu
 
 static cfa_status select_rows(cfa__sql_connection *handle, cfa__sql_statement *opaque,
                               const cfa__sql_value *values, int32_t count,
-                              cfa__sql_row_function on_row, void *context)
-{
+                              cfa__sql_row_function on_row, void *context) {
     sqlite3_stmt *statement = statement_of(opaque);
     cfa_status status = CFA_OK;
     int code = bind(statement, values, count);
@@ -128,24 +113,18 @@ static cfa_status select_rows(cfa__sql_connection *handle, cfa__sql_statement *o
     return status;
 }
 
-static cfa_status flush(cfa__sql_connection *handle)
-{
+static cfa_status flush(cfa__sql_connection *handle) {
     (void)handle;
     return CFA_OK;
 }
 
-static sqlite3_stmt *row_of(const cfa__sql_row *row)
-{
-    return (sqlite3_stmt *)(uintptr_t)row;
-}
+static sqlite3_stmt *row_of(const cfa__sql_row *row) { return (sqlite3_stmt *)(uintptr_t)row; }
 
-static int64_t column_int(const cfa__sql_row *row, int32_t column)
-{
+static int64_t column_int(const cfa__sql_row *row, int32_t column) {
     return sqlite3_column_int64(row_of(row), column);
 }
 
-static cfa_slice column_bytes(const cfa__sql_row *row, int32_t column)
-{
+static cfa_slice column_bytes(const cfa__sql_row *row, int32_t column) {
     /* For text this gives the bytes as stored, without a conversion. */
     const void *data = sqlite3_column_blob(row_of(row), column);
     size_t size = (size_t)sqlite3_column_bytes(row_of(row), column);
@@ -157,8 +136,7 @@ static cfa_slice column_bytes(const cfa__sql_row *row, int32_t column)
 
 /* ---- the rest -------------------------------------------------------------------------------- */
 
-static cfa_status read_int(cfa__sql_connection *handle, const char *sql, int64_t *out)
-{
+static cfa_status read_int(cfa__sql_connection *handle, const char *sql, int64_t *out) {
     sqlite3_stmt *statement;
     int code = sqlite3_prepare_v2(connection_of(handle)->db, sql, -1, &statement, NULL);
     if (code != SQLITE_OK) {
@@ -173,8 +151,7 @@ static cfa_status read_int(cfa__sql_connection *handle, const char *sql, int64_t
     return status;
 }
 
-static cfa_status changes(cfa__sql_connection *handle, int64_t *out)
-{
+static cfa_status changes(cfa__sql_connection *handle, int64_t *out) {
     sqlite3_stmt *statement = connection_of(handle)->data_version;
     if (statement == NULL) {
         return cfa_error_set(CFA_EMISUSE, CFA__SQLITE_ORIGIN, NULL, 0,
@@ -189,13 +166,11 @@ static cfa_status changes(cfa__sql_connection *handle, int64_t *out)
     return status;
 }
 
-static cfa_status maintain(cfa__sql_connection *handle)
-{
+static cfa_status maintain(cfa__sql_connection *handle) {
     return cfa__sqlite_checkpoint(connection_of(handle), 0, false);
 }
 
-static cfa_status stamp(cfa__sql_connection *handle)
-{
+static cfa_status stamp(cfa__sql_connection *handle) {
     int64_t id = 0, tables = 0;
     cfa_status status = read_int(handle, "PRAGMA application_id", &id);
     if (status == CFA_OK) {
@@ -227,8 +202,9 @@ const cfa__sql_driver cfa__sqlite_driver = {
                       "WHERE type IN ('table', 'view') AND substr(name, 1, 4) = 'cfa_'",
         .index_hints = true,
     },
-    /* Closed and opened again it would recover from the log what a failed sync left there, and what is only in the
-     * kernel's cache would pass for durable. Kept, it writes over it and syncs again. */
+    /* Closed and opened again it would recover from the log what a failed sync left there, and what
+     * is only in the kernel's cache would pass for durable. Kept, it writes over it and syncs
+     * again. */
     .outlives_doubt = true,
     .connect = cfa__sqlite_connect,
     .disconnect = cfa__sqlite_disconnect,

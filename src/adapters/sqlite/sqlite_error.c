@@ -7,60 +7,43 @@
 
 #include <errno.h>
 
-cfa_status cfa__sqlite_no_memory(void)
-{
+cfa_status cfa__sqlite_no_memory(void) {
     return cfa_error_set(CFA_ENOMEM, CFA__SQLITE_ORIGIN, NULL, SQLITE_NOMEM, "out of memory");
 }
 
-static cfa_status status_of(int code)
-{
+static cfa_status status_of(int code) {
     switch (code) {
-    case SQLITE_IOERR_NOMEM:
-        return CFA_ENOMEM;
+    case SQLITE_IOERR_NOMEM: return CFA_ENOMEM;
     case SQLITE_CONSTRAINT_UNIQUE:
     case SQLITE_CONSTRAINT_PRIMARYKEY:
-    case SQLITE_CONSTRAINT_ROWID:
-        return CFA_EEXISTS;
-    default:
-        break;
+    case SQLITE_CONSTRAINT_ROWID: return CFA_EEXISTS;
+    default: break;
     }
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-    case SQLITE_PROTOCOL:   /* lost the race for a lock of the log too often */
-    case SQLITE_SCHEMA:     /* another process migrates */
-        return CFA_EBUSY;
+    case SQLITE_PROTOCOL: /* lost the race for a lock of the log too often */
+    case SQLITE_SCHEMA: /* another process migrates */ return CFA_EBUSY;
     case SQLITE_IOERR:
     case SQLITE_INTERRUPT:
-    case SQLITE_NOLFS:
-        return CFA_EIO;
-    case SQLITE_FULL:
-        return CFA_ENOSPACE;
-    case SQLITE_NOMEM:
-        return CFA_ENOMEM;
+    case SQLITE_NOLFS: return CFA_EIO;
+    case SQLITE_FULL: return CFA_ENOSPACE;
+    case SQLITE_NOMEM: return CFA_ENOMEM;
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
-    case SQLITE_PERM:
-        return CFA_EREADONLY;
-    case SQLITE_AUTH:       /* an authorizer of a host that joins */
-        return CFA_EMISUSE;
-    case SQLITE_NOTADB:
-        return CFA_ESCHEMA;
-    case SQLITE_CORRUPT:
-        return CFA_ECORRUPT;
+    case SQLITE_PERM: return CFA_EREADONLY;
+    case SQLITE_AUTH: /* an authorizer of a host that joins */ return CFA_EMISUSE;
+    case SQLITE_NOTADB: return CFA_ESCHEMA;
+    case SQLITE_CORRUPT: return CFA_ECORRUPT;
     case SQLITE_CONSTRAINT: /* NOT NULL, a type of a STRICT table, a host's trigger */
-    case SQLITE_MISMATCH:
-        return CFA_EINVAL;
-    case SQLITE_TOOBIG:
-        return CFA_ETOOLONG;
-    default:
-        return CFA_EBUG;
+    case SQLITE_MISMATCH: return CFA_EINVAL;
+    case SQLITE_TOOBIG: return CFA_ETOOLONG;
+    default: return CFA_EBUG;
     }
 }
 
 cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int code,
-                            const char *doing)
-{
+                            const char *doing) {
     /* A host's connection may give the short codes only. */
     if (db != NULL && (code & ~0xff) == 0 && (sqlite3_extended_errcode(db) & 0xff) == code) {
         code = sqlite3_extended_errcode(db);
@@ -74,7 +57,8 @@ cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int
     if (status == CFA_EREADONLY) {
         return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", code,
                                 "%s cannot be opened for writing: let this user write the file and "
-                                "its directory", storage->path);
+                                "its directory",
+                                storage->path);
     }
     if (status == CFA_ESCHEMA) {
         return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", code,
@@ -94,14 +78,12 @@ cfa_status cfa__sqlite_fail(const cfa__sqlite_storage *storage, sqlite3 *db, int
  * transaction, but a recovery after a crash may find it. So these are in doubt; only refusals that
  * come before the first frame is written are certain.
  */
-cfa_status cfa__sqlite_fail_commit(const cfa__sqlite_storage *storage, sqlite3 *db, int code)
-{
+cfa_status cfa__sqlite_fail_commit(const cfa__sqlite_storage *storage, sqlite3 *db, int code) {
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_CONSTRAINT:
-    case SQLITE_READONLY:
-        return cfa__sqlite_fail(storage, db, code, "COMMIT");
+    case SQLITE_READONLY: return cfa__sqlite_fail(storage, db, code, "COMMIT");
     default:
         return cfa_error_format(CFA_EINDOUBT, CFA__SQLITE_ORIGIN, NULL, code, "COMMIT: %s",
                                 sqlite3_errmsg(db));

@@ -13,26 +13,26 @@
 #define CFA__SQLITE_ORIGIN "storage.sqlite"
 
 typedef struct cfa__sqlite_storage {
-    cfa__sql_storage base;      /* first: `self` of driver and storage is one pointer */
-    cfa_storage handle;         /* what cfa_sqlite_open lends to its engine */
-    char *path;                 /* absolute */
-    char *vfs;                  /* NULL: SQLite's default */
+    cfa__sql_storage base; /* first: `self` of driver and storage is one pointer */
+    cfa_storage handle;    /* what cfa_sqlite_open lends to its engine */
+    char *path;            /* absolute */
+    char *vfs;             /* NULL: SQLite's default */
     int32_t cache_kib;
     int32_t wal_limit_pages;
     int32_t busy_timeout_ms;
-    bool reset_race;            /* this SQLite has the WAL-reset race: sqlite_checkpoint.c */
+    bool reset_race; /* this SQLite has the WAL-reset race: sqlite_checkpoint.c */
 } cfa__sqlite_storage;
 
 typedef struct cfa__sqlite_connection {
     const cfa__sqlite_storage *storage;
     sqlite3 *db;
-    bool borrowed;              /* a host's: never closed, begun or ended here */
-    int32_t mode;               /* of the open transaction */
-    int64_t deadline_us;        /* monotonic: when waiting for a lock ends */
+    bool borrowed;       /* a host's: never closed, begun or ended here */
+    int32_t mode;        /* of the open transaction */
+    int64_t deadline_us; /* monotonic: when waiting for a lock ends */
     sqlite3_stmt *begin_read, *pin, *begin_write, *commit, *rollback, *data_version;
-    sqlite3 *checkpointer;      /* sqlite_checkpoint.c; NULL until needed */
-    int32_t wal_pages;          /* in the log after this connection's newest commit */
-    int32_t checkpoint_at;      /* number of pages that makes a checkpoint worth trying */
+    sqlite3 *checkpointer; /* sqlite_checkpoint.c; NULL until needed */
+    int32_t wal_pages;     /* in the log after this connection's newest commit */
+    int32_t checkpoint_at; /* number of pages that makes a checkpoint worth trying */
 } cfa__sqlite_connection;
 
 extern const cfa__sql_driver cfa__sqlite_driver;

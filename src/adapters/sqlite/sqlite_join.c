@@ -7,22 +7,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool is_same_file(const char *a, const char *b)
-{
+static bool is_same_file(const char *a, const char *b) {
     struct stat left, right;
     return a != NULL && a[0] != '\0' && stat(a, &left) == 0 && stat(b, &right) == 0 &&
            left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
-static cfa_status misuse(const char *message)
-{
+static cfa_status misuse(const char *message) {
     return cfa_error_set(CFA_EMISUSE, CFA__SQLITE_ORIGIN, "connection", 0, message);
 }
 
 /* With the race of sqlite_checkpoint.c the host's connection may not checkpoint by itself either;
  * the engine does it. A hook of the host's own is left alone: setting a size would remove it. */
-static cfa_status stop_checkpoints(const cfa__sqlite_storage *storage, sqlite3 *db)
-{
+static cfa_status stop_checkpoints(const cfa__sqlite_storage *storage, sqlite3 *db) {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(db, "PRAGMA wal_autocheckpoint", -1, &statement, NULL);
     if (code == SQLITE_OK) {
@@ -40,8 +37,7 @@ static cfa_status stop_checkpoints(const cfa__sqlite_storage *storage, sqlite3 *
     return CFA_OK;
 }
 
-cfa_status cfa_sqlite_join(cfa_tx **out, cfa_engine *engine, sqlite3 *db)
-{
+cfa_status cfa_sqlite_join(cfa_tx **out, cfa_engine *engine, sqlite3 *db) {
     if (out == NULL || engine == NULL || db == NULL) {
         return misuse("an output, an engine and a connection are needed");
     }

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-cfa_status cfa_sqlite_open(cfa_engine **out, const char *path, const cfa_engine_options *given)
-{
+cfa_status cfa_sqlite_open(cfa_engine **out, const char *path, const cfa_engine_options *given) {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     cfa_storage storage;
     if (given != NULL) {
@@ -30,7 +29,7 @@ cfa_status cfa_sqlite_open(cfa_engine **out, const char *path, const cfa_engine_
     options.owns_storage = 1;
     status = cfa_engine_open(out, &options);
     if (status != CFA_OK) {
-        storage.ops->close(storage.self);   /* an engine that did not open owns nothing */
+        storage.ops->close(storage.self); /* an engine that did not open owns nothing */
     }
     return status;
 }

@@ -14,10 +14,9 @@
 #define CACHE_KIB 65536
 #define WAL_LIMIT_PAGES 16000
 #define BUSY_TIMEOUT_MS 5000
-#define VERSION_MIN 3037000     /* STRICT tables */
+#define VERSION_MIN 3037000 /* STRICT tables */
 
-static void storage_free(cfa__sqlite_storage *storage)
-{
+static void storage_free(cfa__sqlite_storage *storage) {
     if (storage != NULL) {
         cfa__sql_storage_release(&storage->base);
         cfa_free(storage->path);
@@ -26,10 +25,7 @@ static void storage_free(cfa__sqlite_storage *storage)
     }
 }
 
-static void storage_close(void *self)
-{
-    storage_free(self);
-}
+static void storage_close(void *self) { storage_free(self); }
 
 const cfa_storage_ops cfa__sqlite_storage_ops = {
     .struct_size = sizeof(cfa_storage_ops),
@@ -50,8 +46,7 @@ const cfa_storage_ops cfa__sqlite_storage_ops = {
 
 /* ---- the path -------------------------------------------------------------------------------- */
 
-static char *copy_text(const char *text, size_t size)
-{
+static char *copy_text(const char *text, size_t size) {
     char *copy = cfa_alloc(size + 1);
     if (copy != NULL) {
         memcpy(copy, text, size);
@@ -60,13 +55,11 @@ static char *copy_text(const char *text, size_t size)
     return copy;
 }
 
-static cfa_status refuse(cfa_status status, int error, const char *why, const char *path)
-{
+static cfa_status refuse(cfa_status status, int error, const char *why, const char *path) {
     return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", error, "%.160s %s", path, why);
 }
 
-static cfa_status check_directory(const char *directory)
-{
+static cfa_status check_directory(const char *directory) {
     struct stat info;
     if (stat(directory, &info) != 0) {
         return errno == ENOENT
@@ -87,11 +80,10 @@ static cfa_status check_directory(const char *directory)
     return CFA_OK;
 }
 
-static cfa_status check_file(const char *path)
-{
+static cfa_status check_file(const char *path) {
     struct stat info;
     if (stat(path, &info) != 0) {
-        return CFA_OK;      /* made at the first open */
+        return CFA_OK; /* made at the first open */
     }
     if (S_ISDIR(info.st_mode)) {
         return refuse(CFA_EREADONLY, EISDIR, "is a directory: name a file in it", path);
@@ -99,15 +91,15 @@ static cfa_status check_file(const char *path)
     if (access(path, R_OK | W_OK) != 0) {
         return refuse(CFA_EREADONLY, errno,
                       "is a file this user cannot write: change its owner or mode, or choose "
-                      "another path", path);
+                      "another path",
+                      path);
     }
     return CFA_OK;
 }
 
 /* Make the path absolute, because connections are reopened and a host may change its directory in
  * between. */
-static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path)
-{
+static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
     char directory[PATH_MAX], absolute[PATH_MAX];
@@ -140,13 +132,9 @@ static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path)
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-static int32_t or_default(int32_t value, int32_t standard)
-{
-    return value != 0 ? value : standard;
-}
+static int32_t or_default(int32_t value, int32_t standard) { return value != 0 ? value : standard; }
 
-static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_options *given)
-{
+static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_options *given) {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     if (given != NULL) {
         if (given->struct_size > sizeof(options)) {
@@ -172,8 +160,7 @@ static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_op
 }
 
 /* Open the file once, so that what is wrong with it is said here and not at the first donation. */
-static cfa_status probe(cfa__sqlite_storage *storage)
-{
+static cfa_status probe(cfa__sqlite_storage *storage) {
     cfa__sql_connection *connection;
     cfa_status status = cfa__sqlite_driver.connect(storage, CFA_SESSION_WRITE, true, &connection);
     if (status == CFA_OK) {
@@ -182,8 +169,7 @@ static cfa_status probe(cfa__sqlite_storage *storage)
     return status;
 }
 
-static cfa_status check_library(void)
-{
+static cfa_status check_library(void) {
     if (sqlite3_threadsafe() == 0) {
         return cfa_error_set(CFA_ENOTSUP, CFA__SQLITE_ORIGIN, NULL, 0,
                              "this SQLite was built without threads: use another build");
@@ -197,8 +183,7 @@ static cfa_status check_library(void)
 }
 
 cfa_status cfa_sqlite_storage_new(cfa_storage *out, const char *path,
-                                  const cfa_sqlite_options *options)
-{
+                                  const cfa_sqlite_options *options) {
     if (out == NULL || path == NULL || path[0] == '\0' || strcmp(path, ":memory:") == 0) {
         return cfa_error_set(CFA_EINVAL, CFA__SQLITE_ORIGIN, out == NULL ? "out" : "path", 0,
                              "the path of a database file is needed; for a book in memory use the "

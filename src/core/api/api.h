@@ -11,8 +11,8 @@
 #include "core/engine/log.h"
 #include "core/engine/relay.h"
 
-/* Copy a sized input struct into `out` (zeroed, `size` bytes). CFA_EABI for a larger one whose tail is used,
- * CFA_EINVAL for one that is smaller than `least`. */
+/* Copy a sized input struct into `out` (zeroed, `size` bytes). CFA_EABI for a larger one whose tail
+ * is used, CFA_EINVAL for one that is smaller than `least`. */
 CFA_MUST_CHECK cfa_status cfa__spec_take(void *out, size_t size, const void *given, size_t least,
                                          const char *origin);
 
@@ -34,9 +34,9 @@ CFA_MUST_CHECK cfa_status cfa__keyed_find(cfa__keyed *out, cfa_engine *engine, c
                                           const char *key);
 
 /* Take a command with `input_size` zeroed bytes of input. */
-CFA_MUST_CHECK cfa_status cfa__command_with_input(cfa__command **out, void **out_input, cfa_engine *engine,
-                                                  cfa__decide decide, size_t input_size,
-                                                  size_t output_size);
+CFA_MUST_CHECK cfa_status cfa__command_with_input(cfa__command **out, void **out_input,
+                                                  cfa_engine *engine, cfa__decide decide,
+                                                  size_t input_size, size_t output_size);
 /* Copy a text into the command's memory; NULL stays null. */
 CFA_MUST_CHECK cfa_status cfa__input_text(cfa_slice *out, cfa__command *command, const char *text);
 
@@ -50,8 +50,8 @@ CFA_MUST_CHECK cfa_status cfa__campaign_snapshot(cfa_campaign **out, const cfa__
 typedef struct cfa__pledge_parts {
     const cfa__pledge *pledge;
     const cfa__payment *payment;
-    const cfa__donor *donor;       /* NULL: none */
-    const cfa__answer *answer;     /* NULL: none */
+    const cfa__donor *donor;   /* NULL: none */
+    const cfa__answer *answer; /* NULL: none */
     bool replayed;
     int64_t position;
 } cfa__pledge_parts;
@@ -60,24 +60,27 @@ CFA_MUST_CHECK cfa_status cfa__payment_snapshot(cfa_payment **out, const cfa__pa
                                                 int64_t position);
 
 /* Read one payment with its newest position from a snapshot. */
-CFA_MUST_CHECK cfa_status cfa__payment_read(cfa_payment **out, cfa_engine *engine, cfa__id payment_id,
-                                            int64_t deadline_us);
+CFA_MUST_CHECK cfa_status cfa__payment_read(cfa_payment **out, cfa_engine *engine,
+                                            cfa__id payment_id, int64_t deadline_us);
 /* Work on a payment until its state is settled or the deadline comes. */
-CFA_MUST_CHECK cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id, int64_t deadline_us);
+CFA_MUST_CHECK cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id,
+                                             int64_t deadline_us);
 
-/* Wait for progress in this process, or a little while for that of another; returns the new progress count. */
+/* Wait for progress in this process, or a little while for that of another; returns the new
+ * progress count. */
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us);
 
 /*
- * The status of a call whose work is committed but could not be shown, for want of memory or of the store: it must not
- * say that nothing was done. CFA_OK stays CFA_OK.
+ * The status of a call whose work is committed but could not be shown, for want of memory or of the
+ * store: it must not say that nothing was done. CFA_OK stays CFA_OK.
  */
 CFA_MUST_CHECK cfa_status cfa__status_committed(cfa_status status, const char *origin);
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Reserve a completion on a port before its command is submitted. */
-CFA_MUST_CHECK cfa_status cfa__completion_reserve(cfa_completion **out, cfa_port *port, uint64_t token);
+CFA_MUST_CHECK cfa_status cfa__completion_reserve(cfa_completion **out, cfa_port *port,
+                                                  uint64_t token);
 cfa_engine *cfa__port_engine(cfa_port *port);
 /* Fill in the outcome: status with this command's error detail. */
 void cfa__completion_fail(cfa_completion *completion, cfa_status status, const cfa_error *error);

@@ -85,9 +85,7 @@ const char *cfa_campaign_state_name(cfa_campaign_state state) {
 
 /* ---- specs ----------------------------------------------------------------------------------- */
 
-static int compare_codes(const void *a, const void *b) {
-    return memcmp(a, b, 4);
-}
+static int compare_codes(const void *a, const void *b) { return memcmp(a, b, 4); }
 
 /* Read "EUR,USD" into a sorted list without repeats, as "EUR,USD" again. */
 static cfa_status take_currencies(char out[CURRENCIES_MAX * 4], const char *text) {
@@ -101,7 +99,8 @@ static cfa_status take_currencies(char out[CURRENCIES_MAX * 4], const char *text
             memcpy(code, at, 3);
         if (size != 3 || cfa_money_make(&probe, 0, code) != CFA_OK) {
             return cfa_error_format(CFA_ECURRENCY, ORIGIN, "currencies", 0,
-                                    "\"%.*s\" is not an ISO 4217 currency", size > 8 ? 8 : (int)size, at);
+                                    "\"%.*s\" is not an ISO 4217 currency",
+                                    size > 8 ? 8 : (int)size, at);
         }
         if (count == CURRENCIES_MAX) {
             return cfa_error_format(CFA_ERANGE, ORIGIN, "currencies", 0,
@@ -113,12 +112,14 @@ static cfa_status take_currencies(char out[CURRENCIES_MAX * 4], const char *text
             return cfa_error_set(CFA_EINVAL, ORIGIN, "currencies", 0, "the list ends with a comma");
     }
     if (count == 0)
-        return cfa_error_set(CFA_EINVAL, ORIGIN, "currencies", 0, "at least one currency is required");
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "currencies", 0,
+                             "at least one currency is required");
     qsort(codes, count, sizeof codes[0], compare_codes);
     size_t used = 0;
     for (size_t i = 0; i < count; i++) {
         if (i > 0 && memcmp(codes[i], codes[i - 1], 4) == 0)
-            return cfa_error_format(CFA_EINVAL, ORIGIN, "currencies", 0, "%s is listed twice", codes[i]);
+            return cfa_error_format(CFA_EINVAL, ORIGIN, "currencies", 0, "%s is listed twice",
+                                    codes[i]);
         if (used > 0)
             out[used++] = ',';
         memcpy(out + used, codes[i], 3);
@@ -129,14 +130,16 @@ static cfa_status take_currencies(char out[CURRENCIES_MAX * 4], const char *text
 }
 
 static cfa_status check_spec(const cfa_campaign_spec *spec, char currencies[CURRENCIES_MAX * 4]) {
-    cfa_status status = cfa__text_check(spec->title, ORIGIN, "title", CFA_TITLE_BYTES_MAX, true, false);
+    cfa_status status =
+        cfa__text_check(spec->title, ORIGIN, "title", CFA_TITLE_BYTES_MAX, true, false);
     if (status == CFA_OK)
         status = take_currencies(currencies, spec->currencies);
     if (status != CFA_OK)
         return status;
     if (spec->goal.currency[0] != '\0') {
         if (spec->goal.minor <= 0 || spec->goal.minor > CFA_MONEY_MINOR_MAX)
-            return cfa_error_set(CFA_ERANGE, ORIGIN, "goal.minor", 0, "a goal is positive and at most 10^15");
+            return cfa_error_set(CFA_ERANGE, ORIGIN, "goal.minor", 0,
+                                 "a goal is positive and at most 10^15");
         if (memchr(spec->goal.currency, '\0', 4) != spec->goal.currency + 3 ||
             !cfa__currency_is_listed(cfa__slice(currencies), spec->goal.currency)) {
             return cfa_error_set(CFA_ECURRENCY, ORIGIN, "goal.currency", 0,
@@ -148,12 +151,14 @@ static cfa_status check_spec(const cfa_campaign_spec *spec, char currencies[CURR
     if (spec->deadline_us < 0)
         return cfa_error_set(CFA_ERANGE, ORIGIN, "deadline_us", 0, "a deadline is not negative");
     if (spec->late_rule != CFA_LATE_ACCEPT && spec->late_rule != CFA_LATE_REFUSE)
-        return cfa_error_set(CFA_EINVAL, ORIGIN, "late_rule", 0, "late_rule must be CFA_LATE_ACCEPT or _REFUSE");
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "late_rule", 0,
+                             "late_rule must be CFA_LATE_ACCEPT or _REFUSE");
     return CFA_OK;
 }
 
 static cfa_status key_spec(cfa__keyed *out, cfa_engine *engine, const cfa_campaign_spec *spec,
-                           cfa__keyed_command command, const char *campaign_id, const char *currencies) {
+                           cfa__keyed_command command, const char *campaign_id,
+                           const char *currencies) {
     char goal[CFA_MONEY_TEXT_SIZE] = "";
     if (spec->goal.currency[0] != '\0') {
         cfa_status status = cfa_money_format(goal, sizeof goal, spec->goal);
@@ -202,8 +207,8 @@ static cfa_status change(cfa_campaign **out, cfa_engine *engine, cfa__decide dec
         return status;
     cfa__command *command;
     void *memory;
-    status = cfa__command_with_input(&command, &memory, engine, decide, sizeof(cfa__campaign_change),
-                                     sizeof(cfa__campaign_answer));
+    status = cfa__command_with_input(&command, &memory, engine, decide,
+                                     sizeof(cfa__campaign_change), sizeof(cfa__campaign_answer));
     if (status != CFA_OK)
         return status;
     cfa__campaign_change *input = memory;
@@ -215,8 +220,9 @@ static cfa_status change(cfa_campaign **out, cfa_engine *engine, cfa__decide dec
     if (status == CFA_OK)
         status = cfa__input_text(&input->currencies, command, currencies);
     if (status == CFA_OK)
-        status = campaign_id == NULL ? cfa__draw_id(engine, &input->campaign_id)
-                                     : cfa__id_parse(&input->campaign_id, "cmp", campaign_id, "campaign_id");
+        status = campaign_id == NULL
+                     ? cfa__draw_id(engine, &input->campaign_id)
+                     : cfa__id_parse(&input->campaign_id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK)
         status = key_spec(&input->keyed, engine, &spec, kind, campaign_id, currencies);
     if (status != CFA_OK) {
@@ -226,7 +232,8 @@ static cfa_status change(cfa_campaign **out, cfa_engine *engine, cfa__decide dec
     return finish(out, engine, command, spec.timeout_ms);
 }
 
-cfa_status cfa_campaign_create(cfa_campaign **out, cfa_engine *engine, const cfa_campaign_spec *spec) {
+cfa_status cfa_campaign_create(cfa_campaign **out, cfa_engine *engine,
+                               const cfa_campaign_spec *spec) {
     return change(out, engine, cfa__campaign_create, CFA__KEYED_CAMPAIGN_CREATE, NULL, 0, spec);
 }
 
@@ -254,7 +261,8 @@ cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *
     cfa__fingerprint_field fields[] = { { "campaign_id", cfa__slice(campaign_id) } };
     status = cfa__id_parse(&input->campaign_id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK)
-        status = cfa__keyed_make(&input->keyed, engine, scope, key, CFA__KEYED_CAMPAIGN_END, fields, 1);
+        status =
+            cfa__keyed_make(&input->keyed, engine, scope, key, CFA__KEYED_CAMPAIGN_END, fields, 1);
     if (status != CFA_OK) {
         cfa__command_release(engine, command);
         return status;
@@ -277,7 +285,8 @@ cfa_status cfa_campaign_get(cfa_campaign **out, cfa_engine *engine, const char *
     const void *found = NULL;
     status = cfa__read_id(engine, reader, &cfa__campaign_kind, id, &found);
     if (status == CFA_OK && found == NULL)
-        status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "campaign_id", 0, "there is no such campaign");
+        status =
+            cfa_error_set(CFA_ENOTFOUND, ORIGIN, "campaign_id", 0, "there is no such campaign");
     if (status == CFA_OK)
         status = cfa__campaign_snapshot(out, found, false, 0);
     cfa__read_end(engine, reader);
@@ -291,7 +300,8 @@ static cfa_status list_fill(cfa_campaign_list **out, const cfa_query *query, int
         return cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, "no memory for a list");
     memset(list, 0, sizeof *list);
     list->items = cfa_alloc((count + 1) * sizeof *list->items);
-    cfa_status status = list->items == NULL ? cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, "no memory") : CFA_OK;
+    cfa_status status =
+        list->items == NULL ? cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, "no memory") : CFA_OK;
     for (size_t i = 0; i < count && status == CFA_OK; i++) {
         status = cfa__campaign_snapshot(&list->items[i], query->records[i], false, 0);
         if (status == CFA_OK)
@@ -319,8 +329,9 @@ cfa_status cfa_campaign_page(cfa_campaign_list **out, cfa_engine *engine, const 
         status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
     if (status != CFA_OK)
         return status;
-    cfa_query query = { .kind = &cfa__campaign_kind, .flags = CFA_QUERY_AFTER, .limit = page.limit + 1,
-                        .key = &key };
+    cfa_query query = {
+        .kind = &cfa__campaign_kind, .flags = CFA_QUERY_AFTER, .limit = page.limit + 1, .key = &key
+    };
     status = cfa__read_queries(engine, reader, &query, 1);
     if (status == CFA_OK)
         status = list_fill(out, &query, page.limit);

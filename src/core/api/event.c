@@ -25,11 +25,13 @@ struct cfa_subscription {
     int64_t epoch, read, acknowledged;
 };
 
-static cfa_status read_list(cfa_event_list **out, cfa_engine *engine, int64_t after, int32_t limit) {
+static cfa_status read_list(cfa_event_list **out, cfa_engine *engine, int64_t after,
+                            int32_t limit) {
     if (limit == 0)
         limit = LIMIT_DEFAULT;
     if (limit < 0 || limit > CFA_PAGE_LIMIT_MAX)
-        return cfa_error_format(CFA_ERANGE, ORIGIN, "limit", 0, "limit must be 1 to %d", CFA_PAGE_LIMIT_MAX);
+        return cfa_error_format(CFA_ERANGE, ORIGIN, "limit", 0, "limit must be 1 to %d",
+                                CFA_PAGE_LIMIT_MAX);
     if (after < 0)
         return cfa_error_set(CFA_ERANGE, ORIGIN, "after_position", 0, "a position is not negative");
     cfa_arena *arena;
@@ -38,7 +40,8 @@ static cfa_status read_list(cfa_event_list **out, cfa_engine *engine, int64_t af
     if (status != CFA_OK)
         return status;
     cfa_event_list *list = cfa_arena_alloc(arena, sizeof *list);
-    status = list == NULL ? CFA_ENOMEM : cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    status =
+        list == NULL ? CFA_ENOMEM : cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
     if (status == CFA_OK) {
         list->arena = arena;
         status = cfa__log_read(engine, reader, arena, after, limit, &list->items, &list->size);
@@ -80,8 +83,10 @@ static cfa_status check_name(const char *name) {
 
 static cfa__sink_input input_of(const cfa_subscription *subscription) {
     return (cfa__sink_input){ .name = { subscription->name, strlen(subscription->name) },
-                              .owner = subscription->owner, .lease_ms = SUBSCRIPTION_LEASE_MS,
-                              .take_over = true, .epoch = subscription->epoch };
+                              .owner = subscription->owner,
+                              .lease_ms = SUBSCRIPTION_LEASE_MS,
+                              .take_over = true,
+                              .epoch = subscription->epoch };
 }
 
 cfa_status cfa_subscription_open(cfa_subscription **out, cfa_engine *engine, const char *name) {
@@ -103,7 +108,8 @@ cfa_status cfa_subscription_open(cfa_subscription **out, cfa_engine *engine, con
     cfa__sink_input input = input_of(subscription);
     cfa__sink_answer answer;
     if (status == CFA_OK)
-        status = cfa__sink_command(engine, cfa__sink_lead, &input, cfa__deadline_us(engine, 0), &answer);
+        status =
+            cfa__sink_command(engine, cfa__sink_lead, &input, cfa__deadline_us(engine, 0), &answer);
     if (status != CFA_OK) {
         cfa_free(subscription);
         return status;
@@ -115,8 +121,8 @@ cfa_status cfa_subscription_open(cfa_subscription **out, cfa_engine *engine, con
     return CFA_OK;
 }
 
-cfa_status cfa_subscription_next(cfa_event_list **out, cfa_subscription *subscription, int32_t limit,
-                                 int32_t timeout_ms) {
+cfa_status cfa_subscription_next(cfa_event_list **out, cfa_subscription *subscription,
+                                 int32_t limit, int32_t timeout_ms) {
     if (subscription == NULL)
         return cfa_error_set(CFA_EMISUSE, ORIGIN, "subscription", 0, "the subscription is NULL");
     cfa_engine *engine = subscription->engine;
@@ -158,6 +164,4 @@ cfa_status cfa_subscription_ack(cfa_subscription *subscription, int64_t position
     return status;
 }
 
-void cfa_subscription_free(cfa_subscription *subscription) {
-    cfa_free(subscription);
-}
+void cfa_subscription_free(cfa_subscription *subscription) { cfa_free(subscription); }

@@ -10,12 +10,14 @@
 
 #define ORIGIN "core.input"
 
-cfa_status cfa__spec_take(void *out, size_t size, const void *given, size_t least, const char *origin) {
+cfa_status cfa__spec_take(void *out, size_t size, const void *given, size_t least,
+                          const char *origin) {
     size_t given_size = 0;
     if (given != NULL)
         memcpy(&given_size, given, sizeof given_size);
     if (given == NULL || given_size < least)
-        return cfa_error_set(CFA_EINVAL, origin, "struct_size", 0, "start from the struct's _INIT macro");
+        return cfa_error_set(CFA_EINVAL, origin, "struct_size", 0,
+                             "start from the struct's _INIT macro");
     for (size_t i = size; i < given_size; i++) {
         if (((const char *)given)[i] != 0)
             return cfa_error_set(CFA_EABI, origin, "struct_size", 0, "built for a newer library");
@@ -32,8 +34,8 @@ static cfa_status check_key(const char *key) {
     if (size == 0)
         return cfa_error_set(CFA_EKEY, ORIGIN, "key", 0, "an idempotency key is required");
     if (size > CFA_KEY_BYTES_MAX) {
-        return cfa_error_format(CFA_EKEY, ORIGIN, "key", 0, "an idempotency key has at most %d characters",
-                                CFA_KEY_BYTES_MAX);
+        return cfa_error_format(CFA_EKEY, ORIGIN, "key", 0,
+                                "an idempotency key has at most %d characters", CFA_KEY_BYTES_MAX);
     }
     for (size_t i = 0; i < size; i++) {
         if (key[i] < 0x21 || key[i] > 0x7e) {
@@ -44,7 +46,8 @@ static cfa_status check_key(const char *key) {
     return CFA_OK;
 }
 
-cfa_status cfa__keyed_find(cfa__keyed *out, cfa_engine *engine, const char *scope, const char *key) {
+cfa_status cfa__keyed_find(cfa__keyed *out, cfa_engine *engine, const char *scope,
+                           const char *key) {
     cfa_status status = check_key(key);
     if (status == CFA_OK)
         status = cfa__text_check(scope, ORIGIN, "scope", CFA_SCOPE_BYTES_MAX, false, false);
@@ -53,7 +56,8 @@ cfa_status cfa__keyed_find(cfa__keyed *out, cfa_engine *engine, const char *scop
     memset(out, 0, sizeof *out);
     cfa_slice text = { key, strlen(key) };
     bool of_host = scope == NULL || scope[0] == '\0';
-    out->scope_hash = of_host ? engine->host_scope : cfa__book_hash(engine, "scope", cfa__slice(scope));
+    out->scope_hash =
+        of_host ? engine->host_scope : cfa__book_hash(engine, "scope", cfa__slice(scope));
     out->time_ordered = cfa__id_parse_uuid7(&out->digest, key, text.size);
     if (!out->time_ordered) {
         out->digest = cfa__book_hash(engine, "key", text);
@@ -114,14 +118,17 @@ cfa_status cfa__status_committed(cfa_status status, const char *origin) {
     if (status == CFA_OK)
         return CFA_OK;
     return cfa_error_format(CFA_EINDOUBT, origin, NULL, 0,
-                            "it is done but could not be shown (%s): repeat with the same key", cfa_status_name(status));
+                            "it is done but could not be shown (%s): repeat with the same key",
+                            cfa_status_name(status));
 }
 
-cfa_status cfa__page_take(cfa_page *out, const cfa_page *given, const char *prefix, cfa__id *out_after) {
+cfa_status cfa__page_take(cfa_page *out, const cfa_page *given, const char *prefix,
+                          cfa__id *out_after) {
     cfa_page page = CFA_PAGE_INIT;
     cfa_status status = CFA_OK;
     if (given != NULL)
-        status = cfa__spec_take(&page, sizeof page, given, CFA__SIZE_THROUGH(cfa_page, limit), ORIGIN);
+        status =
+            cfa__spec_take(&page, sizeof page, given, CFA__SIZE_THROUGH(cfa_page, limit), ORIGIN);
     if (status != CFA_OK)
         return status;
     if (page.limit == 0)

@@ -1,5 +1,6 @@
 /*
- * api/payment.c - payments: reads, waiting, capture and cancel, webhooks, and calls pulled by the host.
+ * api/payment.c - payments: reads, waiting, capture and cancel, webhooks, and calls pulled by the
+ * host.
  */
 #include "core/api/api.h"
 #include "core/decide/payment_machine.h"
@@ -92,7 +93,8 @@ int64_t cfa_payment_position(const cfa_payment *payment) { return payment->posit
 
 const char *cfa_payment_state_name(cfa_payment_state state) {
     switch (state) {
-#define STATE_NAME(name, code, text) case code: return #name;
+#define STATE_NAME(name, code, text)                                                               \
+    case code: return #name;
         CFA_PAYMENT_STATE_MAP(STATE_NAME)
 #undef STATE_NAME
     default: return "";
@@ -137,10 +139,12 @@ static cfa_status take_id(cfa__id *out, const cfa_engine *engine, const char *pa
 cfa_status cfa_payment_get(cfa_payment **out, cfa_engine *engine, const char *payment_id) {
     cfa__id id;
     cfa_status status = take_id(&id, engine, payment_id, out);
-    return status == CFA_OK ? cfa__payment_read(out, engine, id, cfa__deadline_us(engine, 0)) : status;
+    return status == CFA_OK ? cfa__payment_read(out, engine, id, cfa__deadline_us(engine, 0))
+                            : status;
 }
 
-cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine, const char *payment_id) {
+cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine,
+                               const char *payment_id) {
     cfa__id id;
     cfa_arena *arena;
     cfa__reader *reader;
@@ -158,8 +162,9 @@ cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine, co
     cfa__transition key;
     memset(&key, 0, sizeof key);
     key.payment_id = id;
-    cfa_query query = { .kind = &cfa__transition_kind, .match_count = 1, .limit = CFA_PAGE_LIMIT_MAX,
-                        .key = &key };
+    cfa_query query = {
+        .kind = &cfa__transition_kind, .match_count = 1, .limit = CFA_PAGE_LIMIT_MAX, .key = &key
+    };
     cfa_transition_list *list = cfa_arena_alloc(arena, sizeof *list);
     status = list == NULL ? CFA_ENOMEM : read_record(&record, engine, reader, id);
     if (status == CFA_OK)
@@ -191,7 +196,8 @@ cfa_payment_state cfa_transition_to(const cfa_transition_list *list, size_t inde
     return (cfa_payment_state)transition_at(list, index)->to_state;
 }
 
-/* Rules are stored as text; adapters end loaded text with a NUL, and so does this table's empty one. */
+/* Rules are stored as text; adapters end loaded text with a NUL, and so does this table's empty
+ * one. */
 const char *cfa_transition_rule(const cfa_transition_list *list, size_t index) {
     return transition_at(list, index)->rule.data;
 }
@@ -227,13 +233,15 @@ cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id, int64_t de
             return status;
         const cfa__payment *record;
         status = read_record(&record, engine, reader, payment_id);
-        bool settled = status != CFA_OK || cfa__payment_is_settled((cfa_payment_state)record->state);
+        bool settled =
+            status != CFA_OK || cfa__payment_is_settled((cfa_payment_state)record->state);
         int64_t now = cfa__real_us();
         int64_t operations = status == CFA_OK ? record->operation_count : 0;
         cfa__read_end(engine, reader);
         bool expedite = now >= next_probe_us, acted = false;
         if (!settled)
-            status = cfa__calls_for_payment(engine, payment_id, operations, expedite, deadline_us, &acted);
+            status = cfa__calls_for_payment(engine, payment_id, operations, expedite, deadline_us,
+                                            &acted);
         if (settled || status != CFA_OK || cfa__left_ms(deadline_us) == 0)
             return status;
         if (acted) {
@@ -260,12 +268,14 @@ cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine *engine, const char *p
 
 /* ---- capture and cancel ---------------------------------------------------------------------- */
 
-static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *payment_id, int32_t call,
-                          cfa_money amount, const char *scope, const char *key, int32_t timeout_ms) {
+static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *payment_id,
+                          int32_t call, cfa_money amount, const char *scope, const char *key,
+                          int32_t timeout_ms) {
     cfa__id id;
     cfa_status status = take_id(&id, engine, payment_id, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
-        status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
+        status =
+            cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
     if (status == CFA_OK && amount.minor < 0)
         status = cfa_error_set(CFA_ERANGE, ORIGIN, "amount.minor", 0, "an amount is not negative");
     if (status != CFA_OK)
@@ -287,7 +297,8 @@ static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *pay
     input->amount_minor = amount.minor;
     memcpy(input->currency, amount.currency, sizeof input->currency);
     status = cfa__keyed_make(&input->keyed, engine, scope, key,
-                             call == CFA_CALL_CAPTURE ? CFA__KEYED_CAPTURE : CFA__KEYED_CANCEL, fields, 2);
+                             call == CFA_CALL_CAPTURE ? CFA__KEYED_CAPTURE : CFA__KEYED_CANCEL,
+                             fields, 2);
     int64_t deadline_us = cfa__deadline_us(engine, timeout_ms);
     if (status == CFA_OK)
         status = cfa__command_run(engine, &command, deadline_us);
@@ -295,8 +306,8 @@ static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *pay
         /* The operation is durable; what follows only hurries. */
         bool acted;
         const cfa__operation_answer *answer = command->output;
-        (void)!cfa__calls_for_payment(engine, id, answer->payment->operation_count, true, deadline_us,
-                                      &acted);
+        (void)!cfa__calls_for_payment(engine, id, answer->payment->operation_count, true,
+                                      deadline_us, &acted);
         atomic_store(&engine->operation_due_us, 0);
         cfa__signal(engine);
         status = cfa__payment_read(out, engine, id, cfa__deadline_us(engine, 0));
@@ -309,7 +320,8 @@ static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *pay
 }
 
 cfa_status cfa_payment_capture(cfa_payment **out, cfa_engine *engine, const char *payment_id,
-                               cfa_money amount, const char *scope, const char *key, int32_t timeout_ms) {
+                               cfa_money amount, const char *scope, const char *key,
+                               int32_t timeout_ms) {
     return operate(out, engine, payment_id, CFA_CALL_CAPTURE, amount, scope, key, timeout_ms);
 }
 

@@ -1,6 +1,6 @@
 /*
- * api/pledge.c - making pledges: checked specs in, one command, the provider's first call on the caller's own
- * thread, snapshots out. Also the asynchronous and the joined form, and reads.
+ * api/pledge.c - making pledges: checked specs in, one command, the provider's first call on the
+ * caller's own thread, snapshots out. Also the asynchronous and the joined form, and reads.
  */
 #include "core/api/pledge.h"
 #include "core/decide/payment_machine.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define ORIGIN "core.pledge"
-#define JOIN_RETRY_US 5000   /* how often a repeat looks for the first call's answer */
+#define JOIN_RETRY_US 5000 /* how often a repeat looks for the first call's answer */
 
 /* ---- specs ----------------------------------------------------------------------------------- */
 
@@ -28,22 +28,24 @@ static bool is_traceparent(const char *text) {
 }
 
 static cfa_status check_texts(const cfa_pledge_spec *spec) {
-    cfa_status status = cfa__text_check(spec->donor_name, ORIGIN, "donor_name", CFA_NAME_BYTES_MAX, false,
-                                        false);
+    cfa_status status =
+        cfa__text_check(spec->donor_name, ORIGIN, "donor_name", CFA_NAME_BYTES_MAX, false, false);
     if (status == CFA_OK)
-        status = cfa__text_check(spec->donor_email, ORIGIN, "donor_email", CFA_EMAIL_BYTES_MAX, false, false);
+        status = cfa__text_check(spec->donor_email, ORIGIN, "donor_email", CFA_EMAIL_BYTES_MAX,
+                                 false, false);
     if (status == CFA_OK && spec->donor_email != NULL && spec->donor_email[0] != '\0' &&
         strchr(spec->donor_email, '@') == NULL)
-        status = cfa_error_set(CFA_EINVAL, ORIGIN, "donor_email", 0, "an e-mail address holds an @");
+        status =
+            cfa_error_set(CFA_EINVAL, ORIGIN, "donor_email", 0, "an e-mail address holds an @");
     if (status == CFA_OK)
-        status = cfa__text_check(spec->donor_message, ORIGIN, "donor_message", CFA_MESSAGE_BYTES_MAX, false,
-                                 true);
+        status = cfa__text_check(spec->donor_message, ORIGIN, "donor_message",
+                                 CFA_MESSAGE_BYTES_MAX, false, true);
     if (status == CFA_OK)
-        status = cfa__text_check(spec->donor_reference, ORIGIN, "donor_reference", CFA_REFERENCE_BYTES_MAX,
-                                 false, false);
+        status = cfa__text_check(spec->donor_reference, ORIGIN, "donor_reference",
+                                 CFA_REFERENCE_BYTES_MAX, false, false);
     if (status == CFA_OK)
-        status = cfa__text_check(spec->payment_method, ORIGIN, "payment_method", CFA_METHOD_BYTES_MAX, false,
-                                 false);
+        status = cfa__text_check(spec->payment_method, ORIGIN, "payment_method",
+                                 CFA_METHOD_BYTES_MAX, false, false);
     return status;
 }
 
@@ -60,14 +62,16 @@ static cfa_status check_spec(const cfa_engine *engine, const cfa_pledge_spec *sp
     if (status != CFA_OK)
         return status;
     if (spec->visibility < CFA_VISIBILITY_PUBLIC || spec->visibility > CFA_VISIBILITY_HIDDEN)
-        return cfa_error_set(CFA_EINVAL, ORIGIN, "visibility", 0, "visibility must be a CFA_VISIBILITY_ value");
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "visibility", 0,
+                             "visibility must be a CFA_VISIBILITY_ value");
     if (spec->wait < CFA_WAIT_ANSWER || spec->wait > CFA_WAIT_PAID)
         return cfa_error_set(CFA_EINVAL, ORIGIN, "wait", 0, "wait must be a CFA_WAIT_ value");
     bool one_step = (engine->provider.ops->capabilities & CFA_PROVIDER_TWO_STEP) == 0;
     if (one_step && (spec->payment_method == NULL || spec->payment_method[0] == '\0')) {
-        return cfa_error_format(CFA_EINVAL, ORIGIN, "payment_method", 0,
-                                "the provider \"%s\" charges in one step and needs a payment method",
-                                engine->provider_name);
+        return cfa_error_format(
+            CFA_EINVAL, ORIGIN, "payment_method", 0,
+            "the provider \"%s\" charges in one step and needs a payment method",
+            engine->provider_name);
     }
     if (spec->traceparent != NULL && !is_traceparent(spec->traceparent))
         return cfa_error_set(CFA_EINVAL, ORIGIN, "traceparent", 0, "not a W3C traceparent");
@@ -98,16 +102,21 @@ static cfa_status prepare(cfa_engine *engine, cfa__command *command, cfa__pledge
     cfa_status status = cfa__input_text(&input->idempotency_key, command, key);
     if (status != CFA_OK)
         return status;
-    cfa__payment payment = { .id = input->payment_id, .account = input->account,
+    cfa__payment payment = { .id = input->payment_id,
+                             .account = input->account,
                              .amount_minor = input->amount.minor,
                              .capture_manual = input->capture_manual };
     memcpy(payment.currency, input->amount.currency, sizeof payment.currency);
-    cfa__operation operation = { .payment_id = input->payment_id, .number = 1, .call = CFA_CALL_CREATE,
-                                 .idempotency_key = input->idempotency_key, .method = input->method };
+    cfa__operation operation = { .payment_id = input->payment_id,
+                                 .number = 1,
+                                 .call = CFA_CALL_CREATE,
+                                 .idempotency_key = input->idempotency_key,
+                                 .method = input->method };
     cfa_call call;
     status = cfa__call_fill(&call, command->arena, &operation, &payment, CFA_CALL_CREATE, 0, 0);
-    return status == CFA_OK ? engine->provider.ops->prepare(engine->provider.self, &call, command->arena,
-                                                            &input->body) : status;
+    return status == CFA_OK ? engine->provider.ops->prepare(engine->provider.self, &call,
+                                                            command->arena, &input->body)
+                            : status;
 }
 
 static const char *filled(const char *text) {
@@ -126,16 +135,23 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
     cfa_status status = cfa__id_parse(&input->campaign_id, "cmp", spec->campaign_id, "campaign_id");
     fields[0].value = (cfa_slice){ input->campaign_id.bytes, sizeof input->campaign_id.bytes };
     if (status == CFA_OK)
-        status = cfa__keyed_make(&input->keyed, engine, spec->scope, spec->key, CFA__KEYED_PLEDGE_CREATE,
-                                 fields, 5);
+        status = cfa__keyed_make(&input->keyed, engine, spec->scope, spec->key,
+                                 CFA__KEYED_PLEDGE_CREATE, fields, 5);
     const char *reference = filled(spec->donor_reference);
     if (status == CFA_OK)
         status = draw_ids(engine, input, reference);
-    struct { cfa_slice *out; const char *text; } texts[] = {
-        { &input->reference, reference }, { &input->name, filled(spec->donor_name) },
-        { &input->email, filled(spec->donor_email) }, { &input->message, filled(spec->donor_message) },
-        { &input->method, filled(spec->payment_method) }, { &input->trace, spec->traceparent },
-        { &input->provider, engine->provider_name }, { &input->account, engine->account },
+    struct {
+        cfa_slice *out;
+        const char *text;
+    } texts[] = {
+        { &input->reference, reference },
+        { &input->name, filled(spec->donor_name) },
+        { &input->email, filled(spec->donor_email) },
+        { &input->message, filled(spec->donor_message) },
+        { &input->method, filled(spec->payment_method) },
+        { &input->trace, spec->traceparent },
+        { &input->provider, engine->provider_name },
+        { &input->account, engine->account },
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && status == CFA_OK; i++)
         status = cfa__input_text(texts[i].out, command, texts[i].text);
@@ -145,7 +161,8 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
     input->expires_ms = engine->options.payment_expires_ms;
     input->lease_ms = lease ? cfa__lease_ms(engine) : 0;
     input->leased_us = cfa__monotonic_us(engine);
-    input->answer_until_us = spec->wait == CFA_WAIT_ANSWER ? cfa__deadline_us(engine, spec->timeout_ms) : 0;
+    input->answer_until_us =
+        spec->wait == CFA_WAIT_ANSWER ? cfa__deadline_us(engine, spec->timeout_ms) : 0;
     return status == CFA_OK ? prepare(engine, command, input) : status;
 }
 
@@ -187,65 +204,21 @@ static void note_key(cfa_engine *engine, const cfa__command *command) {
 
 static cfa__pledge_parts parts_of(const cfa__command *command) {
     const cfa__pledge_answer *answer = command->output;
-    return (cfa__pledge_parts){ answer->pledge, answer->payment, answer->donor, answer->answer,
-                                answer->replayed, command->position };
+    return (cfa__pledge_parts){ answer->pledge, answer->payment,  answer->donor,
+                                answer->answer, answer->replayed, command->position };
 }
 
-/* What the result of the first provider call says; the position is the newer one of the two commits. */
+/* What the result of the first provider call says; the position is the newer one of the two
+ * commits. */
 static cfa__pledge_parts parts_of_result(const cfa__command *command, const cfa__command *result) {
     const cfa__result_answer *answer = result->output;
     bool replayed = ((const cfa__pledge_answer *)command->output)->replayed;
     int64_t position = result->position > command->position ? result->position : command->position;
-    return (cfa__pledge_parts){ answer->pledge, answer->payment, answer->donor, answer->answer, replayed,
-                                position };
+    return (cfa__pledge_parts){ answer->pledge, answer->payment, answer->donor,
+                                answer->answer, replayed,        position };
 }
 
 /* ---- waiting --------------------------------------------------------------------------------- */
-
-/* Read a pledge with everything around it. */
-static cfa_status read_parts(cfa__pledge_parts *out, cfa_engine *engine, cfa__reader *reader,
-                             cfa__id pledge_id) {
-    const void *pledge, *payment, *answer, *donor = NULL;
-    cfa_status status = cfa__read_id(engine, reader, &cfa__pledge_kind, pledge_id, &pledge);
-    if (status == CFA_OK && pledge == NULL)
-        status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "pledge_id", 0, "there is no such pledge");
-    if (status != CFA_OK)
-        return status;
-    const cfa__pledge *record = pledge;
-    status = cfa__read_id(engine, reader, &cfa__payment_kind, record->payment_id, &payment);
-    if (status == CFA_OK)
-        status = cfa__read_id(engine, reader, &cfa__answer_kind, pledge_id, &answer);
-    if (status == CFA_OK && !cfa__id_is_null(record->donor_id))
-        status = cfa__read_id(engine, reader, &cfa__donor_kind, record->donor_id, &donor);
-    int64_t position = 0;
-    if (status == CFA_OK)
-        status = cfa__log_position(engine, reader, &position);
-    if (status != CFA_OK)
-        return status;
-    if (payment == NULL)
-        return cfa_error_set(CFA_ECORRUPT, ORIGIN, "pledge_id", 0, "the pledge has no payment");
-    *out = (cfa__pledge_parts){ pledge, payment, donor, answer, false, position };
-    return CFA_OK;
-}
-
-/* Read the pledge again after waiting; `answering` a key, with the fixed bytes, else as a plain read. */
-static cfa_status read_snapshot(cfa_pledge **out, cfa_engine *engine, cfa__id pledge_id, bool answering,
-                                bool replayed, int64_t deadline_us) {
-    cfa__reader *reader;
-    cfa_status status = cfa__read_begin(&reader, engine, deadline_us);
-    if (status != CFA_OK)
-        return status;
-    cfa__pledge_parts parts;
-    status = read_parts(&parts, engine, reader, pledge_id);
-    if (status == CFA_OK) {
-        parts.replayed = replayed;
-        if (!answering)
-            parts.answer = NULL;
-        status = cfa__pledge_snapshot(out, &parts);
-    }
-    cfa__read_end(engine, reader);
-    return status;
-}
 
 /* Join the wait for an answer that another call, or a dead process, has begun. */
 static cfa_status join_answer(cfa_engine *engine, cfa__id pledge_id, int64_t deadline_us) {
@@ -256,15 +229,17 @@ static cfa_status join_answer(cfa_engine *engine, cfa__id pledge_id, int64_t dea
         if (status != CFA_OK)
             return status == CFA_ETIMEOUT ? CFA_OK : status;
         cfa__pledge_parts parts;
-        status = read_parts(&parts, engine, reader, pledge_id);
-        bool answered = status != CFA_OK || parts.answer != NULL || parts.payment->ref.data != NULL ||
+        status = cfa__pledge_read_parts(&parts, engine, reader, pledge_id);
+        bool answered = status != CFA_OK || parts.answer != NULL ||
+                        parts.payment->ref.data != NULL ||
                         cfa__payment_is_settled((cfa_payment_state)parts.payment->state);
         cfa__id payment_id = answered ? CFA__ID_NULL : parts.payment->id;
         int64_t operations = answered ? 0 : parts.payment->operation_count;
         cfa__read_end(engine, reader);
         bool acted = false;
         if (!answered)
-            status = cfa__calls_for_payment(engine, payment_id, operations, false, deadline_us, &acted);
+            status =
+                cfa__calls_for_payment(engine, payment_id, operations, false, deadline_us, &acted);
         if (answered || status != CFA_OK || cfa__left_ms(deadline_us) == 0)
             return status;
         if (!acted)
@@ -272,8 +247,9 @@ static cfa_status join_answer(cfa_engine *engine, cfa__id pledge_id, int64_t dea
     }
 }
 
-static cfa_status wait_and_read(cfa_pledge **out, cfa_engine *engine, const cfa__pledge_answer *answer,
-                                cfa_wait wait, int64_t deadline_us) {
+static cfa_status wait_and_read(cfa_pledge **out, cfa_engine *engine,
+                                const cfa__pledge_answer *answer, cfa_wait wait,
+                                int64_t deadline_us) {
     cfa__id pledge_id = answer->pledge->id, payment_id = answer->payment->id;
     cfa_status status = CFA_OK;
     if (wait != CFA_WAIT_COMMIT)
@@ -282,8 +258,8 @@ static cfa_status wait_and_read(cfa_pledge **out, cfa_engine *engine, const cfa_
         status = cfa__payment_await(engine, payment_id, deadline_us);
     /* The pledge is durable: whatever the wait met, the caller gets it as it stands. */
     (void)status;
-    return read_snapshot(out, engine, pledge_id, true, answer->replayed,
-                         cfa__deadline_us(engine, 0));
+    return cfa__pledge_read(out, engine, pledge_id, true, answer->replayed,
+                            cfa__deadline_us(engine, 0));
 }
 
 /* After the commit: make the first provider call, or join whoever makes it. */
@@ -324,7 +300,8 @@ cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_ple
     if (status == CFA_OK) {
         note_key(engine, command);
         if (((const cfa__pledge_answer *)command->output)->operation == NULL)
-            atomic_store(&engine->operation_due_us, 0);   /* somebody else makes the call: look soon */
+            atomic_store(&engine->operation_due_us,
+                         0); /* somebody else makes the call: look soon */
         cfa__signal(engine);
         status = complete(out, engine, command, spec.wait, deadline_us);
         if (status != CFA_OK) {
@@ -354,18 +331,20 @@ static void deliver(cfa_completion *completion, const cfa__pledge_parts *parts) 
 static void called(cfa_engine *engine, cfa__command *command, cfa__command *result, void *user) {
     /* Without a result the pledge is durable all the same: the answer is still pending. */
     cfa__pledge_parts parts = result != NULL && result->status == CFA_OK
-        ? parts_of_result(command, result) : parts_of(command);
+                                  ? parts_of_result(command, result)
+                                  : parts_of(command);
     deliver(user, &parts);
     cfa__command_release(engine, result);
     cfa__command_release(engine, command);
 }
 
-/* True while a repeat should wait for the first call's answer instead of being told that it is pending. */
+/* True while a repeat should wait for the first call's answer instead of being told that it is
+ * pending. */
 static bool joins(const cfa__command *command) {
     const cfa__pledge_input *input = command->input;
     const cfa__pledge_answer *answer = command->output;
-    return input->answer_until_us > cfa__real_us() && answer->replayed &&
-           answer->answer == NULL && answer->payment->ref.data == NULL &&
+    return input->answer_until_us > cfa__real_us() && answer->replayed && answer->answer == NULL &&
+           answer->payment->ref.data == NULL &&
            !cfa__payment_is_settled((cfa_payment_state)answer->payment->state);
 }
 
@@ -403,7 +382,8 @@ cfa_status cfa_pledge_create_begin(cfa_port *port, uint64_t token, const cfa_ple
         return status;
     cfa_completion *completion = NULL;
     if (spec.wait == CFA_WAIT_PAID)
-        status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "wait", 0, "an asynchronous call cannot wait for payment");
+        status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "wait", 0,
+                               "an asynchronous call cannot wait for payment");
     if (status == CFA_OK)
         status = cfa__completion_reserve(&completion, port, token);
     if (status == CFA_OK) {
@@ -458,7 +438,8 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
     status = cfa__batch_execute_joined(engine, tx->session, command, command->arena);
     if (status != CFA_OK && command->status == status && command->error.status == status) {
         const cfa_error *error = &command->error;
-        status = cfa_error_set(status, error->origin, error->field, error->native_code, error->message);
+        status =
+            cfa_error_set(status, error->origin, error->field, error->native_code, error->message);
     }
     if (status == CFA_OK) {
         cfa__pledge_parts parts = parts_of(command);
@@ -468,111 +449,7 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
     return status;
 }
 
-/* ---- reads ----------------------------------------------------------------------------------- */
-
-cfa_status cfa_pledge_get(cfa_pledge **out, cfa_engine *engine, const char *pledge_id) {
-    cfa__id id;
-    cfa_status status = cfa__call_check(engine, out);
-    if (status == CFA_OK)
-        status = cfa__id_parse(&id, "plg", pledge_id, "pledge_id");
-    return status == CFA_OK
-        ? read_snapshot(out, engine, id, false, false, cfa__deadline_us(engine, 0)) : status;
-}
-
-/* Find what a key made in a snapshot, in the order of `cfa__key_resolve`. */
-static cfa_status find_key(cfa_engine *engine, cfa__reader *reader, const cfa__keyed *keyed,
-                           cfa__id *out_resource, int64_t *out_command) {
-    cfa__key key;
-    cfa__book book_key;
-    memset(&key, 0, sizeof key);
-    memset(&book_key, 0, sizeof book_key);
-    key.digest = keyed->digest;
-    key.scope_hash = keyed->scope_hash;
-    book_key.id = 1;
-    const void *found, *book;
-    cfa_status status = cfa__read_record(engine, reader, &cfa__key_kind, &key, &found);
-    if (status == CFA_OK && found != NULL) {
-        *out_resource = ((const cfa__key *)found)->resource_id;
-        *out_command = ((const cfa__key *)found)->command;
-        return CFA_OK;
-    }
-    if (status == CFA_OK)
-        status = cfa__read_record(engine, reader, &cfa__book_kind, &book_key, &book);
-    if (status != CFA_OK)
-        return status;
-    assert(book != NULL);
-    for (int64_t back = 0; back < 2; back++) {
-        cfa__key_recent recent;
-        memset(&recent, 0, sizeof recent);
-        recent.generation = ((const cfa__book *)book)->key_generation - back;
-        recent.digest = keyed->digest;
-        recent.scope_hash = keyed->scope_hash;
-        status = cfa__read_record(engine, reader, &cfa__key_recent_kind, &recent, &found);
-        if (status != CFA_OK)
-            return status;
-        if (found != NULL) {
-            *out_resource = ((const cfa__key_recent *)found)->resource_id;
-            *out_command = ((const cfa__key_recent *)found)->command;
-            return CFA_OK;
-        }
-    }
-    return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "key", 0, "no pledge was made with this key");
-}
-
-cfa_status cfa_pledge_find(cfa_pledge **out, cfa_engine *engine, const char *scope, const char *key) {
-    cfa__keyed keyed;
-    cfa__reader *reader;
-    cfa_status status = cfa__call_check(engine, out);
-    if (status == CFA_OK)
-        status = cfa__keyed_find(&keyed, engine, scope, key);
-    if (status == CFA_OK)
-        status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
-    if (status != CFA_OK)
-        return status;
-    cfa__id resource = CFA__ID_NULL;
-    int64_t command = 0;
-    status = find_key(engine, reader, &keyed, &resource, &command);
-    if (status == CFA_OK && command != CFA__KEYED_PLEDGE_CREATE)
-        status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "key", 0, "the key was used for something else");
-    cfa__pledge_parts parts;
-    if (status == CFA_OK)
-        status = read_parts(&parts, engine, reader, resource);
-    if (status == CFA_OK) {
-        parts.replayed = true;
-        status = cfa__pledge_snapshot(out, &parts);
-    }
-    cfa__read_end(engine, reader);
-    return status;
-}
-
-cfa_status cfa__pledge_page_read(cfa_pledge **out_items, size_t *out_count, bool *out_more,
-                                 cfa_engine *engine, cfa__id campaign_id, cfa__id after, int32_t limit) {
-    cfa__reader *reader;
-    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
-    if (status != CFA_OK)
-        return status;
-    cfa__pledge key;
-    memset(&key, 0, sizeof key);
-    key.campaign_id = campaign_id;
-    key.id = after;
-    cfa_query query = { .kind = &cfa__pledge_kind, .index = CFA__PLEDGE_BY_CAMPAIGN, .match_count = 1,
-                        .flags = CFA_QUERY_AFTER, .limit = limit + 1, .key = &key };
-    status = cfa__read_queries(engine, reader, &query, 1);
-    *out_count = 0;
-    *out_more = status == CFA_OK && query.count > limit;
-    for (int32_t i = 0; status == CFA_OK && i < query.count && i < limit; i++) {
-        cfa__pledge_parts parts;
-        status = read_parts(&parts, engine, reader, ((const cfa__pledge *)query.records[i])->id);
-        if (status == CFA_OK) {
-            parts.answer = NULL;
-            status = cfa__pledge_snapshot(&out_items[i], &parts);
-        }
-        if (status == CFA_OK)
-            ++*out_count;
-    }
-    cfa__read_end(engine, reader);
-    return status;
-}
+/* ---- erasing --------------------------------------------------------------------------------- */
 
 cfa_status cfa_donor_erase(cfa_engine *engine, const char *pledge_id, int32_t timeout_ms) {
     cfa__command *command;

@@ -124,7 +124,8 @@ cfa_status cfa_pledge_page(cfa_pledge_list **out, cfa_engine *engine, const char
     bool more = false;
     list->size = 0;
     list->next[0] = '\0';
-    status = cfa__pledge_page_read(list->items, &list->size, &more, engine, campaign, after, page.limit);
+    status =
+        cfa__pledge_page_read(list->items, &list->size, &more, engine, campaign, after, page.limit);
     if (status != CFA_OK) {
         cfa_pledge_list_free(list);
         return status;

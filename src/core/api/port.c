@@ -1,6 +1,6 @@
 /*
- * api/port.c - where completions of asynchronous calls wait to be fetched. A port outlives its owner's free while
- * commands still refer to it.
+ * api/port.c - where completions of asynchronous calls wait to be fetched. A port outlives its
+ * owner's free while commands still refer to it.
  */
 #include "core/api/api.h"
 
@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 #define ORIGIN "core.port"
-#define WAIT_STEP_US 50000   /* how long a waiting thread sleeps before it looks for commands to lead again */
+#define WAIT_STEP_US                                                                               \
+    50000 /* how long a waiting thread sleeps before it looks for commands to lead again */
 
 struct cfa_completion {
     cfa_completion *next;
@@ -27,7 +28,7 @@ struct cfa_port {
     cfa_engine *engine;
     pthread_mutex_t lock;
     cfa_completion *first, *last;
-    int64_t outstanding;        /* reserved, not delivered */
+    int64_t outstanding; /* reserved, not delivered */
     int descriptor;
     bool freed;
 };
@@ -44,7 +45,8 @@ cfa_status cfa_port_new(cfa_port **out, cfa_engine *engine) {
     port->descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (port->descriptor < 0) {
         cfa_free(port);
-        return cfa_error_set(CFA_EIO, ORIGIN, NULL, 0, "no descriptor for a port; raise the limit of open files");
+        return cfa_error_set(CFA_EIO, ORIGIN, NULL, 0,
+                             "no descriptor for a port; raise the limit of open files");
     }
     pthread_mutex_init(&port->lock, NULL);
     *out = port;
@@ -76,13 +78,9 @@ void cfa_port_free(cfa_port *port) {
         port_destroy(port);
 }
 
-cfa_engine *cfa__port_engine(cfa_port *port) {
-    return port == NULL ? NULL : port->engine;
-}
+cfa_engine *cfa__port_engine(cfa_port *port) { return port == NULL ? NULL : port->engine; }
 
-int cfa_port_descriptor(cfa_port *port) {
-    return port == NULL ? -1 : port->descriptor;
-}
+int cfa_port_descriptor(cfa_port *port) { return port == NULL ? -1 : port->descriptor; }
 
 /* ---- completions ----------------------------------------------------------------------------- */
 
@@ -132,7 +130,7 @@ void cfa__completion_deliver(cfa_completion *completion) {
             port->last->next = completion;
         port->last = completion;
     }
-    if (!dropped && first) {   /* it stays readable until the last one is taken */
+    if (!dropped && first) { /* it stays readable until the last one is taken */
         uint64_t one = 1;
         ssize_t written = write(port->descriptor, &one, sizeof one);
         (void)written;
@@ -201,7 +199,9 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
 
 uint64_t cfa_completion_token(const cfa_completion *completion) { return completion->token; }
 cfa_status cfa_completion_status(const cfa_completion *completion) { return completion->status; }
-cfa_webhook_verdict cfa_completion_webhook(const cfa_completion *completion) { return completion->verdict; }
+cfa_webhook_verdict cfa_completion_webhook(const cfa_completion *completion) {
+    return completion->verdict;
+}
 
 cfa_status cfa_completion_error(cfa_error *out, const cfa_completion *completion) {
     if (out == NULL || out->struct_size < sizeof *out)

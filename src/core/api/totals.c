@@ -58,8 +58,8 @@ cfa_status cfa_totals_get(cfa_totals **out, cfa_engine *engine, const char *camp
     cfa__id id;
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK && given != NULL)
-        status = cfa__spec_take(&spec, sizeof spec, given, CFA__SIZE_THROUGH(cfa_totals_spec, timeout_ms),
-                                ORIGIN);
+        status = cfa__spec_take(&spec, sizeof spec, given,
+                                CFA__SIZE_THROUGH(cfa_totals_spec, timeout_ms), ORIGIN);
     if (status == CFA_OK)
         status = cfa__id_parse(&id, "cmp", campaign_id, "campaign_id");
     if (status == CFA_OK && spec.at_least < 0)
@@ -131,7 +131,8 @@ static cfa_status donors_add(struct donor_set *set, cfa_arena *arena, cfa__id id
             return CFA_ENOMEM;
         for (size_t i = 0; i < set->capacity; i++) {
             bool ignored;
-            if (!cfa__id_is_null(set->ids[i]) && donors_add(&grown, arena, set->ids[i], &ignored) != CFA_OK)
+            if (!cfa__id_is_null(set->ids[i]) &&
+                donors_add(&grown, arena, set->ids[i], &ignored) != CFA_OK)
                 return CFA_ENOMEM;
         }
         *set = grown;
@@ -161,7 +162,8 @@ static cfa_status sums_add(struct sums *sums, cfa_arena *arena, const cfa__payme
     while (at < sums->size && memcmp(sums->rows[at].currency, payment->currency, 4) != 0)
         at++;
     if (at == CFA__TOTALS_CURRENCIES_MAX)
-        return cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0, "a campaign's payments have too many currencies");
+        return cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0,
+                             "a campaign's payments have too many currencies");
     cfa_totals_row *row = &sums->rows[at];
     if (at == sums->size) {
         memcpy(row->currency, payment->currency, sizeof row->currency);
@@ -195,8 +197,11 @@ static cfa_status recompute(struct sums *sums, cfa_engine *engine, cfa__reader *
         memset(&key, 0, sizeof key);
         key.campaign_id = campaign_id;
         key.id = after;
-        cfa_query pledges = { .kind = &cfa__pledge_kind, .index = CFA__PLEDGE_BY_CAMPAIGN,
-                              .match_count = 1, .flags = CFA_QUERY_AFTER, .limit = VERIFY_PAGE,
+        cfa_query pledges = { .kind = &cfa__pledge_kind,
+                              .index = CFA__PLEDGE_BY_CAMPAIGN,
+                              .match_count = 1,
+                              .flags = CFA_QUERY_AFTER,
+                              .limit = VERIFY_PAGE,
                               .key = &key };
         cfa_arena_reset(page);
         status = engine->storage.ops->load(reader->session, &pledges, 1, page);
@@ -205,8 +210,9 @@ static cfa_status recompute(struct sums *sums, cfa_engine *engine, cfa__reader *
             cfa__payment payment_key;
             memset(&payment_key, 0, sizeof payment_key);
             payment_key.id = pledge->payment_id;
-            cfa_query payment = { .kind = &cfa__payment_kind, .match_count = 1, .limit = 1,
-                                  .key = &payment_key };
+            cfa_query payment = {
+                .kind = &cfa__payment_kind, .match_count = 1, .limit = 1, .key = &payment_key
+            };
             status = engine->storage.ops->load(reader->session, &payment, 1, page);
             if (status == CFA_OK && payment.count == 1)
                 status = sums_add(sums, arena, payment.records[0]);
@@ -221,7 +227,10 @@ static cfa_status recompute(struct sums *sums, cfa_engine *engine, cfa__reader *
 
 /* Name the first number that differs; true when none does. */
 static bool compare_rows(const cfa_totals_row *is, const cfa_totals_row *should) {
-    struct { const char *name; int64_t is, should; } parts[] = {
+    struct {
+        const char *name;
+        int64_t is, should;
+    } parts[] = {
         { "pledged", is->pledged_minor, should->pledged_minor },
         { "authorized", is->authorized_minor, should->authorized_minor },
         { "raised", is->raised_minor, should->raised_minor },
@@ -232,9 +241,9 @@ static bool compare_rows(const cfa_totals_row *is, const cfa_totals_row *should)
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i].is != parts[i].should) {
-            (void)cfa_error_format(CFA_ECORRUPT, ORIGIN, parts[i].name, 0,
-                                   "%s %s is %lld, its payments make %lld", is->currency, parts[i].name,
-                                   (long long)parts[i].is, (long long)parts[i].should);
+            (void)cfa_error_format(
+                CFA_ECORRUPT, ORIGIN, parts[i].name, 0, "%s %s is %lld, its payments make %lld",
+                is->currency, parts[i].name, (long long)parts[i].is, (long long)parts[i].should);
             return false;
         }
     }
@@ -257,7 +266,8 @@ static bool compare(const cfa_totals *totals, const struct sums *sums) {
     }
     if (matched == sums->size)
         return true;
-    (void)cfa_error_set(CFA_ECORRUPT, ORIGIN, "currency", 0, "payments exist in a currency without a total");
+    (void)cfa_error_set(CFA_ECORRUPT, ORIGIN, "currency", 0,
+                        "payments exist in a currency without a total");
     return false;
 }
 
@@ -270,7 +280,8 @@ static cfa_status verify(int32_t *out_equal, cfa_engine *engine, cfa__id campaig
     struct sums *sums = cfa_arena_alloc(arena, sizeof *sums);
     cfa_totals *totals = NULL;
     int64_t head = 0;
-    status = sums == NULL ? CFA_ENOMEM : cfa__totals_read(&totals, NULL, engine, reader, campaign_id);
+    status =
+        sums == NULL ? CFA_ENOMEM : cfa__totals_read(&totals, NULL, engine, reader, campaign_id);
     if (status == CFA_OK)
         status = cfa__log_position(engine, reader, &head);
     *out_behind = status == CFA_OK && totals->position < head;
@@ -293,7 +304,8 @@ cfa_status cfa_totals_verify(int32_t *out_equal, cfa_engine *engine, const char 
         return status;
     int64_t deadline_us = cfa__deadline_us(engine, timeout_ms);
     for (;;) {
-        /* Bring the projector up, then hope that nobody commits before the snapshot: try until one fits. */
+        /* Bring the projector up, then hope that nobody commits before the snapshot: try until one
+         * fits. */
         int64_t head;
         cfa__reader *reader;
         bool behind = false;
@@ -309,6 +321,7 @@ cfa_status cfa_totals_verify(int32_t *out_equal, cfa_engine *engine, const char 
         if (status != CFA_OK || !behind)
             return status;
         if (cfa__left_ms(deadline_us) == 0)
-            return cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0, "the log kept growing during the check");
+            return cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0,
+                                 "the log kept growing during the check");
     }
 }

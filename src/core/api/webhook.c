@@ -1,6 +1,6 @@
 /*
- * api/webhook.c - webhooks from raw bytes to a verdict, and provider calls pulled by a host that makes them in its
- * own language.
+ * api/webhook.c - webhooks from raw bytes to a verdict, and provider calls pulled by a host that
+ * makes them in its own language.
  */
 #include "core/api/api.h"
 #include "util/secure.h"
@@ -13,8 +13,8 @@
 #define EVENT_TEXT_BYTES_MAX 255
 
 const char *cfa_webhook_verdict_name(cfa_webhook_verdict verdict) {
-    static const char *const names[] = { "", "APPLIED", "DUPLICATE", "STALE", "PARKED", "IGNORED",
-                                         "QUARANTINED", "CONTRADICTION" };
+    static const char *const names[] = { "",       "APPLIED", "DUPLICATE",   "STALE",
+                                         "PARKED", "IGNORED", "QUARANTINED", "CONTRADICTION" };
     return verdict >= 1 && verdict <= 7 ? names[verdict] : "";
 }
 
@@ -27,7 +27,8 @@ static cfa_status copy(const char **text, cfa__command *command) {
     return *text == NULL ? CFA_ENOMEM : CFA_OK;
 }
 
-/* The provider's own names: bounded UTF-8, whatever they look like. A long number in an id is no card. */
+/* The provider's own names: bounded UTF-8, whatever they look like. A long number in an id is no
+ * card. */
 static cfa_status check_name(const char *text, const char *field, bool required) {
     size_t size = text == NULL ? 0 : strlen(text);
     if (size == 0 && required)
@@ -51,7 +52,8 @@ static cfa_status check_event(const cfa_webhook_event *event) {
         status = check_name(event->facts.ref, "ref", false);
     cfa_facts facts = event->facts;
     if (status == CFA_OK && !cfa__facts_clean(&facts))
-        status = cfa_error_set(CFA_EINVAL, ORIGIN, "amount", 0, "an amount of the event is out of range");
+        status = cfa_error_set(CFA_EINVAL, ORIGIN, "amount", 0,
+                               "an amount of the event is out of range");
     return status;
 }
 
@@ -64,8 +66,12 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
     if (status == CFA_OK)
         (void)cfa__facts_clean(&input->event.facts);
     const char **texts[] = {
-        &input->event.event_id, &input->event.event_type, &input->event.account,
-        &input->event.facts.ref, &input->event.facts.payment_id, &input->event.facts.failure_code,
+        &input->event.event_id,
+        &input->event.event_type,
+        &input->event.account,
+        &input->event.facts.ref,
+        &input->event.facts.payment_id,
+        &input->event.facts.failure_code,
         &input->event.facts.cancel_reason,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && status == CFA_OK; i++)
@@ -85,12 +91,13 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
     return status;
 }
 
-static cfa_status command_make(cfa__command **out, cfa_engine *engine, const cfa_webhook_event *event,
-                               const cfa_slice *body) {
+static cfa_status command_make(cfa__command **out, cfa_engine *engine,
+                               const cfa_webhook_event *event, const cfa_slice *body) {
     cfa__command *command;
     void *input;
-    cfa_status status = cfa__command_with_input(&command, &input, engine, cfa__webhook_apply,
-                                                sizeof(cfa__webhook_input), sizeof(cfa__webhook_answer));
+    cfa_status status =
+        cfa__command_with_input(&command, &input, engine, cfa__webhook_apply,
+                                sizeof(cfa__webhook_input), sizeof(cfa__webhook_answer));
     if (status != CFA_OK)
         return status;
     status = command_fill(engine, command, input, event, body);
@@ -103,12 +110,14 @@ static cfa_status command_make(cfa__command **out, cfa_engine *engine, const cfa
 }
 
 /* Verify the bytes and describe them as a command. */
-static cfa_status verify(cfa__command **out, cfa_engine *engine, cfa_slice signature, cfa_slice body) {
+static cfa_status verify(cfa__command **out, cfa_engine *engine, cfa_slice signature,
+                         cfa_slice body) {
     cfa_status status = cfa__call_check(engine, out);
     if (status != CFA_OK)
         return status;
     if (engine->provider.ops == NULL || engine->provider.ops->webhook == NULL)
-        return cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine's provider takes no webhooks");
+        return cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0,
+                             "the engine's provider takes no webhooks");
     if (body.size > CFA_WEBHOOK_BYTES_MAX) {
         return cfa_error_format(CFA_ETOOLONG, ORIGIN, "body", 0, "a webhook has at most %d bytes",
                                 CFA_WEBHOOK_BYTES_MAX);
@@ -120,8 +129,8 @@ static cfa_status verify(cfa__command **out, cfa_engine *engine, cfa_slice signa
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
     event.struct_size = sizeof event;
-    status = engine->provider.ops->webhook(engine->provider.self, signature, body, cfa__wall_us(engine),
-                                           arena, &event);
+    status = engine->provider.ops->webhook(engine->provider.self, signature, body,
+                                           cfa__wall_us(engine), arena, &event);
     if (status == CFA_OK)
         status = command_make(out, engine, &event, &body);
     cfa_arena_free(arena);
@@ -154,7 +163,8 @@ cfa_status cfa_webhook_accept(cfa_webhook_verdict *out, cfa_engine *engine,
     cfa__command *command;
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
-        status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
+        status =
+            cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
     if (status == CFA_OK)
         status = cfa__spec_take(&event, sizeof event, given,
                                 CFA__SIZE_THROUGH(cfa_webhook_event, facts), ORIGIN);
@@ -168,7 +178,8 @@ static void received(cfa_engine *engine, cfa__command *command, void *user) {
     if (command->status != CFA_OK)
         cfa__completion_fail(completion, command->status, &command->error);
     else
-        cfa__completion_set_webhook(completion, ((const cfa__webhook_answer *)command->output)->verdict);
+        cfa__completion_set_webhook(completion,
+                                    ((const cfa__webhook_answer *)command->output)->verdict);
     cfa__completion_deliver(completion);
     cfa__command_release(engine, command);
 }
@@ -197,7 +208,7 @@ cfa_status cfa_webhook_receive_begin(cfa_port *port, uint64_t token, cfa_slice s
 struct cfa_pulled_call {
     cfa_arena *arena;
     cfa_engine *engine;
-    cfa__command *lease;          /* keeps the records alive */
+    cfa__command *lease; /* keeps the records alive */
     const cfa__operation *operation;
     cfa_call call;
 };
@@ -211,10 +222,12 @@ static cfa_status pulled_make(cfa_pulled_call **out, cfa_engine *engine, cfa__co
     cfa_pulled_call *pulled = cfa_arena_alloc(arena, sizeof *pulled);
     const cfa__operation *operation = leased->operations[0];
     const cfa__payment *payment = leased->payments[0];
-    status = pulled == NULL ? CFA_ENOMEM
-        : cfa__call_fill(&pulled->call, arena, operation, payment,
-                         cfa__operation_next_call(operation, payment, operation->updated_us),
-                         cfa__book_now_us(engine), engine->options.call_timeout_ms);
+    status =
+        pulled == NULL
+            ? CFA_ENOMEM
+            : cfa__call_fill(&pulled->call, arena, operation, payment,
+                             cfa__operation_next_call(operation, payment, operation->updated_us),
+                             cfa__book_now_us(engine), engine->options.call_timeout_ms);
     if (status == CFA_OK)
         cfa__call_open_window(engine, &pulled->call);
     if (status != CFA_OK) {
@@ -232,7 +245,8 @@ static cfa_status pulled_make(cfa_pulled_call **out, cfa_engine *engine, cfa__co
 cfa_status cfa_call_next(cfa_pulled_call **out, cfa_engine *engine, int32_t timeout_ms) {
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
-        status = cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
+        status =
+            cfa_error_set(CFA_ENOTSUP, ORIGIN, "provider", 0, "the engine has no payment provider");
     if (status != CFA_OK)
         return status;
     int64_t deadline_us = cfa__deadline_us(engine, timeout_ms);
@@ -257,9 +271,7 @@ cfa_status cfa_call_next(cfa_pulled_call **out, cfa_engine *engine, int32_t time
     }
 }
 
-const cfa_call *cfa_pulled_call_view(const cfa_pulled_call *call) {
-    return &call->call;
-}
+const cfa_call *cfa_pulled_call_view(const cfa_pulled_call *call) { return &call->call; }
 
 cfa_status cfa_call_done(cfa_engine *engine, cfa_pulled_call *call, const cfa_reply *given,
                          int32_t timeout_ms) {
@@ -269,16 +281,19 @@ cfa_status cfa_call_done(cfa_engine *engine, cfa_pulled_call *call, const cfa_re
     if (status == CFA_OK)
         status = cfa__spec_take(&reply, sizeof reply, given,
                                 CFA__SIZE_THROUGH(cfa_reply, retry_after_ms), ORIGIN);
-    if (status == CFA_OK && (reply.outcome < CFA_OUTCOME_UNKNOWN || reply.outcome > CFA_OUTCOME_NOT_SENT))
-        status = cfa_error_set(CFA_EINVAL, ORIGIN, "outcome", 0, "outcome must be a CFA_OUTCOME_ value");
+    if (status == CFA_OK &&
+        (reply.outcome < CFA_OUTCOME_UNKNOWN || reply.outcome > CFA_OUTCOME_NOT_SENT))
+        status =
+            cfa_error_set(CFA_EINVAL, ORIGIN, "outcome", 0, "outcome must be a CFA_OUTCOME_ value");
     if (status == CFA_OK)
         status = cfa__result_command(&command, engine, call->operation, call->call.kind, &reply);
     if (status != CFA_OK)
         return status;
     status = cfa__command_run(engine, &command, cfa__deadline_us(engine, timeout_ms));
     if (status == CFA_OK && ((const cfa__result_answer *)command->output)->fenced) {
-        status = cfa_error_set(CFA_EFENCED, ORIGIN, NULL, 0,
-                               "the lease of this call has ended; its facts were applied all the same");
+        status =
+            cfa_error_set(CFA_EFENCED, ORIGIN, NULL, 0,
+                          "the lease of this call has ended; its facts were applied all the same");
     }
     if (status == CFA_OK || status == CFA_EFENCED)
         cfa__signal(engine);

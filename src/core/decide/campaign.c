@@ -18,7 +18,8 @@ bool cfa__currency_is_listed(cfa_slice currencies, const char *currency) {
 }
 
 /* Answer with the campaign as it stands: for repeats. */
-static cfa_status answer_found(cfa__working_set *set, cfa__command *command, cfa__id id, bool replayed) {
+static cfa_status answer_found(cfa__working_set *set, cfa__command *command, cfa__id id,
+                               bool replayed) {
     cfa__campaign_answer *answer = command->output;
     const void *campaign;
     cfa_status status = cfa__find_id(set, &cfa__campaign_kind, id, &campaign);
@@ -77,8 +78,8 @@ cfa_status cfa__campaign_create(cfa__working_set *set, cfa__command *command) {
     return status;
 }
 
-/* The steps that update and end share: the key, the campaign, its version. `*out` is NULL after a repeat, whose
- * answer is set. */
+/* The steps that update and end share: the key, the campaign, its version. `*out` is NULL after a
+ * repeat, whose answer is set. */
 static cfa_status change_begin(cfa__working_set *set, cfa__command *command, cfa__campaign **out) {
     const cfa__campaign_change *change = command->input;
     *out = NULL;
@@ -117,7 +118,8 @@ cfa_status cfa__campaign_update(cfa__working_set *set, cfa__command *command) {
     for (size_t at = 0; at + 3 <= campaign->currencies.size; at += 4) {
         if (!cfa__currency_is_listed(change->currencies, codes + at)) {
             return cfa_error_format(CFA_EINVAL, ORIGIN, "currencies", 0,
-                                    "%.3s is accepted already and cannot be taken away", codes + at);
+                                    "%.3s is accepted already and cannot be taken away",
+                                    codes + at);
         }
     }
     status = fill(set, campaign, change);

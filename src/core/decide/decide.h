@@ -1,6 +1,6 @@
 /*
- * decide.h - every command: its input, its output and its deciding function. Handlers are pure; ids and keys are
- * drawn by whoever fills the input.
+ * decide.h - every command: its input, its output and its deciding function. Handlers are pure; ids
+ * and keys are drawn by whoever fills the input.
  */
 #ifndef CFA_CORE_DECIDE_DECIDE_H
 #define CFA_CORE_DECIDE_DECIDE_H
@@ -11,21 +11,25 @@
 #include "core/command.h"
 
 #define CFA__OPERATIONS_PER_PAYMENT_MAX 64
-#define CFA__DRAIN_MAX 128            /* parked webhooks applied by one command */
-#define CFA__PROJECT_EVENTS_MAX 256   /* events applied by one projector command */
+#define CFA__DRAIN_MAX 128          /* parked webhooks applied by one command */
+#define CFA__PROJECT_EVENTS_MAX 256 /* events applied by one projector command */
 #define CFA__UPKEEP_ROWS_MAX 512
 #define CFA__STAGED_ROWS_MAX 256
-#define CFA__LEASE_MAX 32             /* operations leased by one command */
-#define CFA__KEY_GUARD_US (INT64_C(12) * 3600 * 1000000)        /* re-use of a provider key ends here */
-#define CFA__ABSENCE_DELAY_US (INT64_C(10) * 60 * 1000000)      /* a look-up proves absence after this */
-#define CFA__LOOKUP_MARGIN_US (INT64_C(26) * 3600 * 1000000)    /* hosts' clocks may be off by a day */
+#define CFA__LEASE_MAX 32                                  /* operations leased by one command */
+#define CFA__KEY_GUARD_US (INT64_C(12) * 3600 * 1000000)   /* re-use of a provider key ends here */
+#define CFA__ABSENCE_DELAY_US (INT64_C(10) * 60 * 1000000) /* a look-up proves absence after this */
+#define CFA__LOOKUP_MARGIN_US (INT64_C(26) * 3600 * 1000000) /* hosts' clocks may be off by a day */
 
 /* ---- idempotency keys ------------------------------------------------------------------------ */
 
 typedef int32_t cfa__keyed_command;
 enum {
-    CFA__KEYED_CAMPAIGN_CREATE = 1, CFA__KEYED_CAMPAIGN_UPDATE = 2, CFA__KEYED_CAMPAIGN_END = 3,
-    CFA__KEYED_PLEDGE_CREATE = 4, CFA__KEYED_CAPTURE = 5, CFA__KEYED_CANCEL = 6
+    CFA__KEYED_CAMPAIGN_CREATE = 1,
+    CFA__KEYED_CAMPAIGN_UPDATE = 2,
+    CFA__KEYED_CAMPAIGN_END = 3,
+    CFA__KEYED_PLEDGE_CREATE = 4,
+    CFA__KEYED_CAPTURE = 5,
+    CFA__KEYED_CANCEL = 6
 };
 
 #define CFA__FINGERPRINT_FIELDS_MAX 6
@@ -43,8 +47,8 @@ typedef struct cfa__keyed {
     uint8_t fingerprint[1 + CFA__FINGERPRINT_FIELDS_MAX * CFA__FINGERPRINT_PART];
 } cfa__keyed;
 
-/* Find what a key made; `*out_resource` is null when it is new. A different request is CFA_EKEYREUSE naming the
- * field. */
+/* Find what a key made; `*out_resource` is null when it is new. A different request is
+ * CFA_EKEYREUSE naming the field. */
 CFA_MUST_CHECK cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__keyed *keyed,
                                            cfa__id *out_resource);
 /* Bind a new key to what it made. */
@@ -55,8 +59,8 @@ CFA_MUST_CHECK cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed 
 
 typedef struct cfa__campaign_change {
     cfa__keyed keyed;
-    cfa__id campaign_id;        /* drawn for a create */
-    int64_t expected_version;   /* update and end */
+    cfa__id campaign_id;      /* drawn for a create */
+    int64_t expected_version; /* update and end */
     cfa_slice title, currencies;
     cfa_money goal;
     int64_t deadline_us;
@@ -80,22 +84,22 @@ typedef struct cfa__pledge_input {
     cfa__keyed keyed;
     cfa__id campaign_id;
     cfa_money amount;
-    cfa__id pledge_id, payment_id, donor_id, lease_id;   /* drawn */
-    cfa__id person_id;              /* from the reference, else donor_id */
+    cfa__id pledge_id, payment_id, donor_id, lease_id; /* drawn */
+    cfa__id person_id;                                 /* from the reference, else donor_id */
     cfa_slice reference, name, email, message;
     int32_t visibility, capture_manual;
     cfa_slice provider, account, method, idempotency_key, body, trace;
-    int64_t expires_ms, lease_ms;   /* lease 0: the call is left to whoever finds it */
-    int64_t answer_until_us;        /* real time: how long the caller waits; not for deciding */
-    int64_t leased_us;              /* monotonic: when the lease was asked for; not for deciding */
+    int64_t expires_ms, lease_ms; /* lease 0: the call is left to whoever finds it */
+    int64_t answer_until_us;      /* real time: how long the caller waits; not for deciding */
+    int64_t leased_us;            /* monotonic: when the lease was asked for; not for deciding */
 } cfa__pledge_input;
 
 typedef struct cfa__pledge_answer {
     const cfa__pledge *pledge;
     const cfa__payment *payment;
-    const cfa__donor *donor;        /* NULL: no personal data */
-    const cfa__answer *answer;      /* NULL: not fixed yet, or dropped after its time */
-    const cfa__operation *operation;/* what this very command leased, or NULL */
+    const cfa__donor *donor;         /* NULL: no personal data */
+    const cfa__answer *answer;       /* NULL: not fixed yet, or dropped after its time */
+    const cfa__operation *operation; /* what this very command leased, or NULL */
     bool replayed;
 } cfa__pledge_answer;
 
@@ -110,11 +114,11 @@ CFA_MUST_CHECK cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *
 
 typedef int32_t cfa__operation_state;
 enum {
-    CFA__OPERATION_READY = 1,     /* to be sent, or leased for it */
-    CFA__OPERATION_UNKNOWN = 2,   /* sent, outcome in doubt */
+    CFA__OPERATION_READY = 1,   /* to be sent, or leased for it */
+    CFA__OPERATION_UNKNOWN = 2, /* sent, outcome in doubt */
     CFA__OPERATION_DONE = 3,
     CFA__OPERATION_REFUSED = 4,
-    CFA__OPERATION_CLOSED = 5     /* no longer needed */
+    CFA__OPERATION_CLOSED = 5 /* no longer needed */
 };
 
 /* Capture or cancel, asked for by a caller's key. */
@@ -123,7 +127,7 @@ typedef struct cfa__operation_input {
     cfa_provider provider;
     cfa__id payment_id;
     int32_t call;
-    int64_t amount_minor;         /* capture; 0: all that is authorized */
+    int64_t amount_minor; /* capture; 0: all that is authorized */
     char currency[4];
 } cfa__operation_input;
 
@@ -132,23 +136,28 @@ typedef struct cfa__operation_answer {
 } cfa__operation_answer;
 CFA_MUST_CHECK cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command);
 
-CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_t number,
-                                              const cfa__operation **out);
+CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id,
+                                              int64_t number, const cfa__operation **out);
 /* The operation of this kind that is not closed; NULL when there is none. */
-CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment,
-                                                   int32_t call, const cfa__operation **out);
+CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set,
+                                                   const cfa__payment *payment, int32_t call,
+                                                   const cfa__operation **out);
 /* Bring a payment's standing probe forward, when evidence tied or a call was refused. */
-CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *payment);
-/* Add an operation to a payment's draft, its request bytes made by the provider's pure `prepare`. */
+CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set,
+                                                  const cfa__payment *payment);
+/* Add an operation to a payment's draft, its request bytes made by the provider's pure
+ * `prepare`. */
 CFA_MUST_CHECK cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *provider,
                                                 cfa__payment *payment, int32_t kind,
                                                 int64_t amount_minor, int64_t due_us);
 /* Describe a call of this kind for an operation; text is copied into `arena`. */
 CFA_MUST_CHECK cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena,
-                                         const cfa__operation *operation, const cfa__payment *payment,
-                                         int32_t kind, int64_t now_us, int32_t timeout_ms);
+                                         const cfa__operation *operation,
+                                         const cfa__payment *payment, int32_t kind, int64_t now_us,
+                                         int32_t timeout_ms);
 
-/* Lease operations that are due (or, when expediting, the standing probe of a payment someone waits for). */
+/* Lease operations that are due (or, when expediting, the standing probe of a payment someone waits
+ * for). */
 typedef struct cfa__lease_item {
     cfa__id payment_id;
     int64_t number;
@@ -158,7 +167,7 @@ typedef struct cfa__lease_input {
     int32_t count;
     cfa__id lease_id;
     int64_t lease_ms;
-    int64_t leased_us;            /* monotonic: when the lease was asked for; not for deciding */
+    int64_t leased_us; /* monotonic: when the lease was asked for; not for deciding */
     bool expedite;
 } cfa__lease_input;
 typedef struct cfa__lease_answer {
@@ -175,10 +184,10 @@ typedef struct cfa__result_input {
     cfa_provider provider;
     cfa__id payment_id;
     int64_t number;
-    cfa__id lease_id;             /* the lease under which the call was made */
+    cfa__id lease_id; /* the lease under which the call was made */
     int64_t lease_epoch, lease_ms;
-    int64_t try_number;           /* tries + 1 at the lease */
-    int32_t call;                 /* what was really sent: LOOKUP or RETRIEVE may stand in for CREATE */
+    int64_t try_number; /* tries + 1 at the lease */
+    int32_t call;       /* what was really sent: LOOKUP or RETRIEVE may stand in for CREATE */
     cfa_reply reply;
     bool lookup_authoritative;
 } cfa__result_input;
@@ -187,7 +196,7 @@ typedef struct cfa__result_answer {
     const cfa__payment *payment;
     const cfa__donor *donor;
     const cfa__answer *answer;
-    bool fenced;                  /* the lease had ended; facts were applied all the same */
+    bool fenced; /* the lease had ended; facts were applied all the same */
 } cfa__result_answer;
 CFA_MUST_CHECK cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command);
 
@@ -201,11 +210,11 @@ void cfa__operation_key(char out[64], cfa__id payment_id, int64_t number, int64_
 
 typedef struct cfa__webhook_input {
     cfa_slice provider, account;
-    int32_t livemode;             /* of this book */
-    cfa_webhook_event event;      /* text in the command's arena */
+    int32_t livemode;        /* of this book */
+    cfa_webhook_event event; /* text in the command's arena */
     uint8_t body_hash[32];
     bool has_body_hash;
-    cfa__id webhook_id;           /* drawn */
+    cfa__id webhook_id; /* drawn */
 } cfa__webhook_input;
 typedef struct cfa__webhook_answer {
     cfa_webhook_verdict verdict;
@@ -220,9 +229,9 @@ typedef struct cfa__sink_input {
     cfa_slice name;
     cfa__id owner;
     int64_t lease_ms;
-    bool take_over;               /* also from a living owner */
-    int64_t epoch;                /* settle */
-    int64_t position;             /* settle */
+    bool take_over;   /* also from a living owner */
+    int64_t epoch;    /* settle */
+    int64_t position; /* settle */
 } cfa__sink_input;
 typedef struct cfa__sink_answer {
     int64_t epoch, acknowledged;
@@ -233,9 +242,10 @@ CFA_MUST_CHECK cfa_status cfa__sink_lead(cfa__working_set *set, cfa__command *co
 /* Move a cursor forward; CFA_EFENCED when another owner has it. */
 CFA_MUST_CHECK cfa_status cfa__sink_settle(cfa__working_set *set, cfa__command *command);
 
-/* What a projector's command has read of its events' bytes, so that a run after a load does not parse them again. */
+/* What a projector's command has read of its events' bytes, so that a run after a load does not
+ * parse them again. */
 typedef struct cfa__project_readings {
-    void *const *events;          /* of these */
+    void *const *events; /* of these */
     struct cfa__reading *items;
 } cfa__project_readings;
 typedef struct cfa__project_input {
@@ -243,11 +253,12 @@ typedef struct cfa__project_input {
 } cfa__project_input;
 typedef struct cfa__project_answer {
     int32_t applied;
-    int64_t position;             /* of the projector after this command */
-    cfa__id campaigns[CFA__PROJECT_EVENTS_MAX];   /* whose totals changed */
+    int64_t position;                           /* of the projector after this command */
+    cfa__id campaigns[CFA__PROJECT_EVENTS_MAX]; /* whose totals changed */
     int32_t campaign_count;
 } cfa__project_answer;
-/* Apply the next events of the log to contributions and totals, moving the projector's cursor with them. */
+/* Apply the next events of the log to contributions and totals, moving the projector's cursor with
+ * them. */
 CFA_MUST_CHECK cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command);
 
 typedef struct cfa__upkeep_input {
@@ -261,8 +272,8 @@ typedef struct cfa__upkeep_answer {
 /* Move old random keys in key order, drop answers whose time is over. */
 CFA_MUST_CHECK cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command);
 
-/* Give staged events of joined transactions their place in the log, at most CFA__STAGED_ROWS_MAX; before every
- * batch. */
+/* Give staged events of joined transactions their place in the log, at most CFA__STAGED_ROWS_MAX;
+ * before every batch. */
 CFA_MUST_CHECK cfa_status cfa__staged_drain(cfa__working_set *set, int32_t *out_count);
 
 /* The pins of a book, at open. */

@@ -8,8 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
-/* An event's id follows from its subject and sequence, so that deciding again gives the same; its time part keeps
- * ids in the order of time. */
+/* An event's id follows from its subject and sequence, so that deciding again gives the same; its
+ * time part keeps ids in the order of time. */
 static cfa__id event_id(int64_t now_us, cfa__id subject, int64_t sequence) {
     uint8_t random[10];
     memcpy(random, subject.bytes + 6, sizeof random);
@@ -70,10 +70,12 @@ cfa_status cfa__emit_payment(cfa__working_set *set, cfa__payment *payment, cfa__
     cfa_status status = cfa__buffer_finish(&json, &payload);
     if (status != CFA_OK)
         return status;
-    return append(set, type, &cfa__payment_kind, payment->id, payment->sequence, payment->trace, payload);
+    return append(set, type, &cfa__payment_kind, payment->id, payment->sequence, payment->trace,
+                  payload);
 }
 
-cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign, cfa__event_type type) {
+cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign,
+                              cfa__event_type type) {
     campaign->sequence++;
     cfa__buffer json;
     cfa__buffer_init(&json, cfa__batch_arena(set), 512);
@@ -83,7 +85,8 @@ cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign, cf
     cfa__json_slice(&json, "currencies", campaign->currencies);
     cfa__json_text(&json, "state", cfa_campaign_state_name((cfa_campaign_state)campaign->state));
     cfa__json_int(&json, "goal_minor", campaign->goal_minor);
-    cfa__json_text(&json, "goal_currency", campaign->goal_currency[0] ? campaign->goal_currency : NULL);
+    cfa__json_text(&json, "goal_currency",
+                   campaign->goal_currency[0] ? campaign->goal_currency : NULL);
     cfa__json_int(&json, "deadline_us", campaign->deadline_us);
     cfa__json_close(&json, '}');
     cfa_slice payload, none = { NULL, 0 };
@@ -96,7 +99,9 @@ cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign, cf
 cfa_status cfa__read_head(cfa__working_set *set, int64_t *out_position) {
     cfa__event key;
     memset(&key, 0, sizeof key);
-    cfa_query query = { .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key };
+    cfa_query query = {
+        .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key
+    };
     cfa_status status = cfa__list(set, &query);
     if (status == CFA_OK)
         *out_position = query.count == 1 ? ((const cfa__event *)query.records[0])->position : 0;
@@ -122,9 +127,14 @@ cfa_status cfa__staged_drain(cfa__working_set *set, int32_t *out_count) {
     for (int32_t i = 0; i < query.count && !missed && status == CFA_OK; i++) {
         const cfa__staged *staged = query.records[i];
         cfa__event event = {
-            .id = staged->id, .type = staged->type, .subject_kind = staged->subject_kind,
-            .subject_id = staged->subject_id, .sequence = staged->sequence,
-            .created_us = staged->created_us, .trace = staged->trace, .payload = staged->payload,
+            .id = staged->id,
+            .type = staged->type,
+            .subject_kind = staged->subject_kind,
+            .subject_id = staged->subject_id,
+            .sequence = staged->sequence,
+            .created_us = staged->created_us,
+            .trace = staged->trace,
+            .payload = staged->payload,
         };
         status = cfa__append_event(set, &event);
         if (status == CFA_OK)

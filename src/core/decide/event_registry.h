@@ -1,6 +1,6 @@
 /*
- * event_registry.h - the one list of event types. Numbers are stored and never re-used; names are what sinks
- * see, as "org.careforall.<name>.v<version>". docs/events.md is generated from it.
+ * event_registry.h - the one list of event types. Numbers are stored and never re-used; names are
+ * what sinks see, as "org.careforall.<name>.v<version>". docs/events.md is generated from it.
  */
 #ifndef CFA_CORE_DECIDE_EVENT_REGISTRY_H
 #define CFA_CORE_DECIDE_EVENT_REGISTRY_H

@@ -1,6 +1,6 @@
 /*
- * evidence.c - how what a provider says becomes a payment's facts, walk and events, and how its objects are
- * bound to payments. Webhooks and call results come through here alike.
+ * evidence.c - how what a provider says becomes a payment's facts, walk and events, and how its
+ * objects are bound to payments. Webhooks and call results come through here alike.
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define ORIGIN "core.evidence"
-#define TEXT_BYTES_MAX 500   /* of a provider's codes, references and secrets */
+#define TEXT_BYTES_MAX 500 /* of a provider's codes, references and secrets */
 
 cfa_slice cfa__slice(const char *text) {
     return text == NULL ? (cfa_slice){ NULL, 0 } : (cfa_slice){ text, strlen(text) };
@@ -34,18 +34,24 @@ bool cfa__slices_equal(cfa_slice a, cfa_slice b) {
 /* ---- the walk -------------------------------------------------------------------------------- */
 
 cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment, cfa_payment_state from,
-                               cfa_payment_state to, const char *rule, bool implied, cfa__id cause_id) {
+                               cfa_payment_state to, const char *rule, bool implied,
+                               cfa__id cause_id) {
     payment->transition_count++;
     cfa__transition transition = {
-        .payment_id = payment->id, .number = payment->transition_count,
-        .from_state = from, .to_state = to, .rule = cfa__slice(rule), .implied = implied ? 1 : 0,
-        .cause_id = cause_id, .created_us = cfa__now_us(set),
+        .payment_id = payment->id,
+        .number = payment->transition_count,
+        .from_state = from,
+        .to_state = to,
+        .rule = cfa__slice(rule),
+        .implied = implied ? 1 : 0,
+        .cause_id = cause_id,
+        .created_us = cfa__now_us(set),
     };
     return cfa__insert(set, &cfa__transition_kind, &transition, NULL);
 }
 
-static cfa_status walk(cfa__working_set *set, cfa__payment *payment, const cfa__reduction *reduction,
-                       cfa__id cause_id) {
+static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
+                       const cfa__reduction *reduction, cfa__id cause_id) {
     cfa_payment_state end = (cfa_payment_state)payment->state;
     cfa_status status = CFA_OK;
     for (int32_t i = 0; i < reduction->step_count && status == CFA_OK; i++) {
@@ -73,7 +79,8 @@ static cfa_status note_conflict(cfa__working_set *set, cfa__payment *payment) {
 }
 
 cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
-                               cfa__id cause_id, cfa_webhook_verdict *out_verdict, bool *out_probe) {
+                               cfa__id cause_id, cfa_webhook_verdict *out_verdict,
+                               bool *out_probe) {
     cfa__reduction reduction;
     memset(&reduction, 0, sizeof reduction);
     *out_probe = false;
@@ -82,8 +89,9 @@ cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment, con
                          cfa__id_parse(&named, "pay", facts->payment_id, "payment_id") == CFA_OK &&
                          cfa__id_compare(named, payment->id) != 0;
     if (other_payment || (facts->ref != NULL && payment->ref.data != NULL &&
-        !cfa__slices_equal(payment->ref, cfa__slice(facts->ref)))) {
-        /* A second object for one payment, or another's: its money must not be mixed into this one's. */
+                          !cfa__slices_equal(payment->ref, cfa__slice(facts->ref)))) {
+        /* A second object for one payment, or another's: its money must not be mixed into this
+         * one's. */
         *out_verdict = CFA_WEBHOOK_QUARANTINED;
         return note_conflict(set, payment);
     }
@@ -127,8 +135,10 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
     return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
 }
 
-/* Ask for everything that waits for the object before applying any of it, so that one load brings it all. */
-static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provider_object *object) {
+/* Ask for everything that waits for the object before applying any of it, so that one load brings
+ * it all. */
+static cfa_status drain(cfa__working_set *set, cfa__payment *payment,
+                        cfa__provider_object *object) {
     cfa__parked key;
     memset(&key, 0, sizeof key);
     key.provider = object->provider;
@@ -212,9 +222,7 @@ const char *cfa__clean_text(const char *text) {
     return text;
 }
 
-static bool in_range(int64_t minor) {
-    return minor >= 0 && minor <= CFA_MONEY_MINOR_MAX;
-}
+static bool in_range(int64_t minor) { return minor >= 0 && minor <= CFA_MONEY_MINOR_MAX; }
 
 bool cfa__facts_clean(cfa_facts *facts) {
     facts->ref = cfa__clean_text(facts->ref);
@@ -235,7 +243,8 @@ cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *
     cfa__json_text(&json, "ref", facts->ref);
     cfa__json_text(&json, "payment_id", facts->payment_id);
     cfa__json_int(&json, "amount_minor", facts->amount.minor);
-    cfa__json_text(&json, "currency", facts->amount.currency[0] != '\0' ? facts->amount.currency : NULL);
+    cfa__json_text(&json, "currency",
+                   facts->amount.currency[0] != '\0' ? facts->amount.currency : NULL);
     cfa__json_int(&json, "flags", (int64_t)facts->flags);
     cfa__json_int(&json, "authorized_minor", facts->authorized_minor);
     cfa__json_int(&json, "captured_minor", facts->captured_minor);
@@ -247,7 +256,8 @@ cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *
     return cfa__buffer_finish(&json, out);
 }
 
-static const char *read_text(const cfa__json *root, const char *name, cfa_arena *arena, bool *failed) {
+static const char *read_text(const cfa__json *root, const char *name, cfa_arena *arena,
+                             bool *failed) {
     const char *text = NULL;
     if (!cfa__json_read_text(cfa__json_get(root, name), &text))
         return NULL;
@@ -265,7 +275,8 @@ cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json) {
     cfa_status status = cfa__json_parse(&root, json);
     if (status != CFA_OK) {
         return status == CFA_ENOMEM ? status
-            : cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0, "stored facts of a webhook are not JSON");
+                                    : cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0,
+                                                    "stored facts of a webhook are not JSON");
     }
     bool failed = false;
     cfa_facts facts = CFA_FACTS_INIT;

@@ -1,6 +1,6 @@
 /*
- * evidence.h - what handlers share: emitting events, applying facts to a payment, binding a provider's object,
- * fixing an answer. Pure, over drafts of the working set.
+ * evidence.h - what handlers share: emitting events, applying facts to a payment, binding a
+ * provider's object, fixing an answer. Pure, over drafts of the working set.
  */
 #ifndef CFA_CORE_DECIDE_EVIDENCE_H
 #define CFA_CORE_DECIDE_EVIDENCE_H
@@ -20,29 +20,33 @@ CFA_MUST_CHECK cfa_status cfa__log_transition(cfa__working_set *set, cfa__paymen
                                               cfa_payment_state from, cfa_payment_state to,
                                               const char *rule, bool implied, cfa__id cause_id);
 
-/* Run facts through the payment machine: draft, transition log and events. `facts->ref` must be the payment's own
- * or NULL, else they are quarantined. */
+/* Run facts through the payment machine: draft, transition log and events. `facts->ref` must be the
+ * payment's own or NULL, else they are quarantined. */
 CFA_MUST_CHECK cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
                                               const cfa_facts *facts, cfa__id cause_id,
                                               cfa_webhook_verdict *out_verdict, bool *out_probe);
 
-/* Record that the provider's object `ref` is this payment, and apply the webhooks that waited for it. `*out_ours` is
- * false when the object is another payment's: then only the conflict is noted. */
-CFA_MUST_CHECK cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref,
-                                           bool *out_ours);
+/* Record that the provider's object `ref` is this payment, and apply the webhooks that waited for
+ * it. `*out_ours` is false when the object is another payment's: then only the conflict is
+ * noted. */
+CFA_MUST_CHECK cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment,
+                                           const char *ref, bool *out_ours);
 
-/* Drop text of facts that cannot be stored, end their currency; false when the facts as a whole are unusable. */
+/* Drop text of facts that cannot be stored, end their currency; false when the facts as a whole are
+ * unusable. */
 bool cfa__facts_clean(cfa_facts *facts);
 /* The text if it is bounded UTF-8 without control characters, else NULL. */
 const char *cfa__clean_text(const char *text);
 
 /* Normalised facts as JSON for the webhook row, and back. Text lives in the batch's arena. */
-CFA_MUST_CHECK cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *facts);
+CFA_MUST_CHECK cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena,
+                                            const cfa_facts *facts);
 CFA_MUST_CHECK cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json);
 
 /* Build the answer of a pledge as its final bytes. `client_secret` may be NULL. */
-CFA_MUST_CHECK cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena, const cfa__pledge *pledge,
-                                            const cfa__payment *payment, const char *client_secret);
+CFA_MUST_CHECK cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena,
+                                            const cfa__pledge *pledge, const cfa__payment *payment,
+                                            const char *client_secret);
 
 /* Read the newest log position, as of before this batch. */
 CFA_MUST_CHECK cfa_status cfa__read_head(cfa__working_set *set, int64_t *out_position);

@@ -1,8 +1,10 @@
 /*
- * keys.c - idempotency keys: found and bound in the transaction of what they protect. A key is never forgotten.
+ * keys.c - idempotency keys: found and bound in the transaction of what they protect. A key is
+ * never forgotten.
  *
- * Time-ordered keys are appended to `key` as they are. Random ones go to the current generation of `key_recent`, a
- * small tree, and are moved to `key` in key order when their generation has passed (upkeep.c).
+ * Time-ordered keys are appended to `key` as they are. Random ones go to the current generation of
+ * `key_recent`, a small tree, and are moved to `key` in key order when their generation has passed
+ * (upkeep.c).
  */
 #include "core/decide/decide.h"
 
@@ -104,8 +106,8 @@ cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed, cfa__id
     cfa_slice fingerprint = { keyed->fingerprint,
                               1 + (size_t)keyed->field_count * CFA__FINGERPRINT_PART };
     if (keyed->time_ordered) {
-        cfa__key key = { keyed->digest, keyed->scope_hash, keyed->command, fingerprint, resource_id,
-                         cfa__now_us(set) };
+        cfa__key key = { keyed->digest, keyed->scope_hash, keyed->command,
+                         fingerprint,   resource_id,       cfa__now_us(set) };
         return cfa__insert(set, &cfa__key_kind, &key, NULL);
     }
     const cfa__book *book;
@@ -117,6 +119,6 @@ cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed, cfa__id
     if (status != CFA_OK)
         return status;
     cfa__key_recent key = { book->key_generation, keyed->digest, keyed->scope_hash, keyed->command,
-                            fingerprint, resource_id, cfa__now_us(set) };
+                            fingerprint,          resource_id,   cfa__now_us(set) };
     return cfa__insert(set, &cfa__key_recent_kind, &key, NULL);
 }

@@ -1,6 +1,6 @@
 /*
- * operation.c - provider calls as records: asked for, leased, and which call comes next. The call itself is made
- * outside, after the lease has committed.
+ * operation.c - provider calls as records: asked for, leased, and which call comes next. The call
+ * itself is made outside, after the lease has committed.
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
@@ -15,7 +15,8 @@
 void cfa__operation_key(char out[64], cfa__id payment_id, int64_t number, int64_t attempt) {
     char uuid[37];
     cfa__id_format_uuid(uuid, payment_id);
-    int written = snprintf(out, 64, "cfa_%s_%lld_%lld", uuid, (long long)number, (long long)attempt);
+    int written =
+        snprintf(out, 64, "cfa_%s_%lld_%lld", uuid, (long long)number, (long long)attempt);
     assert(written > 0 && written < 64);
     (void)written;
 }
@@ -25,10 +26,11 @@ int32_t cfa__operation_next_call(const cfa__operation *operation, const cfa__pay
     int32_t own = (int32_t)operation->call;
     if (own == CFA_CALL_RETRIEVE || operation->state != CFA__OPERATION_UNKNOWN)
         return own;
-    bool key_is_safe = operation->first_sent_us != 0 &&
-                       now_us - operation->first_sent_us < CFA__KEY_GUARD_US;
-    /* The same key and a look-up take turns: the first repairs a lost request, the second sees past an error
-     * that the provider has stored under the key; where it says so, asking again is useless. */
+    bool key_is_safe =
+        operation->first_sent_us != 0 && now_us - operation->first_sent_us < CFA__KEY_GUARD_US;
+    /* The same key and a look-up take turns: the first repairs a lost request, the second sees past
+     * an error that the provider has stored under the key; where it says so, asking again is
+     * useless. */
     bool resend = key_is_safe && operation->stored == 0 && operation->tries % 2 == 1;
     if (own == CFA_CALL_CREATE) {
         if (payment->ref.data != NULL)
@@ -54,7 +56,8 @@ cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *pa
     const cfa__operation *open;
     cfa_status status = cfa__operation_find_open(set, payment, CFA_CALL_RETRIEVE, &open);
     int64_t soon = cfa__now_us(set) + EXPEDITE_US;
-    if (status != CFA_OK || open == NULL || !cfa__id_is_null(open->lease_owner) || open->due_us <= soon)
+    if (status != CFA_OK || open == NULL || !cfa__id_is_null(open->lease_owner) ||
+        open->due_us <= soon)
         return status;
     void *draft;
     status = cfa__edit(set, &cfa__operation_kind, open, &draft);
@@ -65,8 +68,8 @@ cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *pa
 
 /* ---- asked for by a caller ------------------------------------------------------------------- */
 
-cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment, int32_t call,
-                                    const cfa__operation **out) {
+cfa_status cfa__operation_find_open(cfa__working_set *set, const cfa__payment *payment,
+                                    int32_t call, const cfa__operation **out) {
     *out = NULL;
     bool missed = false;
     for (int64_t number = 1; number <= payment->operation_count; number++) {
@@ -87,7 +90,8 @@ static cfa_status check_request(const cfa__operation_input *input, const cfa__pa
     if (input->call == CFA_CALL_CAPTURE) {
         if (payment->state != CFA_PAYMENT_AUTHORIZED) {
             return cfa_error_format(CFA_ESTATE, ORIGIN, "payment_id", 0,
-                                    "only an AUTHORIZED payment can be captured; this one is %s", state);
+                                    "only an AUTHORIZED payment can be captured; this one is %s",
+                                    state);
         }
         int64_t authorized_minor = cfa__payment_authorized_minor(payment);
         if (input->amount_minor > authorized_minor) {
@@ -101,7 +105,8 @@ static cfa_status check_request(const cfa__operation_input *input, const cfa__pa
         }
         return CFA_OK;
     }
-    if (payment->state == CFA_PAYMENT_CAPTURED || cfa__payment_is_final((cfa_payment_state)payment->state)) {
+    if (payment->state == CFA_PAYMENT_CAPTURED ||
+        cfa__payment_is_final((cfa_payment_state)payment->state)) {
         return cfa_error_format(CFA_ESTATE, ORIGIN, "payment_id", 0,
                                 "a payment that is %s cannot be cancelled", state);
     }
@@ -123,17 +128,21 @@ cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena, const cfa__operation 
     (void)written;
     bool failed = false;
     cfa_call call = {
-        .struct_size = sizeof call, .kind = kind,
+        .struct_size = sizeof call,
+        .kind = kind,
         .operation_id = cfa__text_of(arena, cfa__slice(operation_id), &failed),
         .payment_id = cfa__text_of(arena, cfa__slice(payment_id), &failed),
         .idempotency_key = cfa__text_of(arena, operation->idempotency_key, &failed),
         .account = cfa__text_of(arena, payment->account, &failed),
         .ref = cfa__text_of(arena, payment->ref, &failed),
         .payment_method = cfa__text_of(arena, operation->method, &failed),
-        .capture_manual = payment->capture_manual != 0, .body = operation->body, .now_us = now_us, .timeout_ms = timeout_ms,
+        .capture_manual = payment->capture_manual != 0,
+        .body = operation->body,
+        .now_us = now_us,
+        .timeout_ms = timeout_ms,
     };
-    call.amount.minor = operation->call == CFA_CALL_CAPTURE ? operation->amount_minor
-                                                            : payment->amount_minor;
+    call.amount.minor =
+        operation->call == CFA_CALL_CAPTURE ? operation->amount_minor : payment->amount_minor;
     memcpy(call.amount.currency, payment->currency, sizeof call.amount.currency);
     if (kind == CFA_CALL_LOOKUP) {
         call.created_from_us = payment->created_us - CFA__LOOKUP_MARGIN_US;
@@ -157,15 +166,23 @@ cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *prov
     char key[64];
     cfa__operation_key(key, payment->id, payment->operation_count, 1);
     cfa__operation operation = {
-        .payment_id = payment->id, .number = payment->operation_count, .call = kind, .attempt = 1,
-        .idempotency_key = cfa__slice(key), .body = { "", 0 }, .amount_minor = amount_minor,
-        .state = CFA__OPERATION_READY, .due_us = due_us,
-        .created_us = cfa__now_us(set), .updated_us = cfa__now_us(set),
+        .payment_id = payment->id,
+        .number = payment->operation_count,
+        .call = kind,
+        .attempt = 1,
+        .idempotency_key = cfa__slice(key),
+        .body = { "", 0 },
+        .amount_minor = amount_minor,
+        .state = CFA__OPERATION_READY,
+        .due_us = due_us,
+        .created_us = cfa__now_us(set),
+        .updated_us = cfa__now_us(set),
     };
     if (kind != CFA_CALL_RETRIEVE) {
         cfa_call call;
         cfa_arena *arena = cfa__batch_arena(set);
-        cfa_status status = cfa__call_fill(&call, arena, &operation, payment, kind, cfa__now_us(set), 0);
+        cfa_status status =
+            cfa__call_fill(&call, arena, &operation, payment, kind, cfa__now_us(set), 0);
         if (status == CFA_OK)
             status = provider->ops->prepare(provider->self, &call, arena, &operation.body);
         if (status != CFA_OK)
@@ -194,15 +211,17 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
     status = check_request(input, payment);
     if (status != CFA_OK)
         return status;
-    const cfa__operation *open;   /* a second key joins it */
+    const cfa__operation *open; /* a second key joins it */
     status = cfa__operation_find_open(set, payment, input->call, &open);
     if (status != CFA_OK)
         return status;
     int64_t amount = input->call != CFA_CALL_CAPTURE ? 0
-        : input->amount_minor > 0 ? input->amount_minor : cfa__payment_authorized_minor(payment);
+                     : input->amount_minor > 0       ? input->amount_minor
+                                                     : cfa__payment_authorized_minor(payment);
     if (open != NULL && open->amount_minor != amount) {
         return cfa_error_format(CFA_ESTATE, ORIGIN, "amount.minor", 0,
-                                "a capture of %lld is under way already", (long long)open->amount_minor);
+                                "a capture of %lld is under way already",
+                                (long long)open->amount_minor);
     }
     void *draft = NULL;
     status = cfa__edit_id(set, &cfa__payment_kind, input->payment_id, &draft);
@@ -268,7 +287,8 @@ cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
     for (int32_t i = 0; i < input->count; i++) {
         cfa__id payment_id = input->items[i].payment_id;
         const void *found = NULL;
-        cfa_status status = cfa__operation_find(set, payment_id, input->items[i].number, &operations[i]);
+        cfa_status status =
+            cfa__operation_find(set, payment_id, input->items[i].number, &operations[i]);
         cfa_status payment_status = cfa__find_id(set, &cfa__payment_kind, payment_id, &found);
         payments[i] = found;
         if (status < 0 || payment_status < 0)

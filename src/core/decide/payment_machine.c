@@ -1,6 +1,7 @@
 /*
- * payment_machine.c - the table of payment transitions, the merge of facts and the walk. It must never assign a
- * state that the facts do not amount to, nor take a step that the table does not have.
+ * payment_machine.c - the table of payment transitions, the merge of facts and the walk. It must
+ * never assign a state that the facts do not amount to, nor take a step that the table does not
+ * have.
  */
 #include "core/decide/payment_machine.h"
 
@@ -24,12 +25,14 @@
 #define UNHELD (WAITING | FAILED)
 #define CALLED_OFF (CANCELED | EXPIRED)
 
-/* A rule of one step; a rule whose last step leaves another state than its walk began in; a rule without one. */
+/* A rule of one step; a rule whose last step leaves another state than its walk began in; a rule
+ * without one. */
 #define STEP(id, from, to, event, trigger, doc)                                                    \
     { id, from, from, CFA_PAYMENT_##to, CFA__EVENT_##event, trigger, doc }
 #define WALK(id, from, last, to, event, trigger, doc)                                              \
     { id, from, last, CFA_PAYMENT_##to, CFA__EVENT_##event, trigger, doc }
-#define STAY(id, event, trigger, doc) { id, 0, 0, 0, event, trigger, doc }
+#define STAY(id, event, trigger, doc)                                                              \
+    { id, 0, 0, 0, event, trigger, doc }
 
 /* P22 to P24 are kept for the circuit breaker, fees and settlement. */
 static const cfa__payment_rule rules[] = {
@@ -41,7 +44,8 @@ static const cfa__payment_rule rules[] = {
          "the provider works on it", "newest report of the newest attempt"),
     STEP("P04", UNHELD, AUTHORIZED, PAYMENT_AUTHORIZED, "funds held", "amount and currency match"),
     STEP("P04", AUTHORIZED, AUTHORIZED, PAYMENT_AUTHORIZED, "more funds held", "the amount grew"),
-    STEP("P05", AUTHORIZED, CAPTURED, PAYMENT_CAPTURED, "funds taken", "by our call or the provider's"),
+    STEP("P05", AUTHORIZED, CAPTURED, PAYMENT_CAPTURED, "funds taken",
+         "by our call or the provider's"),
     STEP("P05", CAPTURED, CAPTURED, PAYMENT_CAPTURED, "more funds taken", "the amount grew"),
     STEP("P05", COMPLETED, COMPLETED, PAYMENT_CAPTURED, "more funds taken", "the amount grew"),
     WALK("P06", WAITING, AUTHORIZED, CAPTURED, PAYMENT_CAPTURED, "capture seen first",
@@ -49,11 +53,12 @@ static const cfa__payment_rule rules[] = {
     STEP("P07", CAPTURED, COMPLETED, PAYMENT_COMPLETED, "full success", ""),
     WALK("P08", WAITING | AUTHORIZED, CAPTURED, COMPLETED, PAYMENT_COMPLETED, "success seen first",
          "the steps before it are implied"),
-    STEP("P09", WAITING, FAILED, PAYMENT_FAILED, "declined", "newest report of the newest attempt; soft"),
+    STEP("P09", WAITING, FAILED, PAYMENT_FAILED, "declined",
+         "newest report of the newest attempt; soft"),
     STEP("P10", AUTHORIZED, FAILED, PAYMENT_FAILED, "the hold failed",
          "capture refused for good: FAILED and an authorized amount in one report"),
-    STEP("P11", REQUIRES_ACTION | PROCESSING | FAILED, PENDING, PAYMENT_RETRIED, "a newer attempt seen",
-         "implied when the report also says how that attempt stands"),
+    STEP("P11", REQUIRES_ACTION | PROCESSING | FAILED, PENDING, PAYMENT_RETRIED,
+         "a newer attempt seen", "implied when the report also says how that attempt stands"),
     STEP("P12", UNHELD | AUTHORIZED, CANCELED, PAYMENT_CANCELED, "cancel confirmed by the provider",
          "reason is no expiry"),
     STEP("P13", AUTHORIZED | CANCELED, EXPIRED, PAYMENT_EXPIRED, "the hold ran out",
@@ -66,53 +71,52 @@ static const cfa__payment_rule rules[] = {
          "the same attempt; payment.late_success follows"),
     STEP("P16", CALLED_OFF, CAPTURED, PAYMENT_CAPTURED, "money after cancel or expiry",
          "flag LATE; payment.late_success follows"),
-    WALK("P16", CALLED_OFF, CAPTURED, COMPLETED, PAYMENT_COMPLETED, "success after cancel or expiry",
-         "flag LATE; payment.late_success follows"),
-    STAY("P17", 0, "a lower durable or an older volatile fact", "verdict STALE when nothing is new"),
+    WALK("P16", CALLED_OFF, CAPTURED, COMPLETED, PAYMENT_COMPLETED,
+         "success after cancel or expiry", "flag LATE; payment.late_success follows"),
+    STAY("P17", 0, "a lower durable or an older volatile fact",
+         "verdict STALE when nothing is new"),
     STAY("P18", 0, "the same report again", "verdict DUPLICATE by event id, STALE by content"),
-    STAY("P19", CFA__EVENT_PAYMENT_CONFLICT, "what the provider says cannot be true of this payment",
-         "another amount, currency or object: QUARANTINED; captured above the hold: applied. Flag conflict"),
-    STAY("P20", CFA__EVENT_PAYMENT_OUTCOME_UNKNOWN, "a provider call is in doubt", "flag unknown; probes run"),
+    STAY("P19", CFA__EVENT_PAYMENT_CONFLICT,
+         "what the provider says cannot be true of this payment",
+         "another amount, currency or object: QUARANTINED; captured above the hold: applied. Flag "
+         "conflict"),
+    STAY("P20", CFA__EVENT_PAYMENT_OUTCOME_UNKNOWN, "a provider call is in doubt",
+         "flag unknown; probes run"),
     STAY("P21", CFA__EVENT_PAYMENT_OUTCOME_RESOLVED, "a probe finds, or proves absence",
          "the flag goes; the state follows the facts found"),
 };
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
-const cfa__payment_rule *cfa__payment_rules(size_t *out_count)
-{
+const cfa__payment_rule *cfa__payment_rules(size_t *out_count) {
     *out_count = RULE_COUNT;
     return rules;
 }
 
 /* The rule of the step from `at` to `to` in a walk that began in `start`, or NULL. */
-static const cfa__payment_rule *rule_find(cfa_payment_state start, cfa_payment_state at, cfa_payment_state to)
-{
+static const cfa__payment_rule *rule_find(cfa_payment_state start, cfa_payment_state at,
+                                          cfa_payment_state to) {
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        if (rules[i].to == to && (rules[i].from >> start & 1u) != 0 && (rules[i].last >> at & 1u) != 0)
+        if (rules[i].to == to && (rules[i].from >> start & 1u) != 0 &&
+            (rules[i].last >> at & 1u) != 0)
             return &rules[i];
     }
     return NULL;
 }
 
-bool cfa__payment_step_is_legal(cfa_payment_state from, cfa_payment_state to)
-{
-    if (from < 0 || from > CFA_PAYMENT_EXPIRED || to < CFA_PAYMENT_PENDING || to > CFA_PAYMENT_EXPIRED)
+bool cfa__payment_step_is_legal(cfa_payment_state from, cfa_payment_state to) {
+    if (from < 0 || from > CFA_PAYMENT_EXPIRED || to < CFA_PAYMENT_PENDING ||
+        to > CFA_PAYMENT_EXPIRED)
         return false;
     return rule_find(from, from, to) != NULL;
 }
 
-static bool is_one_of(cfa_payment_state state, uint32_t mask)
-{
-    return (mask >> state & 1u) != 0;
-}
+static bool is_one_of(cfa_payment_state state, uint32_t mask) { return (mask >> state & 1u) != 0; }
 
-bool cfa__payment_is_settled(cfa_payment_state state)
-{
+bool cfa__payment_is_settled(cfa_payment_state state) {
     return is_one_of(state, COMPLETED | FAILED | CALLED_OFF);
 }
 
-bool cfa__payment_is_final(cfa_payment_state state)
-{
+bool cfa__payment_is_final(cfa_payment_state state) {
     return is_one_of(state, COMPLETED | CALLED_OFF);
 }
 
@@ -120,29 +124,23 @@ bool cfa__payment_is_final(cfa_payment_state state)
 
 #define ENDED (CFA_FACT_CANCELED | CFA_FACT_EXPIRED)
 
-static bool has_hold(const cfa__payment *payment)
-{
+static bool has_hold(const cfa__payment *payment) {
     return payment->hold > 0 && payment->hold % 2 == 0;
 }
 
-static bool has_money(const cfa__payment *payment)
-{
-    return payment->captured_minor > 0;
-}
+static bool has_money(const cfa__payment *payment) { return payment->captured_minor > 0; }
 
-static bool is_late(const cfa__payment *payment)
-{
+static bool is_late(const cfa__payment *payment) {
     return has_money(payment) && (payment->durable & ENDED) != 0;
 }
 
-/* A capture above a known hold: one of the two reports is wrong, or a greater hold is still to be reported. */
-static bool facts_disagree(const cfa__payment *payment)
-{
+/* A capture above a known hold: one of the two reports is wrong, or a greater hold is still to be
+ * reported. */
+static bool facts_disagree(const cfa__payment *payment) {
     return payment->authorized_minor > 0 && payment->captured_minor > payment->authorized_minor;
 }
 
-cfa_payment_state cfa__payment_state(const cfa__payment *payment)
-{
+cfa_payment_state cfa__payment_state(const cfa__payment *payment) {
     if ((payment->durable & CFA_FACT_SUCCEEDED) != 0)
         return CFA_PAYMENT_COMPLETED;
     if (has_money(payment))
@@ -154,25 +152,19 @@ cfa_payment_state cfa__payment_state(const cfa__payment *payment)
     if (has_hold(payment))
         return CFA_PAYMENT_AUTHORIZED;
     switch (payment->volatile_fact) {
-    case CFA_FACT_PROCESSING:
-        return CFA_PAYMENT_PROCESSING;
-    case CFA_FACT_NEEDS_ACTION:
-        return CFA_PAYMENT_REQUIRES_ACTION;
-    case CFA_FACT_FAILED:
-        return CFA_PAYMENT_FAILED;
-    default:
-        return CFA_PAYMENT_PENDING;
+    case CFA_FACT_PROCESSING: return CFA_PAYMENT_PROCESSING;
+    case CFA_FACT_NEEDS_ACTION: return CFA_PAYMENT_REQUIRES_ACTION;
+    case CFA_FACT_FAILED: return CFA_PAYMENT_FAILED;
+    default: return CFA_PAYMENT_PENDING;
     }
 }
 
-int64_t cfa__payment_authorized_minor(const cfa__payment *payment)
-{
+int64_t cfa__payment_authorized_minor(const cfa__payment *payment) {
     return payment->authorized_minor > payment->captured_minor ? payment->authorized_minor
                                                                : payment->captured_minor;
 }
 
-cfa__buckets cfa__payment_buckets(const cfa__payment *payment)
-{
+cfa__buckets cfa__payment_buckets(const cfa__payment *payment) {
     cfa__buckets buckets = { 0, 0, 0, 0, 0 };
     if (is_one_of((cfa_payment_state)payment->state, WAITING))
         buckets.pledged_minor = payment->amount_minor;
@@ -185,8 +177,7 @@ cfa__buckets cfa__payment_buckets(const cfa__payment *payment)
 
 /* ---- merging --------------------------------------------------------------------------------- */
 
-static cfa_slice text_of(const char *text)
-{
+static cfa_slice text_of(const char *text) {
     cfa_slice slice = { NULL, 0 };
     if (text != NULL && text[0] != '\0') {
         slice.data = text;
@@ -195,23 +186,21 @@ static cfa_slice text_of(const char *text)
     return slice;
 }
 
-static bool text_equals(cfa_slice a, cfa_slice b)
-{
+static bool text_equals(cfa_slice a, cfa_slice b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
 /* A total order: some text before none, then by bytes. */
-static bool text_precedes(cfa_slice a, cfa_slice b)
-{
+static bool text_precedes(cfa_slice a, cfa_slice b) {
     if (a.size == 0 || b.size == 0)
         return a.size > b.size;
     int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
     return order != 0 ? order < 0 : a.size < b.size;
 }
 
-static bool reason_is_expiry(cfa_slice reason)
-{
-    static const char *const expiries[] = { "abandoned", "automatic", "expired", "expired_uncaptured_charge" };
+static bool reason_is_expiry(cfa_slice reason) {
+    static const char *const expiries[] = { "abandoned", "automatic", "expired",
+                                            "expired_uncaptured_charge" };
     for (size_t i = 0; i < sizeof(expiries) / sizeof(expiries[0]); i++) {
         if (text_equals(reason, text_of(expiries[i])))
             return true;
@@ -219,14 +208,12 @@ static bool reason_is_expiry(cfa_slice reason)
     return false;
 }
 
-static void raise_to(int64_t *fact, int64_t value)
-{
+static void raise_to(int64_t *fact, int64_t value) {
     if (value > *fact)
         *fact = value;
 }
 
-static void merge_durable(cfa__payment *payment, const cfa_facts *facts)
-{
+static void merge_durable(cfa__payment *payment, const cfa_facts *facts) {
     payment->durable |= facts->flags & (CFA_FACT_SUCCEEDED | ENDED);
     raise_to(&payment->authorized_minor, facts->authorized_minor);
     raise_to(&payment->captured_minor, facts->captured_minor);
@@ -245,18 +232,21 @@ static void merge_durable(cfa__payment *payment, const cfa_facts *facts)
         payment->durable |= CFA_FACT_EXPIRED;
     if (expiry != known_expiry ? expiry : text_precedes(reason, payment->cancel_reason))
         payment->cancel_reason = reason;
-    if (facts->occurred_us > 0 && (payment->canceled_us == 0 || facts->occurred_us < payment->canceled_us))
+    if (facts->occurred_us > 0 &&
+        (payment->canceled_us == 0 || facts->occurred_us < payment->canceled_us))
         payment->canceled_us = facts->occurred_us;
 }
 
-static int32_t volatile_rank(int64_t fact)
-{
-    return fact == CFA_FACT_FAILED ? 3 : fact == CFA_FACT_NEEDS_ACTION ? 2 : fact == CFA_FACT_PROCESSING ? 1 : 0;
+static int32_t volatile_rank(int64_t fact) {
+    return fact == CFA_FACT_FAILED         ? 3
+           : fact == CFA_FACT_NEEDS_ACTION ? 2
+           : fact == CFA_FACT_PROCESSING   ? 1
+                                           : 0;
 }
 
-/* Merge the volatile fact. True when the provider's times cannot tell which of two different ones is newer. */
-static bool merge_volatile(cfa__payment *payment, const cfa_facts *facts)
-{
+/* Merge the volatile fact. True when the provider's times cannot tell which of two different ones
+ * is newer. */
+static bool merge_volatile(cfa__payment *payment, const cfa_facts *facts) {
     int64_t fact = (facts->flags & CFA_FACT_FAILED) != 0         ? CFA_FACT_FAILED
                    : (facts->flags & CFA_FACT_NEEDS_ACTION) != 0 ? CFA_FACT_NEEDS_ACTION
                    : (facts->flags & CFA_FACT_PROCESSING) != 0   ? CFA_FACT_PROCESSING
@@ -290,19 +280,19 @@ static bool merge_volatile(cfa__payment *payment, const cfa_facts *facts)
     return tied;
 }
 
-static bool facts_equal(const cfa__payment *a, const cfa__payment *b)
-{
+static bool facts_equal(const cfa__payment *a, const cfa__payment *b) {
     return a->durable == b->durable && a->authorized_minor == b->authorized_minor &&
-           a->captured_minor == b->captured_minor && a->hold == b->hold && a->canceled_us == b->canceled_us &&
-           a->volatile_fact == b->volatile_fact && a->volatile_attempt == b->volatile_attempt &&
-           a->volatile_us == b->volatile_us && text_equals(a->cancel_reason, b->cancel_reason) &&
+           a->captured_minor == b->captured_minor && a->hold == b->hold &&
+           a->canceled_us == b->canceled_us && a->volatile_fact == b->volatile_fact &&
+           a->volatile_attempt == b->volatile_attempt && a->volatile_us == b->volatile_us &&
+           text_equals(a->cancel_reason, b->cancel_reason) &&
            text_equals(a->failure_code, b->failure_code) && text_equals(a->ref, b->ref);
 }
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
-static void walk_add(cfa__reduction *out, cfa_payment_state start, cfa_payment_state at, cfa_payment_state to)
-{
+static void walk_add(cfa__reduction *out, cfa_payment_state start, cfa_payment_state at,
+                     cfa_payment_state to) {
     const cfa__payment_rule *rule = rule_find(start, at, to);
     if (rule == NULL)
         rule = rule_find(at, at, to);
@@ -311,11 +301,11 @@ static void walk_add(cfa__reduction *out, cfa_payment_state start, cfa_payment_s
 }
 
 /* The next state on the way; `held`: the facts know of a hold that was not lost. */
-static cfa_payment_state walk_next(cfa_payment_state at, cfa_payment_state to, bool held)
-{
+static cfa_payment_state walk_next(cfa_payment_state at, cfa_payment_state to, bool held) {
     if (to == CFA_PAYMENT_COMPLETED && at != CFA_PAYMENT_CAPTURED)
         to = CFA_PAYMENT_CAPTURED;
-    if (is_one_of(at, UNHELD) && (to == CFA_PAYMENT_CAPTURED || (held && is_one_of(to, CALLED_OFF))))
+    if (is_one_of(at, UNHELD) &&
+        (to == CFA_PAYMENT_CAPTURED || (held && is_one_of(to, CALLED_OFF))))
         return CFA_PAYMENT_AUTHORIZED;
     if (at == CFA_PAYMENT_AUTHORIZED && is_one_of(to, WAITING))
         return CFA_PAYMENT_FAILED;
@@ -323,12 +313,11 @@ static cfa_payment_state walk_next(cfa_payment_state at, cfa_payment_state to, b
 }
 
 /* Every step but the last is implied: the evidence named only where the walk ends. */
-static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__payment *after)
-{
+static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__payment *after) {
     cfa_payment_state at = (cfa_payment_state)before->state, to = (cfa_payment_state)after->state;
     cfa_payment_state start = at;
-    bool retried = is_one_of(at, REQUIRES_ACTION | PROCESSING | FAILED) && !is_one_of(to, CALLED_OFF) &&
-                   after->volatile_attempt > before->volatile_attempt;
+    bool retried = is_one_of(at, REQUIRES_ACTION | PROCESSING | FAILED) &&
+                   !is_one_of(to, CALLED_OFF) && after->volatile_attempt > before->volatile_attempt;
     if (retried) {
         walk_add(out, at, at, CFA_PAYMENT_PENDING);
         start = at = CFA_PAYMENT_PENDING;
@@ -349,9 +338,9 @@ static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__pay
 
 /* ---- the reducer ----------------------------------------------------------------------------- */
 
-/* Why facts are refused. Compared with nothing but what never changes about the payment, once its ref is known. */
-static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts)
-{
+/* Why facts are refused. Compared with nothing but what never changes about the payment, once its
+ * ref is known. */
+static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts) {
     cfa_slice ref = text_of(facts->ref);
     if (ref.size > 0 && payment->ref.size > 0 && !text_equals(ref, payment->ref))
         return "the facts are about another provider object";
@@ -367,18 +356,17 @@ static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts)
     return NULL;
 }
 
-/* A greater hold, reported alone and for a time after the cancel, of a payment that was called off. */
-static bool is_hold_after_end(const cfa__payment *before, const cfa_facts *facts)
-{
+/* A greater hold, reported alone and for a time after the cancel, of a payment that was called
+ * off. */
+static bool is_hold_after_end(const cfa__payment *before, const cfa_facts *facts) {
     return is_one_of((cfa_payment_state)before->state, CALLED_OFF) && before->canceled_us > 0 &&
-           facts->occurred_us > before->canceled_us && facts->authorized_minor > before->authorized_minor &&
-           facts->captured_minor == 0 &&
+           facts->occurred_us > before->canceled_us &&
+           facts->authorized_minor > before->authorized_minor && facts->captured_minor == 0 &&
            (facts->flags & (CFA_FACT_SUCCEEDED | CFA_FACT_FAILED | ENDED)) == 0;
 }
 
 /* Flags that follow from the facts. True when the conflict is new. */
-static bool derive_flags(cfa__payment *after, const cfa__payment *before)
-{
+static bool derive_flags(cfa__payment *after, const cfa__payment *before) {
     bool mismatched = (after->durable & CFA__FACT_MISMATCH) != 0;
     if (mismatched || facts_disagree(after))
         after->flags |= CFA_PAYMENT_FLAG_CONFLICT;
@@ -390,8 +378,7 @@ static bool derive_flags(cfa__payment *after, const cfa__payment *before)
 }
 
 /* Text that the merge borrowed from the facts becomes the arena's. */
-static cfa_status keep_text(cfa_slice *text, cfa_slice before, cfa_arena *arena)
-{
+static cfa_status keep_text(cfa_slice *text, cfa_slice before, cfa_arena *arena) {
     if (text->data == before.data || text->data == NULL)
         return CFA_OK;
     text->data = cfa_arena_copy(arena, text->data, text->size);
@@ -399,8 +386,7 @@ static cfa_status keep_text(cfa_slice *text, cfa_slice before, cfa_arena *arena)
 }
 
 cfa_status cfa__payment_reduce(cfa__payment *payment, const cfa_facts *facts, cfa_arena *arena,
-                               cfa__reduction *out)
-{
+                               cfa__reduction *out) {
     const cfa__payment before = *payment;
     cfa__payment after = before;
     cfa__reduction reduction = { .verdict = CFA_WEBHOOK_STALE };

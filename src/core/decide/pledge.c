@@ -1,5 +1,6 @@
 /*
- * pledge.c - a pledge, its key, its payment, its provider operation and its event, in one commit or not at all.
+ * pledge.c - a pledge, its key, its payment, its provider operation and its event, in one commit or
+ * not at all.
  */
 #include "core/decide/evidence.h"
 
@@ -8,7 +9,8 @@
 
 #define ORIGIN "core.pledge"
 
-/* Collect the answer to a repeat: everything as it stands now, and the fixed bytes if there are any. */
+/* Collect the answer to a repeat: everything as it stands now, and the fixed bytes if there are
+ * any. */
 static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cfa__id pledge_id) {
     const cfa__pledge_input *input = command->input;
     cfa__pledge_answer *answer = command->output;
@@ -23,7 +25,8 @@ static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cf
     if (status != CFA_OK)
         return status;
     if (pledge == NULL)
-        return cfa_error_set(CFA_ECORRUPT, ORIGIN, "key", 0, "the key names a pledge that is not there");
+        return cfa_error_set(CFA_ECORRUPT, ORIGIN, "key", 0,
+                             "the key names a pledge that is not there");
     const cfa__pledge *found = pledge;
     cfa__operation operation_key;
     memset(&operation_key, 0, sizeof operation_key);
@@ -31,7 +34,8 @@ static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cf
     operation_key.number = 1;
     status = cfa__find_id(set, &cfa__payment_kind, found->payment_id, &payment);
     cfa_status donor_status = cfa__id_is_null(found->donor_id)
-        ? CFA_OK : cfa__find_id(set, &cfa__donor_kind, found->donor_id, &donor);
+                                  ? CFA_OK
+                                  : cfa__find_id(set, &cfa__donor_kind, found->donor_id, &donor);
     cfa_status operation_status = cfa__find(set, &cfa__operation_kind, &operation_key, &operation);
     if (status == CFA_OK)
         status = donor_status;
@@ -60,7 +64,8 @@ static cfa_status check_campaign(cfa__working_set *set, const cfa__pledge_input 
     if (campaign->state != CFA_CAMPAIGN_OPEN)
         return cfa_error_set(CFA_ECLOSED, ORIGIN, "campaign_id", 0, "the campaign has ended");
     if (campaign->deadline_us != 0 && cfa__now_us(set) >= campaign->deadline_us)
-        return cfa_error_set(CFA_ECLOSED, ORIGIN, "campaign_id", 0, "the campaign's deadline has passed");
+        return cfa_error_set(CFA_ECLOSED, ORIGIN, "campaign_id", 0,
+                             "the campaign's deadline has passed");
     if (!cfa__currency_is_listed(campaign->currencies, input->amount.currency)) {
         return cfa_error_format(CFA_ECURRENCY, ORIGIN, "amount.currency", 0,
                                 "the campaign accepts %.*s, not %s", (int)campaign->currencies.size,
@@ -78,9 +83,14 @@ static cfa_status insert_donor(cfa__working_set *set, const cfa__pledge_input *i
     if (!personal)
         return CFA_OK;
     cfa__donor donor = {
-        .id = input->donor_id, .person_id = input->person_id, .reference = input->reference,
-        .name = input->name, .email = input->email, .message = input->message,
-        .visibility = input->visibility, .created_us = cfa__now_us(set),
+        .id = input->donor_id,
+        .person_id = input->person_id,
+        .reference = input->reference,
+        .name = input->name,
+        .email = input->email,
+        .message = input->message,
+        .visibility = input->visibility,
+        .created_us = cfa__now_us(set),
     };
     void *draft = NULL;
     cfa_status status = cfa__insert(set, &cfa__donor_kind, &donor, &draft);
@@ -93,10 +103,18 @@ static cfa_status insert_operation(cfa__working_set *set, const cfa__pledge_inpu
     int64_t now_us = cfa__now_us(set);
     payment->operation_count = 1;
     cfa__operation operation = {
-        .payment_id = payment->id, .number = 1, .call = CFA_CALL_CREATE, .attempt = 1,
-        .idempotency_key = input->idempotency_key, .body = input->body, .method = input->method,
-        .amount_minor = input->amount.minor, .state = CFA__OPERATION_READY, .due_us = now_us,
-        .created_us = now_us, .updated_us = now_us,
+        .payment_id = payment->id,
+        .number = 1,
+        .call = CFA_CALL_CREATE,
+        .attempt = 1,
+        .idempotency_key = input->idempotency_key,
+        .body = input->body,
+        .method = input->method,
+        .amount_minor = input->amount.minor,
+        .state = CFA__OPERATION_READY,
+        .due_us = now_us,
+        .created_us = now_us,
+        .updated_us = now_us,
     };
     if (input->lease_ms > 0) {
         operation.due_us = now_us + input->lease_ms * 1000;
@@ -120,18 +138,28 @@ static cfa_status create(cfa__working_set *set, cfa__command *command) {
     if (status != CFA_OK)
         return status;
     cfa__pledge pledge = {
-        .id = input->pledge_id, .campaign_id = input->campaign_id, .payment_id = input->payment_id,
+        .id = input->pledge_id,
+        .campaign_id = input->campaign_id,
+        .payment_id = input->payment_id,
         .donor_id = answer->donor != NULL ? input->donor_id : CFA__ID_NULL,
-        .amount_minor = input->amount.minor, .created_us = now_us,
+        .amount_minor = input->amount.minor,
+        .created_us = now_us,
     };
     memcpy(pledge.currency, input->amount.currency, sizeof pledge.currency);
     cfa__payment payment = {
-        .id = input->payment_id, .pledge_id = input->pledge_id, .campaign_id = input->campaign_id,
-        .person_id = input->person_id, .amount_minor = input->amount.minor,
-        .provider = input->provider, .account = input->account, .state = CFA_PAYMENT_PENDING,
-        .expires_us = now_us + input->expires_ms * 1000, .trace = input->trace,
+        .id = input->payment_id,
+        .pledge_id = input->pledge_id,
+        .campaign_id = input->campaign_id,
+        .person_id = input->person_id,
+        .amount_minor = input->amount.minor,
+        .provider = input->provider,
+        .account = input->account,
+        .state = CFA_PAYMENT_PENDING,
+        .expires_us = now_us + input->expires_ms * 1000,
+        .trace = input->trace,
         .capture_manual = input->capture_manual,
-        .created_us = now_us, .updated_us = now_us,
+        .created_us = now_us,
+        .updated_us = now_us,
     };
     memcpy(payment.currency, input->amount.currency, sizeof payment.currency);
     void *pledge_draft, *payment_draft;

@@ -1,6 +1,6 @@
 /*
- * result.c - what became of a provider call: facts for the payment, the fixed answer for the donor, and when to
- * ask again. Doubt is never failure: it stays doubt until the provider's word ends it.
+ * result.c - what became of a provider call: facts for the payment, the fixed answer for the donor,
+ * and when to ask again. Doubt is never failure: it stays doubt until the provider's word ends it.
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
@@ -12,9 +12,10 @@
 #define SECOND_US INT64_C(1000000)
 #define MINUTE_US (60 * SECOND_US)
 #define HOUR_US (60 * MINUTE_US)
-#define UNSENT_TRIES_MAX 5   /* then every ten minutes */
-#define RETRY_AFTER_MS_MAX (INT64_C(24) * 3600 * 1000)   /* what a provider may ask for */
-#define KEY_RETIRED_US INT64_C(1)   /* as first_sent_us: so long ago that the key is never sent again */
+#define UNSENT_TRIES_MAX 5                             /* then every ten minutes */
+#define RETRY_AFTER_MS_MAX (INT64_C(24) * 3600 * 1000) /* what a provider may ask for */
+#define KEY_RETIRED_US                                                                             \
+    INT64_C(1) /* as first_sent_us: so long ago that the key is never sent again */
 
 /* Records that a result touches; drafts but for the pledge. */
 struct scene {
@@ -27,11 +28,12 @@ struct scene {
     bool probe_soon;
 };
 
-/* How long after the n-th try of a standing probe, and of a call in doubt, the next one is due. The source is
- * the provider-call rule of the project's domain specification; the short first steps serve waiting donors. */
+/* How long after the n-th try of a standing probe, and of a call in doubt, the next one is due. The
+ * source is the provider-call rule of the project's domain specification; the short first steps
+ * serve waiting donors. */
 static int64_t delay_us(int64_t tries, bool doubt) {
-    static const int64_t steps[] = { 30 * SECOND_US, 2 * MINUTE_US, 10 * MINUTE_US, HOUR_US, 6 * HOUR_US,
-                                     23 * HOUR_US };
+    static const int64_t steps[] = { 30 * SECOND_US, 2 * MINUTE_US, 10 * MINUTE_US,
+                                     HOUR_US,        6 * HOUR_US,   23 * HOUR_US };
     const int64_t count = (int64_t)(sizeof steps / sizeof steps[0]);
     if (doubt) {
         if (tries <= 2)
@@ -93,7 +95,7 @@ static cfa_status start_over(struct scene *scene) {
     operation->state = CFA__OPERATION_READY;
     operation->first_sent_us = operation->last_sent_us = 0;
     operation->stored = 0;
-    operation->tries = 0;   /* a new attempt is as urgent as the first was */
+    operation->tries = 0; /* a new attempt is as urgent as the first was */
     schedule(scene, 0);
     return doubt_end(scene);
 }
@@ -103,8 +105,8 @@ static cfa_status start_over(struct scene *scene) {
 static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa_webhook_verdict verdict;
     bool probe;
-    cfa_status status = cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict,
-                                            &probe);
+    cfa_status status =
+        cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict, &probe);
     /* A read that ties with what is known would tie again: only other evidence asks for one. */
     scene->probe_soon = scene->probe_soon || (probe && scene->input->call != CFA_CALL_RETRIEVE);
     return status;
@@ -133,7 +135,8 @@ static cfa_status fix_answer(struct scene *scene) {
 static cfa_status start_probe(struct scene *scene) {
     if (cfa__payment_is_final((cfa_payment_state)scene->payment->state))
         return CFA_OK;
-    return cfa__operation_append(scene->set, &scene->input->provider, scene->payment, CFA_CALL_RETRIEVE, 0,
+    return cfa__operation_append(scene->set, &scene->input->provider, scene->payment,
+                                 CFA_CALL_RETRIEVE, 0,
                                  cfa__now_us(scene->set) + delay_us(1, false));
 }
 
@@ -149,7 +152,7 @@ static cfa_status created(struct scene *scene) {
     bool ours;
     cfa_status status = cfa__object_bind(scene->set, scene->payment, facts->ref, &ours);
     if (status == CFA_OK && !ours)
-        return doubt_begin(scene);   /* another payment's object says nothing about this one */
+        return doubt_begin(scene); /* another payment's object says nothing about this one */
     if (status == CFA_OK)
         status = apply(scene, facts);
     if (status == CFA_OK)
@@ -174,7 +177,8 @@ static cfa_status end_without_object(struct scene *scene, uint32_t flag, const c
     cfa_status status = apply(scene, &facts);
     if (status == CFA_OK)
         status = fix_answer(scene);
-    close_operation(scene, flag == CFA_FACT_FAILED ? CFA__OPERATION_REFUSED : CFA__OPERATION_CLOSED);
+    close_operation(scene,
+                    flag == CFA_FACT_FAILED ? CFA__OPERATION_REFUSED : CFA__OPERATION_CLOSED);
     return status;
 }
 
@@ -193,9 +197,9 @@ static bool is_long_ago(const struct scene *scene) {
     return cfa__now_us(scene->set) - scene->operation->last_sent_us >= wait_us;
 }
 
-/* A look-up found nothing, long after the call. Once is not enough: the wall clock may just have jumped
- * while the request was still on its way. The key is retired, only look-ups follow, and the same must
- * be found after as long again. */
+/* A look-up found nothing, long after the call. Once is not enough: the wall clock may just have
+ * jumped while the request was still on its way. The key is retired, only look-ups follow, and the
+ * same must be found after as long again. */
 static cfa_status absence_begin(struct scene *scene) {
     cfa__operation *operation = scene->operation;
     int64_t now_us = cfa__now_us(scene->set);
@@ -216,13 +220,15 @@ static cfa_status after_create(struct scene *scene) {
     if (scene->input->call == CFA_CALL_LOOKUP && reply->outcome == CFA_OUTCOME_NOT_SENT) {
         if (!scene->input->lookup_authoritative || !is_long_ago(scene))
             return doubt_begin(scene);
-        return operation->first_sent_us == KEY_RETIRED_US ? start_over(scene) : absence_begin(scene);
+        return operation->first_sent_us == KEY_RETIRED_US ? start_over(scene)
+                                                          : absence_begin(scene);
     }
-    if (in_doubt || reply->outcome == CFA_OUTCOME_UNKNOWN || reply->outcome == CFA_OUTCOME_PENDING ||
-        reply->outcome == CFA_OUTCOME_DONE)
-        return doubt_begin(scene);   /* DONE without a reference proves nothing either */
+    if (in_doubt || reply->outcome == CFA_OUTCOME_UNKNOWN ||
+        reply->outcome == CFA_OUTCOME_PENDING || reply->outcome == CFA_OUTCOME_DONE)
+        return doubt_begin(scene); /* DONE without a reference proves nothing either */
     if (reply->outcome == CFA_OUTCOME_REFUSED)
-        return end_without_object(scene, CFA_FACT_FAILED, reply->code != NULL ? reply->code : "refused");
+        return end_without_object(scene, CFA_FACT_FAILED,
+                                  reply->code != NULL ? reply->code : "refused");
     assert(reply->outcome == CFA_OUTCOME_NOT_SENT);
     if (now_us >= scene->payment->expires_us)
         return end_without_object(scene, CFA_FACT_EXPIRED, "never_sent");
@@ -240,8 +246,9 @@ static cfa_status after_change(struct scene *scene) {
             return status;
     }
     const cfa__payment *payment = scene->payment;
-    bool took_effect = operation->call == CFA_CALL_CAPTURE ? payment->captured_minor > 0
-                                                           : (payment->durable & CFA_FACT_CANCELED) != 0;
+    bool took_effect = operation->call == CFA_CALL_CAPTURE
+                           ? payment->captured_minor > 0
+                           : (payment->durable & CFA_FACT_CANCELED) != 0;
     if (took_effect || cfa__payment_is_final((cfa_payment_state)payment->state) ||
         (told && scene->input->call == operation->call && reply->outcome == CFA_OUTCOME_DONE)) {
         close_operation(scene, CFA__OPERATION_DONE);
@@ -265,12 +272,13 @@ static cfa_status after_change(struct scene *scene) {
     return settled_absence ? start_over(scene) : doubt_begin(scene);
 }
 
-/* True when an unpaid payment is to be cancelled at the provider: its time is over, or its campaign's is and the
- * campaign refuses late money. */
+/* True when an unpaid payment is to be cancelled at the provider: its time is over, or its
+ * campaign's is and the campaign refuses late money. */
 static cfa_status is_overdue(const struct scene *scene, bool *out) {
     const cfa__payment *payment = scene->payment;
     int64_t now_us = cfa__now_us(scene->set);
-    bool unpaid = payment->state == CFA_PAYMENT_PENDING || payment->state == CFA_PAYMENT_REQUIRES_ACTION ||
+    bool unpaid = payment->state == CFA_PAYMENT_PENDING ||
+                  payment->state == CFA_PAYMENT_REQUIRES_ACTION ||
                   payment->state == CFA_PAYMENT_FAILED;
     *out = unpaid && now_us >= payment->expires_us;
     if (!unpaid || *out)
@@ -317,12 +325,13 @@ static cfa_status after_probe(struct scene *scene) {
     cfa_status status = is_overdue(scene, &overdue);
     if (status == CFA_OK && overdue)
         status = cfa__operation_find_open(scene->set, scene->payment, CFA_CALL_CANCEL, &open);
-    /* One cancel at a time; a refused one is tried again with a later probe, up to the limit of operations. */
+    /* One cancel at a time; a refused one is tried again with a later probe, up to the limit of
+     * operations. */
     if (status != CFA_OK || !overdue || open != NULL ||
         scene->payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
         return status;
-    return cfa__operation_append(scene->set, &scene->input->provider, scene->payment, CFA_CALL_CANCEL, 0,
-                                 cfa__now_us(scene->set));
+    return cfa__operation_append(scene->set, &scene->input->provider, scene->payment,
+                                 CFA_CALL_CANCEL, 0, cfa__now_us(scene->set));
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -346,7 +355,8 @@ static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) 
     scene->operation = operation;
     const void *pledge = NULL, *answer = NULL, *donor = NULL;
     status = cfa__find_id(set, &cfa__pledge_kind, scene->payment->pledge_id, &pledge);
-    cfa_status answer_status = cfa__find_id(set, &cfa__answer_kind, scene->payment->pledge_id, &answer);
+    cfa_status answer_status =
+        cfa__find_id(set, &cfa__answer_kind, scene->payment->pledge_id, &answer);
     if (status == CFA_OK)
         status = answer_status;
     if (status != CFA_OK)
@@ -371,7 +381,8 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     bool ours = cfa__id_compare(operation->lease_owner, scene.input->lease_id) == 0 &&
                 operation->tries + 1 == scene.input->try_number;
     /* Our own earlier commit, its word lost, or the same report again. */
-    bool repeated = cfa__id_is_null(operation->lease_owner) && operation->tries == scene.input->try_number &&
+    bool repeated = cfa__id_is_null(operation->lease_owner) &&
+                    operation->tries == scene.input->try_number &&
                     operation->lease_epoch == scene.input->lease_epoch;
     if (ours) {
         operation->tries++;
@@ -395,7 +406,8 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
             status = cfa__object_bind(set, scene.payment, scene.input->reply.facts.ref, &bound);
         if (status == CFA_OK && bound)
             status = apply(&scene, &scene.input->reply.facts);
-        /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not bring it. */
+        /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not
+         * bring it. */
         if (status == CFA_OK && bound && scene.input->call == CFA_CALL_CREATE)
             status = fix_answer(&scene);
     }

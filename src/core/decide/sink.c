@@ -52,8 +52,10 @@ cfa_status cfa__sink_settle(cfa__working_set *set, cfa__command *command) {
     if (status != CFA_OK)
         return status;
     cfa__sink *sink = draft;
-    if (sink == NULL || sink->epoch != input->epoch || cfa__id_compare(sink->owner, input->owner) != 0)
-        return cfa_error_set(CFA_EFENCED, ORIGIN, "name", 0, "another owner has taken this cursor over");
+    if (sink == NULL || sink->epoch != input->epoch ||
+        cfa__id_compare(sink->owner, input->owner) != 0)
+        return cfa_error_set(CFA_EFENCED, ORIGIN, "name", 0,
+                             "another owner has taken this cursor over");
     if (sink->acknowledged < input->position)
         sink->acknowledged = input->position;
     if (input->lease_ms > 0)

@@ -1,6 +1,7 @@
 /*
- * totals.c - the projector: events in, contributions and totals out, the cursor moved in the same transaction. A
- * contribution is replaced only by a later sequence, so an event that comes twice or late changes nothing.
+ * totals.c - the projector: events in, contributions and totals out, the cursor moved in the same
+ * transaction. A contribution is replaced only by a later sequence, so an event that comes twice or
+ * late changes nothing.
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
@@ -15,7 +16,7 @@
 struct cfa__reading {
     cfa__id payment_id, pledge_id, campaign_id, person_id;
     char currency[4];
-    cfa_slice currencies;         /* of a campaign's event */
+    cfa_slice currencies; /* of a campaign's event */
     int64_t created_us, state;
     cfa__buckets buckets;
     bool of_payment;
@@ -40,9 +41,11 @@ static bool read_payment(const cfa__json *root, struct cfa__reading *out) {
            cfa__json_read_int(cfa__json_get(root, "pledged_us"), &out->created_us) &&
            cfa__json_read_int(cfa__json_get(part, "state_code"), &out->state) &&
            cfa__json_read_int(cfa__json_get(part, "pledged_minor"), &out->buckets.pledged_minor) &&
-           cfa__json_read_int(cfa__json_get(part, "authorized_minor"), &out->buckets.authorized_minor) &&
+           cfa__json_read_int(cfa__json_get(part, "authorized_minor"),
+                              &out->buckets.authorized_minor) &&
            cfa__json_read_int(cfa__json_get(part, "raised_minor"), &out->buckets.raised_minor) &&
-           cfa__json_read_int(cfa__json_get(part, "refunded_minor"), &out->buckets.refunded_minor) &&
+           cfa__json_read_int(cfa__json_get(part, "refunded_minor"),
+                              &out->buckets.refunded_minor) &&
            cfa__json_read_int(cfa__json_get(part, "disputed_minor"), &out->buckets.disputed_minor);
 }
 
@@ -133,19 +136,22 @@ static bool move(int64_t *sum, int64_t old_part, int64_t new_part) {
            !__builtin_add_overflow(*sum, difference, sum);
 }
 
-static cfa_status replace(cfa__totals *totals, const cfa__contribution *old, const cfa__buckets *now) {
+static cfa_status replace(cfa__totals *totals, const cfa__contribution *old,
+                          const cfa__buckets *now) {
     if (!move(&totals->pledged_minor, old->pledged_minor, now->pledged_minor) ||
         !move(&totals->authorized_minor, old->authorized_minor, now->authorized_minor) ||
         !move(&totals->raised_minor, old->raised_minor, now->raised_minor) ||
         !move(&totals->refunded_minor, old->refunded_minor, now->refunded_minor) ||
         !move(&totals->disputed_minor, old->disputed_minor, now->disputed_minor))
-        return cfa_error_set(CFA_ERANGE, ORIGIN, NULL, 0, "a campaign's total leaves the 64-bit range");
+        return cfa_error_set(CFA_ERANGE, ORIGIN, NULL, 0,
+                             "a campaign's total leaves the 64-bit range");
     return CFA_OK;
 }
 
-/* Count a payment that began or ceased to have money raised, and its donor among the distinct ones. */
-static cfa_status count_donation(cfa__working_set *set, const struct cfa__reading *reading, int64_t change,
-                                 cfa__totals *totals) {
+/* Count a payment that began or ceased to have money raised, and its donor among the distinct
+ * ones. */
+static cfa_status count_donation(cfa__working_set *set, const struct cfa__reading *reading,
+                                 int64_t change, cfa__totals *totals) {
     cfa__supporter *supporter;
     cfa_status status = supporter_row(set, reading, &supporter);
     if (status != CFA_OK)
@@ -154,7 +160,8 @@ static cfa_status count_donation(cfa__working_set *set, const struct cfa__readin
     supporter->donation_count += change;
     totals->donation_count += change;
     totals->donor_count += (supporter->donation_count > 0) - supported;
-    assert(totals->donation_count >= 0 && totals->donor_count >= 0 && supporter->donation_count >= 0);
+    assert(totals->donation_count >= 0 && totals->donor_count >= 0 &&
+           supporter->donation_count >= 0);
     return CFA_OK;
 }
 
@@ -167,7 +174,7 @@ static cfa_status apply_payment(cfa__working_set *set, const cfa__event *event,
     if (status < 0 || totals_status < 0)
         return status < 0 ? status : totals_status;
     if (status == CFA__MISS || totals_status == CFA__MISS) {
-        cfa__supporter *hint;   /* most likely needed: load it in the same round */
+        cfa__supporter *hint; /* most likely needed: load it in the same round */
         if (reading->buckets.raised_minor > 0 && supporter_row(set, reading, &hint) < 0)
             return CFA_ENOMEM;
         return CFA__MISS;
@@ -229,8 +236,10 @@ static cfa_status list_events(cfa__working_set *set, int64_t after, cfa_query *q
     cfa__event key;
     memset(&key, 0, sizeof key);
     key.position = after;
-    *query = (cfa_query){ .kind = &cfa__event_kind, .flags = CFA_QUERY_AFTER,
-                          .limit = CFA__PROJECT_EVENTS_MAX, .key = &key };
+    *query = (cfa_query){ .kind = &cfa__event_kind,
+                          .flags = CFA_QUERY_AFTER,
+                          .limit = CFA__PROJECT_EVENTS_MAX,
+                          .key = &key };
     return cfa__list(set, query);
 }
 
@@ -277,14 +286,15 @@ cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command) {
     for (int32_t i = 0; i < events.count; i++) {
         const cfa__event *event = events.records[i];
         if (event->position != cursor + 1 + i) {
-            return cfa_error_format(CFA_ECORRUPT, ORIGIN, NULL, 0, "the log has a hole before position %lld",
+            return cfa_error_format(CFA_ECORRUPT, ORIGIN, NULL, 0,
+                                    "the log has a hole before position %lld",
                                     (long long)event->position);
         }
         const struct cfa__reading *reading = &input->readings->items[i];
         status = reading->of_payment ? apply_payment(set, event, reading)
                                      : apply_campaign(set, event, reading);
         if (status == CFA__MISS)
-            missed = true;   /* go on: one load then brings what all events need */
+            missed = true; /* go on: one load then brings what all events need */
         else if (status != CFA_OK)
             return status;
         note_campaign(answer, reading->campaign_id);

@@ -1,6 +1,7 @@
 /*
- * upkeep.c - what a book needs now and then: random keys of a past generation moved to the permanent table in key
- * order, answers dropped when their time is over, and, at open, the pins of the book.
+ * upkeep.c - what a book needs now and then: random keys of a past generation moved to the
+ * permanent table in key order, answers dropped when their time is over, and, at open, the pins of
+ * the book.
  */
 #include "core/decide/evidence.h"
 
@@ -23,8 +24,8 @@ static cfa_status find_book(cfa__working_set *set, const cfa__book **out) {
 
 static cfa_status move_key(cfa__working_set *set, const cfa__key_recent *recent, int32_t *moved) {
     const void *found, *permanent;
-    cfa__key key = { recent->digest, recent->scope_hash, recent->command, recent->fingerprint,
-                     recent->resource_id, recent->created_us };
+    cfa__key key = { recent->digest,      recent->scope_hash,  recent->command,
+                     recent->fingerprint, recent->resource_id, recent->created_us };
     cfa_status status = cfa__find(set, &cfa__key_recent_kind, recent, &found);
     cfa_status permanent_status = cfa__find(set, &cfa__key_kind, &key, &permanent);
     if (status < 0 || permanent_status < 0)
@@ -32,7 +33,7 @@ static cfa_status move_key(cfa__working_set *set, const cfa__key_recent *recent,
     if (status == CFA__MISS || permanent_status == CFA__MISS)
         return CFA__MISS;
     if (found == NULL)
-        return CFA_OK;   /* another command of this batch moved it */
+        return CFA_OK; /* another command of this batch moved it */
     if (permanent == NULL) {
         status = cfa__insert(set, &cfa__key_kind, &key, NULL);
         if (status != CFA_OK)
@@ -53,8 +54,9 @@ static cfa_status move_keys(cfa__working_set *set, const cfa__upkeep_input *inpu
     cfa__key_recent key;
     memset(&key, 0, sizeof key);
     key.generation = book->key_generation - 1;
-    cfa_query query = { .kind = &cfa__key_recent_kind, .match_count = 1, .limit = CFA__UPKEEP_ROWS_MAX,
-                        .key = &key };
+    cfa_query query = {
+        .kind = &cfa__key_recent_kind, .match_count = 1, .limit = CFA__UPKEEP_ROWS_MAX, .key = &key
+    };
     status = cfa__list(set, &query);
     bool missed = false;
     for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
@@ -66,7 +68,7 @@ static cfa_status move_keys(cfa__working_set *set, const cfa__upkeep_input *inpu
     }
     if (status != CFA_OK || missed)
         return status != CFA_OK ? status : CFA__MISS;
-    bool rotate = input->rotate_keys && query.count == 0;   /* the older generation is empty */
+    bool rotate = input->rotate_keys && query.count == 0; /* the older generation is empty */
     if (answer->keys_moved == 0 && !rotate)
         return CFA_OK;
     void *draft;
@@ -93,7 +95,7 @@ static cfa_status drop_answers(cfa__working_set *set, const cfa__upkeep_input *i
     for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
         const cfa__answer *row = query.records[i];
         if (row->created_us >= before_us)
-            break;   /* pledge ids are ordered by time, so are their answers, nearly */
+            break; /* pledge ids are ordered by time, so are their answers, nearly */
         const void *found;
         status = cfa__find(set, &cfa__answer_kind, row, &found);
         if (status == CFA__MISS) {
@@ -124,14 +126,16 @@ static cfa_status check_pins(const cfa__book *book, const cfa__book_input *input
     if (!input->has_provider || book->provider.data == NULL)
         return CFA_OK;
     if (!cfa__slices_equal(book->provider, input->provider)) {
-        return cfa_error_format(CFA_EMODE, ORIGIN, "provider", 0,
-                                "this book is pinned to the provider \"%.*s\"; open it with that one or use "
-                                "another database", (int)book->provider.size,
-                                (const char *)book->provider.data);
+        return cfa_error_format(
+            CFA_EMODE, ORIGIN, "provider", 0,
+            "this book is pinned to the provider \"%.*s\"; open it with that one or use "
+            "another database",
+            (int)book->provider.size, (const char *)book->provider.data);
     }
     if (!cfa__slices_equal(book->account, input->account)) {
-        return cfa_error_set(CFA_EMODE, ORIGIN, "account", 0,
-                             "this book is pinned to another provider account; use another database");
+        return cfa_error_set(
+            CFA_EMODE, ORIGIN, "account", 0,
+            "this book is pinned to another provider account; use another database");
     }
     if (book->livemode != input->livemode) {
         return cfa_error_format(CFA_EMODE, ORIGIN, "livemode", 0,
@@ -154,7 +158,9 @@ cfa_status cfa__book_open(cfa__working_set *set, cfa__command *command) {
     cfa__book_answer *answer = command->output;
     cfa__event key;
     memset(&key, 0, sizeof key);
-    cfa_query newest = { .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key };
+    cfa_query newest = {
+        .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key
+    };
     const cfa__book *book;
     cfa_status status = find_book(set, &book);
     cfa_status listed = cfa__list(set, &newest);
@@ -170,9 +176,13 @@ cfa_status cfa__book_open(cfa__working_set *set, cfa__command *command) {
     void *draft = NULL;
     if (book == NULL) {
         cfa__book fresh = {
-            .id = 1, .book_id = input->book_id, .incarnation = 1,
-            .secret = { input->secret, sizeof input->secret }, .account = { "", 0 },
-            .key_generation = 1, .created_us = cfa__now_us(set),
+            .id = 1,
+            .book_id = input->book_id,
+            .incarnation = 1,
+            .secret = { input->secret, sizeof input->secret },
+            .account = { "", 0 },
+            .key_generation = 1,
+            .created_us = cfa__now_us(set),
         };
         status = cfa__insert(set, &cfa__book_kind, &fresh, &draft);
         if (status == CFA_OK && input->has_provider)

@@ -1,6 +1,6 @@
 /*
- * webhook.c - one provider event: stored once, with its effect, in one transaction; or parked until its object is
- * known. Its signature was verified before; nothing here trusts more than that.
+ * webhook.c - one provider event: stored once, with its effect, in one transaction; or parked until
+ * its object is known. Its signature was verified before; nothing here trusts more than that.
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
@@ -54,18 +54,20 @@ static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, 
     cfa__payment *payment = draft;
     int64_t updated_us = payment->updated_us;
     bool probe;
-    status = cfa__evidence_apply(set, payment, &input->event.facts, input->webhook_id, out_verdict, &probe);
+    status = cfa__evidence_apply(set, payment, &input->event.facts, input->webhook_id, out_verdict,
+                                 &probe);
     if (status == CFA_OK && *out_verdict == CFA_WEBHOOK_STALE)
-        payment->updated_us = updated_us;   /* nothing was told: leave the row as it is */
+        payment->updated_us = updated_us; /* nothing was told: leave the row as it is */
     return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
 }
 
-static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input, cfa__id *out_payment,
-                        cfa_webhook_verdict *out_verdict) {
+static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input,
+                        cfa__id *out_payment, cfa_webhook_verdict *out_verdict) {
     const cfa_webhook_event *event = &input->event;
     *out_verdict = CFA_WEBHOOK_IGNORED;
     *out_payment = CFA__ID_NULL;
-    if (!event->relevant || event->facts.ref == NULL || (event->livemode != 0) != (input->livemode != 0) ||
+    if (!event->relevant || event->facts.ref == NULL ||
+        (event->livemode != 0) != (input->livemode != 0) ||
         !cfa__slices_equal(cfa__slice(event->account), input->account))
         return CFA_OK;
     const cfa__provider_object *object;

@@ -1,9 +1,9 @@
 /*
  * batch.c - one batch: load, decide, save, commit; and what to do when one of them fails.
  *
- * A lost race or an unknown commit runs the whole batch again: every command is idempotent by a key of its own.
- * Any other error splits the batch until the guilty command stands alone. Runs on the leader's thread with the
- * writer session; never under a lock.
+ * A lost race or an unknown commit runs the whole batch again: every command is idempotent by a key
+ * of its own. Any other error splits the batch until the guilty command stands alone. Runs on the
+ * leader's thread with the writer session; never under a lock.
  */
 #include "core/engine/engine.h"
 #include "core/engine/working_set.h"
@@ -14,9 +14,9 @@
 #include <time.h>
 
 #define ORIGIN "core.batch"
-#define ROUNDS_MAX 8            /* loads that one command may need */
-#define DOUBT_MAX 4             /* re-runs of a batch whose commit is in doubt */
-#define BUSY_TIMEOUT_MS 5000    /* waiting for another process's write lock */
+#define ROUNDS_MAX 8         /* loads that one command may need */
+#define DOUBT_MAX 4          /* re-runs of a batch whose commit is in doubt */
+#define BUSY_TIMEOUT_MS 5000 /* waiting for another process's write lock */
 
 struct run {
     cfa_engine *engine;
@@ -47,8 +47,8 @@ static cfa_status load_round(struct run *run, size_t start) {
     return cfa__working_set_load(run->set, run->engine->storage.ops, run->session);
 }
 
-/* Decide all commands in order. A failing command gets its own error; only a failure of the store or of memory
- * fails the batch. */
+/* Decide all commands in order. A failing command gets its own error; only a failure of the store
+ * or of memory fails the batch. */
 static cfa_status decide_all(struct run *run) {
     for (size_t i = 0; i < run->count; i++) {
         cfa__command *command = run->commands[i];
@@ -66,9 +66,10 @@ static cfa_status decide_all(struct run *run) {
             cfa__working_set_discard(run->set);
             run->event_count[i] = 0;
             if (status == CFA_ENOMEM && run->count > 1)
-                return status;   /* alone, it gets the error; together, the batch is split */
+                return status; /* alone, it gets the error; together, the batch is split */
             if (status == CFA__MISS)
-                status = cfa_error_set(CFA_EBUG, ORIGIN, NULL, 0, "a command needed too many loads");
+                status =
+                    cfa_error_set(CFA_EBUG, ORIGIN, NULL, 0, "a command needed too many loads");
         }
         command->status = status;
         command->error.struct_size = sizeof command->error;
@@ -95,7 +96,8 @@ static cfa_status save_all(struct run *run, bool *out_wrote) {
     for (size_t i = 0; i < run->count; i++) {
         cfa__command *command = run->commands[i];
         if (run->event_count[i] == 0 && command->status == CFA_OK && command->position > 0)
-            command->position = head;   /* a repeat may show what an earlier command of this batch made */
+            command->position =
+                head; /* a repeat may show what an earlier command of this batch made */
         if (run->event_count[i] > 0) {
             size_t last = run->first_event[i] + run->event_count[i] - 1;
             run->commands[i]->position = cfa__working_set_position(run->set, last);
@@ -112,7 +114,8 @@ static cfa_status save_all(struct run *run, bool *out_wrote) {
 static cfa_status writer_open(cfa_engine *engine) {
     if (engine->writer != NULL)
         return CFA_OK;
-    return engine->storage.ops->session_open(engine->storage.self, CFA_SESSION_WRITE, &engine->writer);
+    return engine->storage.ops->session_open(engine->storage.self, CFA_SESSION_WRITE,
+                                             &engine->writer);
 }
 
 static cfa_status run_open(struct run *run, cfa_arena *arena, int64_t now_us) {
@@ -124,8 +127,8 @@ static cfa_status run_open(struct run *run, cfa_arena *arena, int64_t now_us) {
     return run->first_event == NULL || run->event_count == NULL ? CFA_ENOMEM : CFA_OK;
 }
 
-/* Rows staged by joined transactions get their positions before anything else is emitted. With more of them than one
- * round takes, this transaction does nothing else: `*out_more`. */
+/* Rows staged by joined transactions get their positions before anything else is emitted. With more
+ * of them than one round takes, this transaction does nothing else: `*out_more`. */
 static cfa_status drain_staged(struct run *run, bool *out_more) {
     *out_more = false;
     if ((run->engine->storage.ops->capabilities & CFA_STORAGE_JOIN) == 0)
@@ -148,9 +151,10 @@ static cfa_status drain_staged(struct run *run, bool *out_more) {
     return CFA_OK;
 }
 
-/* One transaction; `*out_more` when it only moved staged events and the commands are still to be decided. */
-static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t count, cfa_arena *arena,
-                           bool *out_more) {
+/* One transaction; `*out_more` when it only moved staged events and the commands are still to be
+ * decided. */
+static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t count,
+                           cfa_arena *arena, bool *out_more) {
     const cfa_storage_ops *ops = engine->storage.ops;
     *out_more = false;
     cfa_status status = writer_open(engine);
@@ -225,7 +229,8 @@ static void execute(cfa_engine *engine, cfa__command **commands, size_t count, c
         }
         if (status == CFA_EINDOUBT) {
             atomic_fetch_add(&engine->statistics.commits_in_doubt, 1);
-            cfa__log(engine, CFA_LOG_WARNING, "commit_in_doubt", "a commit's outcome is unknown; deciding again");
+            cfa__log(engine, CFA_LOG_WARNING, "commit_in_doubt",
+                     "a commit's outcome is unknown; deciding again");
             if (++doubts > DOUBT_MAX)
                 break;
         } else if (is_conflict(status)) {
@@ -237,10 +242,10 @@ static void execute(cfa_engine *engine, cfa__command **commands, size_t count, c
             back_off(engine, attempt);
     }
     if (doubts > 0)
-        status = CFA_EINDOUBT;   /* an earlier commit of this very batch may have happened */
+        status = CFA_EINDOUBT; /* an earlier commit of this very batch may have happened */
     bool of_the_store = status == CFA_EINDOUBT || status == CFA_EBUSY || status == CFA_EIO ||
-                        status == CFA_EUNAVAILABLE || status == CFA_EREADONLY || status == CFA_ECORRUPT ||
-                        status == CFA_ENOSPACE;
+                        status == CFA_EUNAVAILABLE || status == CFA_EREADONLY ||
+                        status == CFA_ECORRUPT || status == CFA_ENOSPACE;
     if (count == 1 || of_the_store) {
         if (is_conflict(status)) {
             status = cfa_error_set(CFA_EBUSY, ORIGIN, NULL, 0,
@@ -278,8 +283,9 @@ static cfa_status stage_events(cfa_save *save, cfa_arena *arena) {
         cfa__staged *staged = cfa_arena_alloc(arena, sizeof *staged);
         if (staged == NULL)
             return CFA_ENOMEM;
-        *staged = (cfa__staged){ event->id, event->type, event->subject_kind, event->subject_id,
-                                 event->sequence, event->created_us, event->trace, event->payload };
+        *staged = (cfa__staged){ event->id,         event->type,     event->subject_kind,
+                                 event->subject_id, event->sequence, event->created_us,
+                                 event->trace,      event->payload };
         changes[save->change_count + i] =
             (cfa_change){ &cfa__staged_kind, CFA_CHANGE_INSERT, staged, NULL };
     }
@@ -290,8 +296,8 @@ static cfa_status stage_events(cfa_save *save, cfa_arena *arena) {
     return CFA_OK;
 }
 
-cfa_status cfa__batch_execute_joined(cfa_engine *engine, cfa_session *session, cfa__command *command,
-                                     cfa_arena *arena) {
+cfa_status cfa__batch_execute_joined(cfa_engine *engine, cfa_session *session,
+                                     cfa__command *command, cfa_arena *arena) {
     struct run run = { engine, session, NULL, &command, 1, NULL, NULL };
     cfa_status status = run_open(&run, arena, cfa__book_now_us(engine));
     if (status == CFA_OK)

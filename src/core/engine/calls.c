@@ -1,6 +1,6 @@
 /*
- * calls.c - making provider calls: what was leased and committed is sent, and what came back is committed. Never
- * inside a transaction, never under a lock.
+ * calls.c - making provider calls: what was leased and committed is sent, and what came back is
+ * committed. Never inside a transaction, never under a lock.
  */
 #include "core/engine/engine.h"
 #include "core/engine/calls.h"
@@ -16,7 +16,7 @@
 #define READY_BATCH 64
 #define RESULT_BATCHES 8
 #define CALL_MS_MIN 1000
-#define RESULT_RETRIES 4        /* commits of a known result before its lease's end must bring it back */
+#define RESULT_RETRIES 4 /* commits of a known result before its lease's end must bring it back */
 #define RESULT_PAUSE_NS 1000000L
 #define RESULT_DELAY_US 20000
 
@@ -51,8 +51,8 @@ static const char *copy_text(cfa_arena *arena, const char *text, bool *failed) {
 static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *given) {
     bool failed = false;
     *out = *given;
-    /* An adapter's mistake must not stop the book: what cannot be stored is dropped, and a reply that cannot be
-     * understood is in doubt. */
+    /* An adapter's mistake must not stop the book: what cannot be stored is dropped, and a reply
+     * that cannot be understood is in doubt. */
     bool usable = cfa__facts_clean(&out->facts) && given->outcome >= CFA_OUTCOME_UNKNOWN &&
                   given->outcome <= CFA_OUTCOME_NOT_SENT;
     if (!usable)
@@ -68,11 +68,12 @@ static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *
     return failed ? CFA_ENOMEM : CFA_OK;
 }
 
-cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine, const cfa__operation *operation,
-                               int32_t kind, const cfa_reply *reply) {
+cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine,
+                               const cfa__operation *operation, int32_t kind,
+                               const cfa_reply *reply) {
     cfa__command *command;
-    cfa_status status = cfa__command_new(&command, engine, cfa__operation_result,
-                                         sizeof(cfa__result_answer));
+    cfa_status status =
+        cfa__command_new(&command, engine, cfa__operation_result, sizeof(cfa__result_answer));
     if (status != CFA_OK)
         return status;
     cfa__result_input *input = cfa_arena_alloc(command->arena, sizeof *input);
@@ -97,8 +98,9 @@ cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine, const cfa
     return CFA_OK;
 }
 
-/* What is left of a lease that was asked for at `leased_us`. Whoever was suspended or queued for too long must not
- * send: another may have taken over, proved absence and charged under a new key. */
+/* What is left of a lease that was asked for at `leased_us`. Whoever was suspended or queued for
+ * too long must not send: another may have taken over, proved absence and charged under a new
+ * key. */
 static int64_t lease_left_ms(const cfa_engine *engine, const cfa__operation *operation,
                              int64_t leased_us) {
     int64_t by_age = cfa__lease_ms(engine) - (cfa__monotonic_us(engine) - leased_us) / 1000;
@@ -106,7 +108,8 @@ static int64_t lease_left_ms(const cfa_engine *engine, const cfa__operation *ope
     return by_age < by_wall ? by_age : by_wall;
 }
 
-/* True for a charge that was never sent and whose donor's time is over: it must not be made any more. */
+/* True for a charge that was never sent and whose donor's time is over: it must not be made any
+ * more. */
 static bool is_too_late(const cfa__operation *operation, const cfa__payment *payment) {
     return operation->call == CFA_CALL_CREATE && operation->state == CFA__OPERATION_READY &&
            operation->first_sent_us == operation->updated_us &&
@@ -120,13 +123,15 @@ void cfa__call_open_window(const cfa_engine *engine, cfa_call *call) {
     call->created_until_us = INT64_MAX;
 }
 
-/* Make the call and describe what became of it as a command. CFA_EFENCED: the lease is over, nothing was sent. */
+/* Make the call and describe what became of it as a command. CFA_EFENCED: the lease is over,
+ * nothing was sent. */
 static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
                                   const cfa__operation *operation, const cfa__payment *payment,
                                   int64_t leased_us, int32_t timeout_ms) {
     int64_t left_ms = lease_left_ms(engine, operation, leased_us);
     if (left_ms < CALL_MS_MIN)
-        return cfa_error_set(CFA_EFENCED, ORIGIN, NULL, 0, "the lease ended before the call was made");
+        return cfa_error_set(CFA_EFENCED, ORIGIN, NULL, 0,
+                             "the lease ended before the call was made");
     if (timeout_ms > engine->options.call_timeout_ms)
         timeout_ms = engine->options.call_timeout_ms;
     if (timeout_ms > left_ms)
@@ -139,10 +144,11 @@ static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
     int32_t kind = cfa__operation_next_call(operation, payment, operation->updated_us);
     cfa_call call;
     cfa_reply reply;
-    memset(&reply, 0, sizeof reply);   /* UNKNOWN unless the adapter says otherwise */
+    memset(&reply, 0, sizeof reply); /* UNKNOWN unless the adapter says otherwise */
     reply.struct_size = sizeof reply;
     reply.facts.struct_size = sizeof reply.facts;
-    status = cfa__call_fill(&call, arena, operation, payment, kind, cfa__book_now_us(engine), timeout_ms);
+    status = cfa__call_fill(&call, arena, operation, payment, kind, cfa__book_now_us(engine),
+                            timeout_ms);
     cfa__call_open_window(engine, &call);
     if (status == CFA_OK && is_too_late(operation, payment)) {
         reply.outcome = CFA_OUTCOME_NOT_SENT;
@@ -160,27 +166,30 @@ static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
 
 static bool may_retry(cfa_status status) {
     cfa_status_class class = cfa_status_class_of(status);
-    return (class == CFA_CLASS_TRANSIENT && status != CFA_ECLOSING) || class == CFA_CLASS_IN_DOUBT ||
-           status == CFA_ENOMEM;
+    return (class == CFA_CLASS_TRANSIENT && status != CFA_ECLOSING) ||
+           class == CFA_CLASS_IN_DOUBT || status == CFA_ENOMEM;
 }
 
-cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__operation *operation,
-                             const cfa__payment *payment, int64_t leased_us, int64_t deadline_us) {
+cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine,
+                             const cfa__operation *operation, const cfa__payment *payment,
+                             int64_t leased_us, int64_t deadline_us) {
     cfa__command *command = NULL;
-    /* A caller near its deadline still gives the provider a moment: the call is leased and must be made. */
+    /* A caller near its deadline still gives the provider a moment: the call is leased and must be
+     * made. */
     int32_t left_ms = cfa__left_ms(deadline_us);
     cfa_status status = call_and_report(&command, engine, operation, payment, leased_us,
                                         left_ms > CALL_MS_MIN ? left_ms : CALL_MS_MIN);
     if (status != CFA_OK)
         return status;
-    command->background = false;   /* somebody waits for it */
-    /* What the provider said is committed even when the caller's own time is over, and tried again when the store
-     * falters: it is worth more than the wait. */
+    command->background = false; /* somebody waits for it */
+    /* What the provider said is committed even when the caller's own time is over, and tried again
+     * when the store falters: it is worth more than the wait. */
     int64_t commit_us = cfa__deadline_us(engine, 0);
     if (commit_us < deadline_us)
         commit_us = deadline_us;
     status = cfa__command_run(engine, &command, commit_us);
-    for (int32_t again = 0; again < RESULT_RETRIES && command != NULL && may_retry(status); again++) {
+    for (int32_t again = 0; again < RESULT_RETRIES && command != NULL && may_retry(status);
+         again++) {
         struct timespec pause = { 0, RESULT_PAUSE_NS << (2 * again) };
         nanosleep(&pause, NULL);
         status = cfa__command_run(engine, &command, commit_us);
@@ -194,9 +203,9 @@ cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine, const cfa__
 
 /* ---- calls of asynchronous commands ---------------------------------------------------------- */
 
-cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command, const cfa__operation *operation,
-                            const cfa__payment *payment, int64_t leased_us, cfa__call_done done,
-                            void *user) {
+cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command,
+                            const cfa__operation *operation, const cfa__payment *payment,
+                            int64_t leased_us, cfa__call_done done, void *user) {
     cfa__ready_call *ready = cfa_arena_alloc(command->arena, sizeof *ready);
     if (ready == NULL)
         return CFA_ENOMEM;
@@ -252,7 +261,8 @@ int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us) {
     int32_t made = 0;
     cfa__ready_call *ready;
     while (made < READY_BATCH && !atomic_load(&engine->stopping) &&
-           (made == 0 || cfa__monotonic_us(engine) < until_us) && (ready = ready_take(engine)) != NULL) {
+           (made == 0 || cfa__monotonic_us(engine) < until_us) &&
+           (ready = ready_take(engine)) != NULL) {
         cfa__command *result = NULL;
         cfa_status status = call_and_report(&result, engine, ready->operation, ready->payment,
                                             ready->leased_us, INT32_MAX);
@@ -262,7 +272,8 @@ int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us) {
                 cfa__command_release(engine, result);
         }
         if (status != CFA_OK)
-            ready->done(engine, ready->command, NULL, ready->user);   /* the lease's end brings it back */
+            ready->done(engine, ready->command, NULL,
+                        ready->user); /* the lease's end brings it back */
         made++;
     }
     if (made > 0)
@@ -281,8 +292,8 @@ void cfa__calls_close(cfa_engine *engine) {
 cfa_status cfa__lease_command(cfa__command **out, cfa_engine *engine, const cfa__lease_item *items,
                               int32_t count, bool expedite) {
     cfa__command *command;
-    cfa_status status = cfa__command_new(&command, engine, cfa__operation_lease,
-                                         sizeof(cfa__lease_answer));
+    cfa_status status =
+        cfa__command_new(&command, engine, cfa__operation_lease, sizeof(cfa__lease_answer));
     if (status != CFA_OK)
         return status;
     cfa__lease_input *input = cfa_arena_alloc(command->arena, sizeof *input);
@@ -292,7 +303,8 @@ cfa_status cfa__lease_command(cfa__command **out, cfa_engine *engine, const cfa_
         return status;
     }
     assert(count <= CFA__LEASE_MAX);
-    input->leased_us = cfa__monotonic_us(engine);   /* before the commit: never later than the lease */
+    input->leased_us =
+        cfa__monotonic_us(engine); /* before the commit: never later than the lease */
     memcpy(input->items, items, (size_t)count * sizeof *items);
     input->count = count;
     input->lease_ms = cfa__lease_ms(engine);
@@ -312,7 +324,9 @@ static cfa_status scan(cfa_engine *engine, int32_t limit, cfa__lease_item *out, 
     int64_t now_us = cfa__book_now_us(engine);
     cfa__operation key;
     memset(&key, 0, sizeof key);
-    cfa_query query = { .kind = &cfa__operation_kind, .index = CFA__OPERATION_BY_DUE, .limit = limit + 1,
+    cfa_query query = { .kind = &cfa__operation_kind,
+                        .index = CFA__OPERATION_BY_DUE,
+                        .limit = limit + 1,
                         .key = &key };
     status = cfa__read_queries(engine, reader, &query, 1);
     *out_count = 0;
@@ -339,14 +353,15 @@ static void perform_leased(cfa_engine *engine, const cfa__command *lease) {
     int64_t leased_us = ((const cfa__lease_input *)lease->input)->leased_us;
     for (int32_t i = 0; i < leased->count && !atomic_load(&engine->stopping); i++) {
         cfa__command *result = NULL;
-        cfa_status status = call_and_report(&result, engine, leased->operations[i], leased->payments[i],
-                                            leased_us, INT32_MAX);
+        cfa_status status = call_and_report(&result, engine, leased->operations[i],
+                                            leased->payments[i], leased_us, INT32_MAX);
         if (status == CFA_OK)
             status = cfa__command_submit(engine, result, due_committed, NULL);
         if (status != CFA_OK) {
             cfa__command_release(engine, result);
-            cfa__log(engine, CFA_LOG_WARNING, "call_put_off",
-                     "a leased provider call was not made or not recorded; its lease's end repeats it");
+            cfa__log(
+                engine, CFA_LOG_WARNING, "call_put_off",
+                "a leased provider call was not made or not recorded; its lease's end repeats it");
         }
     }
     if (leased->count > 0)
@@ -367,8 +382,8 @@ cfa_status cfa__lease_due(cfa__command **out, cfa_engine *engine, int32_t limit)
     int32_t count = 0;
     int64_t next_us = INT64_MAX;
     *out = NULL;
-    cfa_status status = scan(engine, limit < CFA__LEASE_MAX ? limit : CFA__LEASE_MAX, items, &count,
-                             &next_us);
+    cfa_status status =
+        scan(engine, limit < CFA__LEASE_MAX ? limit : CFA__LEASE_MAX, items, &count, &next_us);
     if (status != CFA_OK)
         return status;
     atomic_store(&engine->operation_scan_us, cfa__monotonic_us(engine));
@@ -402,9 +417,10 @@ cfa_status cfa__calls_due(cfa_engine *engine, int32_t limit, int32_t *out_done) 
 
 /* ---- for a caller that waits ----------------------------------------------------------------- */
 
-/* Find what may be leased, newest first, in a snapshot: who only waits writes nothing and so wakes nobody. */
-static cfa_status find_leasable(cfa_engine *engine, cfa__id payment_id, bool expedite, int64_t deadline_us,
-                                cfa__lease_item *out, int32_t *out_count) {
+/* Find what may be leased, newest first, in a snapshot: who only waits writes nothing and so wakes
+ * nobody. */
+static cfa_status find_leasable(cfa_engine *engine, cfa__id payment_id, bool expedite,
+                                int64_t deadline_us, cfa__lease_item *out, int32_t *out_count) {
     cfa__reader *reader;
     cfa_status status = cfa__read_begin(&reader, engine, deadline_us);
     if (status != CFA_OK)
@@ -412,8 +428,11 @@ static cfa_status find_leasable(cfa_engine *engine, cfa__id payment_id, bool exp
     cfa__operation key;
     memset(&key, 0, sizeof key);
     key.payment_id = payment_id;
-    cfa_query query = { .kind = &cfa__operation_kind, .match_count = 1, .flags = CFA_QUERY_DESCENDING,
-                        .limit = CFA__LEASE_MAX, .key = &key };
+    cfa_query query = { .kind = &cfa__operation_kind,
+                        .match_count = 1,
+                        .flags = CFA_QUERY_DESCENDING,
+                        .limit = CFA__LEASE_MAX,
+                        .key = &key };
     status = cfa__read_queries(engine, reader, &query, 1);
     int64_t now_us = cfa__book_now_us(engine);
     *out_count = 0;
@@ -446,10 +465,10 @@ cfa_status cfa__calls_for_payment(cfa_engine *engine, cfa__id payment_id, int64_
         int64_t leased_us = ((const cfa__lease_input *)command->input)->leased_us;
         for (int32_t i = 0; i < leased->count && status == CFA_OK; i++) {
             *out_acted = true;
-            status = cfa__call_perform(NULL, engine, leased->operations[i], leased->payments[i], leased_us,
-                                       deadline_us);
+            status = cfa__call_perform(NULL, engine, leased->operations[i], leased->payments[i],
+                                       leased_us, deadline_us);
             if (status == CFA_EFENCED)
-                status = CFA_OK;   /* too late for this one: its lease's end brings it back */
+                status = CFA_OK; /* too late for this one: its lease's end brings it back */
         }
     }
     cfa__command_release(engine, command);

@@ -1,6 +1,6 @@
 /*
- * drive.c - who does the work: a host's loop by ticks, or two threads of the library by choice. Plus upkeep and the
- * statistics document.
+ * drive.c - who does the work: a host's loop by ticks, or two threads of the library by choice.
+ * Plus upkeep and the statistics document.
  */
 #include "core/engine/calls.h"
 #include "core/engine/relay.h"
@@ -14,7 +14,7 @@
 
 #define ORIGIN "core.drive"
 #define DUE_MS_MAX 1000
-#define CALLS_PER_STEP 4   /* leased together: what one lease can hold, also when calls are slow */
+#define CALLS_PER_STEP 4 /* leased together: what one lease can hold, also when calls are slow */
 #define UPKEEP_INTERVAL_US INT64_C(1000000)
 #define RANDOM_KEYS_PER_GENERATION 65536
 #define RUNNER_BUDGET_MS 20
@@ -25,7 +25,7 @@ void cfa__signal(cfa_engine *engine) {
     if (engine->event_descriptor >= 0 && !atomic_exchange(&engine->event_signaled, true)) {
         uint64_t one = 1;
         ssize_t written = write(engine->event_descriptor, &one, sizeof one);
-        (void)written;   /* the counter cannot overflow: it is read before it is written again */
+        (void)written; /* the counter cannot overflow: it is read before it is written again */
     }
     cfa__runner_wake(engine);
 }
@@ -74,7 +74,7 @@ static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
         }
         *out_done = answer->keys_moved + answer->answers_dropped;
         if (*out_done > 0)
-            atomic_store(&engine->upkeep_us, now);   /* there is more to do */
+            atomic_store(&engine->upkeep_us, now); /* there is more to do */
     }
     cfa__command_release(engine, command);
     return status;
@@ -82,8 +82,10 @@ static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-/* One round over the kinds of work. A kind that fails does not hold up the others; the first failure is told. */
-static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us, int32_t *out_done) {
+/* One round over the kinds of work. A kind that fails does not hold up the others; the first
+ * failure is told. */
+static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
+                       int32_t *out_done) {
     cfa_status first = CFA_OK, status;
     cfa_error error = CFA_ERROR_INIT;
     int32_t done = 0;
@@ -119,7 +121,8 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
     return first;
 }
 
-cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_mask, int32_t budget_ms) {
+cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_mask,
+                           int32_t budget_ms) {
     cfa_status status = cfa__engine_check(engine);
     if (status != CFA_OK)
         return status;
@@ -156,10 +159,12 @@ int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
     if ((work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL) {
         if (cfa__calls_are_ready(engine) || cfa__calls_scan_due(engine))
             return 0;
-        int64_t next = (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
+        int64_t next =
+            (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
         due = next < due ? next : due;
     }
-    if ((work_mask & CFA_WORK_TOTALS) != 0 && atomic_load(&engine->projected) < atomic_load(&engine->head))
+    if ((work_mask & CFA_WORK_TOTALS) != 0 &&
+        atomic_load(&engine->projected) < atomic_load(&engine->head))
         return 0;
     if ((work_mask & CFA_WORK_RELAY) != 0) {
         int32_t relay = cfa__relays_due_ms(engine);
@@ -230,7 +235,7 @@ static void *runner_main(void *user) {
             cfa_error error = CFA_ERROR_INIT;
             (void)!cfa_error_last(&error);
             cfa__log(runner->engine, CFA_LOG_ERROR, "runner_step_failed", error.message);
-            wait_ms = 100;   /* the work stays due */
+            wait_ms = 100; /* the work stays due */
         } else {
             wait_ms = done > 0 ? 0 : cfa_engine_next_due_ms(runner->engine, mask);
         }
@@ -259,7 +264,7 @@ static cfa_status runner_thread_start(cfa__runner *runner, uint32_t mask) {
 }
 
 static void runner_join(cfa__runner *runner) {
-    atomic_store(&runner->engine->stopping, true);   /* no further provider call begins */
+    atomic_store(&runner->engine->stopping, true); /* no further provider call begins */
     pthread_mutex_lock(&runner->lock);
     runner->stopping = true;
     pthread_cond_broadcast(&runner->wake);
@@ -295,7 +300,8 @@ cfa_status cfa_runner_start(cfa_engine *engine, uint32_t work_mask) {
     if (status != CFA_OK)
         return status;
     if (work_mask == 0 || (work_mask & ~(uint32_t)CFA_WORK_ALL) != 0)
-        return cfa_error_set(CFA_EINVAL, ORIGIN, "work_mask", 0, "work_mask must hold CFA_WORK_ bits only");
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "work_mask", 0,
+                             "work_mask must hold CFA_WORK_ bits only");
     cfa__runner *runner = NULL;
     pthread_mutex_lock(&engine->runner_lock);
     status = runner_take(engine, &runner);
@@ -346,7 +352,8 @@ cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine) {
     if (status != CFA_OK)
         return status;
     pthread_mutex_lock(&engine->lock);
-    int64_t foreground = (int64_t)engine->lanes[0].count, background = (int64_t)engine->lanes[1].count;
+    int64_t foreground = (int64_t)engine->lanes[0].count,
+            background = (int64_t)engine->lanes[1].count;
     int64_t average_us = engine->commit_average_us;
     pthread_mutex_unlock(&engine->lock);
     cfa__statistics *statistics = &engine->statistics;

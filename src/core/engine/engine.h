@@ -1,8 +1,8 @@
 /*
  * engine/engine.h - the engine's insides, shared by the files of this folder and by api/.
  *
- * Threads: `lock` guards the queue, the pools and the counters; the writer session belongs to the leader; each
- * reader to whoever took it. No call to an adapter is ever made under `lock`.
+ * Threads: `lock` guards the queue, the pools and the counters; the writer session belongs to the
+ * leader; each reader to whoever took it. No call to an adapter is ever made under `lock`.
  */
 #ifndef CFA_CORE_ENGINE_ENGINE_H
 #define CFA_CORE_ENGINE_ENGINE_H
@@ -16,11 +16,12 @@
 #include "core/records.h"
 
 #define CFA__BATCH_LIMIT_MAX 1024
-#define CFA__BACKGROUND_BATCH 32     /* background commands per commit */
-#define CFA__FOREGROUND_STREAK 16    /* full foreground batches before a background one gets its turn */
-#define CFA__GATHER_US_MAX 200       /* wait at most this long for the callers that were just released */
+#define CFA__BACKGROUND_BATCH 32 /* background commands per commit */
+#define CFA__FOREGROUND_STREAK                                                                     \
+    16                         /* full foreground batches before a background one gets its turn */
+#define CFA__GATHER_US_MAX 200 /* wait at most this long for the callers that were just released */
 #define CFA__READERS_MAX 8
-#define CFA__REDECIDE_MAX 4          /* lost races before the caller is told */
+#define CFA__REDECIDE_MAX 4 /* lost races before the caller is told */
 #define CFA__SINKS_MAX 16
 #define CFA__DRAW_MAX 4
 
@@ -41,8 +42,9 @@ typedef struct cfa__command_queue {
     pthread_cond_t wake;
     int32_t state;
     bool blocking, abandoned;
-    int64_t due_us;             /* monotonic: of a delayed one */
-    /* Asynchronous: called without locks once the command is done; owns the command from then on. */
+    int64_t due_us; /* monotonic: of a delayed one */
+    /* Asynchronous: called without locks once the command is done; owns the command from then
+     * on. */
     void (*done)(cfa_engine *engine, cfa__command *command, void *user);
     void *done_user;
 } cfa__command_queue;
@@ -53,8 +55,8 @@ typedef struct cfa__lane {
 } cfa__lane;
 
 typedef struct cfa__statistics {
-    atomic_int_fast64_t batches, commands, commits_in_doubt, redecided, splits, queue_refused, calls,
-        calls_unknown, events, reads, totals_cached, totals_read;
+    atomic_int_fast64_t batches, commands, commits_in_doubt, redecided, splits, queue_refused,
+        calls, calls_unknown, events, reads, totals_cached, totals_read;
 } cfa__statistics;
 
 typedef struct cfa__reader {
@@ -69,46 +71,46 @@ typedef struct cfa__runner cfa__runner;
 typedef struct cfa__ready_call cfa__ready_call;
 
 struct cfa_engine {
-    cfa_engine_options options;      /* defaults filled in */
+    cfa_engine_options options; /* defaults filled in */
     cfa_storage storage;
-    cfa_provider provider;           /* ops NULL: none */
+    cfa_provider provider; /* ops NULL: none */
     cfa_platform platform;
     char *account;
     const char *provider_name;
-    cfa__id instance;                /* this opening of the book */
-    cfa__book book;                  /* as of open; its text lives in `memory` */
-    cfa__id host_scope;              /* hash of the host's own scope */
-    uint8_t fingerprint_key[16];     /* from the book's secret */
-    char source[80];                 /* CloudEvents source */
+    cfa__id instance;            /* this opening of the book */
+    cfa__book book;              /* as of open; its text lives in `memory` */
+    cfa__id host_scope;          /* hash of the host's own scope */
+    uint8_t fingerprint_key[16]; /* from the book's secret */
+    char source[80];             /* CloudEvents source */
     cfa_arena *memory;
     pid_t pid;
 
     pthread_mutex_t lock;
     pthread_cond_t gather, progress;
-    cfa__lane lanes[2];              /* foreground, background */
-    cfa__lane delayed;               /* asynchronous commands to be decided again, in order of time */
+    cfa__lane lanes[2]; /* foreground, background */
+    cfa__lane delayed;  /* asynchronous commands to be decided again, in order of time */
     bool leading, closing;
-    size_t gathering;                /* commands that the gathering leader waits for; 0: none gathers */
+    size_t gathering; /* commands that the gathering leader waits for; 0: none gathers */
     int32_t foreground_streak;
     size_t last_released;
     int64_t commit_average_us;
-    atomic_int_fast64_t newest_us;   /* batch time never runs backward */
-    atomic_int_fast64_t newest_monotonic_us;   /* when it was read */
-    atomic_bool stopping;            /* between calls, the runner's threads look at it */
+    atomic_int_fast64_t newest_us;           /* batch time never runs backward */
+    atomic_int_fast64_t newest_monotonic_us; /* when it was read */
+    atomic_bool stopping;                    /* between calls, the runner's threads look at it */
     cfa__command_queue *free_commands;
     cfa__batch_memory *free_memory;
-    cfa_session *writer;             /* the leader's */
+    cfa_session *writer; /* the leader's */
 
-    uint64_t progress_count;         /* commits; for waiters */
-    int64_t signaled_head;           /* log position that loops were told of */
+    uint64_t progress_count; /* commits; for waiters */
+    int64_t signaled_head;   /* log position that loops were told of */
     int32_t progress_waiters;
-    atomic_int_fast64_t head;        /* newest log position known here */
-    atomic_int_fast64_t generation;  /* of random keys, as last seen */
-    atomic_int_fast64_t random_keys; /* inserted since the last rotation */
-    atomic_int_fast64_t operation_due_us; /* earliest due operation known; INT64_MAX: none known */
+    atomic_int_fast64_t head;              /* newest log position known here */
+    atomic_int_fast64_t generation;        /* of random keys, as last seen */
+    atomic_int_fast64_t random_keys;       /* inserted since the last rotation */
+    atomic_int_fast64_t operation_due_us;  /* earliest due operation known; INT64_MAX: none known */
     atomic_int_fast64_t operation_scan_us; /* monotonic time of the last scan */
-    atomic_int_fast64_t head_read_us;      /* monotonic time when `head` was last read from the store */
-    atomic_int_fast64_t projected;         /* position that the totals include, as known here */
+    atomic_int_fast64_t head_read_us; /* monotonic time when `head` was last read from the store */
+    atomic_int_fast64_t projected;    /* position that the totals include, as known here */
 
     pthread_mutex_t reader_lock;
     pthread_cond_t reader_free;
@@ -116,7 +118,7 @@ struct cfa_engine {
     int32_t reader_count, readers_in_use;
 
     pthread_mutex_t call_lock;
-    cfa__ready_call *ready_first, *ready_last;   /* committed, leased to us, not called yet */
+    cfa__ready_call *ready_first, *ready_last; /* committed, leased to us, not called yet */
 
     cfa__relay *relays[CFA__SINKS_MAX];
     int32_t relay_count;
@@ -125,7 +127,7 @@ struct cfa_engine {
     _Atomic(cfa__runner *) runner;
     int event_descriptor;
     atomic_bool event_signaled;
-    atomic_int_fast64_t upkeep_us;   /* monotonic time of the next upkeep */
+    atomic_int_fast64_t upkeep_us; /* monotonic time of the next upkeep */
     cfa__statistics statistics;
 };
 
@@ -150,31 +152,36 @@ CFA_MUST_CHECK cfa_status cfa__engine_check(const cfa_engine *engine);
 CFA_MUST_CHECK cfa_status cfa__call_check(const cfa_engine *engine, const void *out);
 /* The system's monotonic time: what threads wait by, also under a test's manual clock. */
 int64_t cfa__real_us(void);
-/* The caller's timeout as an absolute real time; 0 takes the engine's default, a negative one is over at once. */
+/* The caller's timeout as an absolute real time; 0 takes the engine's default, a negative one is
+ * over at once. */
 int64_t cfa__deadline_us(const cfa_engine *engine, int32_t timeout_ms);
 int32_t cfa__left_ms(int64_t deadline_us);
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-/* Take a command from the pool, with `output_size` zeroed bytes of output. Released by `cfa__command_release`. */
-CFA_MUST_CHECK cfa_status cfa__command_new(cfa__command **out, cfa_engine *engine, cfa__decide decide,
-                                           size_t output_size);
+/* Take a command from the pool, with `output_size` zeroed bytes of output. Released by
+ * `cfa__command_release`. */
+CFA_MUST_CHECK cfa_status cfa__command_new(cfa__command **out, cfa_engine *engine,
+                                           cfa__decide decide, size_t output_size);
 void cfa__command_release(cfa_engine *engine, cfa__command *command);
 
 /*
- * Run a command to its end: enqueue it, lead a batch if nobody does, return its status with its error detail set
- * for this thread. At the deadline a queued command is taken back (CFA_ETIMEOUT, certain) and a running one is
- * abandoned (CFA_EINDOUBT; the command is then no longer the caller's: `*command` becomes NULL).
+ * Run a command to its end: enqueue it, lead a batch if nobody does, return its status with its
+ * error detail set for this thread. At the deadline a queued command is taken back (CFA_ETIMEOUT,
+ * certain) and a running one is abandoned (CFA_EINDOUBT; the command is then no longer the
+ * caller's: `*command` becomes NULL).
  */
 CFA_MUST_CHECK cfa_status cfa__command_run(cfa_engine *engine, cfa__command **command,
                                            int64_t deadline_us);
-/* Only enqueue; `done` is called on the leader's thread, without locks, and then owns the command. */
+/* Only enqueue; `done` is called on the leader's thread, without locks, and then owns the
+ * command. */
 CFA_MUST_CHECK cfa_status cfa__command_submit(cfa_engine *engine, cfa__command *command,
                                               void (*done)(cfa_engine *, cfa__command *, void *),
                                               void *user);
 /* While closing: answer what is queued asynchronously. */
 void cfa__commands_refuse(cfa_engine *engine);
-/* Decide a finished asynchronous command again after a while: for what waits on somebody else's work. */
+/* Decide a finished asynchronous command again after a while: for what waits on somebody else's
+ * work. */
 void cfa__command_delay(cfa_engine *engine, cfa__command *command, int64_t delay_us,
                         void (*done)(cfa_engine *, cfa__command *, void *), void *user);
 /* Lead one batch if there is one and nobody leads. True when a batch was run. */
@@ -186,8 +193,9 @@ void cfa__batch_execute(cfa_engine *engine, cfa__command **commands, size_t coun
 CFA_MUST_CHECK cfa_status cfa__batch_execute_joined(cfa_engine *engine, cfa_session *session,
                                                     cfa__command *command, cfa_arena *arena);
 
-/* Wait until something was committed after `seen` (as returned by the last call; start with 0) or the deadline
- * came. Leads a batch instead of sleeping when commands wait. Returns the new count. */
+/* Wait until something was committed after `seen` (as returned by the last call; start with 0) or
+ * the deadline came. Leads a batch instead of sleeping when commands wait. Returns the new
+ * count. */
 uint64_t cfa__progress_wait(cfa_engine *engine, uint64_t seen, int64_t deadline_us);
 uint64_t cfa__progress_count(cfa_engine *engine);
 /* Wake whoever waits for progress. */
@@ -197,16 +205,18 @@ void cfa__signal(cfa_engine *engine);
 
 /* ---- reads ----------------------------------------------------------------------------------- */
 
-/* Take a reader with a snapshot open. Give it back with `cfa__read_end`, which keeps `arena` valid until then. */
-CFA_MUST_CHECK cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadline_us);
+/* Take a reader with a snapshot open. Give it back with `cfa__read_end`, which keeps `arena` valid
+ * until then. */
+CFA_MUST_CHECK cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine,
+                                          int64_t deadline_us);
 void cfa__read_end(cfa_engine *engine, cfa__reader *reader);
 /* One record by primary key; `*out` NULL when absent. */
-CFA_MUST_CHECK cfa_status cfa__read_record(cfa_engine *engine, cfa__reader *reader, const cfa_kind *kind,
-                                           const void *key, const void **out);
-CFA_MUST_CHECK cfa_status cfa__read_id(cfa_engine *engine, cfa__reader *reader, const cfa_kind *kind,
-                                       cfa__id id, const void **out);
-CFA_MUST_CHECK cfa_status cfa__read_queries(cfa_engine *engine, cfa__reader *reader, cfa_query *queries,
-                                            size_t count);
+CFA_MUST_CHECK cfa_status cfa__read_record(cfa_engine *engine, cfa__reader *reader,
+                                           const cfa_kind *kind, const void *key, const void **out);
+CFA_MUST_CHECK cfa_status cfa__read_id(cfa_engine *engine, cfa__reader *reader,
+                                       const cfa_kind *kind, cfa__id id, const void **out);
+CFA_MUST_CHECK cfa_status cfa__read_queries(cfa_engine *engine, cfa__reader *reader,
+                                            cfa_query *queries, size_t count);
 
 /* Wake the library's own threads, if they run. */
 void cfa__runner_wake(cfa_engine *engine);

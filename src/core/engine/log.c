@@ -18,17 +18,22 @@ static cfa_status view_fill(cfa_engine *engine, cfa_arena *arena, const cfa__eve
     cfa__id_format(id, "evt", event->id);
     cfa__id_format(subject, subject_prefix(event->subject_kind), event->subject_id);
     *out = (cfa_event_view){
-        .struct_size = sizeof *out, .position = event->position, .source = engine->source,
+        .struct_size = sizeof *out,
+        .position = event->position,
+        .source = engine->source,
         .id = cfa_arena_copy(arena, id, strlen(id)),
         .event_type = cfa__event_type_name((cfa__event_type)event->type),
         .subject = cfa_arena_copy(arena, subject, strlen(subject)),
-        .sequence = event->sequence, .time_us = event->created_us, .data = event->payload,
+        .sequence = event->sequence,
+        .time_us = event->created_us,
+        .data = event->payload,
     };
     if (event->trace.data != NULL)
         out->traceparent = cfa_arena_copy(arena, event->trace.data, event->trace.size);
     if (out->event_type == NULL) {
-        return cfa_error_format(CFA_ECORRUPT, ORIGIN, NULL, 0, "event %lld has the unknown type %lld",
-                                (long long)event->position, (long long)event->type);
+        return cfa_error_format(CFA_ECORRUPT, ORIGIN, NULL, 0,
+                                "event %lld has the unknown type %lld", (long long)event->position,
+                                (long long)event->type);
     }
     bool failed = out->id == NULL || out->subject == NULL ||
                   (event->trace.data != NULL && out->traceparent == NULL);
@@ -40,7 +45,9 @@ cfa_status cfa__log_read(cfa_engine *engine, cfa__reader *reader, cfa_arena *are
     cfa__event key;
     memset(&key, 0, sizeof key);
     key.position = after;
-    cfa_query query = { .kind = &cfa__event_kind, .flags = CFA_QUERY_AFTER, .limit = limit, .key = &key };
+    cfa_query query = {
+        .kind = &cfa__event_kind, .flags = CFA_QUERY_AFTER, .limit = limit, .key = &key
+    };
     cfa_status status = engine->storage.ops->load(reader->session, &query, 1, arena);
     if (status != CFA_OK)
         return status;
@@ -51,7 +58,8 @@ cfa_status cfa__log_read(cfa_engine *engine, cfa__reader *reader, cfa_arena *are
         const cfa__event *event = query.records[i];
         if (event->position != after + 1 + i) {
             return cfa_error_format(CFA_ECORRUPT, ORIGIN, NULL, 0,
-                                    "the log has a hole before position %lld", (long long)event->position);
+                                    "the log has a hole before position %lld",
+                                    (long long)event->position);
         }
         status = view_fill(engine, arena, event, &views[i]);
         if (status != CFA_OK)
@@ -70,7 +78,9 @@ cfa_status cfa__log_read(cfa_engine *engine, cfa__reader *reader, cfa_arena *are
 cfa_status cfa__log_position(cfa_engine *engine, cfa__reader *reader, int64_t *out) {
     cfa__event key;
     memset(&key, 0, sizeof key);
-    cfa_query query = { .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key };
+    cfa_query query = {
+        .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key
+    };
     cfa_status status = cfa__read_queries(engine, reader, &query, 1);
     if (status != CFA_OK)
         return status;

@@ -1,5 +1,6 @@
 /*
- * open.c - opening and closing a book, and the small services every file of the engine uses: time, ids, log.
+ * open.c - opening and closing a book, and the small services every file of the engine uses: time,
+ * ids, log.
  */
 #include "core/decide/evidence.h"
 #include "core/engine/calls.h"
@@ -68,7 +69,8 @@ int64_t cfa__book_now_us(const cfa_engine *engine) {
 cfa_status cfa__draw_ids(cfa_engine *engine, cfa__id *out, size_t count) {
     uint8_t random[CFA__DRAW_MAX][10];
     assert(count <= CFA__DRAW_MAX);
-    cfa_status status = engine->platform.random(engine->platform.self, random, count * sizeof random[0]);
+    cfa_status status =
+        engine->platform.random(engine->platform.self, random, count * sizeof random[0]);
     if (status != CFA_OK)
         return status;
     int64_t now_us = cfa__wall_us(engine);
@@ -77,9 +79,7 @@ cfa_status cfa__draw_ids(cfa_engine *engine, cfa__id *out, size_t count) {
     return CFA_OK;
 }
 
-cfa_status cfa__draw_id(cfa_engine *engine, cfa__id *out) {
-    return cfa__draw_ids(engine, out, 1);
-}
+cfa_status cfa__draw_id(cfa_engine *engine, cfa__id *out) { return cfa__draw_ids(engine, out, 1); }
 
 cfa__id cfa__book_hash(const cfa_engine *engine, const char *purpose, cfa_slice text) {
     cfa_slice parts[] = { cfa__slice(purpose), text };
@@ -105,7 +105,8 @@ cfa_status cfa__engine_check(const cfa_engine *engine) {
 
 cfa_status cfa__call_check(const cfa_engine *engine, const void *out) {
     if (out == NULL)
-        return cfa_error_set(CFA_EMISUSE, ORIGIN, "out", 0, "the call needs somewhere to put its answer");
+        return cfa_error_set(CFA_EMISUSE, ORIGIN, "out", 0,
+                             "the call needs somewhere to put its answer");
     return cfa__engine_check(engine);
 }
 
@@ -131,13 +132,15 @@ const cfa_storage *cfa_engine_storage(cfa_engine *engine) {
 static cfa_status range(const char *field, int64_t value, int64_t least, int64_t most) {
     if (value >= least && value <= most)
         return CFA_OK;
-    return cfa_error_format(CFA_EINVAL, ORIGIN, field, 0, "%s is %lld; it must be 0 or %lld to %lld", field,
-                            (long long)value, (long long)least, (long long)most);
+    return cfa_error_format(CFA_EINVAL, ORIGIN, field, 0,
+                            "%s is %lld; it must be 0 or %lld to %lld", field, (long long)value,
+                            (long long)least, (long long)most);
 }
 
 static bool is_sink_name(const char *name) {
     size_t size = name == NULL ? 0 : strlen(name);
-    return size >= 1 && size <= 60 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size &&
+    return size >= 1 && size <= 60 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == size &&
            strcmp(name, CFA__PROJECTOR_NAME) != 0;
 }
 
@@ -154,7 +157,8 @@ static cfa_status check_sinks(const cfa_engine_options *options) {
                                  "a sink's name must be 1 to 60 of a-z 0-9 _ - and not \"totals\"");
         }
         if (binding->sink.ops == NULL)
-            return cfa_error_format(CFA_EINVAL, ORIGIN, "sinks", 0, "the sink %s is empty", binding->name);
+            return cfa_error_format(CFA_EINVAL, ORIGIN, "sinks", 0, "the sink %s is empty",
+                                    binding->name);
         for (int32_t other = 0; other < i; other++) {
             if (strcmp(options->sinks[other].name, binding->name) == 0)
                 return cfa_error_format(CFA_EINVAL, ORIGIN, "sinks", 0, "two sinks are named %s",
@@ -176,7 +180,8 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
                 return cfa_error_set(CFA_EABI, ORIGIN, "options", 0, "built for a newer library");
         }
     }
-    memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
+    memcpy(&options, given,
+           given->struct_size < sizeof options ? given->struct_size : sizeof options);
     options.struct_size = sizeof options;
     if (options.provider != NULL && options.provider->ops == NULL)
         return cfa_error_set(CFA_EINVAL, ORIGIN, "provider", 0, "the provider is empty");
@@ -208,7 +213,8 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     if (status == CFA_OK)
         status = range("call_timeout_ms", options.call_timeout_ms, 1, 600000);
     if (status == CFA_OK)
-        status = range("payment_expires_ms", options.payment_expires_ms, 60000, INT64_C(30) * 86400000);
+        status =
+            range("payment_expires_ms", options.payment_expires_ms, 60000, INT64_C(30) * 86400000);
     if (status == CFA_OK)
         status = range("answer_kept_ms", options.answer_kept_ms, INT64_C(72) * 3600000,
                        INT64_C(3650) * 86400000);
@@ -236,8 +242,8 @@ static void primitives_open(cfa_engine *engine) {
 }
 
 static void platform_take(cfa_engine *engine, const cfa_platform *given) {
-    cfa_platform platform = { sizeof platform, NULL, system_now_us, system_monotonic_us, system_random,
-                              no_log };
+    cfa_platform platform = { sizeof platform,     NULL,          system_now_us,
+                              system_monotonic_us, system_random, no_log };
     if (given != NULL) {
         platform.self = given->self;
         if (given->now_us != NULL)
@@ -282,7 +288,8 @@ static cfa_status book_keep(cfa_engine *engine, const cfa__book_answer *answer) 
 
 static cfa_status book_open(cfa_engine *engine) {
     cfa__command *command = NULL;
-    cfa_status status = cfa__command_new(&command, engine, cfa__book_open, sizeof(cfa__book_answer));
+    cfa_status status =
+        cfa__command_new(&command, engine, cfa__book_open, sizeof(cfa__book_answer));
     if (status != CFA_OK)
         return status;
     cfa__book_input *input = cfa_arena_alloc(command->arena, sizeof *input);
@@ -292,7 +299,8 @@ static cfa_status book_open(cfa_engine *engine) {
     }
     status = cfa__draw_id(engine, &input->book_id);
     if (status == CFA_OK)
-        status = engine->platform.random(engine->platform.self, input->secret, sizeof input->secret);
+        status =
+            engine->platform.random(engine->platform.self, input->secret, sizeof input->secret);
     input->livemode = engine->options.livemode != 0;
     input->has_provider = engine->provider.ops != NULL;
     if (input->has_provider)
@@ -353,7 +361,7 @@ cfa_status cfa_engine_open(cfa_engine **out, const cfa_engine_options *given) {
     memset(engine, 0, sizeof *engine);
     status = engine_fill(engine, &options);
     if (status != CFA_OK) {
-        engine->options.owns_storage = 0;   /* a failed open leaves the storage with the caller */
+        engine->options.owns_storage = 0; /* a failed open leaves the storage with the caller */
         cfa_engine_close(engine);
         return status;
     }
@@ -370,7 +378,8 @@ static void refuse_queued(cfa_engine *engine) {
     pthread_cond_broadcast(&engine->progress);
     pthread_cond_broadcast(&engine->gather);
     for (int32_t lane = 0; lane < 2; lane++) {
-        for (cfa__command_queue *queue = engine->lanes[lane].first; queue != NULL; queue = queue->next) {
+        for (cfa__command_queue *queue = engine->lanes[lane].first; queue != NULL;
+             queue = queue->next) {
             if (queue->blocking)
                 pthread_cond_signal(&queue->wake);
         }
@@ -404,8 +413,8 @@ static void pools_close(cfa_engine *engine) {
 
 void cfa_engine_close(cfa_engine *engine) {
     if (engine == NULL || engine->pid != getpid())
-        return;   /* a fork's copy shares locks and files with its parent: it is left alone */
-    cfa__runner_close(engine);   /* first: what its calls in progress bring is still committed */
+        return; /* a fork's copy shares locks and files with its parent: it is left alone */
+    cfa__runner_close(engine); /* first: what its calls in progress bring is still committed */
     refuse_queued(engine);
     cfa__calls_close(engine);
     cfa__relays_close(engine);

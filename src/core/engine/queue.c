@@ -1,8 +1,9 @@
 /*
  * queue.c - group commit without a thread: callers enqueue, one of them leads a batch for all.
  *
- * Two lanes, foreground first. The leader takes one batch, runs it without the lock, publishes the answers, and
- * leaves; the next waiting caller leads the next one. Nothing here knows what a command does.
+ * Two lanes, foreground first. The leader takes one batch, runs it without the lock, publishes the
+ * answers, and leaves; the next waiting caller leads the next one. Nothing here knows what a
+ * command does.
  */
 #include "core/engine/engine.h"
 
@@ -13,7 +14,7 @@
 #define ORIGIN "core.queue"
 
 static cfa__command_queue *queue_of(cfa__command *command) {
-    return (cfa__command_queue *)command;   /* its first member */
+    return (cfa__command_queue *)command; /* its first member */
 }
 
 static struct timespec monotonic_timespec(int64_t at_us) {
@@ -183,7 +184,8 @@ static size_t queued(const cfa_engine *engine) {
 
 /* ---- leading --------------------------------------------------------------------------------- */
 
-/* Wait a moment for the callers that the last batch released: one fsync then pays for more of them. */
+/* Wait a moment for the callers that the last batch released: one fsync then pays for more of
+ * them. */
 static void gather(cfa_engine *engine) {
     size_t expected = engine->last_released;
     if (expected > (size_t)engine->options.batch_limit)
@@ -204,7 +206,8 @@ static void gather(cfa_engine *engine) {
 
 static size_t take_batch(cfa_engine *engine, cfa__command **out) {
     cfa__lane *foreground = &engine->lanes[0], *background = &engine->lanes[1];
-    bool background_turn = background->count > 0 &&
+    bool background_turn =
+        background->count > 0 &&
         (foreground->count == 0 || engine->foreground_streak >= CFA__FOREGROUND_STREAK);
     cfa__lane *lane = background_turn ? background : foreground;
     size_t limit = background_turn ? CFA__BACKGROUND_BATCH : (size_t)engine->options.batch_limit;
@@ -221,7 +224,8 @@ static size_t take_batch(cfa_engine *engine, cfa__command **out) {
 /* Wake one caller that can lead the next batch; called with the lock held. */
 static void hand_over(cfa_engine *engine) {
     for (int32_t lane = 0; lane < 2; lane++) {
-        for (cfa__command_queue *queue = engine->lanes[lane].first; queue != NULL; queue = queue->next) {
+        for (cfa__command_queue *queue = engine->lanes[lane].first; queue != NULL;
+             queue = queue->next) {
             if (queue->blocking) {
                 pthread_cond_signal(&queue->wake);
                 return;
@@ -248,9 +252,10 @@ static void deliver(cfa_engine *engine, cfa__command_queue *asynchronous) {
 }
 
 /*
- * Publish answers; called with the lock held, returns with it held. Callers are woken and completions delivered without
- * it, or each would wake only to wait for the lock. A caller that saw its answer before its signal may have given the
- * command back: the signal then wakes the command's next owner once for nothing.
+ * Publish answers; called with the lock held, returns with it held. Callers are woken and
+ * completions delivered without it, or each would wake only to wait for the lock. A caller that saw
+ * its answer before its signal may have given the command back: the signal then wakes the command's
+ * next owner once for nothing.
  */
 static void publish(cfa_engine *engine, cfa__command **commands, size_t count,
                     cfa__batch_memory *memory) {
@@ -279,14 +284,15 @@ static void publish(cfa_engine *engine, cfa__command **commands, size_t count,
     engine->signaled_head = head;
     pthread_mutex_unlock(&engine->lock);
     if (appended)
-        cfa__signal(engine);   /* the projector and the sinks have something to do */
+        cfa__signal(engine); /* the projector and the sinks have something to do */
     for (size_t i = 0; i < released; i++)
         pthread_cond_signal(&queue_of(commands[i])->wake);
     deliver(engine, asynchronous);
     pthread_mutex_lock(&engine->lock);
 }
 
-/* Without memory for a batch its commands fail, certainly; called with the lock held, returns with it held. */
+/* Without memory for a batch its commands fail, certainly; called with the lock held, returns with
+ * it held. */
 static void fail_batch(cfa_engine *engine, cfa__command **commands, size_t count) {
     cfa__command_queue *asynchronous = NULL;
     cfa_error error = CFA_ERROR_INIT;
@@ -318,7 +324,7 @@ static void lead(cfa_engine *engine) {
     gather(engine);
     cfa__batch_memory *memory = memory_take(engine);
     size_t count = take_batch(engine, commands);
-    if (count == 0) {   /* the last queued caller left at its deadline while we gathered */
+    if (count == 0) { /* the last queued caller left at its deadline while we gathered */
         if (memory != NULL)
             memory_unreference(engine, memory);
         engine->leading = false;
@@ -358,7 +364,8 @@ static cfa_status enqueue(cfa_engine *engine, cfa__command *command) {
         return cfa_error_set(CFA_ECLOSING, ORIGIN, NULL, 0, "the engine is closing");
     if (queued(engine) >= (size_t)engine->options.queue_limit) {
         atomic_fetch_add(&engine->statistics.queue_refused, 1);
-        return cfa_error_format(CFA_EQUEUE, ORIGIN, NULL, 0, "the queue holds its limit of %d commands",
+        return cfa_error_format(CFA_EQUEUE, ORIGIN, NULL, 0,
+                                "the queue holds its limit of %d commands",
                                 (int)engine->options.queue_limit);
     }
     cfa__command_queue *queue = queue_of(command);
@@ -409,7 +416,7 @@ void cfa__command_delay(cfa_engine *engine, cfa__command *command, int64_t delay
     forget_batch(engine, queue);
     queue->due_us = cfa__monotonic_us(engine) + delay_us;
     if (engine->delayed.last != NULL && queue->due_us < engine->delayed.last->due_us)
-        queue->due_us = engine->delayed.last->due_us;   /* one delay for all: the order stays */
+        queue->due_us = engine->delayed.last->due_us; /* one delay for all: the order stays */
     lane_push(&engine->delayed, queue);
     pthread_mutex_unlock(&engine->lock);
 }
@@ -421,9 +428,10 @@ static bool leave(cfa_engine *engine, cfa__command **command, cfa_status *out_st
         lane_remove(lane_of(engine, *command), queue);
         queue->state = CFA__IDLE;
         if (!engine->leading)
-            hand_over(engine);   /* the leadership may just have been offered to this caller */
-        *out_status = cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0,
-                                    "the deadline passed while the command waited; it was taken back");
+            hand_over(engine); /* the leadership may just have been offered to this caller */
+        *out_status =
+            cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0,
+                          "the deadline passed while the command waited; it was taken back");
         return true;
     }
     if (queue->state == CFA__RUNNING) {
@@ -473,7 +481,8 @@ cfa_status cfa__command_run(cfa_engine *engine, cfa__command **command, int64_t 
     return CFA_OK;
 }
 
-/* Answer every queued asynchronous command with CFA_ECLOSING; `closing` is set, so none is added. */
+/* Answer every queued asynchronous command with CFA_ECLOSING; `closing` is set, so none is
+ * added. */
 void cfa__commands_refuse(cfa_engine *engine) {
     for (;;) {
         cfa__command_queue *refused = NULL;

@@ -1,5 +1,6 @@
 /*
- * read.c - snapshots outside the queue: a small pool of read sessions, each used by one thread at a time.
+ * read.c - snapshots outside the queue: a small pool of read sessions, each used by one thread at a
+ * time.
  */
 #include "core/engine/engine.h"
 
@@ -40,9 +41,11 @@ static cfa_status reader_take(cfa__reader **out, cfa_engine *engine, int64_t dea
     }
     cfa_status status = CFA_OK;
     pthread_mutex_lock(&engine->reader_lock);
-    while (engine->readers == NULL && engine->reader_count >= CFA__READERS_MAX && status == CFA_OK) {
+    while (engine->readers == NULL && engine->reader_count >= CFA__READERS_MAX &&
+           status == CFA_OK) {
         if (pthread_cond_timedwait(&engine->reader_free, &engine->reader_lock, &at) != 0)
-            status = cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0, "all read sessions stayed in use");
+            status =
+                cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0, "all read sessions stayed in use");
     }
     *out = NULL;
     if (status == CFA_OK && engine->readers != NULL) {
@@ -90,8 +93,8 @@ cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadli
     }
     int64_t now_us = 0;
     int32_t left_ms = cfa__left_ms(deadline_us);
-    status = engine->storage.ops->begin(reader->session, CFA_SESSION_READ, left_ms > 0 ? left_ms : 1,
-                                        &now_us);
+    status = engine->storage.ops->begin(reader->session, CFA_SESSION_READ,
+                                        left_ms > 0 ? left_ms : 1, &now_us);
     if (status != CFA_OK) {
         reader_give_back(engine, reader, true);
         return status;
@@ -109,7 +112,8 @@ void cfa__read_end(cfa_engine *engine, cfa__reader *reader) {
     reader_give_back(engine, reader, false);
 }
 
-cfa_status cfa__read_queries(cfa_engine *engine, cfa__reader *reader, cfa_query *queries, size_t count) {
+cfa_status cfa__read_queries(cfa_engine *engine, cfa__reader *reader, cfa_query *queries,
+                             size_t count) {
     return engine->storage.ops->load(reader->session, queries, count, reader->arena);
 }
 

@@ -1,6 +1,7 @@
 /*
- * relay.c - the outbox's way out: one relay per sink, and the local projector, whose cursor moves in the same
- * transaction as the totals. Only the owner of a cursor's epoch may move it; a zombie can repeat, never skip.
+ * relay.c - the outbox's way out: one relay per sink, and the local projector, whose cursor moves
+ * in the same transaction as the totals. Only the owner of a cursor's epoch may move it; a zombie
+ * can repeat, never skip.
  */
 #include "core/engine/relay.h"
 #include "core/engine/log.h"
@@ -22,9 +23,9 @@ struct cfa__relay {
     char name[64];
     cfa_sink sink;
     bool leads, paused;
-    bool sink_failed;          /* the failure is the sink's own, not our store's */
+    bool sink_failed; /* the failure is the sink's own, not our store's */
     int64_t epoch;
-    int64_t lease_until_us;    /* monotonic: half of the lease, then it is renewed */
+    int64_t lease_until_us; /* monotonic: half of the lease, then it is renewed */
     int64_t sent, acknowledged, settled;
     int64_t settle_us, next_try_us;
     int32_t failures;
@@ -67,11 +68,12 @@ static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
     int64_t now = cfa__monotonic_us(engine);
     if (relay->leads && now < relay->lease_until_us)
         return CFA_OK;
-    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) }, .owner = engine->instance,
+    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) },
+                              .owner = engine->instance,
                               .lease_ms = LEASE_MS };
     cfa__sink_answer answer;
-    cfa_status status = cfa__sink_command(engine, cfa__sink_lead, &input, cfa__deadline_us(engine, 0),
-                                          &answer);
+    cfa_status status =
+        cfa__sink_command(engine, cfa__sink_lead, &input, cfa__deadline_us(engine, 0), &answer);
     if (status != CFA_OK)
         return status;
     bool fresh = answer.leads && (!relay->leads || answer.epoch != relay->epoch);
@@ -86,7 +88,7 @@ static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
     if (fresh) {
         relay->sent = relay->acknowledged = relay->settled = answer.acknowledged;
         status = of_sink(relay, relay->sink.ops->reset(relay->sink.self, answer.acknowledged));
-        if (status != CFA_OK) {   /* not reset: start anew the next time */
+        if (status != CFA_OK) { /* not reset: start anew the next time */
             relay->leads = false;
             relay->epoch = 0;
         }
@@ -122,15 +124,19 @@ static cfa_status settle(cfa_engine *engine, cfa__relay *relay, int32_t *out_don
     if (acknowledged > relay->acknowledged)
         relay->acknowledged = acknowledged;
     int64_t now = cfa__monotonic_us(engine), gained = relay->acknowledged - relay->settled;
-    bool caught_up = relay->acknowledged == relay->sent && relay->sent >= atomic_load(&engine->head);
-    if (gained == 0 || (!caught_up && gained < SETTLE_EVENTS &&
-                        now - relay->settle_us < SETTLE_INTERVAL_US))
+    bool caught_up =
+        relay->acknowledged == relay->sent && relay->sent >= atomic_load(&engine->head);
+    if (gained == 0 ||
+        (!caught_up && gained < SETTLE_EVENTS && now - relay->settle_us < SETTLE_INTERVAL_US))
         return CFA_OK;
-    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) }, .owner = engine->instance,
-                              .lease_ms = LEASE_MS, .epoch = relay->epoch,
+    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) },
+                              .owner = engine->instance,
+                              .lease_ms = LEASE_MS,
+                              .epoch = relay->epoch,
                               .position = relay->acknowledged };
     cfa__sink_answer answer;
-    status = cfa__sink_command(engine, cfa__sink_settle, &input, cfa__deadline_us(engine, 0), &answer);
+    status =
+        cfa__sink_command(engine, cfa__sink_settle, &input, cfa__deadline_us(engine, 0), &answer);
     if (status == CFA_EFENCED) {
         relay->leads = false;
         cfa__log(engine, CFA_LOG_WARNING, "relay_fenced", relay->name);
@@ -195,7 +201,7 @@ cfa_status cfa__relays_run(cfa_engine *engine, int32_t *out_done) {
     for (int32_t i = 0; status == CFA_OK && i < engine->relay_count; i++) {
         cfa__relay *relay = engine->relays[i];
         if (pthread_mutex_trylock(&relay->busy) != 0)
-            continue;   /* another thread works on it */
+            continue; /* another thread works on it */
         relay_step(engine, relay, out_done);
         pthread_mutex_unlock(&relay->busy);
     }
@@ -243,10 +249,12 @@ void cfa__relays_close(cfa_engine *engine) {
 
 /* ---- the projector --------------------------------------------------------------------------- */
 
-cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us, int32_t *out_applied) {
+cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us,
+                        int32_t *out_applied) {
     cfa__command *command;
     *out_applied = 0;
-    cfa_status status = cfa__command_new(&command, engine, cfa__totals_apply, sizeof(cfa__project_answer));
+    cfa_status status =
+        cfa__command_new(&command, engine, cfa__totals_apply, sizeof(cfa__project_answer));
     if (status != CFA_OK)
         return status;
     cfa__project_input *input = cfa_arena_alloc(command->arena, sizeof *input);
@@ -275,7 +283,8 @@ cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t dead
     while (atomic_load(&engine->projected) < position) {
         if (cfa__left_ms(deadline_us) == 0) {
             return cfa_error_format(CFA_ETIMEOUT, "core.totals", "at_least", 0,
-                                    "the totals have not reached position %lld", (long long)position);
+                                    "the totals have not reached position %lld",
+                                    (long long)position);
         }
         int32_t applied;
         cfa_status status = cfa__project(engine, true, deadline_us, &applied);

@@ -23,7 +23,9 @@ CFA_MUST_CHECK cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t
                                        int32_t *out_applied);
 /* A step if the log is ahead of the totals. */
 CFA_MUST_CHECK cfa_status cfa__project_due(cfa_engine *engine, int32_t *out_applied);
-/* Steps until the totals include a position. CFA_ETIMEOUT; CFA_ERANGE when the log is not that long. */
-CFA_MUST_CHECK cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t deadline_us);
+/* Steps until the totals include a position. CFA_ETIMEOUT; CFA_ERANGE when the log is not that
+ * long. */
+CFA_MUST_CHECK cfa_status cfa__project_until(cfa_engine *engine, int64_t position,
+                                             int64_t deadline_us);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * totals_cache.c - the last known good totals of the campaigns that are read, in memory without an end of life:
- * what a reader gets in microseconds, and what is left when the store cannot be read.
+ * totals_cache.c - the last known good totals of the campaigns that are read, in memory without an
+ * end of life: what a reader gets in microseconds, and what is left when the store cannot be read.
  */
 #include "core/engine/totals_cache.h"
 #include "core/decide/evidence.h"
@@ -8,13 +8,13 @@
 #include <string.h>
 
 #define ORIGIN "core.totals"
-#define SET_COUNT 1024          /* remembered campaigns: SET_COUNT * WAYS at most */
+#define SET_COUNT 1024 /* remembered campaigns: SET_COUNT * WAYS at most */
 #define WAYS 4
 
 struct way {
     cfa__id campaign_id;
-    cfa_totals *totals;         /* NULL: empty */
-    int64_t read_us;            /* monotonic time when the store last confirmed it */
+    cfa_totals *totals; /* NULL: empty */
+    int64_t read_us;    /* monotonic time when the store last confirmed it */
     uint64_t used;
 };
 
@@ -111,8 +111,8 @@ cfa_totals *cfa__totals_remember(cfa_engine *engine, cfa__id campaign_id, cfa_to
         way->totals = NULL;
         way->campaign_id = campaign_id;
     }
-    if (way->totals != NULL && (way->totals->version > fresh->version ||
-                                way->totals->position > fresh->position)) {
+    if (way->totals != NULL &&
+        (way->totals->version > fresh->version || way->totals->position > fresh->position)) {
         cfa_totals_free(fresh);
         fresh = way->totals;
     } else {
@@ -140,7 +140,8 @@ static void row_fill(cfa_totals_row *row, const cfa__totals *record) {
     row->donor_count = record->donor_count;
 }
 
-/* A campaign that the projector has not reached yet has zeros in its accepted currencies: that is known. */
+/* A campaign that the projector has not reached yet has zeros in its accepted currencies: that is
+ * known. */
 static cfa_totals *zeros(const cfa__campaign *campaign) {
     size_t count = (campaign->currencies.size + 1) / 4;
     cfa_totals *totals = cfa__totals_new(count);
@@ -150,8 +151,8 @@ static cfa_totals *zeros(const cfa__campaign *campaign) {
     return totals;
 }
 
-cfa_status cfa__totals_read(cfa_totals **out, const cfa__campaign **out_campaign, cfa_engine *engine,
-                            cfa__reader *reader, cfa__id campaign_id) {
+cfa_status cfa__totals_read(cfa_totals **out, const cfa__campaign **out_campaign,
+                            cfa_engine *engine, cfa__reader *reader, cfa__id campaign_id) {
     cfa__campaign campaign_key;
     cfa__totals totals_key;
     cfa__sink sink_key;
@@ -162,7 +163,10 @@ cfa_status cfa__totals_read(cfa_totals **out, const cfa__campaign **out_campaign
     sink_key.name = cfa__slice(CFA__PROJECTOR_NAME);
     cfa_query queries[] = {
         { .kind = &cfa__campaign_kind, .match_count = 1, .limit = 1, .key = &campaign_key },
-        { .kind = &cfa__totals_kind, .match_count = 1, .limit = CFA__TOTALS_CURRENCIES_MAX, .key = &totals_key },
+        { .kind = &cfa__totals_kind,
+          .match_count = 1,
+          .limit = CFA__TOTALS_CURRENCIES_MAX,
+          .key = &totals_key },
         { .kind = &cfa__sink_kind, .match_count = 1, .limit = 1, .key = &sink_key },
     };
     cfa_status status = cfa__read_queries(engine, reader, queries, 3);
@@ -171,7 +175,8 @@ cfa_status cfa__totals_read(cfa_totals **out, const cfa__campaign **out_campaign
     if (queries[0].count == 0)
         return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "campaign_id", 0, "there is no such campaign");
     const cfa__campaign *campaign = queries[0].records[0];
-    cfa_totals *totals = queries[1].count == 0 ? zeros(campaign) : cfa__totals_new((size_t)queries[1].count);
+    cfa_totals *totals =
+        queries[1].count == 0 ? zeros(campaign) : cfa__totals_new((size_t)queries[1].count);
     if (totals == NULL)
         return CFA_ENOMEM;
     for (int32_t i = 0; i < queries[1].count; i++) {
@@ -210,7 +215,8 @@ void cfa__totals_cache_refresh(cfa_engine *engine, const cfa__id *campaigns, int
         bool cached = way_of(engine->totals, campaigns[i]) != NULL;
         pthread_mutex_unlock(&engine->totals->lock);
         cfa_totals *totals = NULL;
-        if (cached && cfa__totals_read_fresh(&totals, engine, campaigns[i], cfa__deadline_us(engine, 0)) == CFA_OK)
+        if (cached && cfa__totals_read_fresh(&totals, engine, campaigns[i],
+                                             cfa__deadline_us(engine, 0)) == CFA_OK)
             cfa_totals_free(totals);
     }
 }

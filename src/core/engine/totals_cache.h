@@ -1,6 +1,6 @@
 /*
- * engine/totals_cache.h - totals as shared snapshots, the last known good of each campaign in memory, and how a
- * fresh one is read.
+ * engine/totals_cache.h - totals as shared snapshots, the last known good of each campaign in
+ * memory, and how a fresh one is read.
  */
 #ifndef CFA_CORE_ENGINE_TOTALS_CACHE_H
 #define CFA_CORE_ENGINE_TOTALS_CACHE_H
@@ -31,12 +31,12 @@ CFA_MUST_CHECK cfa_status cfa__totals_read(cfa_totals **out, const cfa__campaign
 /* Read it with a snapshot of its own, and remember it. */
 CFA_MUST_CHECK cfa_status cfa__totals_read_fresh(cfa_totals **out, cfa_engine *engine,
                                                  cfa__id campaign_id, int64_t deadline_us);
-/* Remember a fresh reading, taken at `read_us` (monotonic), which is given up; the newer of it and what is remembered
- * is returned, so that no reader sees a version go backward. */
+/* Remember a fresh reading, taken at `read_us` (monotonic), which is given up; the newer of it and
+ * what is remembered is returned, so that no reader sees a version go backward. */
 cfa_totals *cfa__totals_remember(cfa_engine *engine, cfa__id campaign_id, cfa_totals *fresh,
                                  int64_t read_us);
-/* A reference to what is remembered, if the store confirmed it at `not_before_us` (monotonic) or later and it
- * includes `at_least`; else NULL. */
+/* A reference to what is remembered, if the store confirmed it at `not_before_us` (monotonic) or
+ * later and it includes `at_least`; else NULL. */
 cfa_totals *cfa__totals_cached(cfa_engine *engine, cfa__id campaign_id, int64_t not_before_us,
                                int64_t at_least);
 

@@ -1,6 +1,7 @@
 /*
- * working_set.c - the working set of one batch: entries by (kind, primary key), the lists that were asked
- * for, and the changes that come out of it. Owned by the leader of the batch; never touches the store itself.
+ * working_set.c - the working set of one batch: entries by (kind, primary key), the lists that were
+ * asked for, and the changes that come out of it. Owned by the leader of the batch; never touches
+ * the store itself.
  */
 #include "core/engine/working_set.h"
 
@@ -11,14 +12,14 @@
 #define KIND_ID_MAX 63
 
 struct entry {
-    struct entry *next;          /* in the bucket */
+    struct entry *next; /* in the bucket */
     struct entry *next_staged, *next_dirty;
     const cfa_kind *kind;
     uint64_t hash;
-    const void *key;             /* a record with the primary key set */
-    const void *committed;       /* as loaded; NULL: absent */
-    const void *current;         /* with the effects of the commands that succeeded; NULL: absent */
-    void *draft;                 /* of the running handler; NULL while `staged`: removal */
+    const void *key;       /* a record with the primary key set */
+    const void *committed; /* as loaded; NULL: absent */
+    const void *current;   /* with the effects of the commands that succeeded; NULL: absent */
+    void *draft;           /* of the running handler; NULL while `staged`: removal */
     bool loaded, missing, staged, dirty, guarded;
 };
 
@@ -158,13 +159,14 @@ cfa_status cfa__working_set_new(cfa__working_set **out, cfa_arena *arena, int64_
     return CFA_OK;
 }
 
-/* Long chains cost time, never correctness: a command touches a bounded number of records, so the table is sized
- * once. */
+/* Long chains cost time, never correctness: a command touches a bounded number of records, so the
+ * table is sized once. */
 static struct entry *entry_find(const cfa__working_set *set, const cfa_kind *kind, const void *key,
                                 uint64_t hash) {
     struct entry *entry = set->buckets[hash & (set->bucket_count - 1)];
-    while (entry != NULL && (entry->hash != hash || entry->kind != kind ||
-                             compare_index(kind, 0, kind->indexes[0].field_count, entry->key, key) != 0))
+    while (entry != NULL &&
+           (entry->hash != hash || entry->kind != kind ||
+            compare_index(kind, 0, kind->indexes[0].field_count, entry->key, key) != 0))
         entry = entry->next;
     return entry;
 }
@@ -221,7 +223,8 @@ static cfa_status note_missing(cfa__working_set *set, struct entry *entry) {
     return CFA__MISS;
 }
 
-cfa_status cfa__find(cfa__working_set *set, const cfa_kind *kind, const void *key, const void **out) {
+cfa_status cfa__find(cfa__working_set *set, const cfa_kind *kind, const void *key,
+                     const void **out) {
     struct entry *entry = entry_of(set, kind, key);
     if (entry == NULL)
         return CFA_ENOMEM;
@@ -288,14 +291,15 @@ static cfa_status keep_fields(cfa__working_set *set, const cfa_kind *kind, void 
     return CFA_OK;
 }
 
-cfa_status cfa__insert(cfa__working_set *set, const cfa_kind *kind, const void *record, void **out) {
+cfa_status cfa__insert(cfa__working_set *set, const cfa_kind *kind, const void *record,
+                       void **out) {
     void *draft = cfa_arena_copy(set->arena, record, kind->record_size);
     if (draft == NULL || keep_fields(set, kind, draft) != CFA_OK)
         return CFA_ENOMEM;
     uint64_t hash = hash_key(kind, record);
     struct entry *entry = entry_find(set, kind, record, hash);
     if (entry == NULL)
-        entry = entry_add(set, kind, draft, hash);   /* a draft keeps its key */
+        entry = entry_add(set, kind, draft, hash); /* a draft keeps its key */
     if (entry == NULL)
         return CFA_ENOMEM;
     assert(entry->staged ? entry->draft == NULL : entry->current == NULL);
@@ -344,13 +348,9 @@ cfa_status cfa__append_event(cfa__working_set *set, const cfa__event *event) {
     return CFA_OK;
 }
 
-int64_t cfa__now_us(const cfa__working_set *set) {
-    return set->now_us;
-}
+int64_t cfa__now_us(const cfa__working_set *set) { return set->now_us; }
 
-cfa_arena *cfa__batch_arena(cfa__working_set *set) {
-    return set->arena;
-}
+cfa_arena *cfa__batch_arena(cfa__working_set *set) { return set->arena; }
 
 /* ---- lists ----------------------------------------------------------------------------------- */
 
@@ -358,8 +358,8 @@ static bool same_query(const cfa_query *a, const cfa_query *b) {
     if (a->kind != b->kind || a->index != b->index || a->match_count != b->match_count ||
         a->flags != b->flags || a->limit != b->limit || a->until != b->until)
         return false;
-    int32_t compared = (a->flags & CFA_QUERY_AFTER) != 0
-                           ? a->kind->indexes[a->index].field_count : a->match_count;
+    int32_t compared =
+        (a->flags & CFA_QUERY_AFTER) != 0 ? a->kind->indexes[a->index].field_count : a->match_count;
     return compare_index(a->kind, a->index, compared, a->key, b->key) == 0;
 }
 
@@ -398,13 +398,14 @@ void cfa__working_set_discard(cfa__working_set *set) {
     set->event_count = set->staged_event_start;
 }
 
-void cfa__working_set_accept(cfa__working_set *set, size_t *out_first_event, size_t *out_event_count) {
+void cfa__working_set_accept(cfa__working_set *set, size_t *out_first_event,
+                             size_t *out_event_count) {
     for (struct entry *entry = set->staged; entry != NULL; entry = entry->next_staged) {
         const cfa_kind *kind = entry->kind;
         entry->staged = false;
         if (entry->draft != NULL && entry->current != NULL &&
             memcmp(entry->draft, entry->current, kind->record_size) == 0) {
-            entry->draft = NULL;   /* taken for editing, left as it was */
+            entry->draft = NULL; /* taken for editing, left as it was */
             continue;
         }
         if (entry->draft != NULL && kind->version_field >= 0) {
@@ -414,7 +415,7 @@ void cfa__working_set_accept(cfa__working_set *set, size_t *out_first_event, siz
         }
         entry->current = entry->draft;
         entry->draft = NULL;
-        entry->loaded = true;   /* an insert is known from here on: its absence was its premise */
+        entry->loaded = true; /* an insert is known from here on: its absence was its premise */
         if (entry->dirty)
             continue;
         entry->dirty = true;
@@ -466,7 +467,7 @@ cfa_status cfa__working_set_load(cfa__working_set *set, const cfa_storage_ops *o
         assert(queries[i].count <= 1);
         entry->missing = false;
         if (entry->loaded)
-            continue;   /* inserted by an earlier command of this batch meanwhile */
+            continue; /* inserted by an earlier command of this batch meanwhile */
         entry->committed = queries[i].count == 1 ? queries[i].records[0] : NULL;
         entry->current = entry->committed;
         entry->loaded = true;
@@ -520,15 +521,17 @@ static cfa_change change_of(const struct entry *entry) {
     return (cfa_change){
         .kind = entry->kind,
         .action = entry->committed == NULL ? CFA_CHANGE_INSERT
-                  : entry->current == NULL ? CFA_CHANGE_DELETE : CFA_CHANGE_UPDATE,
+                  : entry->current == NULL ? CFA_CHANGE_DELETE
+                                           : CFA_CHANGE_UPDATE,
         .record = entry->current != NULL ? entry->current : entry->committed,
         .before = entry->committed,
     };
 }
 
-/* List the changes by kind, and by key within a kind. `changes` and `spare` hold all that is dirty. */
+/* List the changes by kind, and by key within a kind. `changes` and `spare` hold all that is
+ * dirty. */
 static size_t list_changes(const cfa__working_set *set, cfa_change *changes, cfa_change *spare) {
-    size_t ends[KIND_ID_MAX + 2] = { 0 };   /* of each kind's changes, one place on */
+    size_t ends[KIND_ID_MAX + 2] = { 0 }; /* of each kind's changes, one place on */
     for (const struct entry *entry = set->dirty_first; entry != NULL; entry = entry->next_dirty) {
         assert(entry->kind->id >= 0 && entry->kind->id <= KIND_ID_MAX);
         ends[entry->kind->id + 1] += is_change(entry);
@@ -555,7 +558,8 @@ cfa_status cfa__working_set_changes(cfa__working_set *set, cfa_save *out) {
         struct entry *entry = entry_of(set, node->guard.kind, node->guard.record);
         if (entry == NULL)
             return CFA_ENOMEM;
-        if (!entry->dirty && !entry->guarded)   /* a record that is written is guarded by its own version */
+        if (!entry->dirty &&
+            !entry->guarded) /* a record that is written is guarded by its own version */
             guards[guard_count++] = node->guard;
         entry->guarded = true;
     }
