@@ -7,12 +7,14 @@
 
 #include "support/book.h"
 
+#include <stdatomic.h>
+
 typedef void (*hooked_hook)(struct book *book, const cfa_call *call, cfa_arena *arena,
                             cfa_reply *out);
 
 struct hooked {
     hooked_hook hook; /* NULL: the play provider answers */
-    int calls, kinds[CFA_CALL_LOOKUP + 1];
+    atomic_int calls, kinds[CFA_CALL_LOOKUP + 1];
     struct book *book;
     cfa_provider_ops ops;
     cfa_provider provider;

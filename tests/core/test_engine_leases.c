@@ -199,7 +199,7 @@ START_TEST(a_wall_clock_set_back_does_not_revive_a_key) {
         ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_PENDING);
         book_advance(&book, 10 * MINUTE_US);
     }
-    ck_assert_int_gt(wire.calls, before); /* and the book's time has not stood still */
+    ck_assert_int_ge(wire.calls, before + 3); /* and the book's time has not stood still */
     ck_assert_int_eq(creates_back_in_time, 0);
     ck_assert_int_eq(play_books_of(&book).charge_count, 1);
     cfa_pledge_free(pledge);
