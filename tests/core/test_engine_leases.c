@@ -247,6 +247,51 @@ START_TEST(a_one_step_charge_is_looked_for_at_any_time) {
 }
 END_TEST
 
+/* One pulled call, which nobody hears of again. */
+static int32_t pull_in_vain(struct book *book) {
+    cfa_pulled_call *pulled;
+    const cfa_reply unknown = { .struct_size = sizeof unknown, .facts = CFA_FACTS_INIT };
+    ck_assert_int_eq(cfa_call_next(&pulled, book->engine, 10000), CFA_OK);
+    ck_assert_ptr_nonnull(pulled);
+    const cfa_call *call = cfa_pulled_call_view(pulled);
+    int32_t kind = call->kind;
+    if (kind == CFA_CALL_LOOKUP) {
+        ck_assert_int_eq(call->created_from_us, 0);
+        ck_assert_int_eq(call->created_until_us, INT64_MAX);
+    }
+    ck_assert_int_eq(cfa_call_done(book->engine, pulled, &unknown, 0), CFA_OK);
+    cfa_pulled_call_free(pulled);
+    return kind;
+}
+
+START_TEST(a_pulled_call_is_what_its_lease_decided) {
+    struct book book;
+    book_prepare(&book, _i);
+    book.play_options.one_step = 1;
+    hooked_use(&wire, &book, NULL);
+    wire.ops.call = NULL;
+    book_start(&book);
+    cfa_pledge *pledge = commit_only(&book, "k", 100);
+    ck_assert_int_eq(pull_in_vain(&book), CFA_CALL_CREATE);
+    book_advance(&book, MINUTE_US);
+    ck_assert_int_eq(pull_in_vain(&book), CFA_CALL_CREATE);
+    book_advance(&book, MINUTE_US);
+    ck_assert_int_eq(pull_in_vain(&book), CFA_CALL_LOOKUP);
+    book_advance(&book, DAY_US);
+    /* The book sees this hour, then the wall clock goes back to when the key was fresh. */
+    ck_assert_int_eq(pull_in_vain(&book), CFA_CALL_LOOKUP);
+    cfa_manual_clock_jump(book.clock, -DAY_US);
+    for (int i = 0; i < 4; i++) {
+        book_advance(&book, DAY_US);
+        cfa_manual_clock_jump(book.clock, -DAY_US);
+        ck_assert_int_eq(pull_in_vain(&book), CFA_CALL_LOOKUP);
+    }
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(a_charge_never_sent_is_not_made_after_the_payment_expired) {
     struct book book;
     open_hooked(&book, _i, true, NULL);
@@ -343,6 +388,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "earlier_lease_fenced", the_report_of_an_earlier_lease_is_fenced_off);
     add_per_store(suite, "clock_set_back", a_wall_clock_set_back_does_not_revive_a_key);
     add_per_store(suite, "lookup_any_time", a_one_step_charge_is_looked_for_at_any_time);
+    add_per_store(suite, "pulled_call", a_pulled_call_is_what_its_lease_decided);
     add_per_store(suite, "not_made_late",
                   a_charge_never_sent_is_not_made_after_the_payment_expired);
     add_per_store(suite, "capture_pending", a_capture_accepted_but_not_done_stays_the_only_one);
