@@ -50,7 +50,7 @@ static void write_log(void *self, const cfa_log_record *record) {
              json_pack("{s:s, s:s}", "component", record->component, "text", record->text));
 }
 
-static const cfa_platform platform = { sizeof(cfa_platform), NULL, NULL, NULL, NULL, write_log };
+static const cfa_platform platform = { .struct_size = sizeof(cfa_platform), .log = write_log };
 
 static const char *open_fix(cfa_status status) {
     switch (status) {

@@ -73,6 +73,11 @@ static cfa_status platform_random(void *self, void *out, size_t size) {
     return CFA_OK;
 }
 
+/* Time passes by the clock alone: nobody sleeps. */
+static void platform_pause(void *self, int64_t duration_us) {
+    cfa_manual_clock_advance(self, duration_us);
+}
+
 static void platform_log(void *self, const cfa_log_record *record) {
     (void)self;
     (void)record;
@@ -100,6 +105,7 @@ cfa_status cfa_manual_clock_new(cfa_manual_clock **out, int64_t start_us, uint64
     clock->platform.monotonic_us = platform_monotonic_us;
     clock->platform.random = platform_random;
     clock->platform.log = platform_log;
+    clock->platform.pause = platform_pause;
     *out = clock;
     return CFA_OK;
 }

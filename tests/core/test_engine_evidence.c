@@ -536,6 +536,29 @@ START_TEST(closing_makes_no_further_call_and_commits_the_one_it_was_in) {
 }
 END_TEST
 
+START_TEST(a_provider_made_anew_for_an_old_book_repeats_no_names) {
+    struct book book;
+    book_open(&book, _i);
+    cfa_pledge *before = pledge_make(&book, "before", 100);
+    pledge_pay(&book, before);
+    cfa_engine_close(book.engine);
+    cfa_play_free(book.play);
+    ck_assert_int_eq(cfa_play_new(&book.play, &book.play_options), CFA_OK);
+    book.options.provider = cfa_play_provider(book.play);
+    ck_assert_int_eq(cfa_engine_open(&book.engine, &book.options), CFA_OK);
+    cfa_pledge *after = pledge_make(&book, "after", 200);
+    ck_assert_ptr_nonnull(cfa_pledge_client_secret(after));
+    pledge_pay(&book, after);
+    ck_assert_int_eq(cfa_play_deliver(NULL, book.play, book.engine, 0), CFA_OK);
+    ck_assert_int_eq(state_of(book.engine, after), CFA_PAYMENT_COMPLETED);
+    ck_assert_int_eq(totals_of(&book).raised_minor, 300);
+    cfa_pledge_free(before);
+    cfa_pledge_free(after);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine: evidence");
 #define PER_STORE(name) add_per_store(suite, #name, name)
@@ -544,6 +567,7 @@ int main(int argc, char **argv) {
     PER_STORE(a_reply_with_broken_text_stops_nobody);
     PER_STORE(one_object_never_counts_for_two_payments);
     PER_STORE(an_object_that_names_another_payment_does_not_count);
+    PER_STORE(a_provider_made_anew_for_an_old_book_repeats_no_names);
     PER_STORE(a_tie_between_webhooks_is_asked_about_soon);
     PER_STORE(a_repeat_of_a_refused_pledge_answers_at_once_for_ever);
     PER_STORE(totals_never_go_back_behind_a_merged_read);

@@ -85,10 +85,12 @@ typedef struct cfa_platform {
     int64_t (*monotonic_us)(void *self);
     cfa_status (*random)(void *self, void *out, size_t size);
     void (*log)(void *self, const cfa_log_record *record);
+    /* Let a little time pass (at most some 100 ms) before trying again; absent: sleep. */
+    void (*pause)(void *self, int64_t duration_us);
 } cfa_platform;
 
 #define CFA_PLATFORM_INIT                                                                          \
-    { sizeof(cfa_platform), NULL, NULL, NULL, NULL, NULL }
+    { sizeof(cfa_platform), NULL, NULL, NULL, NULL, NULL, NULL }
 
 CFA_END
 

@@ -14,7 +14,8 @@ typedef struct cfa_manual_clock cfa_manual_clock;
 CFA_API CFA_MUST_CHECK cfa_status cfa_manual_clock_new(cfa_manual_clock **out, int64_t start_us,
                                                        uint64_t seed);
 CFA_API void cfa_manual_clock_free(cfa_manual_clock *clock);
-/* The platform to give to engines and adapters; borrowed. Its log goes nowhere. */
+/* The platform to give to engines and adapters; borrowed. Its log goes nowhere; its pauses move the
+ * clocks. */
 CFA_API const cfa_platform *cfa_manual_clock_platform(cfa_manual_clock *clock);
 /* Move both clocks forward. */
 CFA_API void cfa_manual_clock_advance(cfa_manual_clock *clock, int64_t by_us);

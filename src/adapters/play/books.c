@@ -195,8 +195,10 @@ cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, c
         cfa_free(intent);
         return NULL;
     }
-    /* The mix is a bijection: names look random, differ by seed, and never meet in one provider. */
-    uint64_t name = cfa__play_mix(++play->intent_number ^ cfa__play_mix(play->seed));
+    /* Names look random, differ by seed and by payment: a provider made anew for an old book must
+     * not repeat those that the book knows. */
+    uint64_t name = cfa__play_mix(++play->intent_number ^ cfa__play_mix(play->seed) ^
+                                  cfa__play_mix(payment->item.hash));
     snprintf(intent->ref, sizeof intent->ref, "pi_play_%016llx", (unsigned long long)name);
     snprintf(intent->secret, sizeof intent->secret, "%s_secret_%016llx", intent->ref,
              (unsigned long long)cfa__play_mix(name ^ ~play->seed));

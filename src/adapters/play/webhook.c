@@ -149,7 +149,8 @@ static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa
     const cfa__play_intent *intent = event->intent;
     char id[32];
     snprintf(id, sizeof id, "evt_play_%016llx",
-             (unsigned long long)cfa__play_mix(event->number ^ cfa__play_mix(~play->seed)));
+             (unsigned long long)cfa__play_mix(event->number ^ cfa__play_mix(~play->seed) ^
+                                               cfa__play_mix(~intent->payment->item.hash)));
     cfa__buffer body;
     cfa__buffer_init(&body, arena, 640);
     cfa__json_open(&body, NULL, '{');

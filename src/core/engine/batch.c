@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 #define ORIGIN "core.batch"
 #define ROUNDS_MAX 8         /* loads that one command may need */
@@ -206,8 +205,7 @@ static void back_off(cfa_engine *engine, int32_t attempt) {
     if (engine->platform.random(engine->platform.self, &jitter, sizeof jitter) != CFA_OK)
         jitter = (uint32_t)attempt * 2654435761u;
     int64_t ceiling_us = INT64_C(200) << attempt;
-    struct timespec pause = { 0, (long)(jitter % (uint32_t)ceiling_us) * 1000 };
-    nanosleep(&pause, NULL);
+    cfa__pause(engine, (int64_t)(jitter % (uint32_t)ceiling_us));
 }
 
 static bool is_conflict(cfa_status status) {

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 #define ORIGIN "core.calls"
 #define LEASE_MARGIN_MS 10000
@@ -17,7 +16,7 @@
 #define RESULT_BATCHES 8
 #define CALL_MS_MIN 1000
 #define RESULT_RETRIES 4 /* commits of a known result before its lease's end must bring it back */
-#define RESULT_PAUSE_NS 1000000L
+#define RESULT_PAUSE_US INT64_C(1000)
 #define RESULT_DELAY_US 20000
 
 /* A committed operation of ours, kept alive by the command that made it. */
@@ -190,8 +189,7 @@ cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine,
     status = cfa__command_run(engine, &command, commit_us);
     for (int32_t again = 0; again < RESULT_RETRIES && command != NULL && may_retry(status);
          again++) {
-        struct timespec pause = { 0, RESULT_PAUSE_NS << (2 * again) };
-        nanosleep(&pause, NULL);
+        cfa__pause(engine, RESULT_PAUSE_US << (2 * again));
         status = cfa__command_run(engine, &command, commit_us);
     }
     if (status != CFA_OK || out == NULL)

@@ -133,6 +133,7 @@ struct cfa_engine {
 
 /* ---- time, ids, log -------------------------------------------------------------------------- */
 
+void cfa__pause(const cfa_engine *engine, int64_t duration_us);
 int64_t cfa__wall_us(const cfa_engine *engine);
 /* Counts while the machine sleeps, too. */
 int64_t cfa__monotonic_us(const cfa_engine *engine);

@@ -41,9 +41,20 @@ static cfa_status system_random(void *self, void *out, size_t size) {
     return cfa__random(out, size);
 }
 
+static void system_pause(void *self, int64_t duration_us) {
+    (void)self;
+    struct timespec pause = { (time_t)(duration_us / 1000000),
+                              (long)(duration_us % 1000000) * 1000 };
+    nanosleep(&pause, NULL);
+}
+
 static void no_log(void *self, const cfa_log_record *record) {
     (void)self;
     (void)record;
+}
+
+void cfa__pause(const cfa_engine *engine, int64_t duration_us) {
+    engine->platform.pause(engine->platform.self, duration_us);
 }
 
 int64_t cfa__wall_us(const cfa_engine *engine) {
@@ -242,8 +253,8 @@ static void primitives_open(cfa_engine *engine) {
 }
 
 static void platform_take(cfa_engine *engine, const cfa_platform *given) {
-    cfa_platform platform = { sizeof platform,     NULL,          system_now_us,
-                              system_monotonic_us, system_random, no_log };
+    cfa_platform platform = { sizeof platform, NULL,   system_now_us, system_monotonic_us,
+                              system_random,   no_log, system_pause };
     if (given != NULL) {
         platform.self = given->self;
         if (given->now_us != NULL)
@@ -254,6 +265,9 @@ static void platform_take(cfa_engine *engine, const cfa_platform *given) {
             platform.random = given->random;
         if (given->log != NULL)
             platform.log = given->log;
+        bool has_pause = given->struct_size >= offsetof(cfa_platform, pause) + sizeof given->pause;
+        if (has_pause && given->pause != NULL)
+            platform.pause = given->pause;
     }
     engine->platform = platform;
 }
