@@ -141,10 +141,11 @@ typedef struct cfa_save {
 enum { CFA_SESSION_READ = 1, CFA_SESSION_WRITE = 2 };
 
 enum {
-    CFA_STORAGE_DURABLE = 1, /* a commit survives power loss */
-    CFA_STORAGE_SHARED = 2,  /* other processes may write the same store */
-    CFA_STORAGE_JOIN = 4,    /* a host's own transaction can be joined; staged rows may appear */
-    CFA_STORAGE_CLOCK = 8    /* `begin` reports the store's own clock */
+    CFA_STORAGE_DURABLE = 1,   /* a commit survives power loss */
+    CFA_STORAGE_SHARED = 2,    /* other processes may write the same store */
+    CFA_STORAGE_JOIN = 4,      /* a host's own transaction can be joined; staged rows may appear */
+    CFA_STORAGE_CLOCK = 8,     /* `begin` reports the store's own clock */
+    CFA_STORAGE_EXCLUSIVE = 16 /* what a write transaction has read nobody changes before its end */
 };
 
 /* One connection. Used by one thread at a time; different sessions by different threads at once. */

@@ -30,7 +30,8 @@ static void storage_close(void *self) { storage_free(self); }
 const cfa_storage_ops cfa__sqlite_storage_ops = {
     .struct_size = sizeof(cfa_storage_ops),
     .name = "sqlite",
-    .capabilities = CFA_STORAGE_DURABLE | CFA_STORAGE_SHARED | CFA_STORAGE_JOIN,
+    .capabilities =
+        CFA_STORAGE_DURABLE | CFA_STORAGE_SHARED | CFA_STORAGE_JOIN | CFA_STORAGE_EXCLUSIVE,
     .migrate = cfa__sql_migrate,
     .session_open = cfa__sql_session_open,
     .session_close = cfa__sql_session_close,

@@ -83,6 +83,9 @@ static cfa_status save_all(struct run *run, bool *out_wrote) {
     cfa_status status = cfa__working_set_changes(run->set, &save);
     if (status != CFA_OK)
         return status;
+    /* Whatever was read was read in this transaction: where that alone keeps it, nothing is left to guard. */
+    if ((run->engine->storage.ops->capabilities & CFA_STORAGE_EXCLUSIVE) != 0)
+        save.guard_count = 0;
     *out_wrote = save.change_count > 0 || save.event_count > 0;
     if (!*out_wrote)
         return CFA_OK;
