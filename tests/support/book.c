@@ -64,9 +64,11 @@ void book_prepare(struct book *book, int store) {
     storage_open(book);
     ck_assert_int_eq(cfa_manual_clock_new(&book->clock, 0, 1), CFA_OK);
     book->play_options = (cfa_play_options)CFA_PLAY_OPTIONS_INIT;
-    book->platform =
-        (cfa_platform){ sizeof book->platform, book, platform_now_us, platform_monotonic_us,
-                        platform_random,       NULL };
+    book->platform = (cfa_platform){ .struct_size = sizeof book->platform,
+                                     .self = book,
+                                     .now_us = platform_now_us,
+                                     .monotonic_us = platform_monotonic_us,
+                                     .random = platform_random };
     book->play_options.platform = &book->platform;
     book->options = (cfa_engine_options)CFA_ENGINE_OPTIONS_INIT;
     book->options.platform = &book->platform;
