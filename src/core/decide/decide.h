@@ -47,6 +47,9 @@ typedef struct cfa__keyed {
     uint8_t fingerprint[1 + CFA__FINGERPRINT_FIELDS_MAX * CFA__FINGERPRINT_PART];
 } cfa__keyed;
 
+/* The one row of the book; NULL only before it was first opened. */
+CFA_MUST_CHECK cfa_status cfa__book_find(cfa__working_set *set, const cfa__book **out);
+
 /* Find what a key made; `*out_resource` is null when it is new. A different request is
  * CFA_EKEYREUSE naming the field. */
 CFA_MUST_CHECK cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__keyed *keyed,

@@ -71,36 +71,21 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
     return status;
 }
 
-static cfa_status note_conflict(cfa__working_set *set, cfa__payment *payment) {
-    if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0)
-        return CFA_OK;
-    payment->flags |= CFA_PAYMENT_FLAG_CONFLICT;
-    return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
-}
-
 cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
                                cfa__id cause_id, cfa_webhook_verdict *out_verdict,
                                bool *out_probe) {
     cfa__reduction reduction;
     memset(&reduction, 0, sizeof reduction);
     *out_probe = false;
-    cfa__id named;
-    bool other_payment = facts->payment_id != NULL &&
-                         cfa__id_parse(&named, "pay", facts->payment_id, "payment_id") == CFA_OK &&
-                         cfa__id_compare(named, payment->id) != 0;
-    if (other_payment || (facts->ref != NULL && payment->ref.data != NULL &&
-                          !cfa__slices_equal(payment->ref, cfa__slice(facts->ref)))) {
-        /* A second object for one payment, or another's: its money must not be mixed into this
-         * one's. */
-        *out_verdict = CFA_WEBHOOK_QUARANTINED;
-        return note_conflict(set, payment);
-    }
+    const cfa__payment before = *payment;
     cfa_status status = cfa__payment_reduce(payment, facts, cfa__batch_arena(set), &reduction);
     if (status != CFA_OK)
         return status;
     *out_verdict = reduction.verdict;
     *out_probe = reduction.probe;
-    payment->updated_us = cfa__now_us(set);
+    /* Told nothing new, the row stays as it is. */
+    if (memcmp(&before, payment, sizeof before) != 0)
+        payment->updated_us = cfa__now_us(set);
     return walk(set, payment, &reduction, cause_id);
 }
 
@@ -174,6 +159,15 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment,
     }
     object->drained_count = last;
     return CFA_OK;
+}
+
+/* As the machine does for facts that it quarantines: the mismatch is kept, so that the flag stays. */
+static cfa_status note_conflict(cfa__working_set *set, cfa__payment *payment) {
+    payment->durable |= CFA__FACT_MISMATCH;
+    if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0)
+        return CFA_OK;
+    payment->flags |= CFA_PAYMENT_FLAG_CONFLICT;
+    return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
 }
 
 cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref,

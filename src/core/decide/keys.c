@@ -13,16 +13,13 @@
 
 #define ORIGIN "core.key"
 
-static cfa_status find_book(cfa__working_set *set, const cfa__book **out) {
+cfa_status cfa__book_find(cfa__working_set *set, const cfa__book **out) {
     cfa__book key;
     memset(&key, 0, sizeof key);
     key.id = 1;
-    const void *found;
+    const void *found = NULL;
     cfa_status status = cfa__find(set, &cfa__book_kind, &key, &found);
-    if (status == CFA_OK) {
-        assert(found != NULL);
-        *out = found;
-    }
+    *out = found;
     return status;
 }
 
@@ -79,10 +76,11 @@ cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__keyed *keyed, cfa_
     if (!keyed->time_ordered) {
         /* Ask by the hint first, so that one round usually brings everything. */
         const cfa__book *book = NULL;
-        status = find_book(set, &book);
+        status = cfa__book_find(set, &book);
         if (status < 0)
             return status;
         missed = missed || status == CFA__MISS;
+        assert(status == CFA__MISS || book != NULL);
         int64_t generation = status == CFA_OK ? book->key_generation : keyed->generation_hint;
         for (int64_t back = 0; back < 2; back++) {
             const cfa__key_recent *recent = NULL;
@@ -111,9 +109,10 @@ cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed, cfa__id
         return cfa__insert(set, &cfa__key_kind, &key, NULL);
     }
     const cfa__book *book;
-    cfa_status status = find_book(set, &book);
+    cfa_status status = cfa__book_find(set, &book);
     if (status != CFA_OK)
         return status;
+    assert(book != NULL);
     /* The generation must still be current at commit, or two processes could bind one key twice. */
     status = cfa__guard(set, &cfa__book_kind, book);
     if (status != CFA_OK)

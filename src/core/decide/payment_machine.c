@@ -341,6 +341,11 @@ static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__pay
 /* Why facts are refused. Compared with nothing but what never changes about the payment, once its
  * ref is known. */
 static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts) {
+    cfa__id named;
+    if (facts->payment_id != NULL &&
+        cfa__id_parse(&named, "pay", facts->payment_id, "payment_id") == CFA_OK &&
+        cfa__id_compare(named, payment->id) != 0)
+        return "the facts name another payment";
     cfa_slice ref = text_of(facts->ref);
     if (ref.size > 0 && payment->ref.size > 0 && !text_equals(ref, payment->ref))
         return "the facts are about another provider object";

@@ -9,20 +9,18 @@
  * commutative, associative and idempotent, so whatever order facts arrive in, and however often,
  * the facts, the state, the buckets and the flags end equal:
  *   durable            or of SUCCEEDED, CANCELED, EXPIRED. A cancel whose reason is an expiry
- *   ("abandoned",
- *                      "automatic", "expired", "expired_uncaptured_charge") is EXPIRED too.
+ *                      ("abandoned", "automatic", "expired", "expired_uncaptured_charge") is
+ *                      EXPIRED too.
  *   authorized_minor   greatest that was reported; a capture does not raise it.
  *   captured_minor     greatest that was reported; SUCCEEDED without an amount means captured in
- *   full.
+ *                      full.
  *   hold               greatest of 2 * attempt for a hold, 2 * attempt + 1 for a hold that was
- *   lost.
+ *                      lost.
  *   cancel_reason      an expiry before any other, then the smaller text.
  *   canceled_us        smallest that is known.
  *   volatile_*         greatest of (attempt, provider time, FAILED > NEEDS_ACTION > PROCESSING),
- *   then the smaller
- *                      failure code. Attempt 0, unknown, is taken as 1. A report of a newer attempt
- *                      that names
- *                      no volatile fact leaves PENDING.
+ *                      then the smaller failure code. Attempt 0, unknown, is taken as 1. A report
+ *                      of a newer attempt that names no volatile fact leaves PENDING.
  * State: first match of SUCCEEDED, captured, EXPIRED, CANCELED, held, then the volatile fact, else
  * PENDING. A hold counts until a report says FAILED and names an authorized amount at once: what
  * was held has failed (P10). A FAILED without an amount is the decline of an attempt and never ends
@@ -30,22 +28,20 @@
  *
  * What is refused, by comparison with what never changes, so that order does not matter here
  * either:
- *   QUARANTINED    amount or currency differ from the payment's, or a held or captured amount is
- *   negative or
- *                  above it, or the facts are about another provider object than the one the
- *                  payment is bound
- *                  to. Nothing changes but the conflict flag (and MISMATCH in `durable`, which
- *                  keeps it). And what is recorded, but said aloud:
+ *   QUARANTINED    amount or currency differ from the payment's, a held or captured amount is
+ *                  negative or above it, or the facts name another payment, or are about another
+ *                  provider object than the one the payment is bound to. Nothing changes but the
+ *                  conflict flag (and MISMATCH in `durable`, which keeps it).
+ * And what is recorded, but said aloud:
  *   CONTRADICTION  a greater hold than was known, reported alone and for a provider time after the
- *   cancel. The fact
- *                  is kept and the state unaffected. The same report from before the cancel is only
- *                  late: APPLIED.
- *   CONFLICT       a capture above a known hold. Provider's money moved, so it counts; the flag
- *   stays while the
- *                  facts disagree, and goes when a greater hold explains the capture.
+ *                  cancel. The fact is kept and the state unaffected. The same report from before
+ *                  the cancel is only late: APPLIED.
+ *   CONFLICT       a capture above a known hold. The provider's money moved, so it counts; the flag
+ *                  stays while the facts disagree, and goes when a greater hold explains the
+ *                  capture.
  *   LATE_SUCCESS   money after CANCELED or EXPIRED, in either order (the flag LATE, which the
- *   machine never
- *                  clears); or after FAILED in the same attempt (no flag, since a decline is soft).
+ *                  machine never clears); or after FAILED in the same attempt (no flag, since a
+ *                  decline is soft).
  * Verdicts, walks and notices depend on the order of arrival. The flags UNKNOWN and SETTLED are the
  * caller's.
  */

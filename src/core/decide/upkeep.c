@@ -10,16 +10,6 @@
 
 #define ORIGIN "core.book"
 
-static cfa_status find_book(cfa__working_set *set, const cfa__book **out) {
-    cfa__book key;
-    memset(&key, 0, sizeof key);
-    key.id = 1;
-    const void *found = NULL;
-    cfa_status status = cfa__find(set, &cfa__book_kind, &key, &found);
-    *out = found;
-    return status;
-}
-
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 static cfa_status move_key(cfa__working_set *set, const cfa__key_recent *recent, int32_t *moved) {
@@ -46,7 +36,7 @@ static cfa_status move_key(cfa__working_set *set, const cfa__key_recent *recent,
 static cfa_status move_keys(cfa__working_set *set, const cfa__upkeep_input *input,
                             cfa__upkeep_answer *answer) {
     const cfa__book *book;
-    cfa_status status = find_book(set, &book);
+    cfa_status status = cfa__book_find(set, &book);
     if (status != CFA_OK)
         return status;
     assert(book != NULL);
@@ -162,7 +152,7 @@ cfa_status cfa__book_open(cfa__working_set *set, cfa__command *command) {
         .kind = &cfa__event_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key
     };
     const cfa__book *book;
-    cfa_status status = find_book(set, &book);
+    cfa_status status = cfa__book_find(set, &book);
     cfa_status listed = cfa__list(set, &newest);
     if (status < 0 || listed < 0)
         return status < 0 ? status : listed;

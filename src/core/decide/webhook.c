@@ -52,12 +52,9 @@ static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, 
         return status;
     assert(draft != NULL);
     cfa__payment *payment = draft;
-    int64_t updated_us = payment->updated_us;
     bool probe;
     status = cfa__evidence_apply(set, payment, &input->event.facts, input->webhook_id, out_verdict,
                                  &probe);
-    if (status == CFA_OK && *out_verdict == CFA_WEBHOOK_STALE)
-        payment->updated_us = updated_us; /* nothing was told: leave the row as it is */
     return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
 }
 

@@ -37,15 +37,6 @@ int64_t cfa__lease_ms(const cfa_engine *engine) {
 
 /* ---- one call -------------------------------------------------------------------------------- */
 
-static const char *copy_text(cfa_arena *arena, const char *text, bool *failed) {
-    if (text == NULL)
-        return NULL;
-    const char *copy = cfa_arena_copy(arena, text, strlen(text));
-    if (copy == NULL)
-        *failed = true;
-    return copy;
-}
-
 /* A reply whose text lives in `arena`. */
 static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *given) {
     bool failed = false;
@@ -54,16 +45,17 @@ static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *
      * that cannot be understood is in doubt. */
     bool usable = cfa__facts_clean(&out->facts) && given->outcome >= CFA_OUTCOME_UNKNOWN &&
                   given->outcome <= CFA_OUTCOME_NOT_SENT;
-    if (!usable)
+    if (!usable) {
         out->outcome = CFA_OUTCOME_UNKNOWN;
-    if (!usable)
         out->facts.ref = NULL;
-    out->client_secret = copy_text(arena, cfa__clean_text(given->client_secret), &failed);
-    out->code = copy_text(arena, cfa__clean_text(given->code), &failed);
-    out->facts.ref = copy_text(arena, out->facts.ref, &failed);
-    out->facts.payment_id = copy_text(arena, out->facts.payment_id, &failed);
-    out->facts.failure_code = copy_text(arena, out->facts.failure_code, &failed);
-    out->facts.cancel_reason = copy_text(arena, out->facts.cancel_reason, &failed);
+    }
+    out->client_secret =
+        cfa__text_of(arena, cfa__slice(cfa__clean_text(given->client_secret)), &failed);
+    out->code = cfa__text_of(arena, cfa__slice(cfa__clean_text(given->code)), &failed);
+    out->facts.ref = cfa__text_of(arena, cfa__slice(out->facts.ref), &failed);
+    out->facts.payment_id = cfa__text_of(arena, cfa__slice(out->facts.payment_id), &failed);
+    out->facts.failure_code = cfa__text_of(arena, cfa__slice(out->facts.failure_code), &failed);
+    out->facts.cancel_reason = cfa__text_of(arena, cfa__slice(out->facts.cancel_reason), &failed);
     return failed ? CFA_ENOMEM : CFA_OK;
 }
 
