@@ -91,7 +91,7 @@ CREATE TABLE cfa_answer ( -- the fixed answers to pledges
     pledge_id BLOB NOT NULL,
     body BLOB NOT NULL, -- JSON, the same bytes for every repeat
     client_secret TEXT, -- as in the body; kept nowhere else
-    created_us INTEGER NOT NULL,
+    created_us INTEGER NOT NULL, redirect_url TEXT,
     PRIMARY KEY (pledge_id)
 ) STRICT, WITHOUT ROWID;
 

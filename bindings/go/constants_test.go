@@ -45,6 +45,7 @@ var constants = []struct {
 	{"EQUEUE", int(EQUEUE), native.EQUEUE},
 	{"ENOSPACE", int(ENOSPACE), native.ENOSPACE},
 	{"ECLOSING", int(ECLOSING), native.ECLOSING},
+	{"ECIRCUIT", int(ECIRCUIT), native.ECIRCUIT},
 	{"EINDOUBT", int(EINDOUBT), native.EINDOUBT},
 	{"ENOMEM", int(ENOMEM), native.ENOMEM},
 	{"ECORRUPT", int(ECORRUPT), native.ECORRUPT},

@@ -70,6 +70,7 @@ const (
 	EQUEUE       Status = -405
 	ENOSPACE     Status = -406
 	ECLOSING     Status = -407
+	ECIRCUIT     Status = -408
 	EINDOUBT     Status = -501
 	ENOMEM       Status = -601
 	ECORRUPT     Status = -602

@@ -51,6 +51,7 @@
 #define CFA_MESSAGE_BYTES_MAX 1000
 #define CFA_REFERENCE_BYTES_MAX 200
 #define CFA_METHOD_BYTES_MAX 200 /* a provider's payment method token */
+#define CFA_URL_BYTES_MAX 500    /* where a hosted page sends the donor */
 #define CFA_WEBHOOK_BYTES_MAX 1048576
 #define CFA_EVENT_BYTES_MAX 65536
 #define CFA_PAGE_LIMIT_MAX 1000

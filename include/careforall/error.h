@@ -48,6 +48,7 @@ CFA_BEGIN
     X(CFA_EQUEUE, -405, "the engine's queue is full")                                              \
     X(CFA_ENOSPACE, -406, "the disk or quota is full")                                             \
     X(CFA_ECLOSING, -407, "the engine is closing")                                                 \
+    X(CFA_ECIRCUIT, -408, "the provider is out: its circuit breaker is open")                      \
     X(CFA_EINDOUBT, -501, "it may have happened: repeat with the same key, or ask")                \
     X(CFA_ENOMEM, -601, "out of memory; nothing was done")                                         \
     X(CFA_ECORRUPT, -602, "stored data breaks an invariant")                                       \
@@ -74,14 +75,15 @@ enum {
 typedef struct cfa_error {
     size_t struct_size;
     cfa_status status;
-    int32_t native_code; /* the database's or system's own code, 0 if none */
-    char origin[32];     /* "core.pledge", "storage.sqlite", ... */
-    char field[48];      /* the input field at fault, "" if none */
-    char message[256];   /* one line: what is wrong and the rule it breaks */
+    int32_t native_code;    /* the database's or system's own code, 0 if none */
+    char origin[32];        /* "core.pledge", "storage.sqlite", ... */
+    char field[48];         /* the input field at fault, "" if none */
+    char message[256];      /* one line: what is wrong and the rule it breaks */
+    int64_t retry_after_ms; /* when to try again at the earliest; 0: unspecified */
 } cfa_error;
 
 #define CFA_ERROR_INIT                                                                             \
-    { sizeof(cfa_error), 0, 0, "", "", "" }
+    { sizeof(cfa_error), 0, 0, "", "", "", 0 }
 
 /* Return a status' symbol, such as "CFA_EKEYREUSE"; "CFA_EBUG" for a number that is no status. */
 CFA_API const char *cfa_status_name(cfa_status status);

@@ -45,12 +45,15 @@ typedef struct cfa_pledge_spec {
     cfa_wait wait;
     int32_t timeout_ms;
     const char *traceparent; /* W3C trace context, kept in the events, or NULL */
+    /* Where the provider's hosted page sends the donor afterwards: http or https, at most 500
+     * bytes. Providers without such a page ignore them. The host decides which hosts it allows. */
+    const char *return_url, *cancel_url;
 } cfa_pledge_spec;
 
 #define CFA_PLEDGE_SPEC_INIT                                                                       \
     {                                                                                              \
         sizeof(cfa_pledge_spec), NULL, NULL, NULL, { 0, "" }, NULL, NULL, NULL, NULL, NULL, 0, 0,  \
-            0, NULL                                                                                \
+            0, NULL, NULL, NULL                                                                    \
     }
 
 /*
@@ -140,6 +143,8 @@ CFA_API cfa_slice cfa_pledge_answer(const cfa_pledge *pledge);
 /* What the donor's browser confirms the payment with, or NULL. Part of the stored answer, kept
  * nowhere else. */
 CFA_API const char *cfa_pledge_client_secret(const cfa_pledge *pledge);
+/* The provider's hosted page where the donor pays, or NULL. Part of the stored answer, as above. */
+CFA_API const char *cfa_pledge_redirect_url(const cfa_pledge *pledge);
 /* The log position of the newest change this snapshot knows, for `at_least`. */
 CFA_API int64_t cfa_pledge_position(const cfa_pledge *pledge);
 CFA_API void cfa_pledge_free(cfa_pledge *pledge);

@@ -11,7 +11,7 @@
 #include <careforall/sys/storage.h>
 #include "util/id.h"
 
-#define CFA__SCHEMA_VERSION 1
+#define CFA__SCHEMA_VERSION 2
 
 typedef char cfa__currency[4];
 #define CFA__TYPE_INT int64_t
@@ -159,7 +159,8 @@ typedef char cfa__currency[4];
     F(ID, pledge_id, 0, 1, "")                                                                     \
     F(BYTES, body, 0, 1, "JSON, the same bytes for every repeat")                                  \
     F(TEXT, client_secret, CFA_FIELD_NULLABLE, 1, "as in the body; kept nowhere else")             \
-    F(INT, created_us, 0, 1, "")
+    F(INT, created_us, 0, 1, "")                                                                   \
+    F(TEXT, redirect_url, CFA_FIELD_NULLABLE, 2, "as in the body; kept nowhere else")
 
 /* A provider's object, and whether it is ours yet. The row that parking and binding both write. */
 #define CFA__PROVIDER_OBJECT_FIELDS(F)                                                             \

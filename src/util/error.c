@@ -72,6 +72,7 @@ cfa_status cfa_error_set(cfa_status status, const char *origin, const char *fiel
     error->struct_size = sizeof(*error);
     error->status = status;
     error->native_code = native_code;
+    error->retry_after_ms = 0;
     copy_line(error->origin, sizeof(error->origin), origin != NULL ? origin : "");
     copy_line(error->field, sizeof(error->field), field != NULL ? field : "");
     copy_line(error->message, sizeof(error->message),
@@ -107,6 +108,17 @@ cfa_status cfa_error_last(cfa_error *out) {
     memset((char *)out + known, 0, size - known);
     out->struct_size = size;
     return CFA_OK;
+}
+
+cfa_status cfa_error_restore(const cfa_error *error) {
+    assert(error->status < 0);
+    size_t known =
+        error->struct_size < sizeof(last_error) ? error->struct_size : sizeof(last_error);
+    assert(known >= ERROR_SIZE_FIRST);
+    memset(&last_error, 0, sizeof(last_error));
+    memcpy(&last_error, error, known);
+    last_error.struct_size = sizeof(last_error);
+    return last_error.status;
 }
 
 void cfa_error_clear(void) { memset(&last_error, 0, sizeof(last_error)); }

@@ -28,6 +28,10 @@ CFA_API cfa_status cfa_error_format(cfa_status status, const char *origin, const
 #endif
     ;
 
+/* Make an error that was copied out with `cfa_error_last`, on this thread or another, this thread's
+ * last one again. Returns its status. */
+CFA_API cfa_status cfa_error_restore(const cfa_error *error);
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 typedef struct cfa_allocator {

@@ -41,10 +41,13 @@ typedef struct cfa_facts {
     int64_t occurred_us;       /* the provider's own time, for the volatile facts */
     const char *failure_code;  /* "card_declined", or NULL */
     const char *cancel_reason; /* "abandoned", "requested_by_customer", ..., or NULL */
+    /* The object that `ref` grew out of, when the provider changes ids on the way (the hosted page
+     * whose payment `ref` is), or NULL. Naming it once binds both to the payment. */
+    const char *origin_ref;
 } cfa_facts;
 
 #define CFA_FACTS_INIT                                                                             \
-    { sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL }
+    { sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL, NULL }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -53,7 +56,8 @@ enum {
     CFA_CALL_CAPTURE = 2,
     CFA_CALL_CANCEL = 3,
     CFA_CALL_RETRIEVE = 4, /* read by `ref` */
-    CFA_CALL_LOOKUP = 5    /* read by payment id among objects created in a window */
+    CFA_CALL_LOOKUP = 5,   /* read by payment id among objects created in a window */
+    CFA_CALL_REFUND = 6    /* give `amount` of a captured payment back */
 };
 
 typedef struct cfa_call {
@@ -73,6 +77,8 @@ typedef struct cfa_call {
     int64_t created_from_us, created_until_us;
     int64_t now_us;
     int32_t timeout_ms;
+    /* CREATE: where a hosted page sends the donor afterwards, or NULL. */
+    const char *return_url, *cancel_url;
 } cfa_call;
 
 /* What became of a call. Never fold UNKNOWN into either side. */
@@ -96,6 +102,12 @@ typedef struct cfa_reply {
     const char *client_secret;
     const char *code;       /* provider's code for a refusal or failure, or NULL */
     int64_t retry_after_ms; /* 0: unspecified */
+    /* The provider's hosted page for the donor, or NULL. Like `client_secret`, a read may bring
+     * it. */
+    const char *redirect_url;
+    /* Non-zero: the provider could not be reached, did not answer in time, or answered 5xx or 429.
+     * Counts for the circuit breaker; a refusal or a decline never does. */
+    int32_t unavailable;
 } cfa_reply;
 
 /* ---- webhooks -------------------------------------------------------------------------------- */
@@ -108,6 +120,8 @@ typedef struct cfa_webhook_event {
     int32_t livemode;
     int32_t relevant; /* 0: authentic, but nothing for us: recorded and answered 200 */
     cfa_facts facts;
+    int32_t fetch; /* non-zero: `facts` only name the object, its state is to be read (thin events,
+                    * or objects that do not tell a payment's state) */
 } cfa_webhook_event;
 
 /* ---- the adapter ----------------------------------------------------------------------------- */
@@ -136,6 +150,23 @@ typedef struct cfa_provider_ops {
      * webhooks. */
     cfa_status (*webhook)(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,
                           cfa_arena *arena, cfa_webhook_event *out);
+
+    /*
+     * Many calls in flight on one thread; either all four or none. With them the engine's
+     * background work uses these from one thread at a time and `call` (which stays required) from
+     * threads that wait for their own payment.
+     *
+     * `start` begins a call and never blocks; `call`, `arena` and `out` stay valid until `finish`
+     * hands `token` back, once. Not CFA_OK: nothing was sent and no token will come. `finish` moves
+     * the transfers on, waits at most `timeout_ms` for one to end, and returns true with its token,
+     * false when none ended. `descriptor` is readable when `finish` has something to do;
+     * `next_due_ms` is when it must be called at the latest, -1 when nothing is in flight.
+     */
+    cfa_status (*start)(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out,
+                        uint64_t token);
+    int32_t (*finish)(void *self, uint64_t *out_token, int32_t timeout_ms);
+    int (*descriptor)(void *self);
+    int32_t (*next_due_ms)(void *self);
 } cfa_provider_ops;
 
 typedef struct cfa_provider {

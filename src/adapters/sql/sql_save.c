@@ -179,10 +179,8 @@ static cfa_status save_joined(cfa__sql_session *self, const cfa_save *save,
      * left either. */
     cfa_status undone =
         self->driver->script(self->connection, "ROLLBACK TO cfa_save; RELEASE cfa_save");
-    if (undone != CFA_OK && kept == CFA_OK) {
-        cfa_error_set(error.status, error.origin, error.field[0] != '\0' ? error.field : NULL,
-                      error.native_code, error.message);
-    }
+    if (undone != CFA_OK && kept == CFA_OK && error.status != CFA_OK)
+        (void)cfa_error_restore(&error);
     return status;
 }
 

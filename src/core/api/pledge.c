@@ -27,6 +27,15 @@ static bool is_traceparent(const char *text) {
     return true;
 }
 
+static cfa_status check_url(const char *url, const char *field) {
+    cfa_status status = cfa__text_check(url, ORIGIN, field, CFA_URL_BYTES_MAX, false, false);
+    if (status != CFA_OK || url == NULL || url[0] == '\0')
+        return status;
+    if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
+        return cfa_error_set(CFA_EINVAL, ORIGIN, field, 0, "a URL starts with https:// or http://");
+    return CFA_OK;
+}
+
 static cfa_status check_texts(const cfa_pledge_spec *spec) {
     cfa_status status =
         cfa__text_check(spec->donor_name, ORIGIN, "donor_name", CFA_NAME_BYTES_MAX, false, false);
@@ -46,6 +55,10 @@ static cfa_status check_texts(const cfa_pledge_spec *spec) {
     if (status == CFA_OK)
         status = cfa__text_check(spec->payment_method, ORIGIN, "payment_method",
                                  CFA_METHOD_BYTES_MAX, false, false);
+    if (status == CFA_OK)
+        status = check_url(spec->return_url, "return_url");
+    if (status == CFA_OK)
+        status = check_url(spec->cancel_url, "cancel_url");
     return status;
 }
 
@@ -95,8 +108,13 @@ static cfa_status draw_ids(cfa_engine *engine, cfa__pledge_input *input, const c
     return CFA_OK;
 }
 
+static const char *filled(const char *text) {
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
 /* The exact bytes of the provider call, made before anything is committed. */
-static cfa_status prepare(cfa_engine *engine, cfa__command *command, cfa__pledge_input *input) {
+static cfa_status prepare(cfa_engine *engine, cfa__command *command, cfa__pledge_input *input,
+                          const cfa_pledge_spec *spec) {
     char key[64];
     cfa__operation_key(key, input->payment_id, 1, 1);
     cfa_status status = cfa__input_text(&input->idempotency_key, command, key);
@@ -114,13 +132,11 @@ static cfa_status prepare(cfa_engine *engine, cfa__command *command, cfa__pledge
                                  .method = input->method };
     cfa_call call;
     status = cfa__call_fill(&call, command->arena, &operation, &payment, CFA_CALL_CREATE, 0, 0);
+    call.return_url = filled(spec->return_url);
+    call.cancel_url = filled(spec->cancel_url);
     return status == CFA_OK ? engine->provider.ops->prepare(engine->provider.self, &call,
                                                             command->arena, &input->body)
                             : status;
-}
-
-static const char *filled(const char *text) {
-    return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
 static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_input *input,
@@ -163,7 +179,7 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
     input->leased_us = cfa__monotonic_us(engine);
     input->answer_until_us =
         spec->wait == CFA_WAIT_ANSWER ? cfa__deadline_us(engine, spec->timeout_ms) : 0;
-    return status == CFA_OK ? prepare(engine, command, input) : status;
+    return status == CFA_OK ? prepare(engine, command, input, spec) : status;
 }
 
 /* `lease`: this process will make the provider call itself, at once. */
@@ -436,11 +452,8 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
     if (status != CFA_OK)
         return status;
     status = cfa__batch_execute_joined(engine, tx->session, command, command->arena);
-    if (status != CFA_OK && command->status == status && command->error.status == status) {
-        const cfa_error *error = &command->error;
-        status =
-            cfa_error_set(status, error->origin, error->field, error->native_code, error->message);
-    }
+    if (status != CFA_OK && command->status == status && command->error.status == status)
+        status = cfa_error_restore(&command->error);
     if (status == CFA_OK) {
         cfa__pledge_parts parts = parts_of(command);
         status = cfa__status_committed(cfa__pledge_snapshot(out, &parts), ORIGIN);

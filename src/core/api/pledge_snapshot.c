@@ -16,7 +16,7 @@ struct cfa_pledge {
     cfa_money amount;
     cfa_payment_state state;
     int64_t created_us, position;
-    const char *name, *email, *message, *client_secret;
+    const char *name, *email, *message, *client_secret, *redirect_url;
     cfa_slice answer;
     cfa_visibility visibility;
     bool replayed, pending;
@@ -39,6 +39,7 @@ static cfa_status snapshot_texts(cfa_pledge *pledge, const cfa__pledge_parts *pa
     }
     if (answer != NULL) {
         pledge->client_secret = cfa__text_of(pledge->arena, answer->client_secret, &failed);
+        pledge->redirect_url = cfa__text_of(pledge->arena, answer->redirect_url, &failed);
         pledge->answer.data = cfa_arena_copy(pledge->arena, answer->body.data, answer->body.size);
         pledge->answer.size = answer->body.size;
         failed = failed || pledge->answer.data == NULL;
@@ -73,7 +74,7 @@ cfa_status cfa__pledge_snapshot(cfa_pledge **out, const cfa__pledge_parts *parts
     status = snapshot_texts(pledge, parts);
     if (status == CFA_OK && parts->answer == NULL && parts->replayed && !pledge->pending) {
         /* The stored answer's time is over: the key still leads to the pledge as it stands. */
-        status = cfa__answer_build(&pledge->answer, arena, parts->pledge, payment, NULL);
+        status = cfa__answer_build(&pledge->answer, arena, parts->pledge, payment, NULL, NULL);
     }
     if (status != CFA_OK) {
         cfa_arena_free(arena);
@@ -103,6 +104,7 @@ int32_t cfa_pledge_replayed(const cfa_pledge *pledge) { return pledge->replayed;
 int32_t cfa_pledge_pending(const cfa_pledge *pledge) { return pledge->pending; }
 cfa_slice cfa_pledge_answer(const cfa_pledge *pledge) { return pledge->answer; }
 const char *cfa_pledge_client_secret(const cfa_pledge *pledge) { return pledge->client_secret; }
+const char *cfa_pledge_redirect_url(const cfa_pledge *pledge) { return pledge->redirect_url; }
 int64_t cfa_pledge_position(const cfa_pledge *pledge) { return pledge->position; }
 
 /* ---- pages ----------------------------------------------------------------------------------- */

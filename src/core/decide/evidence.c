@@ -221,6 +221,7 @@ static bool in_range(int64_t minor) { return minor >= 0 && minor <= CFA_MONEY_MI
 bool cfa__facts_clean(cfa_facts *facts) {
     facts->ref = cfa__clean_text(facts->ref);
     facts->payment_id = cfa__clean_text(facts->payment_id);
+    facts->origin_ref = cfa__clean_text(facts->origin_ref);
     facts->failure_code = cfa__clean_text(facts->failure_code);
     facts->cancel_reason = cfa__clean_text(facts->cancel_reason);
     facts->amount.currency[sizeof facts->amount.currency - 1] = '\0';
@@ -235,6 +236,8 @@ cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *
     cfa__buffer_init(&json, arena, 320);
     cfa__json_open(&json, NULL, '{');
     cfa__json_text(&json, "ref", facts->ref);
+    if (facts->origin_ref != NULL)
+        cfa__json_text(&json, "origin_ref", facts->origin_ref);
     cfa__json_text(&json, "payment_id", facts->payment_id);
     cfa__json_int(&json, "amount_minor", facts->amount.minor);
     cfa__json_text(&json, "currency",
@@ -275,6 +278,7 @@ cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json) {
     bool failed = false;
     cfa_facts facts = CFA_FACTS_INIT;
     facts.ref = read_text(root, "ref", arena, &failed);
+    facts.origin_ref = read_text(root, "origin_ref", arena, &failed);
     facts.payment_id = read_text(root, "payment_id", arena, &failed);
     facts.amount.minor = read_int(root, "amount_minor");
     const char *currency = read_text(root, "currency", arena, &failed);
@@ -297,7 +301,8 @@ cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json) {
 /* ---- answers --------------------------------------------------------------------------------- */
 
 cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena, const cfa__pledge *pledge,
-                             const cfa__payment *payment, const char *client_secret) {
+                             const cfa__payment *payment, const char *client_secret,
+                             const char *redirect_url) {
     char id[CFA_ID_TEXT_SIZE], time[28];
     cfa__buffer json;
     cfa__buffer_init(&json, arena, 448);
@@ -317,6 +322,8 @@ cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena, const cfa__pledge
         cfa__json_slice(&json, "failure_code", payment->failure_code);
     if (client_secret != NULL)
         cfa__json_text(&json, "client_secret", client_secret);
+    if (redirect_url != NULL)
+        cfa__json_text(&json, "redirect_url", redirect_url);
     cfa__time_format(time, pledge->created_us);
     cfa__json_text(&json, "created_at", time);
     cfa__json_close(&json, '}');

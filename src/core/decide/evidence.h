@@ -43,10 +43,11 @@ CFA_MUST_CHECK cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena,
                                             const cfa_facts *facts);
 CFA_MUST_CHECK cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json);
 
-/* Build the answer of a pledge as its final bytes. `client_secret` may be NULL. */
+/* Build the answer of a pledge as its final bytes. `client_secret` and `redirect_url` may be
+ * NULL. */
 CFA_MUST_CHECK cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena,
                                             const cfa__pledge *pledge, const cfa__payment *payment,
-                                            const char *client_secret);
+                                            const char *client_secret, const char *redirect_url);
 
 /* Read the newest log position, as of before this batch. */
 CFA_MUST_CHECK cfa_status cfa__read_head(cfa__working_set *set, int64_t *out_position);

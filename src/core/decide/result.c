@@ -120,9 +120,11 @@ static cfa_status fix_answer(struct scene *scene) {
         .pledge_id = scene->payment->pledge_id,
         .client_secret = cfa__slice(scene->input->reply.client_secret),
         .created_us = cfa__now_us(scene->set),
+        .redirect_url = cfa__slice(scene->input->reply.redirect_url),
     };
-    cfa_status status = cfa__answer_build(&answer.body, cfa__batch_arena(scene->set), scene->pledge,
-                                          scene->payment, scene->input->reply.client_secret);
+    cfa_status status =
+        cfa__answer_build(&answer.body, cfa__batch_arena(scene->set), scene->pledge, scene->payment,
+                          scene->input->reply.client_secret, scene->input->reply.redirect_url);
     void *draft = NULL;
     if (status == CFA_OK)
         status = cfa__insert(scene->set, &cfa__answer_kind, &answer, &draft);

@@ -117,7 +117,7 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
             first = status;
     }
     if (error.status != CFA_OK)
-        (void)cfa_error_set(first, error.origin, error.field, error.native_code, error.message);
+        (void)cfa_error_restore(&error);
     return first;
 }
 

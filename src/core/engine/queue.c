@@ -474,9 +474,8 @@ cfa_status cfa__command_run(cfa_engine *engine, cfa__command **command, int64_t 
     if (left != CFA_OK)
         return left;
     if ((*command)->status != CFA_OK) {
-        const cfa_error *error = &(*command)->error;
-        return cfa_error_set((*command)->status, error->origin, error->field, error->native_code,
-                             error->message);
+        assert((*command)->error.status == (*command)->status);
+        return cfa_error_restore(&(*command)->error);
     }
     return CFA_OK;
 }

@@ -266,6 +266,7 @@ extern swig_intgo _wrap_EUNAVAILABLE_native_6cc6394e9da30b7d(void);
 extern swig_intgo _wrap_EQUEUE_native_6cc6394e9da30b7d(void);
 extern swig_intgo _wrap_ENOSPACE_native_6cc6394e9da30b7d(void);
 extern swig_intgo _wrap_ECLOSING_native_6cc6394e9da30b7d(void);
+extern swig_intgo _wrap_ECIRCUIT_native_6cc6394e9da30b7d(void);
 extern swig_intgo _wrap_EINDOUBT_native_6cc6394e9da30b7d(void);
 extern swig_intgo _wrap_ENOMEM_native_6cc6394e9da30b7d(void);
 extern swig_intgo _wrap_ECORRUPT_native_6cc6394e9da30b7d(void);
@@ -776,6 +777,13 @@ func _swig_getECLOSING() (_swig_ret int) {
 }
 
 var ECLOSING int = _swig_getECLOSING()
+func _swig_getECIRCUIT() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ECIRCUIT_native_6cc6394e9da30b7d())
+	return swig_r
+}
+
+var ECIRCUIT int = _swig_getECIRCUIT()
 func _swig_getEINDOUBT() (_swig_ret int) {
 	var swig_r int
 	swig_r = (int)(C._wrap_EINDOUBT_native_6cc6394e9da30b7d())

@@ -1120,6 +1120,18 @@ intgo _wrap_ECLOSING_native_6cc6394e9da30b7d() {
 }
 
 
+intgo _wrap_ECIRCUIT_native_6cc6394e9da30b7d() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ECIRCUIT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
 intgo _wrap_EINDOUBT_native_6cc6394e9da30b7d() {
   int result;
   intgo _swig_go_result;
