@@ -336,7 +336,12 @@ bool app_serve(server_app *app) {
     }
     const char *reason = NULL;
     http_options options = {
-        app, &app->loop, listener, config->connection_limit, config->request_limit, config->quiet
+        .app = app,
+        .loop = &app->loop,
+        .listener = listener,
+        .connection_limit = config->connection_limit,
+        .request_limit = config->request_limit,
+        .quiet = config->quiet,
     };
     bool started = start_engine_side(app);
     app->http = started ? http_start(&options, &reason) : NULL;

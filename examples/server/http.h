@@ -94,6 +94,9 @@ typedef struct http_options {
     int listener; /* bound, listening, non-blocking; taken over on success */
     int32_t connection_limit;
     int32_t request_limit;
+    int32_t address_limit;    /* connections of one address; 0: no limit (behind a proxy) */
+    const char *cors_origins; /* origins whose pages may call, separated by spaces; NULL: none */
+    bool log_addresses;       /* put the peer's address into the log: it is personal data */
     bool quiet;
 } http_options;
 
