@@ -5,12 +5,14 @@
 #include "http.h"
 
 void handle_health(http_request *request);
+void handle_openapi(http_request *request);
 void handle_campaign_create(http_request *request);
 void handle_campaign_list(http_request *request);
 void handle_campaign_get(http_request *request);
 void handle_campaign_update(http_request *request);
 void handle_campaign_end(http_request *request);
 void handle_totals_get(http_request *request);
+void handle_pledge_list(http_request *request);
 void handle_pledge_create(http_request *request);
 void handle_pledge_get(http_request *request);
 void handle_webhook(http_request *request);

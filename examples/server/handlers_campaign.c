@@ -1,12 +1,13 @@
 /*
- * handlers_campaign.c - campaigns, totals and health. All of it may touch the store, so all of it
- * runs on the thread pool.
+ * handlers_campaign.c - campaigns, their pledges, and health. All of it may touch the store, so all
+ * of it runs on the thread pool.
  */
 #include "app.h"
 #include "body.h"
 #include "handlers.h"
 #include "header.h"
 #include "problem.h"
+#include "route.h"
 #include "view.h"
 
 #include <stdio.h>
@@ -135,42 +136,41 @@ static void run_update(http_request *request) {
 
 void handle_campaign_update(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
-    if (input && header_version(request, true, &input->version) && read_campaign(request, input))
+    if (input && header_version(request, &input->version) && read_campaign(request, input))
         http_offload(request, run_update);
 }
 
-/* Without If-Match the newest version is meant: ending loses nobody's update. A change in between
- * is read again. */
 static void run_end(http_request *request) {
     const campaign_input *input = request->input;
-    cfa_engine *engine = request->app->engine;
     cfa_campaign *campaign = NULL;
-    cfa_status status = CFA_EVERSION;
-    for (int tries = 0; status == CFA_EVERSION && tries < 4; tries++) {
-        int64_t version = input->version;
-        if (version == 0) {
-            cfa_campaign *seen = NULL;
-            status = cfa_campaign_get(&seen, engine, request->parameter);
-            if (status != CFA_OK)
-                break;
-            version = cfa_campaign_version(seen);
-            cfa_campaign_free(seen);
-        }
-        status = cfa_campaign_end(&campaign, engine, request->parameter, version,
-                                  header_scope(request), input->key);
-        if (input->version != 0)
-            break;
-    }
+    cfa_status status = cfa_campaign_end(&campaign, request->app->engine, request->parameter,
+                                         input->version, header_scope(request), input->key);
     answer_command(request, status, campaign, 200);
 }
 
 void handle_campaign_end(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
-    if (input && header_version(request, false, &input->version) && header_key(request, input->key))
+    if (input && header_version(request, &input->version) && header_key(request, input->key))
         http_offload(request, run_end);
 }
 
 /* ---- reads ---------------------------------------------------------------------------------- */
+
+/* Answer one page and name the next one, as a member and as a Link (RFC 8288). */
+static void answer_page(http_request *request, const char *name, json_t *items, const char *next) {
+    const campaign_input *input = request->input;
+    http_answer *answer = &request->answer;
+    if (next) {
+        const char *brace = strchr(request->route->pattern, '{');
+        bool nested = brace != NULL;
+        snprintf(answer->link, sizeof answer->link, "<%.*s%s%s?limit=%d&after=%s>; rel=\"next\"",
+                 nested ? (int)(brace - request->route->pattern) : 64, request->route->pattern,
+                 nested ? request->parameter : "", nested ? brace + strlen("{id}") : "",
+                 (int)input->limit, next);
+    }
+    http_answer_json(request, 200,
+                     items ? json_pack("{s:o, s:s?}", name, items, "next", next) : NULL);
+}
 
 static void run_list(http_request *request) {
     const campaign_input *input = request->input;
@@ -184,27 +184,53 @@ static void run_list(http_request *request) {
         return;
     }
     json_t *items = json_array();
-    bool whole = items != NULL;
-    for (size_t i = 0; whole && i < cfa_campaign_list_size(list); i++)
-        whole = json_array_append_new(items, view_campaign(cfa_campaign_list_at(list, i))) == 0;
-    if (!whole) {
-        json_decref(items);
-        items = NULL;
+    for (size_t i = 0; items && i < cfa_campaign_list_size(list); i++) {
+        if (json_array_append_new(items, view_campaign(cfa_campaign_list_at(list, i))) != 0) {
+            json_decref(items);
+            items = NULL;
+        }
     }
-    http_answer_json(
-        request, 200,
-        items ? json_pack("{s:o, s:s?}", "campaigns", items, "next", cfa_campaign_list_next(list))
-              : NULL);
+    answer_page(request, "campaigns", items, cfa_campaign_list_next(list));
     cfa_campaign_list_free(list);
 }
 
-void handle_campaign_list(http_request *request) {
+static void run_pledges(http_request *request) {
+    const campaign_input *input = request->input;
+    cfa_page page = CFA_PAGE_INIT;
+    page.after = input->after;
+    page.limit = (int32_t)input->limit;
+    cfa_pledge_list *list = NULL;
+    cfa_campaign *campaign = NULL;
+    cfa_status status = cfa_campaign_get(&campaign, request->app->engine, request->parameter);
+    cfa_campaign_free(campaign);
+    if (status == CFA_OK)
+        status = cfa_pledge_page(&list, request->app->engine, request->parameter, &page);
+    if (status != CFA_OK) {
+        problem_last(request, status);
+        return;
+    }
+    json_t *items = json_array();
+    for (size_t i = 0; items && i < cfa_pledge_list_size(list); i++) {
+        if (json_array_append_new(items, view_pledge(cfa_pledge_list_at(list, i), true)) != 0) {
+            json_decref(items);
+            items = NULL;
+        }
+    }
+    answer_page(request, "pledges", items, cfa_pledge_list_next(list));
+    cfa_pledge_list_free(list);
+}
+
+static void read_page(http_request *request, void (*run)(http_request *request)) {
     campaign_input *input = http_input(request, sizeof *input);
     if (!input || !header_query_number(request, "limit", 1, CFA_PAGE_LIMIT_MAX, 100, &input->limit))
         return;
     input->after = http_query(request, "after");
-    http_offload(request, run_list);
+    http_offload(request, run);
 }
+
+void handle_campaign_list(http_request *request) { read_page(request, run_list); }
+
+void handle_pledge_list(http_request *request) { read_page(request, run_pledges); }
 
 /* Do the projector's work up to `at_least`; false after a problem was answered. */
 static bool reach(http_request *request, int64_t at_least) {
@@ -233,41 +259,28 @@ static void run_get(http_request *request) {
         problem_last(request, status);
         return;
     }
-    set_version(request, campaign);
-    json_t *out = view_campaign(campaign);
-    if (out && json_object_set_new(out, "totals", view_totals(totals)) != 0) {
-        json_decref(out);
-        out = NULL;
+    /* Both numbers: the totals change without the campaign. */
+    char tag[64];
+    snprintf(tag, sizeof tag, "\"%lld-%lld\"", (long long)cfa_campaign_version(campaign),
+             (long long)cfa_totals_version(totals));
+    if (!header_tag_known(request, tag)) {
+        json_t *out = view_campaign(campaign);
+        if (out && json_object_set_new(out, "totals", view_totals(totals)) != 0) {
+            json_decref(out);
+            out = NULL;
+        }
+        http_answer_json(request, 200, out);
     }
-    http_answer_json(request, 200, out);
     cfa_campaign_free(campaign);
     cfa_totals_free(totals);
 }
 
-static void run_totals(http_request *request) {
-    const campaign_input *input = request->input;
-    cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
-    spec.at_least = input->at_least;
-    spec.timeout_ms = HTTP_CALL_MS;
-    cfa_totals *totals = NULL;
-    cfa_status status = cfa_totals_get(&totals, request->app->engine, request->parameter, &spec);
-    if (status != CFA_OK)
-        problem_last(request, status);
-    else
-        http_answer_json(request, 200, view_totals(totals));
-    cfa_totals_free(totals);
-}
-
-static void read_at_least(http_request *request, void (*run)(http_request *request)) {
+void handle_campaign_get(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
-    if (input && header_query_number(request, "at_least", 0, INT64_C(999999999999999999), 0,
-                                     &input->at_least))
-        http_offload(request, run);
+    if (input &&
+        header_query_number(request, "at_least", 0, HTTP_POSITION_MAX, 0, &input->at_least))
+        http_offload(request, run_get);
 }
-
-void handle_campaign_get(http_request *request) { read_at_least(request, run_get); }
-
-void handle_totals_get(http_request *request) { read_at_least(request, run_totals); }
 
 /* ---- health --------------------------------------------------------------------------------- */
 

@@ -102,27 +102,67 @@ static bool parse_number(const char *text, size_t size, int64_t *out) {
     return true;
 }
 
-bool header_version(http_request *request, bool required, int64_t *out) {
+bool header_version(http_request *request, int64_t *out) {
     int count = 0;
     const char *text = http_header(request, "If-Match", &count);
-    *out = 0;
     if (count == 0) {
-        if (required)
-            problem_http(
-                request, PROBLEM_NO_PRECONDITION, "If-Match",
-                "send If-Match with the ETag of the version that this change was made from");
-        return !required;
+        problem_http(request, PROBLEM_NO_PRECONDITION, "If-Match",
+                     "send If-Match with the ETag of the version that this change was made from");
+        return false;
     }
     size_t size = count == 1 ? strlen(text) : 0;
     if (size > 2 && text[0] == '"' && text[size - 1] == '"') {
         text++;
         size -= 2;
     }
-    if (parse_number(text, size, out) && *out > 0)
+    size_t version_size = strcspn(text, "-\"");
+    int64_t totals_version = 0;
+    if (version_size > size)
+        version_size = size;
+    bool plain = version_size == size;
+    if (parse_number(text, version_size, out) && *out > 0 &&
+        (plain ||
+         (text[version_size] == '-' &&
+          parse_number(text + version_size + 1, size - version_size - 1, &totals_version))))
         return true;
     problem_http(request, PROBLEM_BAD_HEADER, "If-Match",
                  "a version is one ETag of this campaign, such as \"3\"");
     return false;
+}
+
+/* RFC 9110, 13.1.2: a list of tags, compared weakly, or "*". */
+static bool tag_listed(const char *list, const char *tag) {
+    if (strncmp(tag, "W/", 2) == 0)
+        tag += 2;
+    size_t tag_size = strlen(tag);
+    for (list += strspn(list, " \t,"); *list != '\0'; list += strspn(list, " \t,")) {
+        if (*list == '*')
+            return true;
+        if (strncmp(list, "W/", 2) == 0)
+            list += 2;
+        const char *end = *list == '"' ? strchr(list + 1, '"') : NULL;
+        if (!end)
+            return false;
+        size_t size = (size_t)(end + 1 - list);
+        if (size == tag_size && memcmp(list, tag, size) == 0)
+            return true;
+        list = end + 1;
+    }
+    return false;
+}
+
+bool header_tag_known(http_request *request, const char *tag) {
+    http_answer *answer = &request->answer;
+    answer->revalidate = true;
+    size_t size = strlen(tag);
+    if (size < sizeof answer->entity_tag)
+        memcpy(answer->entity_tag, tag, size + 1);
+    int count = 0;
+    const char *list = http_header(request, "If-None-Match", &count);
+    if (count != 1 || !tag_listed(list, tag))
+        return false;
+    http_answer_empty(request, 304);
+    return true;
 }
 
 const char *header_trace(http_request *request) {

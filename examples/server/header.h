@@ -16,9 +16,12 @@ bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1]);
 /* Whose key it is. */
 const char *header_scope(const http_request *request);
 
-/* Read If-Match: "3" or 3. `*out` is 0 when absent and not required; false after a problem was
- * answered. */
-bool header_version(http_request *request, bool required, int64_t *out);
+/* Read If-Match, one ETag of a campaign: "3" or "3-17", of which the first number is the version.
+ * False after a problem was answered. */
+bool header_version(http_request *request, int64_t *out);
+
+/* Set the answer's ETag; true after a 304 was answered because the caller has it already. */
+bool header_tag_known(http_request *request, const char *tag);
 
 /* The request's traceparent if it is well formed, else NULL. Borrowed. */
 const char *header_trace(http_request *request);

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 500, DRAIN_GRACE_MS = 2000 };
+enum { SWEEP_MS = 500, DRAIN_GRACE_MS = 2000, CONNECTION_RESERVE_MAX = 8, ROOM_SCAN_MAX = 64 };
 
 uint64_t http_now_ms(void) { return uv_hrtime() / 1000000u; }
 
@@ -41,6 +41,7 @@ static void turn(http_server *http) {
         uv_timer_start(&http->turn_timer, on_turn_timer, timeout_ms, 0);
     else
         uv_timer_stop(&http->turn_timer);
+    log_flush();
 }
 
 static void on_turn_timer(uv_timer_t *timer) { turn(timer->data); }
@@ -68,35 +69,68 @@ static void on_sweep(uv_timer_t *timer) {
     turn(http);
 }
 
+/* Room for newcomers is made by those that ask for nothing: between requests, or slow to send their
+ * first head. Of the oldest few, the one that is nearest to its deadline goes. */
+static void make_room(http_server *http) {
+    http_peer *victim = NULL, *peer = http->oldest_peer;
+    for (int i = 0; peer && i < ROOM_SCAN_MAX; i++, peer = peer->previous) {
+        bool asks = peer->current && peer->current->admitted;
+        if (!asks && !peer->leaving && (!victim || peer->deadline_ms < victim->deadline_ms))
+            victim = peer;
+    }
+    if (victim) {
+        victim->leaving = true;
+        peer_shutdown(victim);
+    }
+}
+
+static void peer_add(http_server *http, struct MHD_Connection *connection, void **slot) {
+    int32_t reserve = http->options.connection_limit / 16;
+    if (reserve > CONNECTION_RESERVE_MAX)
+        reserve = CONNECTION_RESERVE_MAX;
+    if (++http->peer_count > http->options.connection_limit - reserve)
+        make_room(http);
+    http_peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return; /* its requests are refused: they find no peer */
+    peer->connection = connection;
+    peer->deadline_ms = http_now_ms() + HTTP_HEADERS_MS;
+    peer->next = http->peers;
+    if (peer->next)
+        peer->next->previous = peer;
+    else {
+        http->oldest_peer = peer;
+        uv_timer_start(&http->sweep_timer, on_sweep, SWEEP_MS, SWEEP_MS);
+    }
+    http->peers = peer;
+    *slot = peer;
+}
+
+static void peer_remove(http_server *http, http_peer *peer) {
+    if (peer->next)
+        peer->next->previous = peer->previous;
+    else
+        http->oldest_peer = peer->previous;
+    if (peer->previous)
+        peer->previous->next = peer->next;
+    else
+        http->peers = peer->next;
+    if (!http->peers)
+        uv_timer_stop(&http->sweep_timer);
+    free(peer);
+}
+
 static void on_connection(void *self, struct MHD_Connection *connection, void **slot,
                           enum MHD_ConnectionNotificationCode code) {
     http_server *http = self;
-    http_peer *peer = *slot;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        peer = calloc(1, sizeof *peer);
-        if (!peer)
-            return; /* its requests are refused: they find no peer */
-        peer->connection = connection;
-        peer->deadline_ms = http_now_ms() + HTTP_HEADERS_MS;
-        peer->next = http->peers;
-        if (peer->next)
-            peer->next->previous = peer;
-        else
-            uv_timer_start(&http->sweep_timer, on_sweep, SWEEP_MS, SWEEP_MS);
-        http->peers = peer;
-        *slot = peer;
-    } else if (peer) {
-        if (peer->next)
-            peer->next->previous = peer->previous;
-        if (peer->previous)
-            peer->previous->next = peer->next;
-        else
-            http->peers = peer->next;
-        if (!http->peers)
-            uv_timer_stop(&http->sweep_timer);
-        free(peer);
-        *slot = NULL;
+        peer_add(http, connection, slot);
+        return;
     }
+    http->peer_count--;
+    if (*slot)
+        peer_remove(http, *slot);
+    *slot = NULL;
 }
 
 /* Nothing is decoded: ids and numbers never need it, and so a path has one spelling. */
@@ -114,8 +148,9 @@ static struct MHD_Daemon *daemon_start(http_server *http) {
         MHD_OPTION_LISTEN_SOCKET, http->options.listener, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)http->options.connection_limit, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HTTP_CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)(HTTP_IDLE_MS / 1000), MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+        (unsigned)(HTTP_IDLE_MS / 1000), MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)http->options.address_limit, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_URI_LOG_CALLBACK, http_on_target, http, MHD_OPTION_NOTIFY_COMPLETED,
         http_on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 }
 
@@ -200,7 +235,7 @@ void http_drain(http_server *http, int32_t limit_ms,
     if (listener != MHD_INVALID_SOCKET)
         close(listener);
     for (http_peer *peer = http->peers; peer; peer = peer->next)
-        if (!peer->current)
+        if (!peer->current || !peer->current->admitted)
             peer_shutdown(peer);
     uv_timer_start(&http->drain_timer, on_drain_timer, (uint64_t)limit_ms, 0);
     turn(http);
@@ -219,6 +254,7 @@ void http_stop(http_server *http) {
     uv_close((uv_handle_t *)&http->drain_timer, on_closed);
     uv_run(http->options.loop, UV_RUN_NOWAIT);
     MHD_stop_daemon(http->daemon);
+    log_flush();
     /* Given up on by their callers, still awaiting the engine: their completions are dropped with
      * the port. */
     while (http->requests) {

@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HTTP_POSITION_MAX INT64_C(999999999999999999)
+
 /* Limits; docs/http.md lists them. */
 enum {
     HTTP_CONNECTION_MEMORY_BYTES = 24 * 1024, /* header and read buffer of one connection */
@@ -33,7 +35,12 @@ enum {
     HTTP_BODY_MS = 20000,
     HTTP_WORK_MS = 30000,
     HTTP_WRITE_MS = 15000,
-    HTTP_CALL_MS = 8000 /* what an engine call may take */
+    HTTP_TOTAL_MS = 60000, /* of one request, from its first line to the answer's last byte */
+    HTTP_CALL_MS = 8000,   /* what an engine call may take */
+    HTTP_PEER_REQUESTS_MAX = 1000, /* on one connection */
+    HTTP_ID_BYTES_MIN = 8,
+    HTTP_ID_BYTES_MAX = 64,
+    HTTP_RETRY_AFTER_MAX_S = 3600
 };
 
 typedef struct http_server http_server;
@@ -49,12 +56,15 @@ typedef struct http_answer {
     const char *content_type;
     char code[32]; /* of a problem, for the log; "" */
     char location[96];
-    char entity_tag[32];
+    char link[128];
+    char entity_tag[64];
     char position[24];
-    char allow[32];
+    char allow[64];
     int retry_after_s; /* 0: none */
     bool replayed;
-    bool challenge; /* WWW-Authenticate */
+    bool revalidate; /* may be kept by caches that ask again with the ETag */
+    bool challenge;  /* WWW-Authenticate */
+    bool preflight;  /* a browser asks what a page of another origin may do */
     bool close;
 } http_answer;
 
@@ -67,13 +77,18 @@ struct http_request {
     int references;                /* connection, pool work, engine call */
     uint64_t number;
     uint64_t started_us;
+    char id[HTTP_ID_BYTES_MAX + 1];
+    char traceparent[56]; /* "" when none was sent */
+    size_t target_size;
+    bool admitted; /* its head was read */
     const char *method;
     const struct http_route *route; /* NULL when refused before routing */
     char parameter[64];             /* the path's {id} */
+    const char *origin;             /* of an allowed page, for CORS; NULL: none */
     bool service;                   /* carries the service token */
 
     char *body;
-    size_t body_size, body_capacity, body_limit, discarded;
+    size_t body_size, body_capacity, body_limit, discarded, sent_size;
     json_t *json;
 
     bool suspended, queued;
@@ -82,6 +97,7 @@ struct http_request {
     uint64_t deadline_ms; /* of an engine call that was begun */
     uv_work_t work;
     void (*run)(http_request *request);
+    void (*settle)(http_request *request); /* on the loop's thread after the pool; may be NULL */
     void (*complete)(http_request *request, cfa_completion *completion); /* NULL: nothing begun */
     void *input; /* the handler's own, freed with the request */
 
@@ -125,6 +141,9 @@ const char *http_header(http_request *request, const char *name, int *out_count)
 /* One query argument's value as sent, without any decoding, or NULL. */
 const char *http_query(http_request *request, const char *name);
 
+/* The request's W3C trace context, or NULL when none or a malformed one was sent. Borrowed. */
+const char *http_traceparent(const http_request *request);
+
 /* Zeroed memory that lives as long as the request; NULL after a 500 was answered. Once per request.
  */
 void *http_input(http_request *request, size_t size);
@@ -142,5 +161,7 @@ void http_completed(http_request *request, cfa_completion *completion);
 void http_answer_json(http_request *request, int status, json_t *value);
 /* Answer with bytes; copied. */
 void http_answer_bytes(http_request *request, int status, const void *data, size_t size);
+/* Answer without a body. */
+void http_answer_empty(http_request *request, int status);
 
 #endif

@@ -10,6 +10,8 @@ typedef struct http_peer {
     struct MHD_Connection *connection;
     http_request *current; /* NULL between requests */
     uint64_t deadline_ms;
+    int32_t request_count;
+    bool leaving; /* shut down, to be closed at libmicrohttpd's next turn */
 } http_peer;
 
 struct http_server {
@@ -19,7 +21,8 @@ struct http_server {
     uv_timer_t turn_timer;  /* when libmicrohttpd wants to be run again */
     uv_timer_t sweep_timer; /* deadlines; runs while there are connections */
     uv_timer_t drain_timer;
-    http_peer *peers;
+    http_peer *peers, *oldest_peer; /* newest first */
+    int32_t peer_count;
     http_request *requests;
     size_t request_count; /* exchanges that are not over */
     int32_t in_work;      /* dispatched and not yet answered */
@@ -28,7 +31,8 @@ struct http_server {
     void (*on_drained)(struct server_app *app, bool clean);
 };
 
-/* The access handler of libmicrohttpd and its notification of the end. */
+/* libmicrohttpd's side: a first line was read, its head or a piece of its body, the end. */
+void *http_on_target(void *self, const char *target, struct MHD_Connection *connection);
 enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **request_slot);

@@ -37,7 +37,8 @@ static const char *public_field(const char *field) {
 }
 
 /* "CFA_EKEYREUSE" -> "cfa_ekeyreuse". */
-static void write_code(char *out, size_t size, const char *name) {
+void problem_code(char *out, size_t size, cfa_status status) {
+    const char *name = cfa_status_name(status);
     size_t i = 0;
     for (; i + 1 < size && name[i] != '\0'; i++)
         out[i] = (char)tolower((unsigned char)name[i]);
@@ -78,9 +79,10 @@ static void answer(http_request *request, int status, const char *code, const ch
     if (status == 503 && out->retry_after_s == 0)
         out->retry_after_s = 1;
     http_answer_json(request, status,
-                     json_pack("{s:s, s:s, s:i, s:s*, s:s, s:s*}", "type", type, "title", title,
-                               "status", status, "detail", *detail != '\0' ? detail : NULL, "code",
-                               out->code, "field", field && *field != '\0' ? field : NULL));
+                     json_pack("{s:s, s:s, s:i, s:s*, s:s, s:s*, s:s}", "type", type, "title",
+                               title, "status", status, "detail", *detail != '\0' ? detail : NULL,
+                               "code", out->code, "field", field && *field != '\0' ? field : NULL,
+                               "request_id", request->id));
 }
 
 void problem_http(http_request *request, problem_kind which, const char *field, const char *format,
@@ -97,7 +99,7 @@ void problem_http(http_request *request, problem_kind which, const char *field, 
 static void answer_status(http_request *request, int http_status, cfa_status status,
                           const char *field, const char *detail) {
     char code[32];
-    write_code(code, sizeof code, cfa_status_name(status));
+    problem_code(code, sizeof code, status);
     answer(request, http_status != 0 ? http_status : problem_http_status(status), code,
            cfa_status_text(status), field, detail);
 }
@@ -125,9 +127,14 @@ void problem_error(http_request *request, const cfa_error *error) {
         detail = "an internal error; the request id finds it in the log";
     if (kind >= CFA_CLASS_TRANSIENT) {
         log_line("error", "engine_error",
-                 json_pack("{s:s, s:s, s:i, s:s}", "status", cfa_status_name(error->status),
-                           "origin", error->origin, "native", (int)error->native_code, "text",
-                           error->message));
+                 json_pack("{s:s, s:s, s:s, s:i, s:s}", "request_id", request->id, "status",
+                           cfa_status_name(error->status), "origin", error->origin, "native",
+                           (int)error->native_code, "text", error->message));
+    }
+    if (error->retry_after_ms > 0) {
+        int64_t wait_s = (error->retry_after_ms - 1) / 1000 + 1;
+        request->answer.retry_after_s =
+            wait_s < HTTP_RETRY_AFTER_MAX_S ? (int)wait_s : HTTP_RETRY_AFTER_MAX_S;
     }
     /* A path that is not an id names nothing to be processed: a malformed request, not a refused
      * value. */

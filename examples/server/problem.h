@@ -46,6 +46,9 @@ void problem_status(http_request *request, int http_status, cfa_status status, c
 void problem_error(http_request *request, const cfa_error *error);
 void problem_last(http_request *request, cfa_status status);
 
+/* An engine status as a problem's code: "cfa_ekeyreuse". */
+void problem_code(char *out, size_t size, cfa_status status);
+
 /* The HTTP status that an engine status becomes. */
 int problem_http_status(cfa_status status);
 

@@ -2,10 +2,12 @@
  * request.c - one exchange: its headers are judged before its body is read, its body is bounded,
  * its answer is sent once. Must never hand a handler a request whose framing is in doubt.
  */
+#include "access.h"
 #include "app.h"
+#include "cors.h"
+#include "framing.h"
 #include "http.h"
 #include "http_internal.h"
-#include "log.h"
 #include "problem.h"
 #include "route.h"
 
@@ -31,14 +33,23 @@ static http_request *request_new(http_server *http, struct MHD_Connection *conne
     request->number = http->request_number++;
     request->started_us = uv_hrtime() / 1000u;
     request->method = "?";
+    access_number(request);
     request->next = http->requests;
     if (request->next)
         request->next->previous = request;
     http->requests = request;
     http->request_count++;
     peer->current = request;
-    peer->deadline_ms = http_now_ms() + HTTP_BODY_MS;
+    peer->request_count++;
+    peer->deadline_ms = http_now_ms() + HTTP_HEADERS_MS;
     return request;
+}
+
+/* A phase's deadline, within the whole request's. */
+static uint64_t phase_deadline(const http_request *request, uint64_t phase_ms) {
+    uint64_t phase = http_now_ms() + phase_ms;
+    uint64_t whole = request->started_us / 1000u + HTTP_TOTAL_MS;
+    return phase < whole ? phase : whole;
 }
 
 void http_release(http_request *request) {
@@ -58,97 +69,40 @@ void http_release(http_request *request) {
     free(request);
 }
 
-static void write_id(char out[32], const http_request *request) {
-    snprintf(out, 32, "%016llx%08llx", (unsigned long long)request->http->request_base,
-             (unsigned long long)(request->number & 0xffffffffu));
-}
-
 /* ---- reading -------------------------------------------------------------------------------- */
 
-typedef struct header_scan {
-    size_t count, bytes;
-    int hosts, lengths, encodings;
-    bool bad_name, bad_value, bad_encoding, bad_length;
-} header_scan;
-
-static bool name_is(const char *name, size_t size, const char *wanted) {
-    return size == strlen(wanted) && strncasecmp(name, wanted, size) == 0;
-}
-
-static enum MHD_Result scan_header(void *self, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_size, const char *value, size_t value_size) {
-    (void)kind;
-    header_scan *scan = self;
-    scan->count++;
-    scan->bytes += name_size + value_size + 4;
-    for (size_t i = 0; i < name_size; i++) {
-        unsigned char c = (unsigned char)name[i];
-        /* RFC 9110, token; whitespace before the colon is the classic smuggling shape. */
-        if (c <= ' ' || c >= 127 || strchr("\"(),/:;<=>?@[\\]{}", c))
-            scan->bad_name = true;
-    }
-    if (name_size == 0)
-        scan->bad_name = true;
-    for (size_t i = 0; i < value_size; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if ((c < ' ' && c != '\t') || c == 127)
-            scan->bad_value = true;
-    }
-    if (name_is(name, name_size, "Host"))
-        scan->hosts++;
-    else if (name_is(name, name_size, "Content-Length")) {
-        scan->lengths++;
-        if (value_size == 0 || value_size > 18 || strspn(value, "0123456789") != value_size)
-            scan->bad_length = true;
-    } else if (name_is(name, name_size, "Transfer-Encoding")) {
-        scan->encodings++;
-        if (!name_is(value ? value : "", value_size, "chunked"))
-            scan->bad_encoding = true;
-    }
-    return MHD_YES;
-}
-
-/* What a proxy before us might have read differently is refused, and the connection with it. */
-static bool check_framing(http_request *request, const char *version) {
-    header_scan scan = { 0 };
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, scan_header, &scan);
-    bool http_1_0 = strcmp(version, "HTTP/1.0") == 0;
-    const char *wrong = NULL;
-    if (scan.bad_name)
-        wrong = "a header name holds a space or another forbidden character";
-    else if (scan.bad_value)
-        wrong = "a header value holds a control character";
-    else if (scan.lengths > 1)
-        wrong = "there is more than one Content-Length";
-    else if (scan.bad_length)
-        wrong = "Content-Length is not a plain number";
-    else if (scan.encodings > 0 && scan.lengths > 0)
-        wrong = "there is a Content-Length beside a Transfer-Encoding";
-    else if (scan.encodings > 1 || scan.bad_encoding || (scan.encodings > 0 && http_1_0))
-        wrong = "Transfer-Encoding may only be \"chunked\", once, in HTTP/1.1";
-    else if (scan.hosts > 1 || (scan.hosts == 0 && !http_1_0))
-        wrong = "there must be exactly one Host";
+/* A broken head ends the connection: what follows it may be anything. */
+static bool check_head(http_request *request, const char *method, const char *path,
+                       const char *version, framing *head) {
+    const char *wrong =
+        framing_check(head, request->connection, method, request->target_size, version);
+    request->answer.close = true;
     if (wrong) {
         problem_http(request, PROBLEM_BAD_REQUEST, NULL, "%s", wrong);
-        request->answer.close = true;
         return false;
     }
-    if (scan.count > HTTP_HEADER_COUNT_MAX || scan.bytes > HTTP_HEADER_BYTES_MAX) {
+    if (head->header_count > HTTP_HEADER_COUNT_MAX || head->header_bytes > HTTP_HEADER_BYTES_MAX) {
         problem_http(request, PROBLEM_HEADERS_TOO_LARGE, NULL, "at most %d headers with %d bytes",
                      HTTP_HEADER_COUNT_MAX, HTTP_HEADER_BYTES_MAX);
-        request->answer.close = true;
         return false;
     }
+    wrong = framing_check_target(path);
+    if (wrong) {
+        problem_http(request, PROBLEM_BAD_REQUEST, NULL, "%s", wrong);
+        return false;
+    }
+    request->answer.close = head->length > HTTP_DISCARD_BYTES_MAX ||
+                            request->peer->request_count >= HTTP_PEER_REQUESTS_MAX;
     return true;
-}
-
-static unsigned long long declared_size(http_request *request) {
-    const char *text = http_header(request, "Content-Length", NULL);
-    return text ? strtoull(text, NULL, 10) : 0;
 }
 
 static void refuse_size(http_request *request) {
     problem_http(request, PROBLEM_BODY_TOO_LARGE, NULL, "at most %zu bytes", request->body_limit);
+}
+
+static void refuse_load(http_request *request) {
+    problem_http(request, PROBLEM_OVERLOADED, NULL, "at most %d requests are in work at once",
+                 request->http->options.request_limit);
 }
 
 /* Judge everything that stands before the body. An answer that is set here is sent after the body
@@ -156,31 +110,34 @@ static void refuse_size(http_request *request) {
  * once. */
 static void admit(http_request *request, const char *method, const char *path,
                   const char *version) {
-    if (!check_framing(request, version))
+    framing head;
+    access_identify(request);
+    if (!check_head(request, method, path, version, &head))
         return;
-    unsigned long long size = declared_size(request);
-    if (size > HTTP_DISCARD_BYTES_MAX)
-        request->answer.close = true;
-    if (strlen(path) > HTTP_TARGET_BYTES_MAX) {
+    cors_admit(request);
+    /* The target's query is not part of `path`. */
+    if (request->target_size > HTTP_TARGET_BYTES_MAX) {
         problem_http(request, PROBLEM_TARGET_TOO_LONG, NULL, "at most %d bytes",
                      HTTP_TARGET_BYTES_MAX);
         return;
     }
     switch (route_find(request, method, path)) {
     case ROUTE_NO_PATH:
-        problem_http(request, PROBLEM_NO_ROUTE, NULL, "docs/http.md lists the routes");
+        problem_http(request, PROBLEM_NO_ROUTE, NULL, "GET /openapi.json lists the routes");
         return;
     case ROUTE_NO_METHOD:
         problem_http(request, PROBLEM_NO_METHOD, NULL, "use %s", request->answer.allow);
         return;
+    case ROUTE_OPTIONS: http_answer_empty(request, 204); return;
     case ROUTE_FOUND: break;
     }
     request->body_limit = request->route->body_limit;
-    if (size > request->body_limit) {
+    if (head.length > request->body_limit)
         refuse_size(request);
-        return;
-    }
-    route_admit(request);
+    else if (request->http->in_work >= request->http->options.request_limit)
+        refuse_load(request);
+    else
+        route_admit(request);
 }
 
 /* Keep or drop a piece of the body; false when the connection is not worth reading on. */
@@ -240,26 +197,28 @@ static enum MHD_Result queue_answer(http_request *request) {
     struct MHD_Response *response = response_new(request);
     if (!response)
         return MHD_NO;
-    char id[32];
-    write_id(id, request);
+    request->sent_size = answer->body_size;
     char number[16] = "";
     if (answer->retry_after_s > 0)
         snprintf(number, sizeof number, "%d", answer->retry_after_s);
     add_header(response, "Content-Type", answer->content_type);
-    add_header(response, "Cache-Control", "no-store");
+    add_header(response, "Cache-Control", answer->revalidate ? "no-cache" : "no-store");
     add_header(response, "X-Content-Type-Options", "nosniff");
-    add_header(response, "X-Request-Id", id);
+    add_header(response, "X-Request-Id", request->id);
     add_header(response, "Location", answer->location);
+    add_header(response, "Link", answer->link);
     add_header(response, "ETag", answer->entity_tag);
     add_header(response, "Careforall-Position", answer->position);
     add_header(response, "Allow", answer->allow);
     add_header(response, "Retry-After", number);
     add_header(response, "Idempotent-Replayed", answer->replayed ? "true" : NULL);
     add_header(response, "WWW-Authenticate", answer->challenge ? "Bearer" : NULL);
+    if (request->http->options.cors_origins)
+        cors_answer(request, response);
     if (answer->close || request->http->draining)
         add_header(response, "Connection", "close");
     request->queued = true;
-    request->peer->deadline_ms = http_now_ms() + HTTP_WRITE_MS;
+    request->peer->deadline_ms = phase_deadline(request, HTTP_WRITE_MS);
     enum MHD_Result result =
         MHD_queue_response(request->connection, (unsigned)answer->status, response);
     MHD_destroy_response(response);
@@ -295,6 +254,11 @@ void http_answer_json(http_request *request, int status, json_t *value) {
     request->answered = true;
 }
 
+void http_answer_empty(http_request *request, int status) {
+    http_answer_bytes(request, status, "", 0);
+    request->answer.content_type = NULL;
+}
+
 void http_finish(http_request *request) {
     request->pending = false;
     request->http->in_work--;
@@ -316,6 +280,8 @@ static void on_work_done(uv_work_t *work, int status) {
     http_request *request = work->data;
     if (status != 0) /* cancelled before it began */
         problem_status(request, 0, CFA_ECLOSING, NULL, "the server is closing; nothing was done");
+    if (request->settle)
+        request->settle(request);
     http_finish(request);
     http_release(request);
 }
@@ -337,7 +303,7 @@ void http_await(http_request *request,
                 void (*complete)(http_request *request, cfa_completion *completion)) {
     request->complete = complete;
     request->pending = true;
-    request->deadline_ms = http_now_ms() + HTTP_WORK_MS;
+    request->deadline_ms = phase_deadline(request, HTTP_WORK_MS);
     request->references++;
 }
 
@@ -365,9 +331,7 @@ static enum MHD_Result dispatch(http_request *request) {
         problem_http(request, PROBLEM_BAD_REQUEST, NULL, "trailers are not taken");
         request->answer.close = true;
     } else if (http->in_work >= http->options.request_limit) {
-        problem_http(request, PROBLEM_OVERLOADED, NULL, "at most %d requests are in work at once",
-                     http->options.request_limit);
-        request->answer.retry_after_s = 1;
+        refuse_load(request);
     } else {
         http->in_work++;
         route_dispatch(request);
@@ -381,15 +345,24 @@ static enum MHD_Result dispatch(http_request *request) {
     return queue_answer(request);
 }
 
+void *http_on_target(void *self, const char *target, struct MHD_Connection *connection) {
+    http_request *request = request_new(self, connection);
+    if (request)
+        request->target_size = target ? strlen(target) : 0;
+    return request;
+}
+
 enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **request_slot) {
+    (void)self;
+    (void)connection;
     http_request *request = *request_slot;
-    if (!request) {
-        request = request_new(self, connection);
-        if (!request)
-            return MHD_NO;
-        *request_slot = request;
+    if (!request)
+        return MHD_NO; /* there was no memory for it */
+    if (!request->admitted) {
+        request->admitted = true;
+        request->peer->deadline_ms = phase_deadline(request, HTTP_BODY_MS);
         admit(request, method, url, version);
         bool at_once = request->answer.close || http_header(request, "Expect", NULL);
         return request->answered && at_once ? queue_answer(request) : MHD_YES;
@@ -406,19 +379,13 @@ enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, c
     return dispatch(request);
 }
 
-static void log_request(const http_request *request, enum MHD_RequestTerminationCode code) {
-    char id[32];
-    write_id(id, request);
-    const http_answer *answer = &request->answer;
-    json_t *fields = json_pack(
-        "{s:s, s:s, s:s, s:i, s:I, s:I, s:s*, s:s*, s:b}", "request_id", id, "method",
-        request->method, "route", request->route ? request->route->pattern : "-", "status",
-        request->queued ? answer->status : 0, "duration_us",
-        (json_int_t)(uv_hrtime() / 1000u - request->started_us), "body_bytes",
-        (json_int_t)request->body_size, "code", answer->code[0] != '\0' ? answer->code : NULL,
-        "ended", code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? NULL : "aborted", "replayed",
-        answer->replayed);
-    log_line("info", "request", fields);
+/* What was sent: ours, or the page of libmicrohttpd when it could not read the head. */
+static int sent_status(const http_request *request) {
+    if (request->queued)
+        return request->answer.status;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_HTTP_STATUS);
+    return info ? (int)info->http_status : 0;
 }
 
 void http_on_completed(void *self, struct MHD_Connection *connection, void **request_slot,
@@ -430,9 +397,9 @@ void http_on_completed(void *self, struct MHD_Connection *connection, void **req
     if (!request)
         return;
     if (!http->options.quiet)
-        log_request(request, code);
+        access_log(request, sent_status(request), code != MHD_REQUEST_TERMINATED_COMPLETED_OK);
     request->peer->current = NULL;
-    request->peer->deadline_ms = http_now_ms() + HTTP_IDLE_MS + HTTP_HEADERS_MS;
+    request->peer->deadline_ms = http_now_ms() + HTTP_IDLE_MS;
     request->connection = NULL;
     http->request_count--;
     http_release(request);

@@ -14,23 +14,130 @@
 #include <strings.h>
 
 static const http_route routes[] = {
-    { "GET", "/health", 0, 0, "", handle_health },
-    { "POST", "/api/v1/campaigns", ROUTE_SERVICE | ROUTE_JSON, HTTP_BODY_BYTES_MAX, "",
-      handle_campaign_create },
-    { "GET", "/api/v1/campaigns", 0, 0, "limit after", handle_campaign_list },
-    { "GET", "/api/v1/campaigns/{id}", 0, 0, "at_least", handle_campaign_get },
-    { "PUT", "/api/v1/campaigns/{id}", ROUTE_SERVICE | ROUTE_JSON, HTTP_BODY_BYTES_MAX, "",
-      handle_campaign_update },
-    { "POST", "/api/v1/campaigns/{id}/end", ROUTE_SERVICE, 0, "", handle_campaign_end },
-    { "GET", "/api/v1/campaigns/{id}/totals", 0, 0, "at_least", handle_totals_get },
-    { "POST", "/api/v1/pledges", ROUTE_JSON, HTTP_BODY_BYTES_MAX, "", handle_pledge_create },
-    { "GET", "/api/v1/pledges/{id}", 0, 0, "", handle_pledge_get },
-    { "POST", "/webhooks/payment", ROUTE_RAW, HTTP_WEBHOOK_BYTES_MAX, "", handle_webhook },
-    { "POST", "/play/confirm", ROUTE_JSON | ROUTE_PLAY, HTTP_BODY_BYTES_MAX, "",
-      handle_play_confirm },
+    { .method = "GET",
+      .pattern = "/health",
+      .handler = handle_health,
+      .name = "getHealth",
+      .summary = "Tell whether this server can take donations now",
+      .answers = "200:Health 503:Health" },
+    { .method = "GET",
+      .pattern = "/openapi.json",
+      .flags = ROUTE_TAG,
+      .handler = handle_openapi,
+      .name = "getDescription",
+      .summary = "This document",
+      .answers = "200:Description" },
+    { .method = "POST",
+      .pattern = "/api/v1/campaigns",
+      .flags = ROUTE_SERVICE | ROUTE_JSON | ROUTE_KEY,
+      .body_limit = HTTP_BODY_BYTES_MAX,
+      .handler = handle_campaign_create,
+      .name = "createCampaign",
+      .summary = "Create a campaign",
+      .takes = "CampaignSpec",
+      .answers = "201:Campaign 200:Campaign" },
+    { .method = "GET",
+      .pattern = "/api/v1/campaigns",
+      .queries = "limit after",
+      .handler = handle_campaign_list,
+      .name = "listCampaigns",
+      .summary = "Read one page of campaigns, oldest first",
+      .answers = "200:CampaignPage" },
+    { .method = "GET",
+      .pattern = "/api/v1/campaigns/{id}",
+      .flags = ROUTE_TAG,
+      .queries = "at_least",
+      .handler = handle_campaign_get,
+      .name = "getCampaign",
+      .summary = "Read a campaign and its totals from one snapshot",
+      .answers = "200:CampaignWithTotals",
+      .problems = "404 422" },
+    { .method = "PUT",
+      .pattern = "/api/v1/campaigns/{id}",
+      .flags = ROUTE_SERVICE | ROUTE_JSON | ROUTE_KEY | ROUTE_MATCH,
+      .body_limit = HTTP_BODY_BYTES_MAX,
+      .handler = handle_campaign_update,
+      .name = "updateCampaign",
+      .summary = "Replace all fields of a campaign",
+      .takes = "CampaignSpec",
+      .answers = "200:Campaign",
+      .problems = "404 409" },
+    { .method = "POST",
+      .pattern = "/api/v1/campaigns/{id}/end",
+      .flags = ROUTE_SERVICE | ROUTE_KEY | ROUTE_MATCH,
+      .handler = handle_campaign_end,
+      .name = "endCampaign",
+      .summary = "End a campaign: it takes no more pledges",
+      .answers = "200:Campaign",
+      .problems = "404 409 422" },
+    { .method = "GET",
+      .pattern = "/api/v1/campaigns/{id}/pledges",
+      .flags = ROUTE_SERVICE,
+      .queries = "limit after",
+      .handler = handle_pledge_list,
+      .name = "listPledges",
+      .summary = "Read one page of a campaign's pledges, oldest first",
+      .answers = "200:PledgePage",
+      .problems = "404 422" },
+    { .method = "GET",
+      .pattern = "/api/v1/campaigns/{id}/totals",
+      .flags = ROUTE_TAG,
+      .queries = "at_least",
+      .handler = handle_totals_get,
+      .name = "getTotals",
+      .summary = "Read what a campaign raised, normally from memory",
+      .answers = "200:Totals",
+      .problems = "404 422" },
+    { .method = "POST",
+      .pattern = "/api/v1/pledges",
+      .flags = ROUTE_JSON | ROUTE_KEY,
+      .body_limit = HTTP_BODY_BYTES_MAX,
+      .handler = handle_pledge_create,
+      .name = "createPledge",
+      .summary = "Promise a donation, once per key however often it is sent",
+      .takes = "PledgeSpec",
+      .answers = "201:PledgeAnswer 200:PledgeAnswer 202:Pledge",
+      .problems = "402 404 409" },
+    { .method = "GET",
+      .pattern = "/api/v1/pledges/{id}",
+      .handler = handle_pledge_get,
+      .name = "getPledge",
+      .summary = "Read a pledge as it stands",
+      .answers = "200:Pledge",
+      .problems = "404 422" },
+    { .method = "POST",
+      .pattern = "/webhooks/payment",
+      .flags = ROUTE_RAW,
+      .body_limit = HTTP_WEBHOOK_BYTES_MAX,
+      .handler = handle_webhook,
+      .name = "receiveWebhook",
+      .summary = "Take a signed event of the payment provider",
+      .takes = "WebhookEvent",
+      .answers = "200:WebhookVerdict" },
+    { .method = "POST",
+      .pattern = "/play/confirm",
+      .flags = ROUTE_JSON | ROUTE_PLAY,
+      .body_limit = HTTP_BODY_BYTES_MAX,
+      .handler = handle_play_confirm,
+      .name = "confirmPlayPayment",
+      .summary = "Pay as on a provider's hosted page; only with --provider play",
+      .takes = "PlayConfirmation",
+      .answers = "200:PlayResult",
+      .problems = "402 404 409" },
 };
 
 enum { ROUTE_COUNT = (int)(sizeof routes / sizeof routes[0]) };
+
+static bool exists(const server_app *app, const http_route *route) {
+    return !(route->flags & ROUTE_PLAY) || app->play;
+}
+
+const http_route *route_at(const server_app *app, size_t index) {
+    for (int i = 0; i < ROUTE_COUNT; i++)
+        if (exists(app, &routes[i]) && index-- == 0)
+            return &routes[i];
+    return NULL;
+}
 
 static bool path_matches(const char *pattern, const char *path, char *parameter,
                          size_t parameter_size) {
@@ -52,24 +159,33 @@ static bool path_matches(const char *pattern, const char *path, char *parameter,
 route_match route_find(http_request *request, const char *method, const char *path) {
     /* HEAD is GET without the body, which libmicrohttpd leaves out. */
     const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
-    char allow[sizeof request->answer.allow] = "";
+    char *allow = request->answer.allow;
+    size_t size = sizeof request->answer.allow;
     for (int i = 0; i < ROUTE_COUNT; i++) {
         const http_route *candidate = &routes[i];
-        if ((candidate->flags & ROUTE_PLAY) && !request->app->play)
-            continue;
-        if (!path_matches(candidate->pattern, path, request->parameter, sizeof request->parameter))
+        if (!exists(request->app, candidate) ||
+            !path_matches(candidate->pattern, path, request->parameter, sizeof request->parameter))
             continue;
         if (strcmp(candidate->method, wanted) == 0) {
-            request->method = strcmp(method, "HEAD") == 0 ? "HEAD" : candidate->method;
+            request->method = wanted == method ? candidate->method : "HEAD";
             request->route = candidate;
+            allow[0] = '\0';
             return ROUTE_FOUND;
         }
         size_t used = strlen(allow);
-        snprintf(allow + used, sizeof allow - used, "%s%s%s", used > 0 ? ", " : "",
-                 candidate->method, strcmp(candidate->method, "GET") == 0 ? ", HEAD" : "");
+        snprintf(allow + used, size - used, "%s, ",
+                 strcmp(candidate->method, "GET") == 0 ? "GET, HEAD" : candidate->method);
     }
-    memcpy(request->answer.allow, allow, sizeof allow);
-    return allow[0] != '\0' ? ROUTE_NO_METHOD : ROUTE_NO_PATH;
+    bool options = strcmp(method, "OPTIONS") == 0;
+    if (options && strcmp(path, "*") == 0)
+        snprintf(allow, size, "GET, HEAD, POST, PUT, ");
+    size_t used = strlen(allow);
+    if (used == 0)
+        return ROUTE_NO_PATH;
+    snprintf(allow + used, size - used, "OPTIONS");
+    if (options)
+        request->method = "OPTIONS";
+    return options ? ROUTE_OPTIONS : ROUTE_NO_METHOD;
 }
 
 /* ---- what holds for every route ------------------------------------------------------------- */
@@ -100,7 +216,8 @@ static enum MHD_Result scan_query(void *self, enum MHD_ValueKind kind, const cha
 }
 
 static bool check_query(http_request *request) {
-    query_scan scan = { request->route->queries, false, false, 0 };
+    const char *allowed = request->route->queries ? request->route->queries : "";
+    query_scan scan = { allowed, false, false, 0 };
     MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, scan_query, &scan);
     if (scan.unknown)
         problem_http(request, PROBLEM_BAD_QUERY, NULL, "this path takes %s%s",
@@ -135,6 +252,13 @@ static bool check_media_type(http_request *request) {
     return false;
 }
 
+static bool check_coding(http_request *request) {
+    if (!http_header(request, "Content-Encoding", NULL))
+        return true;
+    problem_http(request, PROBLEM_BAD_MEDIA_TYPE, "Content-Encoding", "send the body uncompressed");
+    return false;
+}
+
 bool route_admit(http_request *request) {
     unsigned flags = request->route->flags;
     header_token token = header_service_token(request, request->app->config->token);
@@ -149,7 +273,7 @@ bool route_admit(http_request *request) {
     }
     if (!check_query(request))
         return false;
-    return !(flags & ROUTE_JSON) || check_media_type(request);
+    return (!(flags & ROUTE_JSON) || check_media_type(request)) && check_coding(request);
 }
 
 void route_dispatch(http_request *request) {

@@ -64,7 +64,7 @@ def test_a_donation_from_campaign_to_total(shared):
                                   deadline="2999-12-31T23:59:59+01:00", late_rule="refuse")
     campaign = shared.get(f"/api/v1/campaigns/{campaign_id}")
     assert campaign.status == 200
-    assert campaign.headers["etag"] == '"%d"' % campaign.json["version"]
+    assert campaign.headers["etag"] == '"%d-%d"' % (campaign.json["version"], campaign.json["totals"]["version"])
     assert campaign.json["deadline"] == "2999-12-31T22:59:59.000000Z"
     assert campaign.json["goal"] == {"minor": 100000, "currency": "EUR"}
     assert campaign.json["late_rule"] == "refuse"
@@ -228,9 +228,14 @@ def test_a_campaign_changes_only_from_the_version_that_was_read(shared):
 def test_an_ended_campaign_takes_no_more_pledges(shared):
     campaign_id = shared.campaign()
     path, key = f"/api/v1/campaigns/{campaign_id}/end", new_key()
-    ended = shared.request("POST", path, headers={"Idempotency-Key": key}, token=True)
+    problem_of(shared.request("POST", path, headers={"Idempotency-Key": key}, token=True),
+               428, "http_no_precondition", "If-Match")
+    problem_of(shared.request("POST", path, headers={"Idempotency-Key": key, "If-Match": '"9"'}, token=True),
+               412, "cfa_eversion", "If-Match")
+    headers = {"Idempotency-Key": new_key(), "If-Match": shared.get(f"/api/v1/campaigns/{campaign_id}").headers["etag"]}
+    ended = shared.request("POST", path, headers=headers, token=True)
     assert ended.status == 200 and ended.json["state"] == "ENDED"
-    assert shared.request("POST", path, headers={"Idempotency-Key": key}, token=True).status == 200
+    assert shared.request("POST", path, headers=headers, token=True).status == 200
     problem_of(shared.pledge(campaign_id), 409, "cfa_eclosed", "campaign_id")
 
 

@@ -1,0 +1,180 @@
+/*
+ * openapi_schemas.c - what bodies look like. Written as JSON, which the preprocessor turns into
+ * text. The tests compare every answer with it.
+ */
+#include "openapi.h"
+
+#define JSON(...) #__VA_ARGS__
+
+/* clang-format off */
+const openapi_schema openapi_schemas[] = {
+    { "Money", JSON({
+        "type": "object", "required": ["minor", "currency"], "additionalProperties": false,
+        "properties": {
+            "minor": {"type": "integer", "minimum": 0, "maximum": 1000000000000000,
+                      "description": "whole minor units: 1250 is 12.50 EUR, and 1250 JPY"},
+            "currency": {"$ref": "#/components/schemas/Currency"}}}) },
+    { "Currency", JSON({
+        "type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217"}) },
+    { "Time", JSON({
+        "type": "string", "format": "date-time", "description": "RFC 3339"}) },
+    { "CampaignId", JSON({
+        "type": "string", "pattern": "^cmp_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
+    { "PledgeId", JSON({
+        "type": "string", "pattern": "^plg_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
+    { "PaymentState", JSON({
+        "type": "string",
+        "enum": ["PENDING", "REQUIRES_ACTION", "PROCESSING", "AUTHORIZED", "CAPTURED", "COMPLETED",
+                 "FAILED", "CANCELED", "EXPIRED"]}) },
+    { "Health", JSON({
+        "type": "object", "required": ["status", "version", "storage", "runner"],
+        "properties": {
+            "status": {"enum": ["ok", "unavailable"]},
+            "version": {"type": "string"},
+            "storage": {"enum": ["ok", "unreachable"]},
+            "runner": {"enum": ["running", "stopped"]},
+            "provider": {"type": "string"},
+            "in_work": {"type": "integer", "minimum": 0},
+            "draining": {"type": "boolean"}}}) },
+    { "Description", JSON({
+        "type": "object", "required": ["openapi", "info", "paths"]}) },
+    { "CampaignSpec", JSON({
+        "type": "object", "required": ["title", "currencies"], "additionalProperties": false,
+        "properties": {
+            "title": {"type": "string", "minLength": 1, "maxLength": 200},
+            "currencies": {"type": "array", "minItems": 1, "maxItems": 16,
+                           "items": {"$ref": "#/components/schemas/Currency"}},
+            "goal": {"$ref": "#/components/schemas/Money"},
+            "deadline": {"$ref": "#/components/schemas/Time"},
+            "late_rule": {"enum": ["accept", "refuse"], "default": "accept"}}}) },
+    { "Campaign", JSON({
+        "type": "object",
+        "required": ["id", "title", "currencies", "goal", "deadline", "late_rule", "state",
+                     "version", "created_at", "updated_at"],
+        "properties": {
+            "id": {"$ref": "#/components/schemas/CampaignId"},
+            "title": {"type": "string"},
+            "currencies": {"type": "array", "items": {"$ref": "#/components/schemas/Currency"}},
+            "goal": {"anyOf": [{"$ref": "#/components/schemas/Money"}, {"type": "null"}]},
+            "deadline": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
+            "late_rule": {"enum": ["accept", "refuse"]},
+            "state": {"enum": ["OPEN", "ENDED"]},
+            "version": {"type": "integer", "minimum": 1},
+            "created_at": {"$ref": "#/components/schemas/Time"},
+            "updated_at": {"$ref": "#/components/schemas/Time"}}}) },
+    { "CampaignWithTotals", JSON({
+        "allOf": [{"$ref": "#/components/schemas/Campaign"}],
+        "type": "object", "required": ["totals"],
+        "properties": {"totals": {"$ref": "#/components/schemas/Totals"}}}) },
+    { "CampaignPage", JSON({
+        "type": "object", "required": ["campaigns", "next"], "additionalProperties": false,
+        "properties": {
+            "campaigns": {"type": "array", "maxItems": 1000,
+                          "items": {"$ref": "#/components/schemas/Campaign"}},
+            "next": {"type": ["string", "null"],
+                     "description": "the next page's `after`; null on the last page"}}}) },
+    { "Totals", JSON({
+        "type": "object", "additionalProperties": false,
+        "required": ["campaign_id", "version", "position", "as_of", "stale", "currencies"],
+        "properties": {
+            "campaign_id": {"$ref": "#/components/schemas/CampaignId"},
+            "version": {"type": "integer", "minimum": 0, "description": "never goes backward"},
+            "position": {"type": "integer", "minimum": 0,
+                         "description": "everything up to this log position is included"},
+            "as_of": {"$ref": "#/components/schemas/Time"},
+            "stale": {"type": "boolean",
+                      "description": "the store cannot be read: these are the last known numbers"},
+            "currencies": {"type": "array",
+                           "items": {"$ref": "#/components/schemas/TotalsRow"}}}}) },
+    { "TotalsRow", JSON({
+        "type": "object", "additionalProperties": false,
+        "required": ["currency", "pledged_minor", "authorized_minor", "raised_minor",
+                     "refunded_minor", "disputed_minor", "net_minor", "donation_count",
+                     "donor_count"],
+        "properties": {
+            "currency": {"$ref": "#/components/schemas/Currency"},
+            "pledged_minor": {"type": "integer"},
+            "authorized_minor": {"type": "integer"},
+            "raised_minor": {"type": "integer"},
+            "refunded_minor": {"type": "integer"},
+            "disputed_minor": {"type": "integer"},
+            "net_minor": {"type": "integer", "description": "raised - refunded - disputed"},
+            "donation_count": {"type": "integer"},
+            "donor_count": {"type": "integer"}}}) },
+    { "PledgeSpec", JSON({
+        "type": "object", "required": ["campaign_id", "amount"], "additionalProperties": false,
+        "properties": {
+            "campaign_id": {"$ref": "#/components/schemas/CampaignId"},
+            "amount": {"$ref": "#/components/schemas/Money"},
+            "payment_method": {"type": "string", "maxLength": 200,
+                               "description": "a token of the provider, never card data"},
+            "donor": {"$ref": "#/components/schemas/DonorSpec"}}}) },
+    { "DonorSpec", JSON({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "reference": {"type": "string", "maxLength": 200},
+            "name": {"type": "string", "maxLength": 200},
+            "email": {"type": "string", "maxLength": 254},
+            "message": {"type": "string", "maxLength": 1000},
+            "visibility": {"enum": ["public", "owner", "hidden"], "default": "public"}}}) },
+    { "PledgeAnswer", JSON({
+        "type": "object", "required": ["id", "campaign_id", "amount", "state", "created_at"],
+        "description": "fixed once; equal bytes for every repeat of the key",
+        "properties": {
+            "id": {"$ref": "#/components/schemas/PledgeId"},
+            "payment_id": {"type": "string"},
+            "campaign_id": {"$ref": "#/components/schemas/CampaignId"},
+            "amount": {"$ref": "#/components/schemas/Money"},
+            "state": {"$ref": "#/components/schemas/PaymentState"},
+            "client_secret": {"type": "string",
+                              "description": "what the donor's browser pays with"},
+            "redirect_url": {"type": "string", "format": "uri",
+                             "description": "the provider's page where the donor pays"},
+            "created_at": {"$ref": "#/components/schemas/Time"}}}) },
+    { "Pledge", JSON({
+        "type": "object",
+        "required": ["id", "campaign_id", "amount", "state", "pending", "created_at"],
+        "description": "payment_id and donor are shown to the service alone",
+        "properties": {
+            "id": {"$ref": "#/components/schemas/PledgeId"},
+            "campaign_id": {"$ref": "#/components/schemas/CampaignId"},
+            "amount": {"$ref": "#/components/schemas/Money"},
+            "state": {"$ref": "#/components/schemas/PaymentState"},
+            "pending": {"type": "boolean",
+                        "description": "the provider has not answered yet"},
+            "created_at": {"$ref": "#/components/schemas/Time"},
+            "payment_id": {"type": "string"},
+            "donor": {"type": "object", "properties": {
+                "id": {"type": ["string", "null"]},
+                "name": {"type": ["string", "null"]},
+                "email": {"type": ["string", "null"]},
+                "message": {"type": ["string", "null"]},
+                "visibility": {"enum": ["public", "owner", "hidden"]}}}}}) },
+    { "PledgePage", JSON({
+        "type": "object", "required": ["pledges", "next"], "additionalProperties": false,
+        "properties": {
+            "pledges": {"type": "array", "maxItems": 1000,
+                        "items": {"$ref": "#/components/schemas/Pledge"}},
+            "next": {"type": ["string", "null"],
+                     "description": "the next page's `after`; null on the last page"}}}) },
+    { "WebhookEvent", JSON({
+        "type": "object", "description": "as the provider signs it; taken byte for byte"}) },
+    { "WebhookVerdict", JSON({
+        "type": "object", "required": ["verdict"], "additionalProperties": false,
+        "properties": {
+            "verdict": {"enum": ["APPLIED", "DUPLICATE", "STALE", "PARKED", "IGNORED",
+                                 "QUARANTINED"]}}}) },
+    { "PlayConfirmation", JSON({
+        "type": "object", "required": ["client_secret", "payment_method"],
+        "additionalProperties": false,
+        "properties": {
+            "client_secret": {"type": "string"},
+            "payment_method": {"type": "string",
+                               "examples": ["pm_ok", "pm_declined", "pm_action", "pm_slow"]}}}) },
+    { "PlayResult", JSON({
+        "type": "object", "required": ["result"], "additionalProperties": false,
+        "properties": {"result": {"const": "accepted"}}}) },
+};
+/* clang-format on */
+
+const size_t openapi_schema_count = sizeof openapi_schemas / sizeof openapi_schemas[0];
