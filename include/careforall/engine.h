@@ -40,10 +40,11 @@ typedef struct cfa_engine_options {
     int64_t payment_expires_ms;   /* unpaid payments are cancelled after this; 0: 24 hours */
     int64_t answer_kept_ms;       /* stored answers; 0: 30 days, at least 72 hours */
     int32_t totals_max_age_ms;    /* how old a cached total may be; 0: 1000 */
+    int32_t calls_in_flight;      /* of a provider that can have many; 0: 64, at most 4096 */
 } cfa_engine_options;
 
 #define CFA_ENGINE_OPTIONS_INIT                                                                    \
-    { sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /*
  * Open a book: bring the store to this library's schema, pin mode, provider and account at the
@@ -73,14 +74,19 @@ enum {
     CFA_WORK_TOTALS = 4,   /* the local projector */
     CFA_WORK_RELAY = 8,    /* the configured sinks */
     CFA_WORK_UPKEEP = 16,  /* old keys, answers, checkpoints */
-    CFA_WORK_ALL = 31
+    CFA_WORK_ALL = 31,
+    /* Not work: leave every commit to other threads, which are blocking callers, the runner, or a
+     * tick without this bit. */
+    CFA_WORK_NO_COMMIT = 32
 };
 
 /*
  * Do due work of the given kinds for about `budget_ms` and return; `*out_done` is the number of
- * steps done (0: nothing was due). For hosts with a loop of their own. Waits at most for the batch
- * that another thread is committing and for the provider call it is in itself; each kind of work
- * may commit on this thread, none does with a mask of 0.
+ * steps done (0: nothing was due). For hosts with a loop of their own. Never waits for a batch that
+ * another thread is committing: what that brings is taken in by a later tick, for which
+ * `cfa_engine_descriptor` becomes readable. Commits on this thread when nobody else does, unless
+ * CFA_WORK_NO_COMMIT is given. A provider that can have many calls in flight is never waited for;
+ * of any other, for the one call that is made here.
  * Expected: CFA_OK; TRANSIENT and IN_DOUBT of the store: the work stays due.
  * Threading: any thread, several at once. Since: 0.1.
  */
@@ -91,8 +97,8 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine 
  * are seen by polling). Threading: any thread. */
 CFA_API int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask);
 
-/* Return a descriptor that is readable when work became due since the last tick; borrowed, -1 if
- * none. Never read it: `cfa_engine_tick` does. */
+/* Return a descriptor that is readable when work became due since the last tick, or a provider call
+ * in flight moved on; borrowed, -1 if none. Never read it: `cfa_engine_tick` does. */
 CFA_API int cfa_engine_descriptor(cfa_engine *engine);
 
 /*

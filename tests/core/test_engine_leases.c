@@ -63,9 +63,12 @@ START_TEST(a_call_is_not_sent_after_its_lease_has_ended) {
     sleeper.other = book_second_engine(&book);
     cfa_pledge *pledges[] = { commit_only(&book, "one", 100), commit_only(&book, "two", 100) };
     int32_t done;
-    ck_assert_int_eq(cfa_engine_tick(&done, book.engine, CFA_WORK_CALLS, 0), CFA_OK);
+    /* One tick makes the first call, and sleeps in it; the next one comes to the second. */
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(cfa_engine_tick(&done, book.engine, CFA_WORK_CALLS, 0), CFA_OK);
+        ck_assert_int_ge(done, 1);
+    }
     ck_assert(sleeper.awake);
-    ck_assert_int_eq(done, 2);
     ck_assert_int_eq(sleeper.sent_afterwards, 0);
     ck_assert_int_eq(play_books_of(&book).charge_count, 2);
     book_settle(&book);

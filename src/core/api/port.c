@@ -190,8 +190,12 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
             *out = completion;
             return CFA_OK;
         }
-        if (cfa__calls_run_ready(engine, INT64_MIN) > 0)
+        if (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
+            cfa__flights_wait(engine, cfa__left_ms(deadline)) > 0) {
+            while (cfa__lead_once(engine))
+                continue;
             continue;
+        }
         int64_t step = deadline - now > WAIT_STEP_US ? now + WAIT_STEP_US : deadline;
         seen = cfa__progress_wait(engine, seen, step);
     }

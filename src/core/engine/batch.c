@@ -24,6 +24,7 @@ struct run {
     cfa__command **commands;
     size_t count;
     size_t *first_event, *event_count;
+    int64_t head; /* the log's, if this commits; 0: nothing was emitted */
 };
 
 /* ---- deciding -------------------------------------------------------------------------------- */
@@ -105,8 +106,7 @@ static cfa_status save_all(struct run *run, bool *out_wrote) {
             run->commands[i]->position = cfa__working_set_position(run->set, last);
         }
     }
-    if (head > atomic_load(&run->engine->head))
-        atomic_store(&run->engine->head, head);
+    run->head = head;
     atomic_fetch_add(&run->engine->statistics.events, (int64_t)save.event_count);
     return CFA_OK;
 }
@@ -169,7 +169,7 @@ static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t c
     int64_t newest_us = atomic_load(&engine->newest_us);
     if (now_us < newest_us)
         now_us = newest_us;
-    struct run run = { engine, engine->writer, NULL, commands, count, NULL, NULL };
+    struct run run = { engine, engine->writer, NULL, commands, count, NULL, NULL, 0 };
     bool wrote = false;
     status = run_open(&run, arena, now_us);
     if (status == CFA_OK)
@@ -183,8 +183,11 @@ static cfa_status transact(cfa_engine *engine, cfa__command **commands, size_t c
         return status;
     }
     status = ops->commit(engine->writer);
-    if (status == CFA_OK)
+    if (status == CFA_OK) {
         cfa__book_time(engine, now_us);
+        if (run.head > atomic_load(&engine->head))
+            atomic_store(&engine->head, run.head);
+    }
     return status;
 }
 
@@ -299,7 +302,7 @@ static cfa_status stage_events(cfa_save *save, cfa_arena *arena) {
 
 cfa_status cfa__batch_execute_joined(cfa_engine *engine, cfa_session *session,
                                      cfa__command *command, cfa_arena *arena) {
-    struct run run = { engine, session, NULL, &command, 1, NULL, NULL };
+    struct run run = { engine, session, NULL, &command, 1, NULL, NULL, 0 };
     cfa_status status = run_open(&run, arena, cfa__book_now_us(engine));
     if (status == CFA_OK)
         status = decide_all(&run);

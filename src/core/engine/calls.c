@@ -4,6 +4,7 @@
  */
 #include "core/engine/engine.h"
 #include "core/engine/calls.h"
+#include "core/engine/job.h"
 #include "core/decide/evidence.h"
 
 #include <assert.h>
@@ -12,24 +13,8 @@
 #define ORIGIN "core.calls"
 #define LEASE_MARGIN_MS 10000
 #define SCAN_INTERVAL_US 500000
-#define READY_BATCH 64
-#define RESULT_BATCHES 8
 #define CALL_MS_MIN 1000
-#define RESULT_RETRIES 4 /* commits of a known result before its lease's end must bring it back */
 #define RESULT_PAUSE_US INT64_C(1000)
-#define RESULT_DELAY_US 20000
-
-/* A committed operation of ours, kept alive by the command that made it. */
-struct cfa__ready_call {
-    struct cfa__ready_call *next;
-    const cfa__operation *operation;
-    const cfa__payment *payment;
-    cfa__command *command;
-    cfa__call_done done;
-    void *user;
-    int64_t leased_us;
-    int32_t retries;
-};
 
 int64_t cfa__lease_ms(const cfa_engine *engine) {
     return engine->options.call_timeout_ms + LEASE_MARGIN_MS;
@@ -117,11 +102,8 @@ void cfa__call_open_window(const cfa_engine *engine, cfa_call *call) {
     call->created_until_us = INT64_MAX;
 }
 
-/* Make the call and describe what became of it as a command. CFA_EFENCED: the lease is over,
- * nothing was sent. */
-static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
-                                  const cfa__operation *operation, const cfa__payment *payment,
-                                  int64_t leased_us, int32_t timeout_ms) {
+cfa_status cfa__call_open(cfa__call_made *out, cfa_engine *engine, const cfa__operation *operation,
+                          const cfa__payment *payment, int64_t leased_us, int32_t timeout_ms) {
     int64_t left_ms = lease_left_ms(engine, operation, leased_us);
     if (left_ms < CALL_MS_MIN)
         return cfa_error_set(CFA_EFENCED, ORIGIN, NULL, 0,
@@ -130,35 +112,55 @@ static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
         timeout_ms = engine->options.call_timeout_ms;
     if (timeout_ms > left_ms)
         timeout_ms = (int32_t)left_ms;
-    cfa_arena *arena;
-    cfa_status status = cfa_arena_new(&arena);
+    memset(out, 0, sizeof *out);
+    cfa_status status = cfa_arena_new(&out->arena);
     if (status != CFA_OK)
         return status;
+    out->operation = operation;
     /* The lease has decided which call this is, by its own clock, and recorded when it is sent. */
-    int32_t kind = cfa__operation_next_call(operation, payment, operation->updated_us);
-    cfa_call call;
-    cfa_reply reply;
-    memset(&reply, 0, sizeof reply); /* UNKNOWN unless the adapter says otherwise */
-    reply.struct_size = sizeof reply;
-    reply.facts.struct_size = sizeof reply.facts;
-    status = cfa__call_fill(&call, arena, operation, payment, kind, cfa__book_now_us(engine),
-                            timeout_ms);
-    cfa__call_open_window(engine, &call);
-    if (status == CFA_OK && is_too_late(operation, payment)) {
-        reply.outcome = CFA_OUTCOME_NOT_SENT;
-    } else if (status == CFA_OK) {
+    out->kind = cfa__operation_next_call(operation, payment, operation->updated_us);
+    out->reply.struct_size = sizeof out->reply; /* UNKNOWN unless the adapter says otherwise */
+    out->reply.facts.struct_size = sizeof out->reply.facts;
+    status = cfa__call_fill(&out->call, out->arena, operation, payment, out->kind,
+                            cfa__book_now_us(engine), timeout_ms);
+    if (status != CFA_OK) {
+        cfa_arena_free(out->arena);
+        return status;
+    }
+    cfa__call_open_window(engine, &out->call);
+    if (is_too_late(operation, payment))
+        out->reply.outcome = CFA_OUTCOME_NOT_SENT;
+    else
+        out->to_send = true;
+    return CFA_OK;
+}
+
+cfa_status cfa__call_close(cfa__command **out, cfa_engine *engine, cfa__call_made *made) {
+    if (made->to_send) {
         atomic_fetch_add(&engine->statistics.calls, 1);
-        engine->provider.ops->call(engine->provider.self, &call, arena, &reply);
-        if (reply.outcome == CFA_OUTCOME_UNKNOWN)
+        if (made->reply.outcome == CFA_OUTCOME_UNKNOWN)
             atomic_fetch_add(&engine->statistics.calls_unknown, 1);
     }
-    if (status == CFA_OK)
-        status = cfa__result_command(out, engine, operation, kind, &reply);
-    cfa_arena_free(arena);
+    cfa_status status = cfa__result_command(out, engine, made->operation, made->kind, &made->reply);
+    cfa_arena_free(made->arena);
     return status;
 }
 
-static bool may_retry(cfa_status status) {
+/* Make the call and describe what became of it as a command. CFA_EFENCED: the lease is over,
+ * nothing was sent. */
+static cfa_status call_and_report(cfa__command **out, cfa_engine *engine,
+                                  const cfa__operation *operation, const cfa__payment *payment,
+                                  int64_t leased_us, int32_t timeout_ms) {
+    cfa__call_made made;
+    cfa_status status = cfa__call_open(&made, engine, operation, payment, leased_us, timeout_ms);
+    if (status != CFA_OK)
+        return status;
+    if (made.to_send)
+        engine->provider.ops->call(engine->provider.self, &made.call, made.arena, &made.reply);
+    return cfa__call_close(out, engine, &made);
+}
+
+bool cfa__result_may_retry(cfa_status status) {
     cfa_status_class class = cfa_status_class_of(status);
     return (class == CFA_CLASS_TRANSIENT && status != CFA_ECLOSING) ||
            class == CFA_CLASS_IN_DOUBT || status == CFA_ENOMEM;
@@ -182,8 +184,8 @@ cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine,
     if (commit_us < deadline_us)
         commit_us = deadline_us;
     status = cfa__command_run(engine, &command, commit_us);
-    for (int32_t again = 0; again < RESULT_RETRIES && command != NULL && may_retry(status);
-         again++) {
+    for (int32_t again = 0;
+         again < CFA__RESULT_RETRIES && command != NULL && cfa__result_may_retry(status); again++) {
         cfa__pause(engine, RESULT_PAUSE_US << (2 * again));
         status = cfa__command_run(engine, &command, commit_us);
     }
@@ -192,92 +194,6 @@ cfa_status cfa__call_perform(cfa__command **out, cfa_engine *engine,
     else
         *out = command;
     return status;
-}
-
-/* ---- calls of asynchronous commands ---------------------------------------------------------- */
-
-cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command,
-                            const cfa__operation *operation, const cfa__payment *payment,
-                            int64_t leased_us, cfa__call_done done, void *user) {
-    cfa__ready_call *ready = cfa_arena_alloc(command->arena, sizeof *ready);
-    if (ready == NULL)
-        return CFA_ENOMEM;
-    *ready = (cfa__ready_call){ NULL, operation, payment, command, done, user, leased_us, 0 };
-    pthread_mutex_lock(&engine->call_lock);
-    if (engine->ready_last != NULL)
-        engine->ready_last->next = ready;
-    else
-        engine->ready_first = ready;
-    engine->ready_last = ready;
-    pthread_mutex_unlock(&engine->call_lock);
-    cfa__signal(engine);
-    return CFA_OK;
-}
-
-static cfa__ready_call *ready_take(cfa_engine *engine) {
-    pthread_mutex_lock(&engine->call_lock);
-    cfa__ready_call *ready = engine->ready_first;
-    if (ready != NULL) {
-        engine->ready_first = ready->next;
-        if (engine->ready_first == NULL)
-            engine->ready_last = NULL;
-    }
-    pthread_mutex_unlock(&engine->call_lock);
-    return ready;
-}
-
-bool cfa__calls_are_ready(cfa_engine *engine) {
-    pthread_mutex_lock(&engine->call_lock);
-    bool ready = engine->ready_first != NULL;
-    pthread_mutex_unlock(&engine->call_lock);
-    return ready;
-}
-
-static void ready_committed(cfa_engine *engine, cfa__command *result, void *user) {
-    cfa__ready_call *ready = user;
-    if (may_retry(result->status) && ready->retries < RESULT_RETRIES) {
-        ready->retries++;
-        cfa__command_delay(engine, result, RESULT_DELAY_US, ready_committed, ready);
-        return;
-    }
-    ready->done(engine, ready->command, result, ready->user);
-}
-
-/* Commit the results of calls; a few batches, for both lanes may hold some. */
-static void commit_results(cfa_engine *engine) {
-    for (int32_t i = 0; i < RESULT_BATCHES && cfa__lead_once(engine); i++)
-        continue;
-}
-
-/* Calls are made one after the other, their results committed together. */
-int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us) {
-    int32_t made = 0;
-    cfa__ready_call *ready;
-    while (made < READY_BATCH && !atomic_load(&engine->stopping) &&
-           (made == 0 || cfa__monotonic_us(engine) < until_us) &&
-           (ready = ready_take(engine)) != NULL) {
-        cfa__command *result = NULL;
-        cfa_status status = call_and_report(&result, engine, ready->operation, ready->payment,
-                                            ready->leased_us, INT32_MAX);
-        if (status == CFA_OK) {
-            status = cfa__command_submit(engine, result, ready_committed, ready);
-            if (status != CFA_OK)
-                cfa__command_release(engine, result);
-        }
-        if (status != CFA_OK)
-            ready->done(engine, ready->command, NULL,
-                        ready->user); /* the lease's end brings it back */
-        made++;
-    }
-    if (made > 0)
-        commit_results(engine);
-    return made;
-}
-
-void cfa__calls_close(cfa_engine *engine) {
-    cfa__ready_call *ready;
-    while ((ready = ready_take(engine)) != NULL)
-        ready->done(engine, ready->command, NULL, ready->user);
 }
 
 /* ---- due operations -------------------------------------------------------------------------- */
@@ -336,33 +252,9 @@ static cfa_status scan(cfa_engine *engine, int32_t limit, cfa__lease_item *out, 
     return status;
 }
 
-static void due_committed(cfa_engine *engine, cfa__command *result, void *user) {
-    (void)user;
-    cfa__command_release(engine, result);
-}
-
-static void perform_leased(cfa_engine *engine, const cfa__command *lease) {
-    const cfa__lease_answer *leased = lease->output;
-    int64_t leased_us = ((const cfa__lease_input *)lease->input)->leased_us;
-    for (int32_t i = 0; i < leased->count && !atomic_load(&engine->stopping); i++) {
-        cfa__command *result = NULL;
-        cfa_status status = call_and_report(&result, engine, leased->operations[i],
-                                            leased->payments[i], leased_us, INT32_MAX);
-        if (status == CFA_OK)
-            status = cfa__command_submit(engine, result, due_committed, NULL);
-        if (status != CFA_OK) {
-            cfa__command_release(engine, result);
-            cfa__log(
-                engine, CFA_LOG_WARNING, "call_put_off",
-                "a leased provider call was not made or not recorded; its lease's end repeats it");
-        }
-    }
-    if (leased->count > 0)
-        commit_results(engine);
-}
-
 bool cfa__calls_scan_due(cfa_engine *engine) {
-    if (engine->provider.ops == NULL)
+    if (engine->provider.ops == NULL || engine->provider.ops->call == NULL ||
+        !cfa__job_is_idle(&engine->lease_job))
         return false;
     if (atomic_load(&engine->operation_due_us) <= cfa__book_now_us(engine))
         return true;
@@ -370,7 +262,8 @@ bool cfa__calls_scan_due(cfa_engine *engine) {
     return cfa__monotonic_us(engine) - atomic_load(&engine->operation_scan_us) >= SCAN_INTERVAL_US;
 }
 
-cfa_status cfa__lease_due(cfa__command **out, cfa_engine *engine, int32_t limit) {
+/* The command that leases what is due; `*out` is NULL when nothing is. */
+static cfa_status due_command(cfa__command **out, cfa_engine *engine, int32_t limit) {
     cfa__lease_item items[CFA__LEASE_MAX];
     int32_t count = 0;
     int64_t next_us = INT64_MAX;
@@ -381,11 +274,14 @@ cfa_status cfa__lease_due(cfa__command **out, cfa_engine *engine, int32_t limit)
         return status;
     atomic_store(&engine->operation_scan_us, cfa__monotonic_us(engine));
     atomic_store(&engine->operation_due_us, next_us);
-    if (count == 0)
-        return CFA_OK;
+    return count == 0 ? CFA_OK : cfa__lease_command(out, engine, items, count, false);
+}
+
+cfa_status cfa__lease_due(cfa__command **out, cfa_engine *engine, int32_t limit) {
     cfa__command *command;
-    status = cfa__lease_command(&command, engine, items, count, false);
-    if (status != CFA_OK)
+    *out = NULL;
+    cfa_status status = due_command(&command, engine, limit);
+    if (status != CFA_OK || command == NULL)
         return status;
     command->background = true;
     status = cfa__command_run(engine, &command, cfa__deadline_us(engine, 0));
@@ -396,16 +292,76 @@ cfa_status cfa__lease_due(cfa__command **out, cfa_engine *engine, int32_t limit)
     return status;
 }
 
-cfa_status cfa__calls_due(cfa_engine *engine, int32_t limit, int32_t *out_done) {
+/* Operations that one command leased: it stays until the last of their calls is over. */
+struct leased {
     cfa__command *command;
-    *out_done = 0;
-    cfa_status status = cfa__lease_due(&command, engine, limit);
-    if (status != CFA_OK || command == NULL)
+    atomic_int left;
+};
+
+static void leased_drop(cfa_engine *engine, struct leased *leased, int32_t count) {
+    if (atomic_fetch_sub(&leased->left, count) == count)
+        cfa__command_release(engine, leased->command);
+}
+
+static void leased_called(cfa_engine *engine, cfa__command *command, cfa__command *result,
+                          void *user) {
+    (void)command;
+    if (result == NULL || result->status != CFA_OK) {
+        cfa__log(engine, CFA_LOG_WARNING, "call_put_off",
+                 "a leased provider call was not made or not recorded; its lease's end repeats it");
+    }
+    cfa__command_release(engine, result);
+    leased_drop(engine, user, 1);
+}
+
+/* What was leased is ready to be called; takes the command. */
+static cfa_status leased_ready(cfa_engine *engine, cfa__command *command) {
+    const cfa__lease_answer *answer = command->output;
+    int64_t leased_us = ((const cfa__lease_input *)command->input)->leased_us;
+    struct leased *leased =
+        answer->count == 0 ? NULL : cfa_arena_alloc(command->arena, sizeof *leased);
+    if (leased == NULL) {
+        cfa_status status = answer->count == 0 ? CFA_OK : CFA_ENOMEM;
+        cfa__command_release(engine, command);
         return status;
-    *out_done = ((const cfa__lease_answer *)command->output)->count;
-    perform_leased(engine, command);
-    cfa__command_release(engine, command);
+    }
+    leased->command = command;
+    int32_t count = answer->count;
+    atomic_init(&leased->left, count);
+    for (int32_t i = 0; i < count; i++) {
+        cfa_status status = cfa__calls_ready(engine, command, answer->operations[i],
+                                             answer->payments[i], leased_us, leased_called, leased);
+        if (status != CFA_OK) { /* the end of their lease brings them back */
+            leased_drop(engine, leased, count - i);
+            return status;
+        }
+    }
     return CFA_OK;
+}
+
+cfa_status cfa__calls_collect(cfa_engine *engine) {
+    cfa__command *command;
+    if (!cfa__job_take_finished(&engine->lease_job, &command))
+        return CFA_OK;
+    cfa__job_leave(&engine->lease_job);
+    cfa_status status = cfa__command_outcome(command);
+    if (status != CFA_OK) {
+        cfa__command_release(engine, command);
+        return status;
+    }
+    return leased_ready(engine, command);
+}
+
+cfa_status cfa__calls_begin(cfa_engine *engine, int32_t limit) {
+    cfa__command *command;
+    if (!cfa__calls_scan_due(engine) || !cfa__job_take_idle(&engine->lease_job))
+        return CFA_OK;
+    cfa_status status = due_command(&command, engine, limit);
+    if (status != CFA_OK || command == NULL) {
+        cfa__job_leave(&engine->lease_job);
+        return status;
+    }
+    return cfa__job_start(engine, &engine->lease_job, command);
 }
 
 /* ---- for a caller that waits ----------------------------------------------------------------- */

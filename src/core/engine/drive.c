@@ -3,21 +3,26 @@
  * Plus upkeep and the statistics document.
  */
 #include "core/engine/calls.h"
+#include "core/engine/job.h"
 #include "core/engine/relay.h"
 #include "util/buffer.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define ORIGIN "core.drive"
 #define DUE_MS_MAX 1000
 #define CALLS_PER_STEP 4 /* leased together: what one lease can hold, also when calls are slow */
+#define BATCHES_PER_STEP 8
 #define UPKEEP_INTERVAL_US INT64_C(1000000)
 #define RANDOM_KEYS_PER_GENERATION 65536
 #define RUNNER_BUDGET_MS 20
+#define RUNNER_FAILED_MS 100
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
@@ -41,31 +46,40 @@ static void signal_take(cfa_engine *engine) {
 }
 
 int cfa_engine_descriptor(cfa_engine *engine) {
-    return engine == NULL ? -1 : engine->event_descriptor;
+    if (engine == NULL)
+        return -1;
+    return engine->poll_descriptor >= 0 ? engine->poll_descriptor : engine->event_descriptor;
 }
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */
 
-static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
-    int64_t now = cfa__monotonic_us(engine);
+static cfa_status upkeep_begin(cfa_engine *engine, int32_t *out_done) {
     *out_done = 0;
-    if (now < atomic_load(&engine->upkeep_us))
+    int64_t now = cfa__monotonic_us(engine);
+    if (now < atomic_load(&engine->upkeep_us) || !cfa__job_take_idle(&engine->upkeep_job))
         return CFA_OK;
     atomic_store(&engine->upkeep_us, now + UPKEEP_INTERVAL_US);
-    cfa__command *command;
+    cfa__command *command = NULL;
     cfa_status status = cfa__command_new(&command, engine, cfa__upkeep, sizeof(cfa__upkeep_answer));
-    if (status != CFA_OK)
-        return status;
-    cfa__upkeep_input *input = cfa_arena_alloc(command->arena, sizeof *input);
+    cfa__upkeep_input *input =
+        status == CFA_OK ? cfa_arena_alloc(command->arena, sizeof *input) : NULL;
     if (input == NULL) {
         cfa__command_release(engine, command);
+        cfa__job_leave(&engine->upkeep_job);
         return CFA_ENOMEM;
     }
     input->answer_kept_ms = engine->options.answer_kept_ms;
     input->rotate_keys = atomic_load(&engine->random_keys) >= RANDOM_KEYS_PER_GENERATION;
     command->input = input;
-    command->background = true;
-    status = cfa__command_run(engine, &command, cfa__deadline_us(engine, 0));
+    return cfa__job_start(engine, &engine->upkeep_job, command);
+}
+
+static cfa_status upkeep_collect(cfa_engine *engine, int32_t *out_done) {
+    cfa__command *command;
+    *out_done = 0;
+    if (!cfa__job_take_finished(&engine->upkeep_job, &command))
+        return CFA_OK;
+    cfa_status status = cfa__command_outcome(command);
     if (status == CFA_OK) {
         const cfa__upkeep_answer *answer = command->output;
         if (answer->generation != atomic_load(&engine->generation)) {
@@ -73,52 +87,99 @@ static cfa_status upkeep_run(cfa_engine *engine, int32_t *out_done) {
             atomic_store(&engine->random_keys, 0);
         }
         *out_done = answer->keys_moved + answer->answers_dropped;
-        if (*out_done > 0)
-            atomic_store(&engine->upkeep_us, now); /* there is more to do */
+        if (*out_done > 0) /* there is more to do */
+            atomic_store(&engine->upkeep_us, cfa__monotonic_us(engine));
     }
     cfa__command_release(engine, command);
+    cfa__job_leave(&engine->upkeep_job);
     return status;
 }
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-/* One round over the kinds of work. A kind that fails does not hold up the others; the first
- * failure is told. */
+static bool makes_calls(const cfa_engine *engine, uint32_t work_mask) {
+    return (work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL &&
+           engine->provider.ops->call != NULL;
+}
+
+static cfa_status calls_begin(cfa_engine *engine, int32_t *out_done) {
+    *out_done = 0;
+    int32_t room = engine->flights != NULL ? cfa__calls_room(engine) : CALLS_PER_STEP;
+    return room > 0 ? cfa__calls_begin(engine, room) : CFA_OK;
+}
+
+static cfa_status calls_collect(cfa_engine *engine, int32_t *out_done) {
+    *out_done = 0; /* they are counted when they are made */
+    return cfa__calls_collect(engine);
+}
+
+/* Commit what is queued when nobody else does; a few batches, for both lanes may hold some. */
+static void lead_some(cfa_engine *engine, uint32_t work_mask) {
+    if ((work_mask & CFA_WORK_NO_COMMIT) != 0)
+        return;
+    for (int32_t i = 0; i < BATCHES_PER_STEP && cfa__lead_once(engine); i++)
+        continue;
+}
+
+/* What one round has met: a kind of work that fails does not hold up the others, the first failure
+ * is told. */
+struct round {
+    cfa_status first;
+    cfa_error error;
+    int32_t done;
+};
+
+static void note(struct round *round, cfa_status status, int32_t done) {
+    round->done += done;
+    if (status == CFA_OK || round->first != CFA_OK)
+        return;
+    round->first = status;
+    if (cfa_error_last(&round->error) != CFA_OK || round->error.status != status)
+        round->error.status = CFA_OK;
+}
+
+/*
+ * One round: start what is due of each kind, commit if nobody else does, take in what finished.
+ * Nothing here waits for a batch that another thread leads; what that brings is taken in by a later
+ * round, for which `cfa__signal` wakes the loop.
+ */
 static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
                        int32_t *out_done) {
-    cfa_status first = CFA_OK, status;
-    cfa_error error = CFA_ERROR_INIT;
-    int32_t done = 0;
-    *out_done = 0;
-    if ((work_mask & CFA_WORK_COMMANDS) != 0 && cfa__lead_once(engine))
-        ++*out_done;
-    if ((work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL &&
-        engine->provider.ops->call != NULL) {
-        *out_done += cfa__calls_run_ready(engine, until_us);
-        if (cfa__calls_scan_due(engine)) {
-            first = cfa__calls_due(engine, CALLS_PER_STEP, &done);
-            *out_done += done;
-        }
-    }
+    typedef cfa_status (*work)(cfa_engine * engine, int32_t * out_done);
     static const struct {
         uint32_t kind;
-        cfa_status (*run)(cfa_engine *engine, int32_t *out_done);
-    } works[] = { { CFA_WORK_TOTALS, cfa__project_due },
-                  { CFA_WORK_RELAY, cfa__relays_run },
-                  { CFA_WORK_UPKEEP, upkeep_run } };
-    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {
-        if ((work_mask & works[i].kind) == 0)
+        work begin, collect;
+    } works[] = { { CFA_WORK_CALLS, calls_begin, calls_collect },
+                  { CFA_WORK_TOTALS, cfa__project_begin, cfa__project_collect },
+                  { CFA_WORK_RELAY, cfa__relays_step, cfa__relays_step },
+                  { CFA_WORK_UPKEEP, upkeep_begin, upkeep_collect } };
+    const size_t count = sizeof works / sizeof works[0];
+    struct round round = { CFA_OK, CFA_ERROR_INIT, 0 };
+    bool commits = (work_mask & CFA_WORK_NO_COMMIT) == 0;
+    if ((work_mask & CFA_WORK_COMMANDS) != 0 && commits && cfa__lead_once(engine))
+        round.done++;
+    if (!makes_calls(engine, work_mask))
+        work_mask &= ~(uint32_t)CFA_WORK_CALLS;
+    bool calls = (work_mask & CFA_WORK_CALLS) != 0;
+    if (calls)
+        round.done += cfa__calls_run_ready(engine, until_us);
+    for (size_t i = 0; i < 2 * count; i++) {
+        if (i == count)
+            lead_some(engine, work_mask);
+        if ((work_mask & works[i % count].kind) == 0)
             continue;
-        if (first != CFA_OK && error.status == CFA_OK)
-            (void)!cfa_error_last(&error);
-        status = works[i].run(engine, &done);
-        *out_done += done;
-        if (first == CFA_OK)
-            first = status;
+        int32_t done = 0;
+        cfa_status status =
+            i < count ? works[i].begin(engine, &done) : works[i % count].collect(engine, &done);
+        note(&round, status, done);
     }
-    if (error.status != CFA_OK)
-        (void)cfa_error_restore(&error);
-    return first;
+    if (calls)
+        round.done += cfa__calls_run_ready(engine, until_us);
+    lead_some(engine, work_mask);
+    *out_done = round.done;
+    if (round.error.status != CFA_OK)
+        (void)cfa_error_restore(&round.error);
+    return round.first;
 }
 
 cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_mask,
@@ -126,8 +187,10 @@ cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_
     cfa_status status = cfa__engine_check(engine);
     if (status != CFA_OK)
         return status;
-    if ((work_mask & ~(uint32_t)CFA_WORK_ALL) != 0)
+    if ((work_mask & ~(uint32_t)(CFA_WORK_ALL | CFA_WORK_NO_COMMIT)) != 0)
         return cfa_error_set(CFA_EINVAL, ORIGIN, "work_mask", 0, "work_mask has unknown bits");
+    if ((work_mask & CFA_WORK_ALL) == 0)
+        work_mask |= CFA_WORK_NO_COMMIT; /* nothing was asked for */
     signal_take(engine);
     int64_t until = cfa__monotonic_us(engine) + (int64_t)budget_ms * 1000;
     int32_t total = 0, done = 0;
@@ -152,19 +215,25 @@ static int64_t commands_due_ms(cfa_engine *engine) {
     return due < 0 ? 0 : due > DUE_MS_MAX ? DUE_MS_MAX : due;
 }
 
+static int64_t calls_due_ms(cfa_engine *engine) {
+    if (cfa__calls_are_ready(engine) || cfa__calls_scan_due(engine) ||
+        cfa__job_is_finished(&engine->lease_job))
+        return 0;
+    int64_t due = (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
+    int32_t flights = cfa__flights_due_ms(engine);
+    return flights >= 0 && flights < due ? flights : due;
+}
+
 int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
     if (cfa__engine_check(engine) != CFA_OK)
         return DUE_MS_MAX;
-    int64_t due = (work_mask & CFA_WORK_COMMANDS) != 0 ? commands_due_ms(engine) : DUE_MS_MAX;
-    if ((work_mask & CFA_WORK_CALLS) != 0 && engine->provider.ops != NULL) {
-        if (cfa__calls_are_ready(engine) || cfa__calls_scan_due(engine))
-            return 0;
-        int64_t next =
-            (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
-        due = next < due ? next : due;
+    bool commits = (work_mask & CFA_WORK_ALL) != 0 && (work_mask & CFA_WORK_NO_COMMIT) == 0;
+    int64_t due = commits ? commands_due_ms(engine) : DUE_MS_MAX;
+    if (makes_calls(engine, work_mask)) {
+        int64_t calls = calls_due_ms(engine);
+        due = calls < due ? calls : due;
     }
-    if ((work_mask & CFA_WORK_TOTALS) != 0 &&
-        atomic_load(&engine->projected) < atomic_load(&engine->head))
+    if ((work_mask & CFA_WORK_TOTALS) != 0 && cfa__project_is_due(engine))
         return 0;
     if ((work_mask & CFA_WORK_RELAY) != 0) {
         int32_t relay = cfa__relays_due_ms(engine);
@@ -175,104 +244,115 @@ int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
 
 /* ---- the runner ------------------------------------------------------------------------------ */
 
-struct cfa__runner {
-    cfa_engine *engine;
-    pthread_t threads[2];
-    int32_t thread_count;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    bool stopping;
-    uint64_t wakes;
-};
-
+/* One of the runner's threads. What wakes it is a descriptor, so that it can wait for a provider's
+ * at the same time. */
 struct runner_thread {
     cfa__runner *runner;
+    pthread_t thread;
     uint32_t mask;
+    int wake; /* readable: look again */
+    atomic_bool sleeping;
 };
+
+struct cfa__runner {
+    cfa_engine *engine;
+    struct runner_thread threads[2];
+    int32_t thread_count;
+    atomic_bool stopping;
+};
+
+static void thread_wake(struct runner_thread *thread) {
+    if (!atomic_exchange(&thread->sleeping, false))
+        return; /* it is awake and looks again before it sleeps */
+    uint64_t one = 1;
+    ssize_t written = write(thread->wake, &one, sizeof one);
+    (void)written; /* the counter cannot overflow: it is read before it is written again */
+}
 
 void cfa__runner_wake(cfa_engine *engine) {
     cfa__runner *runner = atomic_load(&engine->runner);
-    if (runner == NULL)
-        return;
-    pthread_mutex_lock(&runner->lock);
-    runner->wakes++;
-    pthread_cond_broadcast(&runner->wake);
-    pthread_mutex_unlock(&runner->lock);
+    for (size_t i = 0; runner != NULL && i < 2; i++)
+        thread_wake(&runner->threads[i]);
 }
 
-static void runner_sleep(cfa__runner *runner, uint64_t seen, int32_t wait_ms) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += wait_ms / 1000;
-    at.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
+/* Milliseconds until this thread has something to do. */
+static int32_t runner_due_ms(const struct runner_thread *thread) {
+    return atomic_load(&thread->runner->stopping)
+               ? 0
+               : cfa_engine_next_due_ms(thread->runner->engine, thread->mask);
+}
+
+/* Sleep at most `limit_ms` (negative: until something is due). First say that we sleep, then look
+ * whether there is work: whoever makes some does it the other way round. */
+static void runner_sleep(struct runner_thread *thread, int32_t limit_ms) {
+    cfa_engine *engine = thread->runner->engine;
+    atomic_store(&thread->sleeping, true);
+    int32_t wait_ms = runner_due_ms(thread);
+    if (limit_ms >= 0 && wait_ms < limit_ms && !atomic_load(&thread->runner->stopping))
+        wait_ms = limit_ms;
+    struct pollfd descriptors[2] = { { .fd = thread->wake, .events = POLLIN } };
+    nfds_t count = 1;
+    if ((thread->mask & CFA_WORK_CALLS) != 0 && engine->flights != NULL)
+        descriptors[count++] =
+            (struct pollfd){ .fd = engine->provider.ops->descriptor(engine->provider.self),
+                             .events = POLLIN };
+    if (wait_ms > 0)
+        (void)poll(descriptors, count, wait_ms); /* interrupted or not, it looks again */
+    if (!atomic_exchange(&thread->sleeping, false)) {
+        uint64_t drained;
+        ssize_t taken = read(thread->wake, &drained, sizeof drained);
+        (void)taken;
     }
-    pthread_mutex_lock(&runner->lock);
-    while (!runner->stopping && runner->wakes == seen) {
-        if (pthread_cond_timedwait(&runner->wake, &runner->lock, &at) != 0)
-            break;
-    }
-    pthread_mutex_unlock(&runner->lock);
 }
 
 static void *runner_main(void *user) {
     struct runner_thread *thread = user;
     cfa__runner *runner = thread->runner;
-    uint32_t mask = thread->mask;
-    cfa_free(thread);
-    for (;;) {
-        pthread_mutex_lock(&runner->lock);
-        bool stopping = runner->stopping;
-        uint64_t seen = runner->wakes;
-        pthread_mutex_unlock(&runner->lock);
-        if (stopping)
-            return NULL;
-        int32_t done = 0, wait_ms;
-        cfa_status status = cfa_engine_tick(&done, runner->engine, mask, RUNNER_BUDGET_MS);
+    while (!atomic_load(&runner->stopping)) {
+        int32_t done = 0;
+        cfa_status status = cfa_engine_tick(&done, runner->engine, thread->mask, RUNNER_BUDGET_MS);
         if (status != CFA_OK) {
             cfa_error error = CFA_ERROR_INIT;
             (void)!cfa_error_last(&error);
             cfa__log(runner->engine, CFA_LOG_ERROR, "runner_step_failed", error.message);
-            wait_ms = 100; /* the work stays due */
-        } else {
-            wait_ms = done > 0 ? 0 : cfa_engine_next_due_ms(runner->engine, mask);
+            runner_sleep(thread, RUNNER_FAILED_MS); /* the work stays due */
+        } else if (done == 0) {
+            runner_sleep(thread, -1);
         }
-        if (wait_ms > 0)
-            runner_sleep(runner, seen, wait_ms);
     }
+    return NULL;
 }
 
 static cfa_status runner_thread_start(cfa__runner *runner, uint32_t mask) {
-    struct runner_thread *thread = cfa_alloc(sizeof *thread);
-    if (thread == NULL)
-        return cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, "no memory for a runner thread");
-    thread->runner = runner;
+    struct runner_thread *thread = &runner->threads[runner->thread_count];
     thread->mask = mask;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&runner->threads[runner->thread_count], NULL, runner_main, thread);
+    int failed = pthread_create(&thread->thread, NULL, runner_main, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed != 0) {
-        cfa_free(thread);
+    if (failed != 0)
         return cfa_error_set(CFA_EIO, ORIGIN, NULL, failed, "a runner thread could not be started");
-    }
     runner->thread_count++;
     return CFA_OK;
 }
 
 static void runner_join(cfa__runner *runner) {
     atomic_store(&runner->engine->stopping, true); /* no further provider call begins */
-    pthread_mutex_lock(&runner->lock);
-    runner->stopping = true;
-    pthread_cond_broadcast(&runner->wake);
-    pthread_mutex_unlock(&runner->lock);
-    for (int32_t i = 0; i < runner->thread_count; i++)
-        pthread_join(runner->threads[i], NULL);
+    atomic_store(&runner->stopping, true);
+    for (int32_t i = 0; i < runner->thread_count; i++) {
+        thread_wake(&runner->threads[i]);
+        pthread_join(runner->threads[i].thread, NULL);
+    }
     runner->thread_count = 0;
     atomic_store(&runner->engine->stopping, false);
+}
+
+static void runner_close(cfa__runner *runner) {
+    for (size_t i = 0; i < 2; i++) {
+        if (runner->threads[i].wake >= 0)
+            close(runner->threads[i].wake);
+    }
 }
 
 /* Made once and kept until the engine closes, so that whoever signals never sees it go. */
@@ -283,12 +363,16 @@ static cfa_status runner_take(cfa_engine *engine, cfa__runner **out) {
         if (runner == NULL)
             return CFA_ENOMEM;
         runner->engine = engine;
-        pthread_mutex_init(&runner->lock, NULL);
-        pthread_condattr_t attributes;
-        pthread_condattr_init(&attributes);
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-        pthread_cond_init(&runner->wake, &attributes);
-        pthread_condattr_destroy(&attributes);
+        bool open = true;
+        for (size_t i = 0; i < 2; i++) {
+            runner->threads[i].runner = runner;
+            runner->threads[i].wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+            open = open && runner->threads[i].wake >= 0;
+        }
+        if (!open) {
+            runner_close(runner);
+            return cfa_error_set(CFA_EIO, ORIGIN, NULL, errno, "no descriptor for the runner");
+        }
         atomic_store(&engine->runner, runner);
     }
     *out = runner;
@@ -310,7 +394,7 @@ cfa_status cfa_runner_start(cfa_engine *engine, uint32_t work_mask) {
     if (status == CFA_OK) {
         /* Provider calls may be slow: they never hold up totals and sinks. */
         uint32_t calls = work_mask & (uint32_t)CFA_WORK_CALLS, rest = work_mask & ~calls;
-        runner->stopping = false;
+        atomic_store(&runner->stopping, false);
         if (calls != 0)
             status = runner_thread_start(runner, calls);
         if (status == CFA_OK && rest != 0)
@@ -337,8 +421,8 @@ void cfa__runner_close(cfa_engine *engine) {
     cfa__runner *runner = atomic_load(&engine->runner);
     if (runner == NULL)
         return;
-    pthread_cond_destroy(&runner->wake);
-    pthread_mutex_destroy(&runner->lock);
+    atomic_store(&engine->runner, NULL);
+    runner_close(runner);
 }
 
 /* ---- statistics ------------------------------------------------------------------------------ */

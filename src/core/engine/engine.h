@@ -69,6 +69,13 @@ typedef struct cfa__relay cfa__relay;
 typedef struct cfa__totals_cache cfa__totals_cache;
 typedef struct cfa__runner cfa__runner;
 typedef struct cfa__ready_call cfa__ready_call;
+typedef struct cfa__flight cfa__flight;
+
+/* A background command that nobody waits for; see job.h. */
+typedef struct cfa__job {
+    atomic_int state;
+    cfa__command *command; /* finished, not collected yet */
+} cfa__job;
 
 struct cfa_engine {
     cfa_engine_options options; /* defaults filled in */
@@ -119,6 +126,11 @@ struct cfa_engine {
 
     pthread_mutex_t call_lock;
     cfa__ready_call *ready_first, *ready_last; /* committed, leased to us, not called yet */
+    pthread_mutex_t flight_lock;               /* whoever has it drives the provider's flights */
+    cfa__flight *flights;                      /* NULL: the provider makes one call at a time */
+    cfa__flight *free_flight;
+    atomic_int flight_count;
+    cfa__job lease_job, project_job, upkeep_job;
 
     cfa__relay *relays[CFA__SINKS_MAX];
     int32_t relay_count;
@@ -126,6 +138,7 @@ struct cfa_engine {
     pthread_mutex_t runner_lock;
     _Atomic(cfa__runner *) runner;
     int event_descriptor;
+    int poll_descriptor; /* that and the provider's; -1: there is no other */
     atomic_bool event_signaled;
     atomic_int_fast64_t upkeep_us; /* monotonic time of the next upkeep */
     cfa__statistics statistics;

@@ -4,6 +4,7 @@
  */
 #include "core/decide/evidence.h"
 #include "core/engine/calls.h"
+#include "core/engine/job.h"
 #include "core/engine/relay.h"
 #include "core/engine/totals_cache.h"
 #include "util/secure.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -214,6 +216,8 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
         options.answer_kept_ms = INT64_C(30) * 24 * 3600 * 1000;
     if (options.totals_max_age_ms == 0)
         options.totals_max_age_ms = 1000;
+    if (options.calls_in_flight == 0)
+        options.calls_in_flight = 64;
     cfa_status status = check_sinks(&options);
     if (status == CFA_OK)
         status = range("queue_limit", options.queue_limit, 1, 10000000);
@@ -232,6 +236,8 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     if (status == CFA_OK)
         status = range("totals_max_age_ms", options.totals_max_age_ms, 1, 3600000);
     if (status == CFA_OK)
+        status = range("calls_in_flight", options.calls_in_flight, 1, 4096);
+    if (status == CFA_OK)
         *out = options;
     return status;
 }
@@ -248,6 +254,7 @@ static void primitives_open(cfa_engine *engine) {
     pthread_mutex_init(&engine->reader_lock, NULL);
     pthread_cond_init(&engine->reader_free, &attributes);
     pthread_mutex_init(&engine->call_lock, NULL);
+    pthread_mutex_init(&engine->flight_lock, NULL);
     pthread_mutex_init(&engine->runner_lock, NULL);
     pthread_condattr_destroy(&attributes);
 }
@@ -329,6 +336,23 @@ static cfa_status book_open(cfa_engine *engine) {
     return status;
 }
 
+/* One descriptor for what becomes due here and what moves at the provider. */
+static cfa_status descriptors_join(cfa_engine *engine) {
+    if (engine->flights == NULL)
+        return CFA_OK;
+    const cfa_provider *provider = &engine->provider;
+    int both[] = { engine->event_descriptor, provider->ops->descriptor(provider->self) };
+    engine->poll_descriptor = epoll_create1(EPOLL_CLOEXEC);
+    bool joined = engine->poll_descriptor >= 0;
+    for (size_t i = 0; i < sizeof both / sizeof both[0] && joined; i++) {
+        struct epoll_event event = { .events = EPOLLIN };
+        joined =
+            both[i] >= 0 && epoll_ctl(engine->poll_descriptor, EPOLL_CTL_ADD, both[i], &event) == 0;
+    }
+    return joined ? CFA_OK
+                  : cfa_error_set(CFA_EIO, ORIGIN, NULL, errno, "no descriptor to wait on");
+}
+
 static cfa_status engine_fill(cfa_engine *engine, const cfa_engine_options *options) {
     engine->options = *options;
     engine->storage = *options->storage;
@@ -338,6 +362,7 @@ static cfa_status engine_fill(cfa_engine *engine, const cfa_engine_options *opti
     }
     engine->pid = getpid();
     engine->event_descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    engine->poll_descriptor = -1;
     atomic_init(&engine->operation_due_us, 0);
     platform_take(engine, options->platform);
     primitives_open(engine);
@@ -359,6 +384,10 @@ static cfa_status engine_fill(cfa_engine *engine, const cfa_engine_options *opti
         status = cfa__totals_cache_open(engine);
     if (status == CFA_OK)
         status = cfa__relays_open(engine);
+    if (status == CFA_OK)
+        status = cfa__flights_open(engine);
+    if (status == CFA_OK)
+        status = descriptors_join(engine);
     return status;
 }
 
@@ -429,15 +458,21 @@ void cfa_engine_close(cfa_engine *engine) {
     if (engine == NULL || engine->pid != getpid())
         return; /* a fork's copy shares locks and files with its parent: it is left alone */
     cfa__runner_close(engine); /* first: what its calls in progress bring is still committed */
+    cfa__flights_land(engine);
     refuse_queued(engine);
     cfa__calls_close(engine);
     cfa__relays_close(engine);
+    cfa__job_close(engine, &engine->lease_job);
+    cfa__job_close(engine, &engine->project_job);
+    cfa__job_close(engine, &engine->upkeep_job);
     cfa__totals_cache_close(engine);
     pools_close(engine);
     if (engine->writer != NULL)
         engine->storage.ops->session_close(engine->writer);
     if (engine->options.owns_storage)
         engine->storage.ops->close(engine->storage.self);
+    if (engine->poll_descriptor >= 0)
+        close(engine->poll_descriptor);
     if (engine->event_descriptor >= 0)
         close(engine->event_descriptor);
     pthread_mutex_destroy(&engine->lock);
@@ -446,6 +481,7 @@ void cfa_engine_close(cfa_engine *engine) {
     pthread_mutex_destroy(&engine->reader_lock);
     pthread_cond_destroy(&engine->reader_free);
     pthread_mutex_destroy(&engine->call_lock);
+    pthread_mutex_destroy(&engine->flight_lock);
     pthread_mutex_destroy(&engine->runner_lock);
     cfa_arena_free(engine->memory);
     cfa_free(engine);

@@ -4,6 +4,7 @@
  * can repeat, never skip.
  */
 #include "core/engine/relay.h"
+#include "core/engine/job.h"
 #include "core/engine/log.h"
 #include "core/engine/totals_cache.h"
 
@@ -19,7 +20,10 @@
 #define BACKOFF_CAP_US 60000000
 
 struct cfa__relay {
-    pthread_mutex_t busy;
+    pthread_mutex_t busy; /* whoever has it may touch the rest, and the job */
+    cfa__job job;         /* its command on the cursor */
+    bool settles;         /* what that command is: settling, else leading */
+    int64_t settling, started_us;
     char name[64];
     cfa_sink sink;
     bool leads, paused;
@@ -33,10 +37,10 @@ struct cfa__relay {
 
 /* ---- commands on a cursor -------------------------------------------------------------------- */
 
-cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__sink_input *given,
-                             int64_t deadline_us, cfa__sink_answer *out) {
+static cfa_status command_make(cfa__command **out, cfa_engine *engine, cfa__decide decide,
+                               const cfa__sink_input *given) {
     cfa__command *command;
-    cfa_status status = cfa__command_new(&command, engine, decide, sizeof *out);
+    cfa_status status = cfa__command_new(&command, engine, decide, sizeof(cfa__sink_answer));
     if (status != CFA_OK)
         return status;
     cfa__sink_input *input = cfa_arena_alloc(command->arena, sizeof *input);
@@ -50,6 +54,16 @@ cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__
     }
     command->input = input;
     command->background = true;
+    *out = command;
+    return CFA_OK;
+}
+
+cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide decide, const cfa__sink_input *given,
+                             int64_t deadline_us, cfa__sink_answer *out) {
+    cfa__command *command;
+    cfa_status status = command_make(&command, engine, decide, given);
+    if (status != CFA_OK)
+        return status;
     status = cfa__command_run(engine, &command, deadline_us);
     if (status == CFA_OK)
         *out = *(const cfa__sink_answer *)command->output;
@@ -64,35 +78,74 @@ static cfa_status of_sink(cfa__relay *relay, cfa_status status) {
 
 /* ---- one sink -------------------------------------------------------------------------------- */
 
-static cfa_status lead_sink(cfa_engine *engine, cfa__relay *relay) {
-    int64_t now = cfa__monotonic_us(engine);
-    if (relay->leads && now < relay->lease_until_us)
-        return CFA_OK;
+/* Start a command on the sink's cursor. */
+static cfa_status job_begin(cfa_engine *engine, cfa__relay *relay, bool settles) {
     cfa__sink_input input = { .name = { relay->name, strlen(relay->name) },
                               .owner = engine->instance,
                               .lease_ms = LEASE_MS };
-    cfa__sink_answer answer;
+    if (settles) {
+        input.epoch = relay->epoch;
+        input.position = relay->settling = relay->acknowledged;
+    }
+    cfa__command *command;
+    bool taken = cfa__job_take_idle(&relay->job);
+    assert(taken); /* we have `busy`, and nothing is in flight */
+    (void)taken;
     cfa_status status =
-        cfa__sink_command(engine, cfa__sink_lead, &input, cfa__deadline_us(engine, 0), &answer);
-    if (status != CFA_OK)
+        command_make(&command, engine, settles ? cfa__sink_settle : cfa__sink_lead, &input);
+    if (status != CFA_OK) {
+        cfa__job_leave(&relay->job);
         return status;
-    bool fresh = answer.leads && (!relay->leads || answer.epoch != relay->epoch);
-    relay->leads = answer.leads;
-    relay->epoch = answer.epoch;
-    relay->lease_until_us = now + (int64_t)LEASE_MS * 1000 / 2;
-    if (!answer.leads) {
-        relay->settled = answer.acknowledged;
-        relay->next_try_us = now + (int64_t)LEASE_MS * 1000 / 4;
+    }
+    relay->settles = settles;
+    relay->started_us = cfa__monotonic_us(engine);
+    return cfa__job_start(engine, &relay->job, command);
+}
+
+/* We lead the sink's cursor now, or still do, or somebody else does. */
+static cfa_status led(cfa_engine *engine, cfa__relay *relay, const cfa__sink_answer *answer) {
+    (void)engine;
+    bool fresh = answer->leads && (!relay->leads || answer->epoch != relay->epoch);
+    relay->leads = answer->leads;
+    relay->epoch = answer->epoch;
+    relay->lease_until_us = relay->started_us + (int64_t)LEASE_MS * 1000 / 2;
+    if (!answer->leads) {
+        relay->settled = answer->acknowledged;
+        relay->next_try_us = relay->started_us + (int64_t)LEASE_MS * 1000 / 4;
         return CFA_OK;
     }
-    if (fresh) {
-        relay->sent = relay->acknowledged = relay->settled = answer.acknowledged;
-        status = of_sink(relay, relay->sink.ops->reset(relay->sink.self, answer.acknowledged));
-        if (status != CFA_OK) { /* not reset: start anew the next time */
-            relay->leads = false;
-            relay->epoch = 0;
-        }
+    if (!fresh)
+        return CFA_OK;
+    relay->sent = relay->acknowledged = relay->settled = answer->acknowledged;
+    cfa_status status =
+        of_sink(relay, relay->sink.ops->reset(relay->sink.self, answer->acknowledged));
+    if (status != CFA_OK) { /* not reset: start anew the next time */
+        relay->leads = false;
+        relay->epoch = 0;
     }
+    return status;
+}
+
+/* What the command on the cursor brought, if it is over. */
+static cfa_status job_end(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+    cfa__command *command;
+    if (!cfa__job_take_finished(&relay->job, &command))
+        return CFA_OK;
+    cfa__job_leave(&relay->job);
+    ++*out_done;
+    cfa_status status = cfa__command_outcome(command);
+    if (status == CFA_OK && !relay->settles) {
+        status = led(engine, relay, command->output);
+    } else if (status == CFA_OK) {
+        relay->settled = relay->settling;
+        relay->settle_us = relay->started_us;
+        relay->lease_until_us = relay->started_us + (int64_t)LEASE_MS * 1000 / 2;
+    } else if (status == CFA_EFENCED) {
+        relay->leads = false;
+        cfa__log(engine, CFA_LOG_WARNING, "relay_fenced", relay->name);
+        status = CFA_OK;
+    }
+    cfa__command_release(engine, command);
     return status;
 }
 
@@ -115,7 +168,16 @@ static cfa_status send_some(cfa_engine *engine, cfa__relay *relay, int32_t *out_
     return status;
 }
 
-static cfa_status settle(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+/* True when what the sink acknowledged is worth a commit now. */
+static bool should_settle(const cfa_engine *engine, const cfa__relay *relay) {
+    int64_t gained = relay->acknowledged - relay->settled;
+    bool caught_up =
+        relay->acknowledged == relay->sent && relay->sent >= atomic_load(&engine->head);
+    return gained > 0 && (caught_up || gained >= SETTLE_EVENTS ||
+                          cfa__monotonic_us(engine) - relay->settle_us >= SETTLE_INTERVAL_US);
+}
+
+static cfa_status ask_sink(cfa__relay *relay) {
     int64_t acknowledged = relay->acknowledged;
     cfa_status status = of_sink(relay, relay->sink.ops->poll(relay->sink.self, &acknowledged));
     if (status != CFA_OK)
@@ -123,31 +185,6 @@ static cfa_status settle(cfa_engine *engine, cfa__relay *relay, int32_t *out_don
     assert(acknowledged <= relay->sent);
     if (acknowledged > relay->acknowledged)
         relay->acknowledged = acknowledged;
-    int64_t now = cfa__monotonic_us(engine), gained = relay->acknowledged - relay->settled;
-    bool caught_up =
-        relay->acknowledged == relay->sent && relay->sent >= atomic_load(&engine->head);
-    if (gained == 0 ||
-        (!caught_up && gained < SETTLE_EVENTS && now - relay->settle_us < SETTLE_INTERVAL_US))
-        return CFA_OK;
-    cfa__sink_input input = { .name = { relay->name, strlen(relay->name) },
-                              .owner = engine->instance,
-                              .lease_ms = LEASE_MS,
-                              .epoch = relay->epoch,
-                              .position = relay->acknowledged };
-    cfa__sink_answer answer;
-    status =
-        cfa__sink_command(engine, cfa__sink_settle, &input, cfa__deadline_us(engine, 0), &answer);
-    if (status == CFA_EFENCED) {
-        relay->leads = false;
-        cfa__log(engine, CFA_LOG_WARNING, "relay_fenced", relay->name);
-        return CFA_OK;
-    }
-    if (status != CFA_OK)
-        return status;
-    relay->settled = relay->acknowledged;
-    relay->settle_us = now;
-    relay->lease_until_us = now + (int64_t)LEASE_MS * 1000 / 2;
-    (*out_done)++;
     return CFA_OK;
 }
 
@@ -175,24 +212,35 @@ static bool behind(const cfa_engine *engine, const cfa__relay *relay) {
     return !relay->paused && relay->settled < atomic_load(&engine->head);
 }
 
-static void relay_step(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
-    if (relay->paused || cfa__monotonic_us(engine) < relay->next_try_us || !behind(engine, relay))
-        return;
-    relay->sink_failed = false;
-    cfa_status status = lead_sink(engine, relay);
-    if (status == CFA_OK && relay->leads) {
-        if (relay->sent < atomic_load(&engine->head))
-            status = send_some(engine, relay, out_done);
-        if (status == CFA_OK)
-            status = settle(engine, relay, out_done);
-    }
+/* While a command on the cursor is in flight, only sending goes on. */
+static cfa_status advance(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+    bool idle = cfa__job_is_idle(&relay->job);
+    if (!relay->leads || cfa__monotonic_us(engine) >= relay->lease_until_us)
+        return idle ? job_begin(engine, relay, false) : CFA_OK;
+    cfa_status status = CFA_OK;
+    if (relay->sent < atomic_load(&engine->head))
+        status = send_some(engine, relay, out_done);
     if (status == CFA_OK)
-        relay->failures = 0;
-    else
+        status = ask_sink(relay);
+    if (status == CFA_OK && idle && should_settle(engine, relay))
+        status = job_begin(engine, relay, true);
+    return status;
+}
+
+static void relay_step(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
+    relay->sink_failed = false;
+    cfa_status status = job_end(engine, relay, out_done);
+    if (status == CFA_OK && !relay->paused && cfa__monotonic_us(engine) >= relay->next_try_us &&
+        behind(engine, relay)) {
+        status = advance(engine, relay, out_done);
+        if (status == CFA_OK)
+            relay->failures = 0;
+    }
+    if (status != CFA_OK)
         back_off(engine, relay, status);
 }
 
-cfa_status cfa__relays_run(cfa_engine *engine, int32_t *out_done) {
+cfa_status cfa__relays_step(cfa_engine *engine, int32_t *out_done) {
     *out_done = 0;
     if (engine->relay_count == 0)
         return CFA_OK;
@@ -214,7 +262,9 @@ int32_t cfa__relays_due_ms(cfa_engine *engine) {
         cfa__relay *relay = engine->relays[i];
         if (pthread_mutex_trylock(&relay->busy) != 0)
             continue;
-        if (behind(engine, relay)) {
+        if (cfa__job_is_finished(&relay->job)) {
+            due = 0;
+        } else if (behind(engine, relay) && cfa__job_is_idle(&relay->job)) {
             int64_t wait = (relay->next_try_us - now) / 1000;
             /* What was sent and is not acknowledged yet is asked for again in a moment. */
             int64_t least = relay->leads && relay->sent >= atomic_load(&engine->head) ? 2 : 0;
@@ -242,17 +292,17 @@ cfa_status cfa__relays_open(cfa_engine *engine) {
 }
 
 void cfa__relays_close(cfa_engine *engine) {
-    for (int32_t i = 0; i < engine->relay_count; i++)
+    for (int32_t i = 0; i < engine->relay_count; i++) {
+        cfa__job_close(engine, &engine->relays[i]->job);
         pthread_mutex_destroy(&engine->relays[i]->busy);
+    }
     engine->relay_count = 0;
 }
 
 /* ---- the projector --------------------------------------------------------------------------- */
 
-cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us,
-                        int32_t *out_applied) {
+static cfa_status project_command(cfa__command **out, cfa_engine *engine) {
     cfa__command *command;
-    *out_applied = 0;
     cfa_status status =
         cfa__command_new(&command, engine, cfa__totals_apply, sizeof(cfa__project_answer));
     if (status != CFA_OK)
@@ -265,16 +315,30 @@ cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us,
     }
     input->readings = readings;
     command->input = input;
-    command->background = !awaited;
+    *out = command;
+    return CFA_OK;
+}
+
+/* What a step did becomes visible: the position, and the totals in memory. */
+static int32_t projected(cfa_engine *engine, const cfa__project_answer *answer) {
+    int64_t known = atomic_load(&engine->projected);
+    while (answer->position > known &&
+           !atomic_compare_exchange_weak(&engine->projected, &known, answer->position))
+        continue;
+    if (answer->applied > 0)
+        cfa__totals_cache_refresh(engine, answer->campaigns, answer->campaign_count);
+    return answer->applied;
+}
+
+/* One step for a caller who waits for it: before background work. */
+static cfa_status project_awaited(cfa_engine *engine, int64_t deadline_us, int32_t *out_applied) {
+    cfa__command *command;
+    cfa_status status = project_command(&command, engine);
+    if (status != CFA_OK)
+        return status;
     status = cfa__command_run(engine, &command, deadline_us);
-    if (status == CFA_OK) {
-        const cfa__project_answer *answer = command->output;
-        *out_applied = answer->applied;
-        if (answer->position > atomic_load(&engine->projected))
-            atomic_store(&engine->projected, answer->position);
-        if (answer->applied > 0)
-            cfa__totals_cache_refresh(engine, answer->campaigns, answer->campaign_count);
-    }
+    if (status == CFA_OK)
+        *out_applied = projected(engine, command->output);
     cfa__command_release(engine, command);
     return status;
 }
@@ -287,7 +351,7 @@ cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t dead
                                     (long long)position);
         }
         int32_t applied;
-        cfa_status status = cfa__project(engine, true, deadline_us, &applied);
+        cfa_status status = project_awaited(engine, deadline_us, &applied);
         if (status != CFA_OK)
             return status;
         if (applied == 0 && atomic_load(&engine->projected) < position) {
@@ -298,11 +362,38 @@ cfa_status cfa__project_until(cfa_engine *engine, int64_t position, int64_t dead
     return CFA_OK;
 }
 
-cfa_status cfa__project_due(cfa_engine *engine, int32_t *out_applied) {
+bool cfa__project_is_due(cfa_engine *engine) {
+    if (cfa__job_is_finished(&engine->project_job))
+        return true;
+    return cfa__job_is_idle(&engine->project_job) &&
+           atomic_load(&engine->projected) < atomic_load(&engine->head);
+}
+
+cfa_status cfa__project_begin(cfa_engine *engine, int32_t *out_done) {
     int64_t head;
-    *out_applied = 0;
+    *out_done = 0;
     cfa_status status = cfa__log_head(engine, HEAD_AGE_MS, &head);
-    if (status != CFA_OK || atomic_load(&engine->projected) >= head)
+    if (status != CFA_OK || atomic_load(&engine->projected) >= head ||
+        !cfa__job_take_idle(&engine->project_job))
         return status;
-    return cfa__project(engine, false, cfa__deadline_us(engine, 0), out_applied);
+    cfa__command *command;
+    status = project_command(&command, engine);
+    if (status != CFA_OK) {
+        cfa__job_leave(&engine->project_job);
+        return status;
+    }
+    return cfa__job_start(engine, &engine->project_job, command);
+}
+
+cfa_status cfa__project_collect(cfa_engine *engine, int32_t *out_done) {
+    cfa__command *command;
+    *out_done = 0;
+    if (!cfa__job_take_finished(&engine->project_job, &command))
+        return CFA_OK;
+    cfa_status status = cfa__command_outcome(command);
+    if (status == CFA_OK)
+        *out_done = projected(engine, command->output);
+    cfa__command_release(engine, command);
+    cfa__job_leave(&engine->project_job);
+    return status;
 }

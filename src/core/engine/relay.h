@@ -14,15 +14,17 @@ CFA_MUST_CHECK cfa_status cfa__sink_command(cfa_engine *engine, cfa__decide deci
 
 CFA_MUST_CHECK cfa_status cfa__relays_open(cfa_engine *engine);
 void cfa__relays_close(cfa_engine *engine);
-/* One bounded step of every sink that is behind; a failing sink backs off by itself. */
-CFA_MUST_CHECK cfa_status cfa__relays_run(cfa_engine *engine, int32_t *out_done);
+/* One bounded step of every sink that is behind, from what its last command brought to the next
+ * one's start; never waits for a commit. A failing sink backs off by itself. */
+CFA_MUST_CHECK cfa_status cfa__relays_step(cfa_engine *engine, int32_t *out_done);
 int32_t cfa__relays_due_ms(cfa_engine *engine);
 
-/* One bounded step of the projector; awaited ones go before background work. */
-CFA_MUST_CHECK cfa_status cfa__project(cfa_engine *engine, bool awaited, int64_t deadline_us,
-                                       int32_t *out_applied);
-/* A step if the log is ahead of the totals. */
-CFA_MUST_CHECK cfa_status cfa__project_due(cfa_engine *engine, int32_t *out_applied);
+/* Start a step of the projector if the log is ahead of the totals. What is only started is not
+ * counted as done: it may turn out that there was nothing to do. */
+CFA_MUST_CHECK cfa_status cfa__project_begin(cfa_engine *engine, int32_t *out_done);
+/* Take in what such a step did; `*out_done` is how many events it applied. */
+CFA_MUST_CHECK cfa_status cfa__project_collect(cfa_engine *engine, int32_t *out_done);
+bool cfa__project_is_due(cfa_engine *engine);
 /* Steps until the totals include a position. CFA_ETIMEOUT; CFA_ERANGE when the log is not that
  * long. */
 CFA_MUST_CHECK cfa_status cfa__project_until(cfa_engine *engine, int64_t position,
