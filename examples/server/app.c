@@ -4,33 +4,25 @@
  * engine.
  */
 #include "app.h"
+#include "listener.h"
 #include "log.h"
+#include "service.h"
 
 #include <careforall/adapters/memory.h>
 #include <careforall/adapters/ndjson.h>
 #include <careforall/adapters/sqlite.h>
 
-#include <errno.h>
-#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-    DELIVER_MS = 50,
-    DELIVER_LIMIT = 256,
-    COMPLETIONS_PER_TURN = 256,
-    LISTEN_BACKLOG = 511,
-    QUEUE_LIMIT = 8192
-};
+enum { DELIVER_MS = 50, DELIVER_LIMIT = 256, COMPLETIONS_PER_TURN = 256, QUEUE_LIMIT = 8192 };
 
 #define DEMO_KEY "careforall-demo-campaign"
 
-/* This thread's last error. */
-static cfa_error last_error(void) {
+cfa_error app_last_error(void) {
     cfa_error error = CFA_ERROR_INIT;
     if (cfa_error_last(&error) != CFA_OK || error.message[0] == '\0')
         snprintf(error.message, sizeof error.message, "no detail");
@@ -52,7 +44,7 @@ static void write_log(void *self, const cfa_log_record *record) {
 
 static const cfa_platform platform = { .struct_size = sizeof(cfa_platform), .log = write_log };
 
-static const char *open_fix(cfa_status status) {
+const char *app_open_fix(cfa_status status) {
     switch (status) {
     case CFA_ESCHEMA: return "give another --database, or use the version that wrote it";
     case CFA_EREADONLY:
@@ -67,28 +59,18 @@ static const char *open_fix(cfa_status status) {
 
 static bool open_parts(server_app *app) {
     const server_config *config = app->config;
-    if (config->provider == PROVIDER_PLAY) {
-        cfa_play_options options = CFA_PLAY_OPTIONS_INIT;
-        /* Ids of the sandbox must not repeat after a restart: the book remembers the old ones. */
-        options.seed = uv_hrtime() ^ ((uint64_t)getpid() << 40);
-        /* A secret that everybody knows would let anybody report payments. */
-        char secret[CFA_ID_TEXT_SIZE + 8] = "";
-        options.webhook_secret = config->webhook_secret ? config->webhook_secret : secret;
-        if (!config->webhook_secret && cfa_key_new(secret, sizeof secret) != CFA_OK) {
-            config_complain("the system gave no randomness: %s", last_error().message);
-            return false;
-        }
-        if (cfa_play_new(&app->play, &options) != CFA_OK) {
-            config_complain("cannot start the play provider: %s", last_error().message);
-            return false;
-        }
+    char why[SECRET_MESSAGE_SIZE];
+    if (!provider_open(&app->provider, config, &app->secrets, why)) {
+        config_complain("%s", why);
+        return false;
     }
+    app->play = app->provider.play;
     if (config->events) {
         app->events.name = "events";
         if (cfa_ndjson_sink_new(&app->events.sink, config->events) != CFA_OK) {
             config_complain(
                 "cannot write events to %s: %s; give --events a file in a writable directory",
-                config->events, last_error().message);
+                config->events, app_last_error().message);
             return false;
         }
     }
@@ -98,7 +80,8 @@ static bool open_parts(server_app *app) {
 static cfa_status open_engine(server_app *app) {
     const server_config *config = app->config;
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
-    options.provider = app->play ? cfa_play_provider(app->play) : NULL;
+    options.provider = app->provider.adapter;
+    options.livemode = app->provider.livemode;
     options.platform = &platform;
     options.queue_limit = QUEUE_LIMIT;
     options.timeout_ms = HTTP_CALL_MS;
@@ -120,16 +103,17 @@ static cfa_status open_engine(server_app *app) {
     return status;
 }
 
-bool app_open(server_app *out, const server_config *config) {
+bool app_open(server_app *out, const server_config *config, const server_secrets *secrets) {
     memset(out, 0, sizeof *out);
     out->config = config;
+    out->secrets = *secrets;
     if (!open_parts(out))
         return false;
     cfa_status status = open_engine(out);
     if (status != CFA_OK) {
         config_complain("cannot open %s: %s; %s",
                         config->memory ? "the book in memory" : config->database,
-                        last_error().message, open_fix(status));
+                        app_last_error().message, app_open_fix(status));
         return false;
     }
     return true;
@@ -145,7 +129,7 @@ bool app_demo(server_app *app) {
     memcpy(spec.goal.currency, "EUR", 4);
     cfa_campaign *campaign = NULL;
     if (cfa_campaign_create(&campaign, app->engine, &spec) != CFA_OK) {
-        config_complain("cannot create the demo campaign: %s", last_error().message);
+        config_complain("cannot create the demo campaign: %s", app_last_error().message);
         return false;
     }
     printf("demo campaign %s\n", cfa_campaign_id(campaign));
@@ -160,58 +144,9 @@ void app_close(server_app *app) {
     cfa_engine_close(app->engine);
     if (app->events.sink.ops)
         app->events.sink.ops->close(app->events.sink.self);
-    cfa_play_free(app->play);
+    provider_close(&app->provider);
+    secrets_forget(&app->secrets);
     memset(app, 0, sizeof *app);
-}
-
-/* ---- listening ------------------------------------------------------------------------------ */
-
-static int open_listener(const server_config *config) {
-    struct addrinfo hints = { .ai_family = AF_UNSPEC,
-                              .ai_socktype = SOCK_STREAM,
-                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-    struct addrinfo *found = NULL;
-    int code = getaddrinfo(config->host, config->port, &hints, &found);
-    if (code != 0) {
-        config_complain(
-            "--listen %s: no such address (%s); give an address of this machine, such as "
-            "127.0.0.1:8080",
-            config->listen, gai_strerror(code));
-        return -1;
-    }
-    int one = 1;
-    int listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool open = listener >= 0 &&
-                setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-                bind(listener, found->ai_addr, found->ai_addrlen) == 0 &&
-                listen(listener, LISTEN_BACKLOG) == 0;
-    int error = errno;
-    freeaddrinfo(found);
-    if (open)
-        return listener;
-    if (error == EADDRINUSE)
-        config_complain("--listen %s: the port is taken; stop the other program or choose another "
-                        "port (0: any)",
-                        config->listen);
-    else
-        config_complain("--listen %s: %s; give an address of this machine, such as 127.0.0.1:8080",
-                        config->listen, strerror(error));
-    if (listener >= 0)
-        close(listener);
-    return -1;
-}
-
-static void print_address(const server_config *config, int listener) {
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    char port[8] = "";
-    if (getsockname(listener, (struct sockaddr *)&address, &size) == 0)
-        (void)getnameinfo((struct sockaddr *)&address, size, NULL, 0, port, sizeof port,
-                          NI_NUMERICSERV);
-    bool bracket = strchr(config->host, ':') != NULL;
-    printf("listening on http://%s%s%s:%s\n", bracket ? "[" : "", config->host, bracket ? "]" : "",
-           port);
-    fflush(stdout);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------- */
@@ -236,7 +171,7 @@ static void run_deliver(uv_work_t *work) {
     if (status != CFA_OK)
         log_line("warning", "play_delivery_failed",
                  json_pack("{s:s, s:s}", "status", cfa_status_name(status), "text",
-                           last_error().message));
+                           app_last_error().message));
 }
 
 static void on_delivered(uv_work_t *work, int status) {
@@ -259,13 +194,31 @@ static void on_drained(server_app *app, bool clean) {
     uv_stop(&app->loop);
 }
 
+static void on_drain_timer(uv_timer_t *timer) {
+    server_app *app = timer->data;
+    http_drain(app->http, app->config->drain_ms, on_drained);
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
     server_app *app = handle->data;
     if (app->stopping)
         _exit(EXIT_FAILED);
     app->stopping = true;
+    service_notify("STOPPING=1");
     log_line("info", "draining", json_pack("{s:i}", "signal", number));
-    http_drain(app->http, app->config->drain_ms, on_drained);
+    /* Whoever sends us requests sees first that we are not ready. */
+    uv_timer_start(&app->drain_timer, on_drain_timer, (uint64_t)app->config->drain_delay_ms, 0);
+}
+
+static void on_hangup(uv_signal_t *handle, int number) {
+    (void)number;
+    app_reload(handle->data);
+}
+
+/* This loop turns: nothing else needs to be known. */
+static void on_watchdog_timer(uv_timer_t *timer) {
+    (void)timer;
+    service_notify("WATCHDOG=1");
 }
 
 /* As many descriptors as the system allows: each connection is one. */
@@ -282,13 +235,18 @@ static bool start_loop(server_app *app) {
         config_complain("the event loop did not start: raise the limit of open files (ulimit -n)");
         return false;
     }
-    app->port_poll.data = app->deliver_timer.data = app->deliver_work.data = app->terminate.data =
-        app->interrupt.data = app;
+    app->port_poll.data = app->deliver_timer.data = app->deliver_work.data = app;
+    app->drain_timer.data = app->watchdog_timer.data = app;
+    app->terminate.data = app->interrupt.data = app->hangup.data = app;
     uv_timer_init(&app->loop, &app->deliver_timer);
+    uv_timer_init(&app->loop, &app->drain_timer);
+    uv_timer_init(&app->loop, &app->watchdog_timer);
     uv_signal_init(&app->loop, &app->terminate);
     uv_signal_init(&app->loop, &app->interrupt);
+    uv_signal_init(&app->loop, &app->hangup);
     uv_signal_start(&app->terminate, on_signal, SIGTERM);
     uv_signal_start(&app->interrupt, on_signal, SIGINT);
+    uv_signal_start(&app->hangup, on_hangup, SIGHUP);
     if (app->play)
         uv_timer_start(&app->deliver_timer, on_deliver_timer, DELIVER_MS, DELIVER_MS);
     return true;
@@ -312,7 +270,7 @@ static void stop_loop(server_app *app) {
 static bool start_engine_side(server_app *app) {
     if (cfa_port_new(&app->port, app->engine) != CFA_OK ||
         cfa_runner_start(app->engine, CFA_WORK_ALL) != CFA_OK) {
-        config_complain("the engine did not start: %s", last_error().message);
+        config_complain("the engine did not start: %s", app_last_error().message);
         return false;
     }
     app->runner = true;
@@ -324,10 +282,18 @@ static bool start_engine_side(server_app *app) {
     return true;
 }
 
+static void announce(server_app *app, int listener) {
+    listener_print(listener);
+    service_notify("READY=1");
+    uint64_t watchdog_ms = service_watchdog_ms();
+    if (watchdog_ms > 0)
+        uv_timer_start(&app->watchdog_timer, on_watchdog_timer, watchdog_ms, watchdog_ms);
+}
+
 bool app_serve(server_app *app) {
     const server_config *config = app->config;
     raise_descriptor_limit();
-    int listener = open_listener(config);
+    int listener = listener_open(config);
     if (listener < 0)
         return false;
     if (!start_loop(app)) {
@@ -341,6 +307,9 @@ bool app_serve(server_app *app) {
         .listener = listener,
         .connection_limit = config->connection_limit,
         .request_limit = config->request_limit,
+        .address_limit = config->address_limit,
+        .cors_origins = config->cors_origins,
+        .log_addresses = config->log_addresses,
         .quiet = config->quiet,
     };
     bool started = start_engine_side(app);
@@ -352,7 +321,7 @@ bool app_serve(server_app *app) {
         stop_loop(app);
         return false;
     }
-    print_address(config, listener);
+    announce(app, listener);
     uv_run(&app->loop, UV_RUN_DEFAULT);
     if (app->failed)
         log_line("warning", "drain_incomplete", NULL);

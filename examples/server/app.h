@@ -1,39 +1,57 @@
 /*
- * app.h - what the process holds: the book (engine, provider, sink), the loop, the HTTP server, and
- * their order of start and end.
+ * app.h - what the serving process holds: the book (engine, provider, sink), the secrets, the loop,
+ * the HTTP server, and their order of start and end.
  */
 #ifndef SERVER_APP_H
 #define SERVER_APP_H
 
 #include "config.h"
 #include "http.h"
-
-#include <careforall/adapters/play.h>
+#include "provider.h"
+#include "secrets.h"
 
 typedef struct server_app {
     const server_config *config;
-    uv_loop_t loop;
-    cfa_engine *engine;
-    cfa_play *play;          /* NULL without the play provider */
+    server_secrets secrets; /* of the loop's thread */
+    server_provider provider;
+    cfa_play *play;          /* of `provider`: NULL without the play provider */
     cfa_sink_binding events; /* ops NULL: none */
+    cfa_engine *engine;
+    bool runner;
+
+    uv_loop_t loop;
     cfa_port *port;
     uv_poll_t port_poll;
-    uv_timer_t deliver_timer;
-    uv_work_t deliver_work;
+    uv_timer_t deliver_timer, watchdog_timer, drain_timer;
+    uv_work_t deliver_work, reload_work;
     bool delivering;
-    bool runner;
-    uv_signal_t terminate, interrupt;
-    bool stopping;
-    bool failed;
+    uv_signal_t terminate, interrupt, hangup;
     http_server *http;
+
+    bool reloading, reload_again;
+    bool reload_good;
+    server_secrets fresh; /* of the pool's thread while reloading */
+    char reload_reason[SECRET_MESSAGE_SIZE];
+
+    bool stopping; /* not ready any more; draining follows */
+    bool failed;
 } server_app;
 
-/* Open the book as `config` says; false after the one line was printed. */
-bool app_open(server_app *out, const server_config *config);
+/* Open the book as `config` says; false after the one line was printed. `secrets`: copied. */
+bool app_open(server_app *out, const server_config *config, const server_secrets *secrets);
 /* Create the demo campaign once and print its id. */
 bool app_demo(server_app *app);
 /* Listen, answer until a signal, drain; false when it could not start or not end cleanly. */
 bool app_serve(server_app *app);
 void app_close(server_app *app);
+
+/* What to do when a book does not open. */
+const char *app_open_fix(cfa_status status);
+/* This thread's last error, never without a message. */
+cfa_error app_last_error(void);
+
+/* reload.c: read the secrets again, on the pool's thread, and put them in force between two
+ * requests. */
+void app_reload(server_app *app);
 
 #endif

@@ -1,76 +1,21 @@
 /*
- * config.c - flags, environment and their checks. Opens nothing but the token file; never prints a
- * token.
+ * config.c - the command, and its settings from file, environment and flags, in that order; then
+ * the checks that need more than one value. Opens nothing but the file of --config.
  */
 #include "config.h"
+#include "command.h"
+#include "settings.h"
 
 #include <careforall/base.h>
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char usage[] =
-    "careforall-server " CFA_VERSION " - donations over HTTP, kept in one SQLite file\n"
-    "\n"
-    "  careforall-server serve   --database PATH | --memory [flags]   answer requests\n"
-    "  careforall-server migrate --database PATH                      bring the schema up to date\n"
-    "\n"
-    "Flags of serve, each with its environment variable:\n"
-    "  --database PATH          SQLite file, created if need be (CAREFORALL_DATABASE)\n"
-    "  --memory                 keep everything in memory; nothing survives the process\n"
-    "  --listen HOST:PORT       default 127.0.0.1:8080; port 0: any (CAREFORALL_LISTEN)\n"
-    "  --provider play|none     default play: no money moves (CAREFORALL_PROVIDER)\n"
-    "  --admin-token-file FILE  the service token, 32 characters or more\n"
-    "                           (CAREFORALL_ADMIN_TOKEN_FILE, or CAREFORALL_ADMIN_TOKEN itself)\n"
-    "  --events FILE            append every event as a CloudEvents line (CAREFORALL_EVENTS)\n"
-    "  --demo                   create the demo campaign once and print its id\n"
-    "  --connections N          open connections at once, default 1000\n"
-    "  --requests N             requests in work at once, default 512; more get 503\n"
-    "  --drain-ms N             longest wait for requests in flight at the end, default 10000\n"
-    "  --quiet                  no log line per request\n"
-    "  --check-config           check flags, token and paths, then leave\n"
-    "  --help, --version\n"
-    "\n"
-    "CAREFORALL_WEBHOOK_SECRET: secret of webhooks posted from outside, 16 characters or more\n"
-    "\n"
-    "Routes, codes and limits: docs/http.md\n";
-
-typedef enum flag_kind { FLAG_TEXT, FLAG_SWITCH, FLAG_NUMBER } flag_kind;
-
-typedef struct flag {
-    const char *name;
-    const char *variable;
-    flag_kind kind;
-    size_t offset;
-    int32_t minimum, maximum;
-} flag;
-
-static const flag flags[] = {
-    { "--database", "CAREFORALL_DATABASE", FLAG_TEXT, offsetof(server_config, database), 0, 0 },
-    { "--memory", NULL, FLAG_SWITCH, offsetof(server_config, memory), 0, 0 },
-    { "--listen", "CAREFORALL_LISTEN", FLAG_TEXT, offsetof(server_config, listen), 0, 0 },
-    { "--provider", "CAREFORALL_PROVIDER", FLAG_TEXT, offsetof(server_config, provider_name), 0,
-      0 },
-    { "--admin-token-file", "CAREFORALL_ADMIN_TOKEN_FILE", FLAG_TEXT,
-      offsetof(server_config, token_file), 0, 0 },
-    { "--events", "CAREFORALL_EVENTS", FLAG_TEXT, offsetof(server_config, events), 0, 0 },
-    { "--demo", NULL, FLAG_SWITCH, offsetof(server_config, demo), 0, 0 },
-    { "--connections", NULL, FLAG_NUMBER, offsetof(server_config, connection_limit), 1, 100000 },
-    { "--requests", NULL, FLAG_NUMBER, offsetof(server_config, request_limit), 1, 65536 },
-    { "--drain-ms", NULL, FLAG_NUMBER, offsetof(server_config, drain_ms), 0, 600000 },
-    { "--quiet", NULL, FLAG_SWITCH, offsetof(server_config, quiet), 0, 0 },
-    { "--check-config", NULL, FLAG_SWITCH, offsetof(server_config, check_only), 0, 0 },
-};
-
-enum { FLAG_COUNT = (int)(sizeof flags / sizeof flags[0]) };
 
 void config_complain(const char *format, ...) {
     char line[1024];
@@ -85,76 +30,137 @@ void config_complain(const char *format, ...) {
     fprintf(stderr, "careforall-server: %s\n", line);
 }
 
-static bool set_number(server_config *out, const flag *which, const char *text) {
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < which->minimum ||
-        value > which->maximum) {
-        config_complain("%s %s: give a whole number from %d to %d", which->name, text,
-                        which->minimum, which->maximum);
-        return false;
-    }
-    *(int32_t *)(void *)((char *)out + which->offset) = (int32_t)value;
-    return true;
-}
+/* ---- flags ---------------------------------------------------------------------------------- */
 
-static bool set_flag(server_config *out, const flag *which, const char *text) {
-    switch (which->kind) {
-    case FLAG_NUMBER: return set_number(out, which, text);
-    case FLAG_SWITCH: *(bool *)(void *)((char *)out + which->offset) = true; return true;
-    case FLAG_TEXT: break;
-    }
-    if (*text == '\0') {
-        config_complain("%s is empty: give it a value or leave it out", which->name);
-        return false;
-    }
-    *(const char **)(void *)((char *)out + which->offset) = text;
-    return true;
-}
-
-/* Flags win: only what is still unset is taken from the environment. */
-static bool read_environment(server_config *out) {
-    for (int i = 0; i < FLAG_COUNT; i++) {
-        const char *value = flags[i].variable ? getenv(flags[i].variable) : NULL;
-        if (!value || *value == '\0' ||
-            (flags[i].offset == offsetof(server_config, database) && out->memory))
-            continue;
-        if (!*(const char **)(void *)((char *)out + flags[i].offset) &&
-            !set_flag(out, &flags[i], value))
-            return false;
-    }
-    return true;
-}
-
-/* Reads "--name value" and "--name=value" from argv[at]; counts what it used into `*used`. */
-static bool read_flag(server_config *out, int argc, char **argv, int at, int *used) {
-    const char *argument = argv[at];
-    const char *equals = strchr(argument, '=');
-    size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
-    for (int i = 0; i < FLAG_COUNT; i++) {
-        if (strlen(flags[i].name) != length || strncmp(flags[i].name, argument, length) != 0)
-            continue;
-        *used = 1;
-        if (flags[i].kind == FLAG_SWITCH) {
-            if (equals) {
-                config_complain("%s takes no value", flags[i].name);
-                return false;
-            }
-            return set_flag(out, &flags[i], "");
-        }
-        if (equals)
-            return set_flag(out, &flags[i], equals + 1);
-        if (at + 1 >= argc) {
-            config_complain("%s needs a value", flags[i].name);
+/* A secret on the command line is seen by everybody who may list processes. */
+static bool refuse_flag(const server_config *config, const char *name, size_t size) {
+    char key[SETTING_SPELLING_SIZE] = "", file_key[SETTING_SPELLING_SIZE + 8];
+    if (size < sizeof key) {
+        for (size_t i = 0; i < size; i++)
+            key[i] = name[i] == '-' ? '_' : name[i];
+        snprintf(file_key, sizeof file_key, "%s_file", key);
+        if (setting_find(file_key, strlen(file_key))) {
+            config_complain("--%.*s: a secret does not belong on the command line; put it into a "
+                            "file (mode 600) and give --%.*s-file",
+                            (int)size, name, (int)size, name);
             return false;
         }
-        *used = 2;
-        return set_flag(out, &flags[i], argv[at + 1]);
     }
-    config_complain("unknown flag %.*s: see careforall-server --help", (int)length, argument);
+    const setting *known = setting_find(key, strlen(key));
+    const char *nearest = known ? NULL : setting_nearest(key, strlen(key));
+    char spelling[SETTING_SPELLING_SIZE] = "";
+    if (nearest)
+        setting_spell(spelling, setting_find(nearest, strlen(nearest)), ORIGIN_FLAG);
+    config_complain("%s flag --%.*s%s%s%s: see careforall-server %s --help",
+                    known ? "this command takes no" : "unknown", (int)size, name,
+                    nearest ? ", did you mean " : "", spelling, nearest ? "?" : "",
+                    command_of(config->command)->name);
     return false;
 }
+
+/* Read "--name value", "--name=value" or a switch from argv[at]; counts what it used. */
+static bool read_flag(server_config *config, char **argv, int at, int *used) {
+    const char *name = argv[at] + 2;
+    const char *equals = strchr(name, '=');
+    size_t size = equals ? (size_t)(equals - name) : strlen(name);
+    char key[SETTING_SPELLING_SIZE] = "";
+    for (size_t i = 0; i < size && i + 1 < sizeof key; i++)
+        key[i] = name[i] == '-' ? '_' : name[i] == '_' ? '-' : name[i];
+    const setting *which = setting_find(key, strlen(key));
+    if (!which || !(which->commands & config->command))
+        return refuse_flag(config, name, size);
+    if (setting_origin(config, which) == ORIGIN_FLAG) {
+        config_complain("--%.*s is given twice: remove one", (int)size, name);
+        return false;
+    }
+    const char *value = equals ? equals + 1 : "yes";
+    *used = 1;
+    if (!equals && which->kind != SETTING_SWITCH) {
+        value = argv[at + 1];
+        *used = 2;
+        if (!value) {
+            config_complain("--%.*s needs a value", (int)size, name);
+            return false;
+        }
+    }
+    char rule[SETTING_MESSAGE_SIZE];
+    if (setting_store(config, which, ORIGIN_FLAG, value, rule))
+        return true;
+    config_complain("--%.*s%s%s: %s", (int)size, name, *value != '\0' ? " " : "", value, rule);
+    return false;
+}
+
+static bool read_word(server_config *config, const char *word) {
+    const command *wanted = command_of(config->command);
+    for (int i = 0; i < wanted->words_max; i++) {
+        if (!config->words[i]) {
+            config->words[i] = word;
+            return true;
+        }
+    }
+    config_complain("%s is one word too many: see careforall-server %s --help", word, wanted->name);
+    return false;
+}
+
+static config_result read_flags(server_config *config, int argc, char **argv, int at) {
+    for (int used = 1; at < argc; at += used, used = 1) {
+        if (strcmp(argv[at], "--help") == 0) {
+            command_help(stdout, config->command);
+            return CONFIG_DONE;
+        }
+        bool good = strncmp(argv[at], "--", 2) == 0 ? read_flag(config, argv, at, &used)
+                                                    : read_word(config, argv[at]);
+        if (!good)
+            return CONFIG_WRONG;
+    }
+    const command *wanted = command_of(config->command);
+    if (wanted->words_min > 0 && !config->words[wanted->words_min - 1]) {
+        config_complain("say which: careforall-server %s %s", wanted->name, wanted->words);
+        return CONFIG_WRONG;
+    }
+    return CONFIG_RUN;
+}
+
+/* ---- environment and file ------------------------------------------------------------------- */
+
+static bool read_environment(server_config *config) {
+    for (size_t i = 0; i < setting_count(); i++) {
+        const setting *which = setting_at(i);
+        char name[SETTING_SPELLING_SIZE], rule[SETTING_MESSAGE_SIZE];
+        setting_spell(name, which, ORIGIN_ENVIRONMENT);
+        const char *value = which->flag_only ? NULL : getenv(name);
+        if (!value || *value == '\0')
+            continue;
+        if (!setting_store(config, which, ORIGIN_ENVIRONMENT, value, rule)) {
+            config_complain("%s=%s: %s", name, value, rule);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void set_defaults(server_config *config) {
+    for (size_t i = 0; i < setting_count(); i++) {
+        const setting *which = setting_at(i);
+        char rule[SETTING_MESSAGE_SIZE];
+        if (which->standard)
+            (void)setting_store(config, which, ORIGIN_DEFAULT, which->standard, rule);
+    }
+}
+
+/* Which file to read stands in what is read after it. */
+static const char *find_file(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0)
+            return argv[i] + 9;
+        if (strcmp(argv[i], "--config") == 0)
+            return i + 1 < argc ? argv[i + 1] : NULL;
+    }
+    const char *path = getenv("CAREFORALL_CONFIG");
+    return path && *path != '\0' ? path : NULL;
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
 
 static bool split_listen(server_config *out) {
     const char *text = out->listen;
@@ -179,205 +185,159 @@ static bool split_listen(server_config *out) {
     return true;
 }
 
-static bool check_provider(server_config *out) {
-    if (strcmp(out->provider_name, "play") == 0)
-        out->provider = PROVIDER_PLAY;
-    else if (strcmp(out->provider_name, "none") == 0)
-        out->provider = PROVIDER_NONE;
-    else {
-        config_complain("unknown provider \"%s\": use --provider play or --provider none",
-                        out->provider_name);
-        return false;
-    }
-    return true;
-}
-
-static bool read_token_file(server_config *out) {
-    int descriptor = open(out->token_file, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (descriptor < 0 || fstat(descriptor, &status) != 0) {
-        config_complain("cannot read the token file %s (%s): check the path and its permissions",
-                        out->token_file, strerror(errno));
-        if (descriptor >= 0)
-            close(descriptor);
-        return false;
-    }
-    bool sound = false;
-    if (!S_ISREG(status.st_mode))
-        config_complain(
-            "the token file %s is not a regular file: give the path of a file that holds the token",
-            out->token_file);
-    else if ((status.st_mode & S_IRWXO) != 0)
-        config_complain("the token file %s is open to everybody: run chmod 600 %s", out->token_file,
-                        out->token_file);
-    else
-        sound = true;
-    /* One byte more than a token may have, so that a longer one is seen and not cut. */
-    ssize_t size = sound ? read(descriptor, out->token, CONFIG_TOKEN_BYTES_MAX + 1) : 0;
-    if (size < 0) {
-        config_complain("cannot read the token file %s (%s): check the path and its permissions",
-                        out->token_file, strerror(errno));
-        sound = false;
-        size = 0;
-    }
-    close(descriptor);
-    while (size > 0 && isspace((unsigned char)out->token[size - 1]))
-        size--;
-    out->token[size] = '\0';
-    return sound;
-}
-
-static bool read_token(server_config *out) {
-    const char *variable = getenv("CAREFORALL_ADMIN_TOKEN");
-    if (out->token_file) {
-        if (!read_token_file(out))
-            return false;
-    } else if (variable && *variable != '\0') {
-        size_t length = strnlen(variable, CONFIG_TOKEN_BYTES_MAX + 1);
-        memcpy(out->token, variable, length);
-    } else {
-        config_complain(
-            "no service token: give --admin-token-file FILE or set CAREFORALL_ADMIN_TOKEN "
-            "(make one with: openssl rand -hex 32)");
-        return false;
-    }
-    size_t size = strlen(out->token);
-    if (size < CONFIG_TOKEN_BYTES_MIN) {
-        config_complain("the service token has %zu characters, it needs at least %d "
-                        "(make one with: openssl rand -hex 32)",
-                        size, CONFIG_TOKEN_BYTES_MIN);
-        return false;
-    }
-    if (size > CONFIG_TOKEN_BYTES_MAX) {
-        config_complain("the service token is longer than %d characters: use a shorter one",
-                        CONFIG_TOKEN_BYTES_MAX);
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        if (!isgraph((unsigned char)out->token[i])) {
-            config_complain(
-                "the service token holds a space or control character: use visible ASCII alone");
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Webhooks are delivered inside this process: a secret is needed only to post them from outside. */
-static bool read_webhook_secret(server_config *out) {
-    const char *text = getenv("CAREFORALL_WEBHOOK_SECRET");
-    if (!text || *text == '\0')
+/* Both may be set at different places; then the nearer one counts. */
+static bool choose_book(server_config *config) {
+    if (!config->memory || !config->database)
         return true;
-    if (strlen(text) < CONFIG_WEBHOOK_SECRET_BYTES_MIN) {
-        config_complain("CAREFORALL_WEBHOOK_SECRET has %zu characters, it needs at least %d "
-                        "(make one with: openssl rand -hex 32)",
-                        strlen(text), CONFIG_WEBHOOK_SECRET_BYTES_MIN);
-        return false;
-    }
-    out->webhook_secret = text;
-    return true;
-}
-
-/* The mistakes of a first try that can be seen without opening the database. */
-static bool check_database(const server_config *config) {
-    if (config->memory && config->database) {
+    config_origin memory = setting_origin(config, setting_find("memory", 6));
+    config_origin database = setting_origin(config, setting_find("database", 8));
+    if (memory == database) {
         config_complain("--memory and --database exclude each other: give one");
         return false;
     }
+    if (memory > database)
+        config->database = NULL;
+    else
+        config->memory = false;
+    return true;
+}
+
+/* The directory that a file is in, or is to be made in. */
+static bool check_directory(const char *spelling, const char *path) {
+    char directory[4096];
+    const char *slash = strrchr(path, '/');
+    size_t size = !slash ? 0 : slash == path ? 1 : (size_t)(slash - path);
+    if (size >= sizeof directory) {
+        config_complain("%s: the path is too long", spelling);
+        return false;
+    }
+    memcpy(directory, slash ? path : ".", slash ? size : 1);
+    directory[slash ? size : 1] = '\0';
+    struct stat status;
+    if (stat(directory, &status) != 0)
+        config_complain("%s: the directory %s cannot be used (%s): create it with mkdir -p %s",
+                        spelling, directory, strerror(errno), directory);
+    else if (!S_ISDIR(status.st_mode))
+        config_complain("%s: %s is a file, not a directory: give a path inside a directory",
+                        spelling, directory);
+    else if (access(directory, W_OK | X_OK) != 0)
+        config_complain("%s: the directory %s is read-only for this user: make it writable or "
+                        "give another path",
+                        spelling, directory);
+    else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        config_complain("%s: %s is a directory: give the path of a file", spelling, path);
+    else
+        return true;
+    return false;
+}
+
+static bool check_book(server_config *config) {
+    if (!choose_book(config))
+        return false;
     if (config->memory)
         return true;
     if (!config->database) {
-        config_complain("no database: give --database PATH, or --memory to try things out");
+        config_complain("no database: give --database PATH%s",
+                        config->command == COMMAND_SERVE ? ", or --memory to try things out" : "");
         return false;
     }
-    char directory[4096];
-    const char *slash = strrchr(config->database, '/');
-    size_t size = !slash ? 0 : slash == config->database ? 1 : (size_t)(slash - config->database);
-    if (size >= sizeof directory) {
-        config_complain("--database: the path is too long");
+    return check_directory("--database", config->database);
+}
+
+static bool check_url(const char *spelling, const char *url) {
+    return_url_parts parts;
+    const char *wrong = url ? return_url_read(&parts, url, strlen(url)) : NULL;
+    if (wrong)
+        config_complain("%s %s: %s", spelling, url, wrong);
+    else if (url && strlen(url) > CFA_URL_BYTES_MAX)
+        config_complain("%s: a URL has at most %d characters", spelling, CFA_URL_BYTES_MAX);
+    else
+        return true;
+    return false;
+}
+
+static bool check_return_urls(server_config *config) {
+    for (const char *at = config->return_urls_text; at && *at != '\0';) {
+        size_t size = strcspn(at, " \t");
+        const char *wrong = size > 0 ? return_url_add(&config->return_urls, at, size) : NULL;
+        if (wrong) {
+            config_complain("--return-urls %.*s: %s; give addresses such as "
+                            "https://example.org/thanks, separated by spaces",
+                            (int)size, at, wrong);
+            return false;
+        }
+        at += size + strspn(at + size, " \t");
+    }
+    return check_url("--return-url", config->return_url) &&
+           check_url("--cancel-url", config->cancel_url);
+}
+
+static bool check_stripe(const server_config *config) {
+    if (config->provider != PROVIDER_STRIPE)
+        return true;
+    return_url_parts base;
+    const char *wrong =
+        return_url_read(&base, config->stripe_base_url, strlen(config->stripe_base_url));
+    if (!wrong && base.path_size > 1)
+        wrong = "it has a path";
+    if (!wrong && !base.secure && !return_url_is_local(&base))
+        wrong = "without TLS it must be on this machine";
+    if (wrong) {
+        config_complain("--stripe-base-url %s: %s; give https://HOST, or http://127.0.0.1:PORT for "
+                        "a sandbox",
+                        config->stripe_base_url, wrong);
         return false;
     }
-    memcpy(directory, slash ? config->database : ".", slash ? size : 1);
-    directory[slash ? size : 1] = '\0';
-    struct stat status;
-    if (stat(directory, &status) != 0) {
-        config_complain(
-            "the database's directory %s cannot be used (%s): create it with mkdir -p %s",
-            directory, strerror(errno), directory);
-        return false;
-    }
-    if (!S_ISDIR(status.st_mode)) {
-        config_complain("%s is a file, not a directory: give --database a path inside a directory",
-                        directory);
-        return false;
-    }
-    if (access(directory, W_OK | X_OK) != 0) {
-        config_complain(
-            "the database's directory %s is read-only for this user: make it writable or move "
-            "the database",
-            directory);
-        return false;
-    }
-    if (stat(config->database, &status) == 0 && S_ISDIR(status.st_mode)) {
-        config_complain("%s is a directory: give --database the path of a file", config->database);
+    if (config->stripe_mode == STRIPE_CHECKOUT && !config->return_url &&
+        config->return_urls.count == 0) {
+        config_complain("a hosted page must know where donors go afterwards: give --return-url URL "
+                        "or --return-urls URL..., or --stripe-mode intent");
         return false;
     }
     return true;
 }
 
-static config_result read_command(server_config *out, const char *word) {
-    if (!word) {
-        config_complain("no subcommand: try careforall-server serve, or --help");
-        return CONFIG_WRONG;
-    }
-    if (strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
-        fputs(usage, stdout);
-        return CONFIG_DONE;
-    }
-    if (strcmp(word, "--version") == 0) {
-        printf("careforall-server %s\n", cfa_version());
-        return CONFIG_DONE;
-    }
-    if (strcmp(word, "serve") == 0)
-        out->command = COMMAND_SERVE;
-    else if (strcmp(word, "migrate") == 0)
-        out->command = COMMAND_MIGRATE;
-    else {
-        config_complain("unknown subcommand %s: use serve or migrate, or see --help", word);
-        return CONFIG_WRONG;
-    }
-    return CONFIG_RUN;
+static bool check_all(server_config *config) {
+    if ((config->command & COMMANDS_BOOK) && !check_book(config))
+        return false;
+    if (config->command != COMMAND_SERVE)
+        return true;
+    return split_listen(config) && check_return_urls(config) && check_stripe(config) &&
+           (!config->events || access(config->events, W_OK) == 0 ||
+            check_directory("--events", config->events));
 }
 
 config_result config_read(server_config *out, int argc, char **argv) {
     memset(out, 0, sizeof *out);
-    out->connection_limit = 1000;
-    out->request_limit = 512;
-    out->drain_ms = 10000;
-    config_result result = read_command(out, argc > 1 ? argv[1] : NULL);
+    int used = 1;
+    config_result result = command_find(&out->command, argc, argv, &used);
     if (result != CONFIG_RUN)
         return result;
-    for (int at = 2, used = 0; at < argc; at += used) {
-        if (strcmp(argv[at], "--help") == 0 || strcmp(argv[at], "--version") == 0)
-            return read_command(out, argv[at]);
-        if (!read_flag(out, argc, argv, at, &used))
-            return CONFIG_WRONG;
+    set_defaults(out);
+    const char *file = find_file(argc, argv);
+    bool early = file && (out->command & COMMANDS_BOOK);
+    for (int i = used; i < argc && early; i++)
+        early = strcmp(argv[i], "--help") != 0;
+    if ((early && !settings_file_read(out, file)) || !read_environment(out))
+        return CONFIG_WRONG;
+    result = read_flags(out, argc, argv, used);
+    if (result != CONFIG_RUN)
+        return result;
+    return check_all(out) ? CONFIG_RUN : CONFIG_WRONG;
+}
+
+void config_print(const server_config *config) {
+    static const char *const origins[] = { "default", "file", "environment", "flag" };
+    for (size_t i = 0; i < setting_count(); i++) {
+        const setting *which = setting_at(i);
+        if (!(which->commands & config->command) || which->flag_only ||
+            strcmp(which->key, "config") == 0)
+            continue;
+        char buffer[16];
+        const char *value = setting_text(config, which, buffer);
+        if (value)
+            printf("%s = %s  # %s\n", which->key, value, origins[setting_origin(config, which)]);
+        else
+            printf("# %s is not set\n", which->key);
     }
-    if (!read_environment(out))
-        return CONFIG_WRONG;
-    out->listen = out->listen ? out->listen : "127.0.0.1:8080";
-    out->provider_name = out->provider_name ? out->provider_name : "play";
-    if (!check_database(out))
-        return CONFIG_WRONG;
-    if (out->command == COMMAND_MIGRATE) {
-        if (out->memory) {
-            config_complain(
-                "migrate needs --database PATH: a book in memory has nothing to migrate");
-            return CONFIG_WRONG;
-        }
-        return CONFIG_RUN;
-    }
-    if (!split_listen(out) || !check_provider(out) || !read_token(out) || !read_webhook_secret(out))
-        return CONFIG_WRONG;
-    return CONFIG_RUN;
 }

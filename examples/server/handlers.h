@@ -5,6 +5,7 @@
 #include "http.h"
 
 void handle_health(http_request *request);
+void handle_ready(http_request *request);
 void handle_openapi(http_request *request);
 void handle_campaign_create(http_request *request);
 void handle_campaign_list(http_request *request);

@@ -302,9 +302,8 @@ static void run_health(http_request *request) {
                      json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "status",
                                ready ? "ok" : "unavailable", "version", cfa_version(), "storage",
                                storage == CFA_OK ? "ok" : "unreachable", "runner",
-                               app->runner ? "running" : "stopped", "provider",
-                               app->play ? "play" : "none", "in_work", (int)input->in_work,
-                               "draining", input->draining));
+                               app->runner ? "running" : "stopped", "provider", app->provider.name,
+                               "in_work", (int)input->in_work, "draining", input->draining));
 }
 
 void handle_health(http_request *request) {

@@ -31,7 +31,7 @@ static void complete_webhook(http_request *request, cfa_completion *completion) 
 void handle_webhook(http_request *request) {
     if (request->app->config->provider == PROVIDER_NONE) {
         problem_http(request, PROBLEM_NO_PROVIDER, NULL,
-                     "this server knows no provider: start it with --provider");
+                     "this server knows no provider: start it with --provider stripe");
         return;
     }
     int own_count = 0, stripe_count = 0;

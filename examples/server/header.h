@@ -4,12 +4,13 @@
 #define SERVER_HEADER_H
 
 #include "http.h"
+#include "secrets.h"
 
 #define HEADER_ANONYMOUS_KEY_BYTES_MIN 20
 
-/* Compare a Bearer token in constant time. */
+/* Compare a Bearer token with each service token, in constant time. */
 typedef enum header_token { TOKEN_ABSENT, TOKEN_WRONG, TOKEN_RIGHT } header_token;
-header_token header_service_token(http_request *request, const char *token);
+header_token header_service_token(http_request *request, const secret_list *tokens);
 
 /* Read Idempotency-Key, bare or quoted; false after a problem was answered. */
 bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1]);

@@ -59,6 +59,7 @@ typedef struct http_answer {
     char link[128];
     char entity_tag[64];
     char position[24];
+    char pledge_token[48];
     char allow[64];
     int retry_after_s; /* 0: none */
     bool replayed;

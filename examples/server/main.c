@@ -1,34 +1,33 @@
 /* main.c - the program: read what is wanted, do it, say in the exit code how it went. */
-#include "app.h"
+#include "command.h"
 #include "config.h"
+
+#include <sodium.h>
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool serve(const server_config *config) {
-    static server_app app;
-    bool good = app_open(&app, config);
-    if (good && config->command == COMMAND_MIGRATE)
-        printf("%s has the schema of %s\n", config->database, cfa_version());
-    else if (good)
-        good = (!config->demo || app_demo(&app)) && app_serve(&app);
-    app_close(&app);
-    return good;
-}
-
 int main(int argc, char **argv) {
     static server_config config;
     /* A reader that goes away ends its request, not the process. */
     signal(SIGPIPE, SIG_IGN);
+    if (sodium_init() < 0) {
+        config_complain("the system gave no randomness");
+        return EXIT_FAILED;
+    }
     switch (config_read(&config, argc, argv)) {
     case CONFIG_DONE: return EXIT_SUCCESS;
     case CONFIG_WRONG: return EXIT_CONFIG;
     case CONFIG_RUN: break;
     }
-    if (config.check_only) {
+    if (config.print_only) {
+        config_print(&config);
+        return EXIT_SUCCESS;
+    }
+    if (config.check_only && config.command != COMMAND_SERVE) {
         puts("the configuration is good");
         return EXIT_SUCCESS;
     }
-    return serve(&config) ? EXIT_SUCCESS : EXIT_FAILED;
+    return command_of(config.command)->run(&config);
 }

@@ -36,6 +36,9 @@ const openapi_schema openapi_schemas[] = {
             "provider": {"type": "string"},
             "in_work": {"type": "integer", "minimum": 0},
             "draining": {"type": "boolean"}}}) },
+    { "Readiness", JSON({
+        "type": "object", "required": ["status"], "additionalProperties": false,
+        "properties": {"status": {"enum": ["ready", "draining", "unreachable"]}}}) },
     { "Description", JSON({
         "type": "object", "required": ["openapi", "info", "paths"]}) },
     { "CampaignSpec", JSON({
@@ -108,6 +111,9 @@ const openapi_schema openapi_schemas[] = {
             "amount": {"$ref": "#/components/schemas/Money"},
             "payment_method": {"type": "string", "maxLength": 200,
                                "description": "a token of the provider, never card data"},
+            "return_url": {"type": "string", "format": "uri", "maxLength": 500,
+                           "description": "where the hosted page sends the donor; an allowed one"},
+            "cancel_url": {"type": "string", "format": "uri", "maxLength": 500},
             "donor": {"$ref": "#/components/schemas/DonorSpec"}}}) },
     { "DonorSpec", JSON({
         "type": "object", "additionalProperties": false,
@@ -134,7 +140,7 @@ const openapi_schema openapi_schemas[] = {
     { "Pledge", JSON({
         "type": "object",
         "required": ["id", "campaign_id", "amount", "state", "pending", "created_at"],
-        "description": "payment_id and donor are shown to the service alone",
+        "description": "payment_id and donor are shown to the service and to who holds the token",
         "properties": {
             "id": {"$ref": "#/components/schemas/PledgeId"},
             "campaign_id": {"$ref": "#/components/schemas/CampaignId"},

@@ -209,6 +209,7 @@ static enum MHD_Result queue_answer(http_request *request) {
     add_header(response, "Link", answer->link);
     add_header(response, "ETag", answer->entity_tag);
     add_header(response, "Careforall-Position", answer->position);
+    add_header(response, "Careforall-Pledge-Token", answer->pledge_token);
     add_header(response, "Allow", answer->allow);
     add_header(response, "Retry-After", number);
     add_header(response, "Idempotent-Replayed", answer->replayed ? "true" : NULL);

@@ -21,6 +21,12 @@ static const http_route routes[] = {
       .summary = "Tell whether this server can take donations now",
       .answers = "200:Health 503:Health" },
     { .method = "GET",
+      .pattern = "/health/ready",
+      .handler = handle_ready,
+      .name = "getReadiness",
+      .summary = "Tell a load balancer whether to send requests here",
+      .answers = "200:Readiness 503:Readiness" },
+    { .method = "GET",
       .pattern = "/openapi.json",
       .flags = ROUTE_TAG,
       .handler = handle_openapi,
@@ -102,7 +108,7 @@ static const http_route routes[] = {
       .pattern = "/api/v1/pledges/{id}",
       .handler = handle_pledge_get,
       .name = "getPledge",
-      .summary = "Read a pledge as it stands",
+      .summary = "Read a pledge as it stands: the service, or who holds its token",
       .answers = "200:Pledge",
       .problems = "404 422" },
     { .method = "POST",
@@ -261,7 +267,7 @@ static bool check_coding(http_request *request) {
 
 bool route_admit(http_request *request) {
     unsigned flags = request->route->flags;
-    header_token token = header_service_token(request, request->app->config->token);
+    header_token token = header_service_token(request, &request->app->secrets.tokens);
     request->service = token == TOKEN_RIGHT;
     /* A wrong token is never quietly treated as none. */
     if (token == TOKEN_WRONG || ((flags & ROUTE_SERVICE) && token != TOKEN_RIGHT)) {

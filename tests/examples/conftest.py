@@ -152,8 +152,14 @@ class Server:
         return self.request("POST", "/play/confirm", {
             "client_secret": pledge_answer.json["client_secret"], "payment_method": method})
 
+    def own(self, pledge_answer):
+        """A pledge as who made it sees it."""
+        return self.get(f"/api/v1/pledges/{pledge_answer.json['id']}", headers={
+            "Careforall-Pledge-Token": pledge_answer.headers["careforall-pledge-token"]})
+
     def wait_state(self, pledge_id, state):
-        return eventually(lambda: self.get(f"/api/v1/pledges/{pledge_id}").json["state"] == state, state)
+        return eventually(
+            lambda: self.get(f"/api/v1/pledges/{pledge_id}", token=True).json["state"] == state, state)
 
     def totals(self, campaign_id):
         answer = self.get(f"/api/v1/campaigns/{campaign_id}/totals")

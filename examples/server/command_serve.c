@@ -1,0 +1,66 @@
+/* command_serve.c - the commands that make or upgrade a book and serve it. */
+#include "app.h"
+#include "command.h"
+#include "listener.h"
+
+#include <jansson.h>
+
+#include <signal.h>
+#include <stdlib.h>
+
+/* All that can be seen without touching the book or the port. */
+static bool check(const server_config *config, const server_secrets *secrets) {
+    server_provider provider;
+    char why[SECRET_MESSAGE_SIZE];
+    if (!listener_check(config))
+        return false;
+    if (provider_open(&provider, config, secrets, why)) {
+        provider_close(&provider);
+        puts("the configuration is good");
+        return true;
+    }
+    config_complain("%s", why);
+    return false;
+}
+
+static bool serve(const server_config *config, const server_secrets *secrets) {
+    static server_app app;
+    bool good =
+        app_open(&app, config, secrets) && (!config->demo || app_demo(&app)) && app_serve(&app);
+    app_close(&app);
+    return good;
+}
+
+int command_serve(const server_config *config) {
+    static server_secrets secrets;
+    char why[SECRET_MESSAGE_SIZE];
+    int code = EXIT_SUCCESS;
+    /* A reload that comes before the loop turns must not end us. */
+    signal(SIGHUP, SIG_IGN);
+    if (!secrets_read(&secrets, config, !config->check_only, why)) {
+        config_complain("%s", why);
+        code = EXIT_CONFIG;
+    } else if (config->check_only)
+        code = check(config, &secrets) ? EXIT_SUCCESS : EXIT_CONFIG;
+    else
+        code = serve(config, &secrets) ? EXIT_SUCCESS : EXIT_FAILED;
+    secrets_forget(&secrets);
+    return code;
+}
+
+int command_migrate(const server_config *config) {
+    cfa_engine *engine = command_open(config);
+    if (!engine)
+        return EXIT_FAILED;
+    cfa_engine_close(engine);
+    json_t *out = config->json ? json_pack("{s:s, s:s}", "database", config->database, "version",
+                                           cfa_version())
+                               : NULL;
+    if (out) {
+        json_dumpf(out, stdout, JSON_COMPACT);
+        putchar('\n');
+        json_decref(out);
+    } else
+        printf("%s has the schema of %s\n", config->database, cfa_version());
+    return EXIT_SUCCESS;
+}
