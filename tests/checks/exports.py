@@ -13,7 +13,7 @@ import sys
 from sources import ROOT, blank_comments, files, finish
 
 LIST = pathlib.Path(__file__).with_name("exports.txt")
-LIBRARIES = ("careforall", "careforall-sqlite", "careforall-testkit")
+LIBRARIES = ("careforall", "careforall-sqlite", "careforall-stripe", "careforall-testkit")
 NODE = "CAREFORALL_0.1"
 DECLARATION = re.compile(r"\bCFA_API\b[^;{(]*?\b(cfa_\w+)\s*\(")
 PRIVATE = re.compile(r"\b(cfa__\w+)")
@@ -24,8 +24,8 @@ def home(header):
     path = header.relative_to(ROOT / "include/careforall").as_posix()
     if path.startswith("testkit/"):
         return "careforall-testkit"
-    if path == "adapters/sqlite.h":
-        return "careforall-sqlite"
+    if path in ("adapters/sqlite.h", "adapters/stripe.h"):
+        return f"careforall-{pathlib.Path(path).stem}"
     return "careforall"
 
 

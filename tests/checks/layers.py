@@ -35,6 +35,8 @@ LAYERS = [
     ("src/adapters/sqlite", SYSTEM | {"sqlite3.h"}, [ANY_PUBLIC, r"util/.*", r"adapters/(sql|sqlite)/.*"]),
     ("src/adapters/sql", SYSTEM, [ANY_PUBLIC, r"util/.*", r"adapters/sql/.*"]),
     ("src/adapters/memory", SYSTEM, [ANY_PUBLIC, r"util/.*", r"adapters/memory/.*"]),
+    ("src/adapters/stripe", SYSTEM | {"curl/curl.h", "strings.h", "sys/epoll.h"},
+     [ANY_PUBLIC, r"util/.*", r"adapters/stripe/.*"]),
     ("src/adapters/play", SYSTEM, [ANY_PUBLIC, r"util/.*", r"adapters/play/.*"]),
     ("src/adapters/ndjson", SYSTEM, [ANY_PUBLIC, r"util/.*", r"adapters/ndjson/.*"]),
     ("src/testkit", SYSTEM, [r"careforall/(?!adapters/).*", r"testkit/.*"]),

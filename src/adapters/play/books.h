@@ -198,8 +198,6 @@ void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type, const cfa__
 const char *cfa__play_event_type_name(cfa__play_event_type type);
 /* The flag's name in an event's body; NULL beyond the last. */
 const char *cfa__play_flag_name(size_t index, uint32_t *out_flag);
-/* The HMAC-SHA256 of "timestamp.body" under the webhook secret. */
-void cfa__play_mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body);
 
 /* verify.c */
 cfa_status cfa__play_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,

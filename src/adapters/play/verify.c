@@ -1,130 +1,26 @@
 /*
  * verify.c - the receiver's half of the play provider's webhooks: are they real, what do they say.
  *
- * Must stay pure (no clock, no books, no lock) and must compare signatures in constant time.
+ * Must stay pure: no clock, no books, no lock.
  */
 #include "adapters/play/books.h"
 #include "util/json.h"
-#include "util/secure.h"
+#include "util/signature.h"
 
 #include <string.h>
 
-#define TOLERANCE_US INT64_C(300000000)
-#define TIMESTAMP_DIGITS_MAX 12
-#define SIGNATURE_BYTES_MAX 4096
 #define TEXT_BYTES_MAX 255
 
 /* ---- the signature --------------------------------------------------------------------------- */
 
-static cfa_status untrusted(const char *message) {
-    return cfa_error_set(CFA_ESIGNATURE, CFA__PLAY_ORIGIN, "signature", 0, message);
-}
-
-/* Lower-case only, as it is sent: two headers never mean the same bytes. */
-static bool read_hex(uint8_t out[32], const char *text, size_t size) {
-    if (size != 64) {
-        return false;
-    }
-    for (size_t i = 0; i < 64; i++) {
-        char digit = text[i];
-        int value = digit >= '0' && digit <= '9'   ? digit - '0'
-                    : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10
-                                                   : -1;
-        if (value < 0) {
-            return false;
-        }
-        out[i / 2] = (uint8_t)(i % 2 == 0 ? value << 4 : out[i / 2] | value);
-    }
-    return true;
-}
-
-static bool read_timestamp(int64_t *out, const char *text, size_t size) {
-    if (size == 0 || size > TIMESTAMP_DIGITS_MAX) {
-        return false;
-    }
-    int64_t value = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return false;
-        }
-        value = value * 10 + (text[i] - '0');
-    }
-    *out = value;
-    return true;
-}
-
-/* Split off the next "name=value" of a comma-separated header. */
-static bool next_element(const char **at, const char *end, const char **out_name,
-                         size_t *out_name_size, cfa_slice *out_value) {
-    const char *comma = memchr(*at, ',', (size_t)(end - *at));
-    const char *stop = comma != NULL ? comma : end;
-    const char *equals = memchr(*at, '=', (size_t)(stop - *at));
-    if (equals == NULL || (comma != NULL && comma + 1 == end)) {
-        return false;
-    }
-    *out_name = *at;
-    *out_name_size = (size_t)(equals - *at);
-    *out_value = (cfa_slice){ equals + 1, (size_t)(stop - equals) - 1 };
-    *at = comma != NULL ? comma + 1 : end;
-    return true;
-}
-
 static cfa_status verify(const cfa_play *play, cfa_slice signature, cfa_slice body,
                          int64_t now_us) {
-    if (signature.size == 0) {
-        return untrusted("the signature header is missing");
-    }
-    static const char *const malformed =
-        "the signature header is malformed: it must be t=<seconds>,v1=<64 hex digits>";
-    if (signature.size > SIGNATURE_BYTES_MAX) {
-        return untrusted(malformed);
-    }
-    const char *at = signature.data;
-    const char *end = at + signature.size;
-    cfa_slice timestamp = { NULL, 0 };
-    int64_t signed_s = 0;
-    int32_t codes = 0;
-    bool matches = false;
-    uint8_t expected[32];
-    while (at < end) {
-        const char *name;
-        size_t name_size;
-        cfa_slice value;
-        uint8_t code[32];
-        if (!next_element(&at, end, &name, &name_size, &value)) {
-            return untrusted(malformed);
-        }
-        if (name_size == 1 && name[0] == 't') {
-            /* First, so that the codes behind it can be compared; twice would be ambiguous. */
-            if (timestamp.data != NULL || !read_timestamp(&signed_s, value.data, value.size)) {
-                return untrusted(malformed);
-            }
-            timestamp = value;
-            cfa__play_mac(expected, play, timestamp, body);
-        } else if (name_size == 2 && memcmp(name, "v1", 2) == 0) {
-            if (timestamp.data == NULL || !read_hex(code, value.data, value.size)) {
-                return untrusted(malformed);
-            }
-            codes++;
-            matches |= cfa__equal_constant_time(code, expected, sizeof code);
-        }
-    }
-    if (timestamp.data == NULL || codes == 0) {
-        return untrusted(malformed);
-    }
-    if (!matches) {
-        return untrusted("the signature does not match: the body was altered, or the secret is "
-                         "another one");
-    }
-    int64_t signed_us = signed_s * 1000000;
-    if (now_us - signed_us > TOLERANCE_US) {
-        return untrusted("the signature is too old: it was made more than 300 s ago");
-    }
-    if (signed_us - now_us > TOLERANCE_US) {
-        return untrusted("the signature is from the future: it was made more than 300 s ahead of "
-                         "this clock");
-    }
-    return CFA_OK;
+    const cfa_slice secret = { play->webhook_secret, strlen(play->webhook_secret) };
+    cfa__signature_verdict verdict = cfa__signature_check(signature, body, &secret, 1, now_us);
+    return verdict == CFA__SIGNATURE_GOOD
+               ? CFA_OK
+               : cfa_error_set(CFA_ESIGNATURE, CFA__PLAY_ORIGIN, "signature", 0,
+                               cfa__signature_text(verdict));
 }
 
 /* ---- what it says ---------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  */
 #include "adapters/play/books.h"
 #include "util/buffer.h"
-#include "util/secure.h"
+#include "util/signature.h"
 
 #include <careforall/payment.h>
 
@@ -184,29 +184,10 @@ static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa
     return cfa__buffer_finish(&body, out);
 }
 
-/* Room for "t=", a number, ",v1=", 64 hex digits and a NUL. */
-#define HEADER_SIZE 96
-
-void cfa__play_mac(uint8_t out[32], const cfa_play *play, cfa_slice timestamp, cfa_slice body) {
-    const cfa_slice key = { play->webhook_secret, strlen(play->webhook_secret) };
-    const cfa_slice parts[] = { timestamp, { ".", 1 }, body };
-    cfa__hmac_sha256(out, key, parts, 3);
-}
-
-static void sign(char out[HEADER_SIZE], const cfa_play *play, cfa_slice body, int64_t at_us) {
-    char timestamp[24];
-    int size = snprintf(timestamp, sizeof timestamp, "%lld", (long long)(at_us / 1000000));
-    assert(size > 0);
-    uint8_t code[32];
-    cfa__play_mac(code, play, (cfa_slice){ timestamp, (size_t)size }, body);
-    int end = snprintf(out, HEADER_SIZE, "t=%s,v1=", timestamp);
-    assert(end > 0 && (size_t)end + 2 * sizeof code < HEADER_SIZE);
-    char *at = out + end;
-    for (size_t i = 0; i < sizeof code; i++) {
-        *at++ = "0123456789abcdef"[code[i] >> 4];
-        *at++ = "0123456789abcdef"[code[i] & 15];
-    }
-    *at = '\0';
+static void sign(char out[CFA__SIGNATURE_SIZE], const cfa_play *play, cfa_slice body,
+                 int64_t at_us) {
+    const cfa_slice secret = { play->webhook_secret, strlen(play->webhook_secret) };
+    cfa__signature_make(out, secret, body, at_us);
 }
 
 static char *copy_out(const void *data, size_t size) {
@@ -221,7 +202,7 @@ static char *copy_out(const void *data, size_t size) {
 }
 
 cfa_status cfa_play_sign(char **out_signature, cfa_play *play, cfa_slice body, int64_t at_us) {
-    char header[HEADER_SIZE];
+    char header[CFA__SIGNATURE_SIZE];
     sign(header, play, body, at_us);
     char *copy = copy_out(header, strlen(header));
     if (copy == NULL) {
@@ -274,7 +255,7 @@ static cfa_status deliver_one(cfa_play *play, cfa_engine *engine, const cfa__pla
     if (status != CFA_OK) {
         return status;
     }
-    char header[HEADER_SIZE];
+    char header[CFA__SIGNATURE_SIZE];
     sign(header, play, body, cfa__play_now_us(play));
     cfa_webhook_verdict verdict;
     return cfa_webhook_receive(&verdict, engine, (cfa_slice){ header, strlen(header) }, body, 0);
