@@ -82,6 +82,7 @@ static cfa_status open_engine(server_app *app) {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.provider = app->provider.adapter;
     options.livemode = app->provider.livemode;
+    options.account = config->provider == PROVIDER_STRIPE ? config->stripe_account : NULL;
     options.platform = &platform;
     options.queue_limit = QUEUE_LIMIT;
     options.timeout_ms = HTTP_CALL_MS;

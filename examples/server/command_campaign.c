@@ -11,6 +11,8 @@
 
 #define SCOPE "service"
 
+enum { VERSION_TRIES = 5 };
+
 static int out_of_memory(void) {
     config_complain("out of memory");
     return EXIT_FAILED;
@@ -195,6 +197,21 @@ int command_campaign_show(const server_config *config) {
 
 /* ---- end ------------------------------------------------------------------------------------ */
 
+/* Without --version the newest is meant, whichever it is by then. */
+static cfa_status end_newest(cfa_campaign **out, cfa_engine *engine, const server_config *config,
+                             const char *key) {
+    cfa_status status = CFA_EVERSION;
+    for (int i = 0; i < VERSION_TRIES && status == CFA_EVERSION; i++) {
+        cfa_campaign *seen = NULL;
+        status = cfa_campaign_get(&seen, engine, config->words[0]);
+        if (status == CFA_OK)
+            status = cfa_campaign_end(out, engine, config->words[0], cfa_campaign_version(seen),
+                                      SCOPE, key);
+        cfa_campaign_free(seen);
+    }
+    return status;
+}
+
 int command_campaign_end(const server_config *config) {
     char fresh[40];
     const char *key = choose_key(fresh, config);
@@ -202,8 +219,9 @@ int command_campaign_end(const server_config *config) {
     if (!engine)
         return EXIT_FAILED;
     cfa_campaign *campaign = NULL;
-    cfa_status status =
-        cfa_campaign_end(&campaign, engine, config->words[0], config->version, SCOPE, key);
+    cfa_status status = config->version == 0 ? end_newest(&campaign, engine, config, key)
+                                             : cfa_campaign_end(&campaign, engine, config->words[0],
+                                                                config->version, SCOPE, key);
     int code = EXIT_SUCCESS;
     if (status != CFA_OK)
         code = write_failed("cannot end the campaign", status, key);

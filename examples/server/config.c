@@ -4,6 +4,7 @@
  */
 #include "config.h"
 #include "command.h"
+#include "secrets.h"
 #include "settings.h"
 
 #include <careforall/base.h>
@@ -47,12 +48,13 @@ static bool refuse_flag(const server_config *config, const char *name, size_t si
         }
     }
     const setting *known = setting_find(key, strlen(key));
-    const char *nearest = known ? NULL : setting_nearest(key, strlen(key));
+    bool taken = known && (known->commands & config->command);
+    const char *nearest = taken ? known->key : known ? NULL : setting_nearest(key, strlen(key));
     char spelling[SETTING_SPELLING_SIZE] = "";
     if (nearest)
         setting_spell(spelling, setting_find(nearest, strlen(nearest)), ORIGIN_FLAG);
     config_complain("%s flag --%.*s%s%s%s: see careforall-server %s --help",
-                    known ? "this command takes no" : "unknown", (int)size, name,
+                    known && !taken ? "this command takes no" : "unknown", (int)size, name,
                     nearest ? ", did you mean " : "", spelling, nearest ? "?" : "",
                     command_of(config->command)->name);
     return false;
@@ -272,9 +274,21 @@ static bool check_return_urls(server_config *config) {
            check_url("--cancel-url", config->cancel_url);
 }
 
+static bool check_account(const char *account) {
+    size_t size = account ? strlen(account) : 0;
+    bool good = !account || (size > 5 && size <= 60 && strncmp(account, "acct_", 5) == 0);
+    for (size_t i = 5; i < size && good; i++)
+        good = isalnum((unsigned char)account[i]);
+    if (!good)
+        config_complain("--stripe-account %s: give an account's id, such as acct_1A2b3C", account);
+    return good;
+}
+
 static bool check_stripe(const server_config *config) {
     if (config->provider != PROVIDER_STRIPE)
         return true;
+    if (!check_account(config->stripe_account))
+        return false;
     return_url_parts base;
     const char *wrong =
         return_url_read(&base, config->stripe_base_url, strlen(config->stripe_base_url));
@@ -339,5 +353,10 @@ void config_print(const server_config *config) {
             printf("%s = %s  # %s\n", which->key, value, origins[setting_origin(config, which)]);
         else
             printf("# %s is not set\n", which->key);
+    }
+    for (int i = 0; i < SECRET_KINDS; i++) {
+        const char *variable = NULL;
+        if (secret_in_environment((secret_kind)i, &variable))
+            printf("# %s is set; its value is not shown\n", variable);
     }
 }

@@ -34,13 +34,13 @@ void cors_answer(const http_request *request, struct MHD_Response *response) {
         return;
     add(response, "Access-Control-Allow-Origin", request->origin);
     add(response, "Access-Control-Expose-Headers",
-        "Careforall-Pledge-Token, Careforall-Position, ETag, Idempotent-Replayed, Link, Location, Retry-After, "
-        "X-Request-Id");
+        "Careforall-Pledge-Token, Careforall-Position, ETag, Idempotent-Replayed, Link, Location, "
+        "Retry-After, X-Request-Id");
     if (!request->answer.preflight || request->answer.status != 204)
         return;
     add(response, "Access-Control-Allow-Methods", request->answer.allow);
     add(response, "Access-Control-Allow-Headers",
-        "Authorization, Careforall-Pledge-Token, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-Id, "
-        "traceparent");
+        "Authorization, Careforall-Pledge-Token, Content-Type, Idempotency-Key, If-Match, "
+        "If-None-Match, X-Request-Id, traceparent");
     add(response, "Access-Control-Max-Age", "600");
 }

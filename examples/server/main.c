@@ -25,9 +25,5 @@ int main(int argc, char **argv) {
         config_print(&config);
         return EXIT_SUCCESS;
     }
-    if (config.check_only && config.command != COMMAND_SERVE) {
-        puts("the configuration is good");
-        return EXIT_SUCCESS;
-    }
     return command_of(config.command)->run(&config);
 }

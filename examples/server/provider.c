@@ -52,7 +52,6 @@ static bool open_stripe(server_provider *out, const server_config *config,
     options.secret_key = secrets->stripe_key.text[0];
     options.webhook_secrets = webhooks;
     options.webhook_secret_count = list_secrets(webhooks, &secrets->webhooks);
-    options.account = config->stripe_account;
     options.base_url = config->stripe_base_url;
     options.mode = config->stripe_mode == STRIPE_INTENT ? CFA_STRIPE_INTENT : CFA_STRIPE_CHECKOUT;
     if (cfa_stripe_new(&out->stripe, &options) != CFA_OK)

@@ -25,20 +25,26 @@ typedef struct kind_rules {
     const char *variable; /* holds the secret itself */
     const char *key;      /* of the setting that names its file */
     const char *prefix;   /* of a fresh one; NULL: only somebody else can make it */
+    const char *hint;     /* where one comes from */
     size_t least;
     int count_max;
 } kind_rules;
 
 static const kind_rules kinds[SECRET_KINDS] = {
     [SECRET_ADMIN_TOKEN] = { "admin-token", "service token", "CAREFORALL_ADMIN_TOKEN",
-                             "admin_token_file", "", 32, SECRETS_MAX },
+                             "admin_token_file", "",
+                             "make one: careforall-server secret new admin-token FILE", 32,
+                             SECRETS_MAX },
     [SECRET_WEBHOOK] = { "webhook-secret", "webhook secret", "CAREFORALL_WEBHOOK_SECRET",
-                         "webhook_secret_file", "whsec_", 16, SECRETS_MAX },
+                         "webhook_secret_file", "whsec_",
+                         "the provider shows it where the webhook's address is entered", 16,
+                         SECRETS_MAX },
     [SECRET_STRIPE_KEY] = { "stripe-key", "Stripe API key", "CAREFORALL_STRIPE_KEY",
-                            "stripe_key_file", NULL, 12, 1 },
+                            "stripe_key_file", NULL, "it is in Stripe's dashboard", 12, 1 },
     [SECRET_PLEDGE_TOKEN_KEY] = { "pledge-token-key", "key of pledge tokens",
-                                  "CAREFORALL_PLEDGE_TOKEN_KEY", "pledge_token_key_file", "", 32,
-                                  SECRETS_MAX },
+                                  "CAREFORALL_PLEDGE_TOKEN_KEY", "pledge_token_key_file", "",
+                                  "make one: careforall-server secret new pledge-token-key FILE",
+                                  32, SECRETS_MAX },
 };
 
 const char *secret_kind_name(secret_kind kind) { return kinds[kind].name; }
@@ -67,13 +73,9 @@ static bool refuse(char out_why[SECRET_MESSAGE_SIZE], const char *format, ...) {
 static bool add(secret_list *out, secret_kind kind, const char *text, size_t size,
                 const char *where, char out_why[SECRET_MESSAGE_SIZE]) {
     const kind_rules *rules = &kinds[kind];
-    char make[64] = "";
-    if (rules->prefix)
-        snprintf(make, sizeof make, " (make one: careforall-server secret new %s FILE)",
-                 rules->name);
     if (size < rules->least)
-        return refuse(out_why, "the %s%s has %zu characters, it needs at least %zu%s", rules->what,
-                      where, size, rules->least, make);
+        return refuse(out_why, "the %s%s has %zu characters, it needs at least %zu (%s)",
+                      rules->what, where, size, rules->least, rules->hint);
     if (size > SECRET_BYTES_MAX)
         return refuse(out_why, "the %s%s is longer than %d characters: use a shorter one",
                       rules->what, where, SECRET_BYTES_MAX);
@@ -250,15 +252,12 @@ static bool read_kind(secret_list *out, secret_kind kind, const server_config *c
 
 static bool require(const secret_list *list, secret_kind kind, char out_why[SECRET_MESSAGE_SIZE]) {
     const kind_rules *rules = &kinds[kind];
-    char flag[SETTING_SPELLING_SIZE], make[80] = "";
+    char flag[SETTING_SPELLING_SIZE];
     if (list->count > 0)
         return true;
     setting_spell(flag, setting_find(rules->key, strlen(rules->key)), ORIGIN_FLAG);
-    if (rules->prefix)
-        snprintf(make, sizeof make, " (make one: careforall-server secret new %s FILE)",
-                 rules->name);
-    return refuse(out_why, "no %s: give %s FILE or set %s%s", rules->what, flag, rules->variable,
-                  make);
+    return refuse(out_why, "no %s: give %s FILE or set %s (%s)", rules->what, flag, rules->variable,
+                  rules->hint);
 }
 
 /* Beside the database unless a place is named: whoever may read the book may know it. */
@@ -306,6 +305,12 @@ bool secrets_read(server_secrets *out, const server_config *config, bool create,
     if (!good)
         secrets_forget(out);
     return good;
+}
+
+bool secret_in_environment(secret_kind kind, const char **out_variable) {
+    const char *text = getenv(kinds[kind].variable);
+    *out_variable = kinds[kind].variable;
+    return text && *text != '\0';
 }
 
 void secrets_forget(server_secrets *secrets) { sodium_memzero(secrets, sizeof *secrets); }

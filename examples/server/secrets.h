@@ -45,6 +45,9 @@ bool secret_file_new(secret_kind kind, const char *path, bool *out_exists,
 bool secrets_read(server_secrets *out, const server_config *config, bool create,
                   char out_why[SECRET_MESSAGE_SIZE]);
 
+/* True when the environment holds one; `*out_variable` names where. */
+bool secret_in_environment(secret_kind kind, const char **out_variable);
+
 /* Compare in constant time; only the length of `text` shows. */
 bool secret_list_holds(const secret_list *list, const char *text);
 

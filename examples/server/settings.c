@@ -75,9 +75,9 @@ static const setting settings[] = {
            "put callers' addresses into the log: they are personal data"),
     SWITCH("quiet", COMMAND_SERVE, false, quiet, "no log line per request"),
     SWITCH("demo", COMMAND_SERVE, false, demo, "create the demo campaign once and print its id"),
-    SWITCH("check_config", COMMANDS_BOOK, true, check_only,
+    SWITCH("check_config", COMMAND_SERVE, true, check_only,
            "check settings, secrets and paths, then leave"),
-    SWITCH("print_config", COMMANDS_BOOK, true, print_only,
+    SWITCH("print_config", COMMAND_SERVE, true, print_only,
            "print the settings in force, without secrets, then leave"),
 
     OPTION("title", SETTING_TEXT, COMMAND_CAMPAIGN_CREATE, title, 0, 0, NULL, "TEXT",

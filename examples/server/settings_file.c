@@ -102,10 +102,10 @@ static bool read_line(server_config *config, const char *path, int number, char 
     *equals = '\0';
     char *key = trim(line), *value = trim(equals + 1);
     const setting *which = setting_find(key, strlen(key));
-    if (!which || which->flag_only)
+    if (!which)
         return refuse_key(path, number, key);
-    if (strcmp(which->key, "config") == 0) {
-        config_complain("%s:%d: config: a file cannot name another; remove the line", path, number);
+    if (which->flag_only || strcmp(which->key, "config") == 0) {
+        config_complain("%s:%d: %s is no setting of a file: remove the line", path, number, key);
         return false;
     }
     size_t index = (size_t)(which - setting_at(0));
@@ -123,7 +123,8 @@ static bool read_line(server_config *config, const char *path, int number, char 
     char rule[SETTING_MESSAGE_SIZE];
     if (setting_store(config, which, ORIGIN_FILE, value, rule))
         return true;
-    config_complain("%s:%d: %s = %s: %s", path, number, key, value, rule);
+    config_complain("%s:%d: %s%s%s: %s", path, number, key, *value != '\0' ? " = " : "", value,
+                    rule);
     return false;
 }
 
