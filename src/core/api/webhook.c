@@ -65,12 +65,16 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
         input->event.account = "";
     if (status == CFA_OK)
         (void)cfa__facts_clean(&input->event.facts);
+    input->event.facts.flags &= ~(uint32_t)CFA__FACT_FETCH;
+    if (input->event.fetch)
+        input->event.facts.flags |= CFA__FACT_FETCH;
     const char **texts[] = {
         &input->event.event_id,
         &input->event.event_type,
         &input->event.account,
         &input->event.facts.ref,
         &input->event.facts.payment_id,
+        &input->event.facts.origin_ref,
         &input->event.facts.failure_code,
         &input->event.facts.cancel_reason,
     };

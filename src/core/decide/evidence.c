@@ -113,11 +113,10 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
     if (status != CFA_OK)
         return status;
     cfa_webhook_verdict verdict;
-    bool probe;
-    status = cfa__evidence_apply(set, payment, &facts, webhook->id, &verdict, &probe);
+    status = cfa__object_apply(set, payment, &facts, webhook->id, &verdict);
     webhook->verdict = verdict;
     webhook->payment_id = payment->id;
-    return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
+    return status;
 }
 
 /* Ask for everything that waits for the object before applying any of it, so that one load brings
@@ -152,12 +151,13 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment,
     }
     if (missed)
         return CFA__MISS;
-    for (key.number = object->drained_count + 1; key.number <= last; key.number++) {
+    key.number = object->drained_count + 1;
+    object->drained_count = last; /* at once: what is applied may name this object as its origin */
+    for (; key.number <= last; key.number++) {
         cfa_status status = drain_one(set, payment, &key);
         if (status != CFA_OK)
             return status;
     }
-    object->drained_count = last;
     return CFA_OK;
 }
 
@@ -170,8 +170,21 @@ static cfa_status note_conflict(cfa__working_set *set, cfa__payment *payment) {
     return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
 }
 
-cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const char *ref,
-                            bool *out_ours) {
+/* The payment is known by its first object, then by what grew out of that. */
+static cfa_status know_by(cfa__working_set *set, cfa__payment *payment, const char *ref,
+                          const char *origin) {
+    bool grew = origin != NULL && cfa__slices_equal(payment->ref, cfa__slice(origin));
+    if (payment->ref.data != NULL && !grew)
+        return CFA_OK;
+    const char *copy = cfa_arena_copy(cfa__batch_arena(set), ref, strlen(ref));
+    if (copy == NULL)
+        return CFA_ENOMEM;
+    payment->ref = cfa__slice(copy);
+    return CFA_OK;
+}
+
+static cfa_status bind_one(cfa__working_set *set, cfa__payment *payment, const char *ref,
+                           const char *origin, bool *out_ours) {
     cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = payment->provider;
@@ -186,21 +199,48 @@ cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const 
                 cfa__id_compare(known->payment_id, payment->id) == 0;
     if (!*out_ours)
         return note_conflict(set, payment);
-    if (payment->ref.data == NULL) {
-        const char *copy = cfa_arena_copy(cfa__batch_arena(set), ref, strlen(ref));
-        if (copy == NULL)
-            return CFA_ENOMEM;
-        payment->ref = cfa__slice(copy);
-        key.ref = payment->ref;
-    }
+    status = know_by(set, payment, ref, origin);
+    if (status != CFA_OK)
+        return status;
     cfa__provider_object *object = draft;
     if (object == NULL) {
         key.payment_id = payment->id;
         key.created_us = cfa__now_us(set);
-        return cfa__insert(set, &cfa__provider_object_kind, &key, NULL);
+        status = cfa__keep(set, &key.ref);
+        return status == CFA_OK ? cfa__insert(set, &cfa__provider_object_kind, &key, NULL) : status;
     }
     object->payment_id = payment->id;
     return drain(set, payment, object);
+}
+
+cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
+                            bool *out_ours) {
+    const char *origin = facts->origin_ref;
+    *out_ours = true;
+    if (origin != NULL && strcmp(origin, facts->ref) != 0) {
+        cfa_status status = bind_one(set, payment, origin, NULL, out_ours);
+        if (status != CFA_OK || !*out_ours)
+            return status;
+    }
+    return bind_one(set, payment, facts->ref, origin, out_ours);
+}
+
+cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
+                             cfa__id cause_id, cfa_webhook_verdict *out_verdict) {
+    bool ours = true, fetch = (facts->flags & CFA__FACT_FETCH) != 0, probe = false;
+    *out_verdict = CFA_WEBHOOK_APPLIED;
+    cfa_status status = CFA_OK;
+    if (facts->origin_ref != NULL)
+        status = cfa__object_bind(set, payment, facts, &ours);
+    if (status == CFA_OK && !ours)
+        *out_verdict = CFA_WEBHOOK_QUARANTINED;
+    if (status != CFA_OK || !ours)
+        return status;
+    cfa_facts own = *facts;
+    own.ref = NULL; /* the binding has said whose they are */
+    if (!fetch)
+        status = cfa__evidence_apply(set, payment, &own, cause_id, out_verdict, &probe);
+    return status == CFA_OK && (probe || fetch) ? cfa__operation_expedite(set, payment) : status;
 }
 
 /* ---- facts from outside ---------------------------------------------------------------------- */

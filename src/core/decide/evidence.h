@@ -26,11 +26,20 @@ CFA_MUST_CHECK cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__paymen
                                               const cfa_facts *facts, cfa__id cause_id,
                                               cfa_webhook_verdict *out_verdict, bool *out_probe);
 
-/* Record that the provider's object `ref` is this payment, and apply the webhooks that waited for
- * it. `*out_ours` is false when the object is another payment's: then only the conflict is
- * noted. */
+/* Record that the provider's objects `facts->ref` and `facts->origin_ref` are this payment, and
+ * apply the webhooks that waited for them. The payment is known by its first object until that is
+ * named as the origin of another. `*out_ours` is false when one is another payment's: then only the
+ * conflict is noted. */
 CFA_MUST_CHECK cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment,
-                                           const char *ref, bool *out_ours);
+                                           const cfa_facts *facts, bool *out_ours);
+
+/* Apply facts about an object that is bound to this payment, whichever of its objects it is. */
+CFA_MUST_CHECK cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment,
+                                            const cfa_facts *facts, cfa__id cause_id,
+                                            cfa_webhook_verdict *out_verdict);
+
+/* In the flags of a webhook's facts: they only name the object, whose state is to be read. */
+#define CFA__FACT_FETCH 131072
 
 /* Drop text of facts that cannot be stored, end their currency; false when the facts as a whole are
  * unusable. */

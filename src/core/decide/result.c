@@ -102,11 +102,24 @@ static cfa_status start_over(struct scene *scene) {
 
 /* ---- evidence -------------------------------------------------------------------------------- */
 
+/* True for facts about the object that the payment is known by, or what grew out of it. */
+static bool is_about(const cfa__payment *payment, const cfa_facts *facts) {
+    if (facts->ref == NULL || payment->ref.data == NULL)
+        return false;
+    return cfa__slices_equal(payment->ref, cfa__slice(facts->ref)) ||
+           (facts->origin_ref != NULL &&
+            cfa__slices_equal(payment->ref, cfa__slice(facts->origin_ref)));
+}
+
 static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa_webhook_verdict verdict;
-    bool probe;
-    cfa_status status =
-        cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict, &probe);
+    bool probe, ours = true;
+    cfa_status status = CFA_OK;
+    if (facts->origin_ref != NULL && is_about(scene->payment, facts))
+        status = cfa__object_bind(scene->set, scene->payment, facts, &ours);
+    if (status != CFA_OK || !ours)
+        return status;
+    status = cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict, &probe);
     /* A read that ties with what is known would tie again: only other evidence asks for one. */
     scene->probe_soon = scene->probe_soon || (probe && scene->input->call != CFA_CALL_RETRIEVE);
     return status;
@@ -152,7 +165,7 @@ static bool is_found(const cfa_reply *reply) {
 static cfa_status created(struct scene *scene) {
     const cfa_facts *facts = &scene->input->reply.facts;
     bool ours;
-    cfa_status status = cfa__object_bind(scene->set, scene->payment, facts->ref, &ours);
+    cfa_status status = cfa__object_bind(scene->set, scene->payment, facts, &ours);
     if (status == CFA_OK && !ours)
         return doubt_begin(scene); /* another payment's object says nothing about this one */
     if (status == CFA_OK)
@@ -304,8 +317,8 @@ static cfa_status after_probe(struct scene *scene) {
         cfa_status status = CFA_OK;
         bool ours;
         /* One bind drains a bounded number of parked webhooks; the probes go on with the rest. */
-        if (cfa__slices_equal(scene->payment->ref, cfa__slice(reply->facts.ref)))
-            status = cfa__object_bind(scene->set, scene->payment, reply->facts.ref, &ours);
+        if (is_about(scene->payment, &reply->facts))
+            status = cfa__object_bind(scene->set, scene->payment, &reply->facts, &ours);
         if (status == CFA_OK)
             status = apply(scene, &reply->facts);
         if (status != CFA_OK)
@@ -405,7 +418,7 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
         /* Late, but evidence all the same: what the provider said is never thrown away. */
         bool bound = true;
         if (operation->call == CFA_CALL_CREATE)
-            status = cfa__object_bind(set, scene.payment, scene.input->reply.facts.ref, &bound);
+            status = cfa__object_bind(set, scene.payment, &scene.input->reply.facts, &bound);
         if (status == CFA_OK && bound)
             status = apply(&scene, &scene.input->reply.facts);
         /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not

@@ -11,25 +11,47 @@
 #define ORIGIN "core.webhook"
 
 static cfa_status find_object(cfa__working_set *set, const cfa__webhook_input *input,
-                              const cfa__provider_object **out) {
+                              const char *ref, const cfa__provider_object **out) {
     cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = input->provider;
     key.account = input->account;
-    key.ref = cfa__slice(input->event.facts.ref);
+    key.ref = cfa__slice(ref);
     const void *found = NULL;
     cfa_status status = cfa__find(set, &cfa__provider_object_kind, &key, &found);
     *out = found;
     return status;
 }
 
-static cfa_status park(cfa__working_set *set, const cfa__webhook_input *input,
+/* Find both objects that the event names, the origin last; one load brings both. `*out` is the one
+ * that is bound, or else the one to wait for. */
+static cfa_status find_objects(cfa__working_set *set, const cfa__webhook_input *input,
+                               const char **out_ref, const cfa__provider_object **out) {
+    const char *refs[] = { input->event.facts.ref, input->event.facts.origin_ref };
+    cfa_status first = CFA_OK;
+    *out = NULL;
+    for (size_t i = 0; i < 2 && refs[i] != NULL; i++) {
+        const cfa__provider_object *found;
+        cfa_status status = find_object(set, input, refs[i], &found);
+        if (status < 0)
+            return status;
+        if (first == CFA_OK)
+            first = status;
+        if (*out == NULL || cfa__id_is_null((*out)->payment_id)) {
+            *out = found;
+            *out_ref = refs[i];
+        }
+    }
+    return first;
+}
+
+static cfa_status park(cfa__working_set *set, const cfa__webhook_input *input, const char *ref,
                        const cfa__provider_object *found) {
     cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = input->provider;
     key.account = input->account;
-    key.ref = cfa__slice(input->event.facts.ref);
+    key.ref = cfa__slice(ref);
     key.created_us = cfa__now_us(set);
     void *draft;
     cfa_status status = found != NULL ? cfa__edit(set, &cfa__provider_object_kind, &key, &draft)
@@ -51,11 +73,7 @@ static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, 
     if (status != CFA_OK)
         return status;
     assert(draft != NULL);
-    cfa__payment *payment = draft;
-    bool probe;
-    status = cfa__evidence_apply(set, payment, &input->event.facts, input->webhook_id, out_verdict,
-                                 &probe);
-    return status == CFA_OK && probe ? cfa__operation_expedite(set, payment) : status;
+    return cfa__object_apply(set, draft, &input->event.facts, input->webhook_id, out_verdict);
 }
 
 static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input,
@@ -68,12 +86,13 @@ static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input,
         !cfa__slices_equal(cfa__slice(event->account), input->account))
         return CFA_OK;
     const cfa__provider_object *object;
-    cfa_status status = find_object(set, input, &object);
+    const char *ref = NULL;
+    cfa_status status = find_objects(set, input, &ref, &object);
     if (status != CFA_OK)
         return status;
     if (object == NULL || cfa__id_is_null(object->payment_id)) {
         *out_verdict = CFA_WEBHOOK_PARKED;
-        return park(set, input, object);
+        return park(set, input, ref, object);
     }
     *out_payment = object->payment_id;
     return apply(set, input, object->payment_id, out_verdict);
@@ -90,10 +109,10 @@ cfa_status cfa__webhook_apply(cfa__working_set *set, cfa__command *command) {
     const void *found;
     cfa_status status = cfa__find(set, &cfa__webhook_kind, &row, &found);
     if (status != CFA_OK) {
-        /* Ask for the object in the same round. */
+        /* Ask for the objects in the same round. */
         const cfa__provider_object *object;
-        if (status == CFA__MISS && input->event.facts.ref != NULL &&
-            find_object(set, input, &object) < 0)
+        const char *ref;
+        if (status == CFA__MISS && find_objects(set, input, &ref, &object) < 0)
             return CFA_ENOMEM;
         return status;
     }
