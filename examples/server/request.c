@@ -132,7 +132,9 @@ static void admit(http_request *request, const char *method, const char *path,
     case ROUTE_FOUND: break;
     }
     request->body_limit = request->route->body_limit;
-    if (head.length > request->body_limit)
+    if (request->body_limit == 0 && (head.length > 0 || head.chunked))
+        request->answer.close = true; /* a body where none belongs hides something */
+    if (head.length > request->body_limit || (head.chunked && request->body_limit == 0))
         refuse_size(request);
     else if (request->http->in_work >= request->http->options.request_limit)
         refuse_load(request);
