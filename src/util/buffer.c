@@ -102,7 +102,31 @@ static void append_escape(cfa__buffer *buffer, unsigned char byte) {
     append(buffer, text, escapes[byte] == 'u' ? 6 : 2);
 }
 
-static void append_quoted(cfa__buffer *buffer, const void *data, size_t size) {
+/* Is there a quotation mark, a backslash or a control character among these eight bytes? Each is
+ * found by the borrow that a subtraction takes from its byte. */
+static bool has_special(const unsigned char *at) {
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    memcpy(&word, at, sizeof(word));
+    uint64_t borrows =
+        (word - each * 0x20) | ((word ^ each * '"') - each) | ((word ^ each * '\\') - each);
+    return (borrows & ~word & each * 0x80) != 0;
+}
+
+static bool is_plain(const unsigned char *at, size_t size) {
+    if (size < 8) {
+        while (size > 0 && escapes[at[size - 1]] == 0)
+            size--;
+        return size == 0;
+    }
+    for (size_t i = 0; i + 8 < size; i += 8) {
+        if (has_special(at + i))
+            return false;
+    }
+    return !has_special(at + size - 8);
+}
+
+static void append_escaped(cfa__buffer *buffer, const void *data, size_t size) {
     const unsigned char *at = data, *end = at + size;
     append_byte(buffer, '"');
     while (at < end) {
@@ -116,15 +140,37 @@ static void append_quoted(cfa__buffer *buffer, const void *data, size_t size) {
     append_byte(buffer, '"');
 }
 
+static char *put_quoted(char *out, const void *data, size_t size) {
+    out[0] = '"';
+    memcpy(out + 1, data, size);
+    out[size + 1] = '"';
+    return out + size + 2;
+}
+
+static void append_quoted(cfa__buffer *buffer, const void *data, size_t size) {
+    if (!is_plain(data, size)) {
+        append_escaped(buffer, data, size);
+    } else if (reserve(buffer, size + 2)) {
+        put_quoted(buffer->data + buffer->size, data, size);
+        buffer->size += size + 2;
+    }
+}
+
 /* The comma and the name that a value needs before it. */
 static void begin_value(cfa__buffer *buffer, const char *name) {
+    size_t size = name != NULL ? strlen(name) : 0;
+    if (!reserve(buffer, size + 4))
+        return;
+    char *out = buffer->data + buffer->size;
     if (buffer->comma)
-        append_byte(buffer, ',');
+        *out++ = ',';
     buffer->comma = true;
     if (name != NULL) {
-        append_quoted(buffer, name, strlen(name));
-        append_byte(buffer, ':');
+        assert(is_plain((const unsigned char *)name, size));
+        out = put_quoted(out, name, size);
+        *out++ = ':';
     }
+    buffer->size = (size_t)(out - buffer->data);
 }
 
 void cfa__json_open(cfa__buffer *buffer, const char *name, char bracket) {

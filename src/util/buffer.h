@@ -25,8 +25,8 @@ void cfa__buffer_int(cfa__buffer *buffer, int64_t value);
 /* CFA_OK and the bytes (NUL-terminated, the NUL not counted), or CFA_ENOMEM. */
 CFA_MUST_CHECK cfa_status cfa__buffer_finish(cfa__buffer *buffer, cfa_slice *out);
 
-/* JSON: open and close with '{' '}' or '[' ']'; `name` NULL inside arrays. Commas are kept
- * right. */
+/* JSON: open and close with '{' '}' or '[' ']'; `name` NULL inside arrays, else a literal without
+ * anything to escape. Commas are kept right. */
 void cfa__json_open(cfa__buffer *buffer, const char *name, char bracket);
 void cfa__json_close(cfa__buffer *buffer, char bracket);
 void cfa__json_text(cfa__buffer *buffer, const char *name, const char *value); /* NULL: null */

@@ -39,16 +39,20 @@ int cfa__id_compare(cfa__id a, cfa__id b) {
     return (order > 0) - (order < 0);
 }
 
-static uint64_t load_big_endian(const uint8_t *bytes) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | bytes[i];
-    return value;
+static uint64_t load_big_endian(const uint8_t *at) {
+    return (uint64_t)at[0] << 56 | (uint64_t)at[1] << 48 | (uint64_t)at[2] << 40 |
+           (uint64_t)at[3] << 32 | (uint64_t)at[4] << 24 | (uint64_t)at[5] << 16 |
+           (uint64_t)at[6] << 8 | (uint64_t)at[7];
 }
 
 static void store_big_endian(uint8_t *bytes, uint64_t value) {
     for (int i = 7; i >= 0; i--, value >>= 8)
         bytes[i] = (uint8_t)value;
+}
+
+static void put_base32(char *out, int count, uint64_t value) {
+    for (int i = count - 1; i >= 0; i--, value >>= 5)
+        out[i] = base32_digits[value & 31];
 }
 
 void cfa__id_format(char *out, const char *prefix, cfa__id id) {
@@ -58,11 +62,9 @@ void cfa__id_format(char *out, const char *prefix, cfa__id id) {
     out[prefix_size] = '_';
     char *digits = out + prefix_size + 1;
     uint64_t high = load_big_endian(id.bytes), low = load_big_endian(id.bytes + 8);
-    for (int i = BASE32_SIZE - 1; i >= 0; i--) {
-        digits[i] = base32_digits[low & 31];
-        low = low >> 5 | high << 59;
-        high >>= 5;
-    }
+    put_base32(digits + 14, 12, low);
+    put_base32(digits + 13, 1, low >> 60 | high << 4); /* the digit with bits of both */
+    put_base32(digits, 13, high >> 1);
     digits[BASE32_SIZE] = '\0';
 }
 
@@ -79,11 +81,15 @@ void cfa__id_format_uuid(char out[37], cfa__id id) {
     *at = '\0';
 }
 
-/* The specification knows lower case only, and no i, l, o and u. */
-static int base32_value(char digit) {
-    const char *found = digit != '\0' ? strchr(base32_digits, digit) : NULL;
-    return found != NULL ? (int)(found - base32_digits) : -1;
-}
+/* One more than a digit's value. The specification knows lower case only, and no i, l, o and u. */
+static const uint8_t base32_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['g'] = 17, ['h'] = 18, ['j'] = 19, ['k'] = 20, ['m'] = 21, ['n'] = 22, ['p'] = 23, ['q'] = 24,
+    ['r'] = 25, ['s'] = 26, ['t'] = 27, ['v'] = 28, ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
+};
+
+static int base32_value(char digit) { return base32_values[(unsigned char)digit] - 1; }
 
 static int hex_value(char digit) {
     if (digit >= '0' && digit <= '9')

@@ -165,6 +165,18 @@ bool cfa__text_has_card_number(const void *data, size_t size) {
     return false;
 }
 
+/* Nothing in it that has to be looked at closer: printable ASCII, with too few digits for a card
+ * number. */
+static bool is_plain(const unsigned char *at, size_t size) {
+    size_t digits = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (at[i] < 0x20 || at[i] > 0x7e)
+            return false;
+        digits += is_digit(at[i]);
+    }
+    return digits < CARD_DIGITS_MIN;
+}
+
 cfa_status cfa__text_check(const char *text, const char *origin, const char *field,
                            size_t bytes_max, bool required, bool multiline) {
     if (text == NULL || text[0] == '\0') {
@@ -177,6 +189,8 @@ cfa_status cfa__text_check(const char *text, const char *origin, const char *fie
     if (size > bytes_max)
         return cfa_error_format(CFA_ETOOLONG, origin, field, 0, "%s is longer than %zu bytes",
                                 field, bytes_max);
+    if (is_plain((const unsigned char *)text, size))
+        return CFA_OK;
     if (!cfa__text_is_utf8(text, size))
         return cfa_error_format(CFA_EENCODING, origin, field, 0, "%s is not valid UTF-8", field);
     if (has_control((const unsigned char *)text, size, multiline))

@@ -431,6 +431,58 @@ START_TEST(a_transaction_that_failed_cannot_be_committed) {
 }
 END_TEST
 
+/* Rows of one kind are written by one statement when there are enough of them. */
+START_TEST(inserts_of_any_number_of_rows_are_right) {
+    enum { ROWS_MAX = 9 };
+    int64_t now_us;
+    cfa_storage storage = book_open(NULL);
+    cfa_session *session = book_session(&storage, CFA_SESSION_WRITE);
+    cfa_arena *arena;
+    ck_ok(cfa_arena_new(&arena));
+    for (size_t count = 2; count <= ROWS_MAX; count++) {
+        item rows[ROWS_MAX];
+        cfa_change changes[ROWS_MAX];
+        memset(rows, 0, sizeof(rows));
+        for (size_t i = 0; i < count; i++) {
+            rows[i].id[0] = (uint8_t)count;
+            rows[i].id[15] = (uint8_t)(1 + i);
+            rows[i].version = 1;
+            rows[i].number = i % 2 == 0 ? INT64_MIN : (int64_t)i;
+            rows[i].due_us = (int64_t)(i % 3);
+            rows[i].note = (cfa_slice){ i % 4 == 3 ? NULL : "abc", i % 4 == 3 ? 0 : i % 4 };
+            changes[i] = (cfa_change){ &item_kind, CFA_CHANGE_INSERT, &rows[i], NULL };
+        }
+        cfa_save save = { changes, count, NULL, 0, NULL, NULL, 0 };
+        ck_ok(storage.ops->begin(session, CFA_SESSION_WRITE, 0, &now_us));
+        ck_ok(storage.ops->save(session, &save, NULL));
+        ck_ok(storage.ops->commit(session));
+
+        rows[0].id[0] = 0; /* this one would be new */
+        ck_ok(storage.ops->begin(session, CFA_SESSION_WRITE, 0, &now_us));
+        ck_is(storage.ops->save(session, &save, NULL), CFA_EEXISTS);
+        storage.ops->rollback(session);
+        rows[0].id[0] = (uint8_t)count;
+
+        cfa_query query = { &item_kind, 0, 0, 0, 1000, 0, &rows[0], NULL, 0 };
+        ck_ok(storage.ops->begin(session, CFA_SESSION_READ, 0, &now_us));
+        ck_ok(storage.ops->load(session, &query, 1, arena));
+        storage.ops->rollback(session);
+        ck_assert_int_eq(query.count, (int)(count * (count + 1) / 2 - 1));
+        for (size_t i = 0; i < count; i++) {
+            const item *stored = query.records[(size_t)query.count - count + i];
+            ck_assert_mem_eq(stored->id, rows[i].id, sizeof(rows[i].id));
+            ck_assert_int_eq(stored->number, rows[i].number);
+            ck_assert_int_eq(stored->due_us, rows[i].due_us);
+            ck_assert_int_eq(stored->note.data == NULL, rows[i].note.data == NULL);
+            ck_assert_uint_eq(stored->note.size, rows[i].note.size);
+        }
+    }
+    cfa_arena_free(arena);
+    storage.ops->session_close(session);
+    book_close(&storage);
+}
+END_TEST
+
 START_TEST(updates_of_any_set_of_fields_are_right) {
     int64_t now_us;
     cfa_storage storage = book_open(NULL);
@@ -598,6 +650,7 @@ int main(int argc, char **argv) {
         a_reader_keeps_its_snapshot_from_begin_on,
         a_second_writer_is_refused_within_its_time,
         a_transaction_that_failed_cannot_be_committed,
+        inserts_of_any_number_of_rows_are_right,
         updates_of_any_set_of_fields_are_right,
         updates_beyond_the_kept_statements_are_right,
         what_another_process_committed_is_seen,

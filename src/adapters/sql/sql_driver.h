@@ -2,9 +2,10 @@
  * sql_driver.h - what a SQL database must offer below the shared storage implementation: a
  * connection, prepared statements with $1..$n, and its dialect as data.
  *
- * The driver knows no kind and no record. Results may be delivered late: `execute` and `select` may
- * only queue their work and report by the next `flush` (a pipeline with one round trip per flush),
- * or do everything at once, as SQLite does. Every function that fails has set the error detail.
+ * The driver knows no kind and no record, but for `insert_rows`. Results may be delivered late:
+ * `execute` and `select` may only queue their work and report by the next `flush` (a pipeline with
+ * one round trip per flush), or do everything at once, as SQLite does. Every function that fails
+ * has set the error detail.
  */
 #ifndef CFA_ADAPTERS_SQL_DRIVER_H
 #define CFA_ADAPTERS_SQL_DRIVER_H
@@ -27,6 +28,14 @@ typedef struct cfa__sql_row cfa__sql_row;
 
 /* Receives one row, valid during the call. Anything but CFA_OK ends the select with that status. */
 typedef cfa_status (*cfa__sql_row_function)(void *context, const cfa__sql_row *row);
+
+/* Gives one of the records that `insert_rows` writes, borrowed until it returns. */
+typedef const void *(*cfa__sql_record_function)(const void *context, size_t row);
+
+/* A kind has at most 64 fields, so that a set of them is one word. */
+#define CFA__SQL_FIELDS_MAX 64
+/* The rows of `insert_rows` as its statement reads them: columns c0, c1, ... */
+#define CFA__SQL_ROWS "cfa_rows"
 
 /* How this database spells what the standard does not settle. Indexed by CFA_FIELD_*. */
 typedef struct cfa__sql_dialect {
@@ -68,6 +77,11 @@ typedef struct cfa__sql_driver {
     cfa_status (*select)(cfa__sql_connection *connection, cfa__sql_statement *statement,
                          const cfa__sql_value *values, int32_t count, cfa__sql_row_function on_row,
                          void *context);
+    /* Optional. Insert `count` records of a kind at once, by a statement INSERT INTO ... SELECT c0,
+     * c1, ... FROM CFA__SQL_ROWS. Never on a borrowed connection. */
+    cfa_status (*insert_rows)(cfa__sql_connection *connection, cfa__sql_statement *statement,
+                              const cfa_kind *kind, size_t count,
+                              cfa__sql_record_function record_at, const void *context);
     cfa_status (*flush)(cfa__sql_connection *connection);
 
     int64_t (*column_int)(const cfa__sql_row *row, int32_t column);

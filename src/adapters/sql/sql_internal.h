@@ -6,9 +6,8 @@
 #define CFA_ADAPTERS_SQL_INTERNAL_H
 
 #include "adapters/sql/sql_storage.h"
+#include "adapters/sql/sql_value.h"
 
-/* A kind has at most 64 fields, so that a set of them is one word. */
-#define CFA__SQL_FIELDS_MAX 64
 /* All fields of an update, then its key, then the version. */
 #define CFA__SQL_PARAMETERS_MAX (CFA__SQL_FIELDS_MAX + CFA_INDEX_FIELDS_MAX + 1)
 
@@ -26,6 +25,7 @@ void cfa__sql_append(cfa__sql_text *text, const char *more);
 void cfa__sql_append_int(cfa__sql_text *text, int64_t value);
 
 void cfa__sql_write_insert(cfa__sql_text *text, const cfa_kind *kind);
+void cfa__sql_write_insert_rows(cfa__sql_text *text, const cfa_kind *kind);
 /* `mask`: bit n is field n. Parameters: the fields of the mask, the primary key, the version if the
  * kind has one. */
 void cfa__sql_write_update(cfa__sql_text *text, const cfa_kind *kind, uint64_t mask);
@@ -47,7 +47,6 @@ bool cfa__sql_is_single(const cfa_kind *kind, int32_t index, int32_t match_count
 
 /* ---- sql_row.c: records ---------------------------------------------------------------------- */
 
-cfa__sql_value cfa__sql_value_of(const cfa_field *field, const void *record);
 bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b);
 /* Make a record of the kind from a row of all its fields. NULL with CFA_ENOMEM or CFA_ECORRUPT set
  * in `*status`. */
@@ -65,7 +64,7 @@ typedef struct cfa__sql_update_slot {
 
 /* The prepared statements of one kind, made when first used. */
 typedef struct cfa__sql_kind_cache {
-    cfa__sql_statement *insert, *delete, *guard, *position;
+    cfa__sql_statement *insert, *insert_rows, *delete, *guard, *position;
     cfa__sql_statement **selects;  /* [index][match_count][flags] */
     cfa__sql_update_slot *updates; /* open addressing by mask */
     int32_t update_count;
@@ -99,7 +98,7 @@ void cfa__sql_drop_statements(cfa__sql_session *self);
 cfa__sql_kind_cache *cfa__sql_cache_of(cfa__sql_session *self, const cfa_kind *kind);
 /* How many parameters name a row: its primary key and, if the kind has one, its version. */
 int32_t cfa__sql_identity_size(const cfa_kind *kind);
-/* One of the four statements that a kind has once: prepare it if this is its first use. */
+/* One of the statements that a kind has once: prepare it if this is its first use. */
 cfa_status cfa__sql_once(cfa__sql_session *self, cfa__sql_statement **slot, const cfa_kind *kind,
                          int32_t parameters,
                          void (*write)(cfa__sql_text *text, const cfa_kind *kind));

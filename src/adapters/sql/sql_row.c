@@ -6,49 +6,10 @@
 
 #include <string.h>
 
-static const uint8_t zero_id[16];
-
-static const void *field_at(const cfa_field *field, const void *record) {
-    return (const char *)record + field->offset;
-}
-
-cfa__sql_value cfa__sql_value_of(const cfa_field *field, const void *record) {
-    const void *memory = field_at(field, record);
-    bool nullable = (field->flags & CFA_FIELD_NULLABLE) != 0;
-    cfa__sql_value value = { field->type, 0, NULL, 0 };
-    switch (field->type) {
-    case CFA_FIELD_INT: memcpy(&value.integer, memory, sizeof(value.integer)); break;
-    case CFA_FIELD_ID:
-        value.data = memory;
-        value.size = 16;
-        if (nullable && memcmp(memory, zero_id, 16) == 0) {
-            value.type = 0;
-        }
-        break;
-    case CFA_FIELD_CURRENCY:
-        value.data = memory;
-        value.size = strnlen(memory, 4);
-        if (nullable && value.size == 0) {
-            value.type = 0;
-        }
-        break;
-    default: {
-        cfa_slice slice;
-        memcpy(&slice, memory, sizeof(slice));
-        value.data = slice.data != NULL ? slice.data : "";
-        value.size = slice.data != NULL ? slice.size : 0;
-        if (nullable && slice.data == NULL) {
-            value.type = 0;
-        }
-        break;
-    }
-    }
-    return value;
-}
-
 bool cfa__sql_field_differs(const cfa_field *field, const void *a, const void *b) {
     if (field->type == CFA_FIELD_INT) {
-        return memcmp(field_at(field, a), field_at(field, b), sizeof(int64_t)) != 0;
+        return memcmp((const char *)a + field->offset, (const char *)b + field->offset,
+                      sizeof(int64_t)) != 0;
     }
     cfa__sql_value left = cfa__sql_value_of(field, a);
     cfa__sql_value right = cfa__sql_value_of(field, b);

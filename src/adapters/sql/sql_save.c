@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define ROWS_MIN 4 /* fewer are inserted one by one: starting a statement of many costs more */
+
 /* Append primary key and version of a record; returns the new count. */
 static int32_t append_identity(cfa__sql_value *values, int32_t count, const cfa_kind *kind,
                                const void *record) {
@@ -31,6 +33,35 @@ static cfa_status insert(cfa__sql_session *self, cfa__sql_kind_cache *cache, con
         values[i] = cfa__sql_value_of(&kind->fields[i], record);
     }
     return self->driver->execute(self->connection, cache->insert, values, kind->field_count, -1);
+}
+
+/* Records of one kind: those of changes, or events. */
+typedef struct row_source {
+    const cfa_kind *kind;
+    const cfa_change *changes; /* or NULL */
+    void *const *events;
+} row_source;
+
+static const void *record_at(const void *opaque, size_t row) {
+    const row_source *source = opaque;
+    return source->changes != NULL ? source->changes[row].record : source->events[row];
+}
+
+static cfa_status insert_rows(cfa__sql_session *self, cfa__sql_kind_cache *cache,
+                              const row_source *source, size_t count) {
+    const cfa__sql_driver *driver = self->driver;
+    cfa_status status = CFA_OK;
+    if (count >= ROWS_MIN && driver->insert_rows != NULL && !self->joined) {
+        status =
+            cfa__sql_once(self, &cache->insert_rows, source->kind, 0, cfa__sql_write_insert_rows);
+        return status != CFA_OK ? status
+                                : driver->insert_rows(self->connection, cache->insert_rows,
+                                                      source->kind, count, record_at, source);
+    }
+    for (size_t i = 0; i < count && status == CFA_OK; i++) {
+        status = insert(self, cache, source->kind, record_at(source, i));
+    }
+    return status;
 }
 
 /* Make sure the row is there in this version. */
@@ -89,15 +120,25 @@ static cfa_status update(cfa__sql_session *self, cfa__sql_kind_cache *cache,
     return self->driver->execute(self->connection, statement, values, count, 1);
 }
 
-static cfa_status save_change(cfa__sql_session *self, const cfa_change *change) {
-    cfa__sql_kind_cache *cache = cfa__sql_cache_of(self, change->kind);
+/* Save the first of the changes, and with an insert those that follow it into the same table;
+ * `*out_saved` is their number. */
+static cfa_status save_some(cfa__sql_session *self, const cfa_change *changes, size_t count,
+                            size_t *out_saved) {
+    const cfa_kind *kind = changes->kind;
+    cfa__sql_kind_cache *cache = cfa__sql_cache_of(self, kind);
     if (cache == NULL) {
         return CFA_EMISUSE;
     }
-    switch (change->action) {
-    case CFA_CHANGE_INSERT: return insert(self, cache, change->kind, change->record);
-    case CFA_CHANGE_UPDATE: return update(self, cache, change);
-    case CFA_CHANGE_DELETE: return delete (self, cache, change->kind, change->before);
+    *out_saved = 1;
+    switch (changes->action) {
+    case CFA_CHANGE_INSERT:
+        while (*out_saved < count && changes[*out_saved].kind == kind &&
+               changes[*out_saved].action == CFA_CHANGE_INSERT) {
+            (*out_saved)++;
+        }
+        return insert_rows(self, cache, &(row_source){ kind, changes, NULL }, *out_saved);
+    case CFA_CHANGE_UPDATE: return update(self, cache, changes);
+    case CFA_CHANGE_DELETE: return delete (self, cache, kind, changes->before);
     default: return cfa__sql_misuse(self, "a change is an insert, an update or a delete");
     }
 }
@@ -133,10 +174,13 @@ static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
         status = self->driver->flush(self->connection);
     }
     size_t offset = log->fields[log->position_field].offset;
-    for (size_t i = 0; i < save->event_count && status == CFA_OK; i++) {
+    for (size_t i = 0; i < save->event_count; i++) {
         int64_t position = context.position + 1 + (int64_t)i;
         memcpy((char *)save->events[i] + offset, &position, sizeof(position));
-        status = insert(self, cache, log, save->events[i]);
+    }
+    if (status == CFA_OK) {
+        status =
+            insert_rows(self, cache, &(row_source){ log, NULL, save->events }, save->event_count);
     }
     if (status == CFA_OK && out_first_position != NULL) {
         *out_first_position = context.position + 1;
@@ -147,8 +191,9 @@ static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
 static cfa_status save_all(cfa__sql_session *self, const cfa_save *save,
                            int64_t *out_first_position) {
     cfa_status status = CFA_OK;
-    for (size_t i = 0; i < save->change_count && status == CFA_OK; i++) {
-        status = save_change(self, &save->changes[i]);
+    size_t saved;
+    for (size_t i = 0; i < save->change_count && status == CFA_OK; i += saved) {
+        status = save_some(self, save->changes + i, save->change_count - i, &saved);
     }
     for (size_t i = 0; i < save->guard_count && status == CFA_OK; i++) {
         const cfa_guard *guard = &save->guards[i];

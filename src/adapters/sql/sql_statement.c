@@ -24,6 +24,7 @@ void cfa__sql_drop_statements(cfa__sql_session *self) {
     for (int32_t i = 0; i < schema->kind_count; i++) {
         cfa__sql_kind_cache *cache = &self->kinds[i];
         finalize(self, cache->insert);
+        finalize(self, cache->insert_rows);
         finalize(self, cache->delete);
         finalize(self, cache->guard);
         finalize(self, cache->position);
@@ -99,7 +100,7 @@ int32_t cfa__sql_identity_size(const cfa_kind *kind) {
     return kind->indexes[0].field_count + (kind->version_field >= 0 ? 1 : 0);
 }
 
-/* One of the four statements that a kind has once: prepare it if this is its first use. */
+/* One of the statements that a kind has once: prepare it if this is its first use. */
 cfa_status cfa__sql_once(cfa__sql_session *self, cfa__sql_statement **slot, const cfa_kind *kind,
                          int32_t parameters,
                          void (*write)(cfa__sql_text *text, const cfa_kind *kind)) {

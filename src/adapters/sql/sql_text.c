@@ -113,6 +113,19 @@ void cfa__sql_write_insert(cfa__sql_text *text, const cfa_kind *kind) {
     cfa__sql_append(text, ")");
 }
 
+void cfa__sql_write_insert_rows(cfa__sql_text *text, const cfa_kind *kind) {
+    cfa__sql_append(text, "INSERT INTO ");
+    append_table(text, kind);
+    cfa__sql_append(text, " (");
+    append_all_columns(text, kind);
+    cfa__sql_append(text, ") SELECT ");
+    for (int32_t i = 0; i < kind->field_count; i++) {
+        cfa__sql_append(text, i > 0 ? ", c" : "c");
+        cfa__sql_append_int(text, i);
+    }
+    cfa__sql_append(text, " FROM " CFA__SQL_ROWS);
+}
+
 void cfa__sql_write_update(cfa__sql_text *text, const cfa_kind *kind, uint64_t mask) {
     int32_t parameter = 1;
     cfa__sql_append(text, "UPDATE ");

@@ -134,6 +134,9 @@ cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_c
     if (status == CFA_OK) {
         status = prepare_transactions(connection);
     }
+    if (status == CFA_OK && mode == CFA_SESSION_WRITE) {
+        status = cfa__sqlite_register_rows(connection);
+    }
     if (status != CFA_OK) {
         cfa__sqlite_disconnect((cfa__sql_connection *)connection);
         return status;

@@ -216,6 +216,7 @@ const cfa__sql_driver cfa__sqlite_driver = {
     .finalize = finalize,
     .execute = execute,
     .select = select_rows,
+    .insert_rows = cfa__sqlite_insert_rows,
     .flush = flush,
     .column_int = column_int,
     .column_bytes = column_bytes,

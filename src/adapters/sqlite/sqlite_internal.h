@@ -30,9 +30,10 @@ typedef struct cfa__sqlite_connection {
     int32_t mode;        /* of the open transaction */
     int64_t deadline_us; /* monotonic: when waiting for a lock ends */
     sqlite3_stmt *begin_read, *pin, *begin_write, *commit, *rollback, *data_version;
-    sqlite3 *checkpointer; /* sqlite_checkpoint.c; NULL until needed */
-    int32_t wal_pages;     /* in the log after this connection's newest commit */
-    int32_t checkpoint_at; /* number of pages that makes a checkpoint worth trying */
+    sqlite3 *checkpointer;         /* sqlite_checkpoint.c; NULL until needed */
+    int32_t wal_pages;             /* in the log after this connection's newest commit */
+    int32_t checkpoint_at;         /* number of pages that makes a checkpoint worth trying */
+    struct cfa__sqlite_rows *rows; /* what is being inserted: sqlite_rows.c */
 } cfa__sqlite_connection;
 
 extern const cfa__sql_driver cfa__sqlite_driver;
@@ -60,6 +61,12 @@ bool cfa__sqlite_rollback(cfa__sql_connection *connection);
 cfa_status cfa__sqlite_adopt(cfa__sql_connection *connection);
 /* Run a statement without rows; the SQLite result code. */
 int cfa__sqlite_run(sqlite3_stmt *statement);
+
+/* sqlite_rows.c: let statements of this connection read CFA__SQL_ROWS. */
+cfa_status cfa__sqlite_register_rows(cfa__sqlite_connection *connection);
+cfa_status cfa__sqlite_insert_rows(cfa__sql_connection *connection, cfa__sql_statement *statement,
+                                   const cfa_kind *kind, size_t count,
+                                   cfa__sql_record_function record_at, const void *context);
 
 /* sqlite_checkpoint.c */
 bool cfa__sqlite_has_reset_race(int version_number);
