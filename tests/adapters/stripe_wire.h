@@ -1,0 +1,49 @@
+/*
+ * stripe_wire.h - what the tests of the Stripe adapter share: an adapter at a scripted peer, calls
+ * with everything filled in, objects as Stripe writes them.
+ */
+#ifndef TESTS_ADAPTERS_STRIPE_WIRE_H
+#define TESTS_ADAPTERS_STRIPE_WIRE_H
+
+#include "stripe_peer.h"
+
+#include <careforall/adapters/stripe.h>
+#include <check.h>
+
+#define PAYMENT_ID "pay_01h455vb4pex5vsknk084sn02q"
+#define KEY "cfa_018c8a5d-1b2c-7000-8000-000000000001_1_1"
+#define SECRET_KEY "sk_test_51canaryKEY"
+#define WEBHOOK_SECRET "whsec_canarySIGNING"
+/* The peer's Date header. */
+#define DATE_US INT64_C(1795341600000000)
+
+/* Fresh for each test by `wire_set_up`, in the client secret mode. */
+extern stripe_peer *peer;
+extern cfa_stripe *stripe;
+extern cfa_arena *arena;
+
+void wire_set_up(void);
+void wire_tear_down(void);
+
+cfa_stripe_options wire_options(void);
+/* Replace the adapter of the test. */
+void wire_use(const cfa_stripe_options *options);
+void wire_use_mode(int32_t mode);
+
+cfa_call wire_call(int32_t kind);
+/* Prepare, then make the call. */
+cfa_reply wire_perform(cfa_call call);
+/* The same over start and finish. */
+cfa_reply wire_fly(cfa_call call);
+
+/* An intent with these members before the others, such as "\"status\":\"succeeded\",". */
+const char *wire_intent(const char *members);
+const char *wire_session(const char *members);
+const char *wire_error(const char *members);
+
+/* This thread's last error message. */
+const char *wire_last_error(void);
+
+int wire_run(Suite *suite);
+
+#endif
