@@ -57,24 +57,16 @@ const char *app_open_fix(cfa_status status) {
     }
 }
 
-static bool open_parts(server_app *app) {
-    const server_config *config = app->config;
-    char why[SECRET_MESSAGE_SIZE];
-    if (!provider_open(&app->provider, config, &app->secrets, why)) {
-        config_complain("%s", why);
-        return false;
-    }
-    app->play = app->provider.play;
-    if (config->events) {
-        app->events.name = "events";
-        if (cfa_ndjson_sink_new(&app->events.sink, config->events) != CFA_OK) {
-            config_complain(
-                "cannot write events to %s: %s; give --events a file in a writable directory",
-                config->events, app_last_error().message);
-            return false;
-        }
-    }
-    return true;
+static bool open_events(server_app *app) {
+    const char *path = app->config->events;
+    if (!path)
+        return true;
+    app->events.name = "events";
+    if (cfa_ndjson_sink_new(&app->events.sink, path) == CFA_OK)
+        return true;
+    config_complain("cannot write events to %s: %s; give --events a file in a writable directory",
+                    path, app_last_error().message);
+    return false;
 }
 
 static cfa_status open_engine(server_app *app) {
@@ -104,11 +96,14 @@ static cfa_status open_engine(server_app *app) {
     return status;
 }
 
-bool app_open(server_app *out, const server_config *config, const server_secrets *secrets) {
+bool app_open(server_app *out, const server_config *config, const server_secrets *secrets,
+              const server_provider *provider) {
     memset(out, 0, sizeof *out);
     out->config = config;
     out->secrets = *secrets;
-    if (!open_parts(out))
+    out->provider = *provider;
+    out->play = provider->play;
+    if (!open_events(out))
         return false;
     cfa_status status = open_engine(out);
     if (status != CFA_OK) {

@@ -37,8 +37,10 @@ typedef struct server_app {
     bool failed;
 } server_app;
 
-/* Open the book as `config` says; false after the one line was printed. `secrets`: copied. */
-bool app_open(server_app *out, const server_config *config, const server_secrets *secrets);
+/* Open the book as `config` says; false after the one line was printed. Copies `secrets` and takes
+ * the provider over, both to be closed by `app_close`, also after a failure. */
+bool app_open(server_app *out, const server_config *config, const server_secrets *secrets,
+              const server_provider *provider);
 /* Create the demo campaign once and print its id. */
 bool app_demo(server_app *app);
 /* Listen, answer until a signal, drain; false when it could not start or not end cleanly. */

@@ -8,42 +8,39 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* All that can be seen without touching the book or the port. */
-static bool check(const server_config *config, const server_secrets *secrets) {
-    server_provider provider;
-    char why[SECRET_MESSAGE_SIZE];
-    if (!listener_check(config))
-        return false;
-    if (provider_open(&provider, config, secrets, why)) {
-        provider_close(&provider);
-        puts("the configuration is good");
-        return true;
-    }
-    config_complain("%s", why);
-    return false;
-}
-
-static bool serve(const server_config *config, const server_secrets *secrets) {
+static bool serve(const server_config *config, const server_secrets *secrets,
+                  const server_provider *provider) {
     static server_app app;
-    bool good =
-        app_open(&app, config, secrets) && (!config->demo || app_demo(&app)) && app_serve(&app);
+    bool good = app_open(&app, config, secrets, provider) && (!config->demo || app_demo(&app)) &&
+                app_serve(&app);
     app_close(&app);
     return good;
 }
 
+/* Without touching the book or the port. */
+static int check(const server_config *config, server_provider *provider) {
+    bool good = listener_check(config);
+    provider_close(provider);
+    if (good)
+        puts("the configuration is good");
+    return good ? EXIT_SUCCESS : EXIT_CONFIG;
+}
+
 int command_serve(const server_config *config) {
     static server_secrets secrets;
+    server_provider provider;
     char why[SECRET_MESSAGE_SIZE];
     int code = EXIT_SUCCESS;
     /* A reload that comes before the loop turns must not end us. */
     signal(SIGHUP, SIG_IGN);
-    if (!secrets_read(&secrets, config, !config->check_only, why)) {
+    if (!secrets_read(&secrets, config, !config->check_only, why) ||
+        !provider_open(&provider, config, &secrets, why)) {
         config_complain("%s", why);
         code = EXIT_CONFIG;
     } else if (config->check_only)
-        code = check(config, &secrets) ? EXIT_SUCCESS : EXIT_CONFIG;
+        code = check(config, &provider);
     else
-        code = serve(config, &secrets) ? EXIT_SUCCESS : EXIT_FAILED;
+        code = serve(config, &secrets, &provider) ? EXIT_SUCCESS : EXIT_FAILED;
     secrets_forget(&secrets);
     return code;
 }

@@ -72,12 +72,14 @@ static bool read_visibility(http_request *request, const char *text, cfa_visibil
  * configuration says. */
 static bool read_return_url(http_request *request, const char *field, const char *standard,
                             const char **url) {
-    const return_url_list *allowed = &request->app->config->return_urls;
+    const server_config *config = request->app->config;
     if (!*url) {
         *url = standard;
         return true;
     }
-    if ((standard && strcmp(*url, standard) == 0) || return_url_allowed(allowed, *url))
+    if ((config->return_url && strcmp(*url, config->return_url) == 0) ||
+        (config->cancel_url && strcmp(*url, config->cancel_url) == 0) ||
+        return_url_allowed(&config->return_urls, *url))
         return true;
     problem_status(request, 0, CFA_EINVAL, field,
                    "the URL is not one of those that this server may send donors to");

@@ -88,10 +88,10 @@ static bool path_walks(const char *path, size_t size) {
 const char *return_url_read(return_url_parts *out, const char *url, size_t size) {
     memset(out, 0, sizeof *out);
     size_t scheme = 0;
-    if (size > 8 && strncasecmp(url, "https://", 8) == 0) {
+    if (size > 8 && strncmp(url, "https://", 8) == 0) {
         out->secure = true;
         scheme = 8;
-    } else if (size > 7 && strncasecmp(url, "http://", 7) == 0)
+    } else if (size > 7 && strncmp(url, "http://", 7) == 0)
         scheme = 7;
     else
         return "it must begin with https:// or http://";
