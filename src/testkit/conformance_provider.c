@@ -201,13 +201,17 @@ static void a_repeat_after_payment_charges_nothing(cfa__runner *runner, void *us
     expect_charges(runner, context, payment_id, 1);
 }
 
-static void a_key_with_another_body_is_refused(cfa__runner *runner, void *user) {
+/* A provider that knows only that the key was used cannot say what for: then it is in doubt, and
+ * asking again is useless. */
+static void a_key_with_another_body_does_nothing(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply first = create(runner, context, payment_id);
     cfa_call other = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     other.amount.minor += 100;
-    CFA__CHECK_INT(runner, make(runner, context, &other).outcome, CFA_OUTCOME_REFUSED);
+    cfa_reply reply = make(runner, context, &other);
+    CFA__CHECK(runner, reply.outcome == CFA_OUTCOME_REFUSED ||
+                           (reply.outcome == CFA_OUTCOME_UNKNOWN && reply.stored != 0));
     CFA__CHECK(runner, strcmp(create(runner, context, payment_id).facts.ref, first.facts.ref) == 0);
     expect_charges(runner, context, payment_id, context->two_step ? 0 : 1);
 }
@@ -490,7 +494,7 @@ static const cfa__test tests[] = {
     TEST(a_zeroed_reply_means_unknown),
     TEST(the_same_key_gives_the_same_object),
     TEST(a_repeat_after_payment_charges_nothing),
-    TEST(a_key_with_another_body_is_refused),
+    TEST(a_key_with_another_body_does_nothing),
     TEST(one_key_at_once_from_many_threads_is_one_object),
     TEST(captures_at_once_take_the_money_once),
     TEST(a_created_payment_has_no_money_yet),
