@@ -53,14 +53,16 @@ static const named_json parameters[] = {
         "schema": {"type": "string", "pattern": "^\"[1-9][0-9]{0,17}(-[0-9]{1,18})?\"$"}}) },
     { "IfNoneMatch", JSON({"name": "If-None-Match", "in": "header",
         "description": "ETags that the caller has; 304 when one of them is current",
-        "schema": {"type": "string", "pattern": "^(W/)?\"[0-9A-Za-z-]*\"$"}}) },
+        "schema": {"type": "string"}}) },
     { "RequestId", JSON({"name": "X-Request-Id", "in": "header",
         "description": "taken over when it is 8 to 64 letters, digits, dots, dashes and underscores with a letter among them; else the server makes one",
-        "schema": {"type": "string", "pattern": "^[A-Za-z][0-9A-Za-z._-]{7,63}$"}}) },
+        "schema": {"type": "string"}}) },
     { "TraceParent", JSON({"name": "traceparent", "in": "header",
-        "description": "W3C trace context; kept in the events of a pledge",
-        "schema": {"type": "string",
-                   "pattern": "^00-[0-9a-f]{31}[1-9a-f]-[0-9a-f]{15}[1-9a-f]-[0-9a-f]{2}$"}}) },
+        "description": "W3C trace context, kept in the events of a pledge; a malformed one is as none",
+        "schema": {"type": "string"}}) },
+    { "PledgeToken", JSON({"name": "Careforall-Pledge-Token", "in": "header",
+        "description": "of the answer that made the pledge: shows it to its donor",
+        "schema": {"type": "string"}}) },
     { "Signature", JSON({"name": "Careforall-Signature", "in": "header",
         "description": "or Stripe-Signature: t=SECONDS,v1=HMAC-SHA256; exactly one of them",
         "schema": {"type": "string", "pattern": "^[ -~]+$"}}) },
@@ -77,6 +79,8 @@ static const named_json headers[] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"}}) },
     { "IdempotentReplayed", JSON({"description": "an earlier request with this key did the work",
         "schema": {"type": "string", "enum": ["true"]}}) },
+    { "PledgeToken", JSON({"description": "shows the pledge to its donor; keep it",
+        "schema": {"type": "string"}}) },
     { "RetryAfter", JSON({"description": "seconds to wait at least",
         "schema": {"type": "string", "pattern": "^[0-9]+$"}}) },
 };
@@ -114,10 +118,9 @@ static json_t *route_parameters(const http_route *route) {
         unsigned flag;
         const char *name;
     } by_flag[] = {
-        { ROUTE_KEY, "IdempotencyKey" },
-        { ROUTE_MATCH, "IfMatch" },
-        { ROUTE_TAG, "IfNoneMatch" },
-        { ROUTE_RAW, "Signature" },
+        { ROUTE_KEY, "IdempotencyKey" },       { ROUTE_MATCH, "IfMatch" },
+        { ROUTE_TAG, "IfNoneMatch" },          { ROUTE_RAW, "Signature" },
+        { ROUTE_PLEDGE_TOKEN, "PledgeToken" },
     };
     for (size_t i = 0; i < sizeof by_flag / sizeof by_flag[0]; i++)
         if (route->flags & by_flag[i].flag)
@@ -162,9 +165,26 @@ static json_t *good_answer(const http_route *route, int status, const char *sche
         add_header(out, "Location", "Location");
     if (route->queries && strstr(route->queries, "after"))
         add_header(out, "Link", "Link");
+    if (strcmp(route->name, "createPledge") == 0)
+        add_header(out, "Careforall-Pledge-Token", "PledgeToken");
     if (status == 202 || status == 503)
         add_header(out, "Retry-After", "RetryAfter");
     return out;
+}
+
+/* What was made can be read: the GET of the same path with the new id. */
+static void add_link(json_t *answer, const server_app *app, const http_route *route) {
+    const http_route *other = NULL;
+    for (size_t i = 0; (other = route_at(app, i)) != NULL; i++) {
+        size_t size = strlen(route->pattern);
+        if (strcmp(other->method, "GET") == 0 &&
+            strncmp(other->pattern, route->pattern, size) == 0 &&
+            strcmp(other->pattern + size, "/{id}") == 0)
+            (void)json_object_set_new(answer, "links",
+                                      json_pack("{s:{s:s, s:{s:s}}}", "read", "operationId",
+                                                other->name, "parameters", "id",
+                                                "$response.body#/id"));
+    }
 }
 
 static void set_status(json_t *answers, int status, json_t *answer) {
@@ -182,14 +202,17 @@ static void add_problem(json_t *answers, int status) {
     set_status(answers, status, reference("responses", name));
 }
 
-static json_t *route_answers(const http_route *route) {
+static json_t *route_answers(const server_app *app, const http_route *route) {
     json_t *out = json_object();
     for (const char *at = route->answers; *at != '\0'; at += strspn(at, " ")) {
         char schema[32];
         int status = (int)strtol(at, NULL, 10);
         size_t size = strcspn(at, " ");
         snprintf(schema, sizeof schema, "%.*s", (int)size - 4, at + 4);
-        set_status(out, status, good_answer(route, status, schema));
+        json_t *answer = good_answer(route, status, schema);
+        if (status == 201)
+            add_link(answer, app, route);
+        set_status(out, status, answer);
         at += size;
     }
     if (route->flags & ROUTE_TAG) {
@@ -274,10 +297,10 @@ static const char problem_schema[] = JSON({
 
 /* ---- the document --------------------------------------------------------------------------- */
 
-static json_t *operation(const http_route *route) {
+static json_t *operation(const server_app *app, const http_route *route) {
     json_t *out =
         json_pack("{s:s, s:s, s:o, s:o}", "operationId", route->name, "summary", route->summary,
-                  "parameters", route_parameters(route), "responses", route_answers(route));
+                  "parameters", route_parameters(route), "responses", route_answers(app, route));
     if (route->takes)
         (void)json_object_set_new(out, "requestBody",
                                   json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
@@ -301,7 +324,8 @@ static json_t *paths(const server_app *app) {
         method[size] = '\0';
         if (!json_object_get(out, route->pattern))
             (void)json_object_set_new(out, route->pattern, json_object());
-        (void)json_object_set_new(json_object_get(out, route->pattern), method, operation(route));
+        (void)json_object_set_new(json_object_get(out, route->pattern), method,
+                                  operation(app, route));
     }
     return out;
 }

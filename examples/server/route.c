@@ -106,6 +106,7 @@ static const http_route routes[] = {
       .problems = "402 404 409" },
     { .method = "GET",
       .pattern = "/api/v1/pledges/{id}",
+      .flags = ROUTE_PLEDGE_TOKEN,
       .handler = handle_pledge_get,
       .name = "getPledge",
       .summary = "Read a pledge as it stands: the service, or who holds its token",
