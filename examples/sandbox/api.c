@@ -240,7 +240,8 @@ void api_handle(call *c, const fault_plan *plan) {
     char id[ID_BYTES] = "";
     const api_route *route = find_route(c, id);
     call_header_add(c, "Request-Id", "%s", c->request_id);
-    call_header_add(c, "Stripe-Version", "%s", c->version_header ? c->version_header : API_VERSION);
+    call_header_add(c, "Stripe-Version", "%s",
+                    c->version_header ? c->version_header : c->box->options.api_version);
     if (!authenticate(c))
         call_header_add(c, "WWW-Authenticate", "Bearer realm=\"Stripe\"");
     else if (plan->rate_limited) {

@@ -59,6 +59,14 @@ static void run_batch(sandbox *box, const job *jobs, int count) {
     store_commit(box->store);
 }
 
+static bool run_due(sandbox *box) {
+    job jobs[BATCH];
+    int count = take_due(box, jobs);
+    if (count)
+        run_batch(box, jobs, count);
+    return count > 0;
+}
+
 static void prune(sandbox *box) {
     if (clock_s(box) - store_meta(box->store, "pruned_s", 0) < PRUNE_S)
         return;
@@ -70,12 +78,8 @@ static void prune(sandbox *box) {
 
 static void on_timer(uv_timer_t *timer) {
     sandbox *box = timer->data;
-    job jobs[BATCH];
-    int count = take_due(box, jobs);
-    if (count) {
-        run_batch(box, jobs, count);
+    if (run_due(box))
         sender_wake(box);
-    }
     prune(box);
     jobs_wake(box);
 }
@@ -108,6 +112,10 @@ void clock_advance(sandbox *box, int64_t seconds) {
     store_begin(box->store);
     store_meta_set(box->store, "clock_offset_us", box->clock_offset_us);
     store_commit(box->store);
+    /* Whoever moved the clock sees at once what that did. */
+    while (run_due(box)) {
+    }
+    prune(box);
     jobs_wake(box);
     sender_wake(box);
 }

@@ -60,11 +60,12 @@ static void reload(sandbox *box) {
     }
 }
 
-static json_t *endpoint_doc(const char *id, int64_t now_s, const char *url, json_t *events,
-                            const char *description, const char *secret, bool connect, bool thin) {
+static json_t *endpoint_doc(const char *id, const char *version, int64_t now_s, const char *url,
+                            json_t *events, const char *description, const char *secret,
+                            bool connect, bool thin) {
     json_t *doc =
         pack("{s:s, s:s, s:s, s:n, s:I, s:o, s:O, s:b, s:{}, s:s, s:s}", "id", id, "object",
-             "webhook_endpoint", "api_version", API_VERSION, "application", "created",
+             "webhook_endpoint", "api_version", version, "application", "created",
              (json_int_t)now_s, "description", string_or_null(description), "enabled_events",
              events, "livemode", 0, "metadata", "status", "enabled", "url", url);
     json_t *hidden = doc_hidden(doc);
@@ -80,8 +81,9 @@ static void add_flagged(sandbox *box) {
     if (!options->webhook_url)
         return;
     json_t *events = pack("[s]", "*");
-    json_t *doc = endpoint_doc(flag_id, clock_s(box), options->webhook_url, events, "by --webhook",
-                               options->webhook_secret, true, options->webhook_thin);
+    json_t *doc =
+        endpoint_doc(flag_id, options->api_version, clock_s(box), options->webhook_url, events,
+                     "by --webhook", options->webhook_secret, true, options->webhook_thin);
     store_begin(box->store);
     store_delete(box->store, flag_id);
     store_insert(box->store, KIND_ENDPOINT, DEFAULT_ACCOUNT, doc, NULL, NULL);
@@ -194,8 +196,11 @@ json_t *endpoint_create(call *c, const char *id) {
     }
     random_id(c->box, made, "we_1", 23);
     random_id(c->box, secret, "whsec_", 32);
-    json_t *doc = endpoint_doc(made, clock_s(c->box), url, events, form_string(c, "description"),
-                               secret, form_true(c, "connect"), text_equal(payload, "thin"));
+    json_t *doc = endpoint_doc(made,
+                               form_string(c, "api_version") ? form_string(c, "api_version")
+                                                             : c->box->options.api_version,
+                               clock_s(c->box), url, events, form_string(c, "description"), secret,
+                               form_true(c, "connect"), text_equal(payload, "thin"));
     if (form_nested(c, "metadata"))
         json_object_update(json_object_get(doc, "metadata"), form_nested(c, "metadata"));
     store_insert(c->box->store, KIND_ENDPOINT, c->account, doc, NULL, NULL);

@@ -40,8 +40,8 @@ void event_emit(sandbox *box, const char *account, const char *type, json_t *doc
     bool asked = *box->cause_request;
     json_t *event =
         pack("{s:s, s:s, s:s, s:I, s:o, s:b, s:I, s:{s:o, s:o}, s:s}", "id", id, "object", "event",
-             "api_version", API_VERSION, "created", (json_int_t)clock_s(box), "data", data,
-             "livemode", 0, "pending_webhooks", (json_int_t)pending, "request", "id",
+             "api_version", box->options.api_version, "created", (json_int_t)clock_s(box), "data",
+             data, "livemode", 0, "pending_webhooks", (json_int_t)pending, "request", "id",
              string_or_null(asked ? box->cause_request : NULL), "idempotency_key",
              string_or_null(asked && *box->cause_key ? box->cause_key : NULL), "type", type);
     if (strcmp(account, DEFAULT_ACCOUNT) != 0)

@@ -41,10 +41,11 @@ static const char *const names[FAULT_COUNT] = {
     "webhook_duplicated", "webhook_reordered", "webhook_delayed"
 };
 
-enum { DELAY_MS, WEBHOOK_COPIES, WEBHOOK_DELAY_S, VALUE_COUNT };
-static const char *const value_names[VALUE_COUNT] = { "delay_ms", "webhook_copies",
+enum { DELAY_MS, DRIP_MS, WEBHOOK_COPIES, WEBHOOK_DELAY_S, VALUE_COUNT };
+static const char *const value_names[VALUE_COUNT] = { "delay_ms", "drip_ms", "webhook_copies",
                                                       "webhook_delay_s" };
-static const int64_t value_limits[VALUE_COUNT] = { DELAY_MS_MAX, COPIES_MAX, 30 * 24 * 3600 };
+static const int64_t value_limits[VALUE_COUNT] = { DELAY_MS_MAX, DELAY_MS_MAX, COPIES_MAX,
+                                                   30 * 24 * 3600 };
 
 typedef struct next_fault {
     int fault;
@@ -67,6 +68,7 @@ faults *faults_new(sandbox *box) {
     faults *f = must(calloc(1, sizeof *f));
     f->box = box;
     f->dice.random_state = random_next(box);
+    f->values[DRIP_MS] = 2000;
     f->values[WEBHOOK_COPIES] = 5;
     f->values[WEBHOOK_DELAY_S] = 60;
     return f;
@@ -182,7 +184,7 @@ fault_plan faults_draw(faults *f, const char *method, const char *path) {
     plan.error_after = fault == ERROR_AFTER;
     plan.rate_limited = fault == RATE_LIMITED;
     plan.unavailable = fault == UNAVAILABLE;
-    plan.drip = fault == DRIP;
+    plan.drip_ms = fault == DRIP ? (int)f->values[DRIP_MS] : 0;
     return plan;
 }
 

@@ -13,7 +13,7 @@ typedef struct faults faults;
 typedef struct fault_plan {
     bool reset_before, reset_after, reset_middle, reply_lost;
     bool error_before, error_after, rate_limited, unavailable;
-    bool drip;
+    int drip_ms; /* of the whole reply; 0: none */
     int delay_ms;
 } fault_plan;
 

@@ -22,8 +22,7 @@ enum {
     CONNECTION_BYTES = 32 * 1024,
     IDLE_S = 120,
     BACKLOG = 1024,
-    DRIP_PIECES = 16,
-    DRIP_PIECE_MS = 125
+    DRIP_PIECES = 16
 };
 
 typedef struct exchange {
@@ -130,7 +129,7 @@ static ssize_t read_piece(void *self, uint64_t at, char *buffer, size_t size) {
         left = e->call.text_size / 2 - (size_t)at;
     } else {
         if (!e->may_send) {
-            wait_ms(e, DRIP_PIECE_MS);
+            wait_ms(e, e->plan.drip_ms / DRIP_PIECES);
             return 0;
         }
         e->may_send = false;
@@ -145,7 +144,7 @@ static ssize_t read_piece(void *self, uint64_t at, char *buffer, size_t size) {
 static enum MHD_Result reply(exchange *e) {
     call *c = &e->call;
     struct MHD_Response *response;
-    if ((e->plan.reset_middle || e->plan.drip) && c->text_size > 1)
+    if ((e->plan.reset_middle || e->plan.drip_ms) && c->text_size > 1)
         response = MHD_create_response_from_callback(c->text_size, 4096, read_piece, e, NULL);
     else
         response = MHD_create_response_from_buffer(c->text_size, c->text, MHD_RESPMEM_PERSISTENT);

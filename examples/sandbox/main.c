@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 
@@ -28,6 +28,7 @@ static const char usage[] =
     "  --books FILE            SQLite file that survives kill -9; default :memory:\n"
     "  --secret-key KEY        default sk_test_careforall, or CAREFORALL_SANDBOX_SECRET_KEY\n"
     "  --secret-key-file FILE\n"
+    "  --api-version VERSION   what events carry; default " API_VERSION "\n"
     "  --public-url URL        what links to the hosted pages begin with\n"
     "  --webhook URL           an endpoint for every event of every account\n"
     "  --webhook-secret SECRET whsec_..., or CAREFORALL_SANDBOX_WEBHOOK_SECRET\n"
@@ -104,6 +105,7 @@ enum {
     BOOKS,
     KEY,
     KEY_FILE,
+    API,
     PUBLIC_URL,
     WEBHOOK,
     WEBHOOK_SECRET,
@@ -129,6 +131,7 @@ static int read_flag(start *s, int flag, const char *text) {
     case KEY_FILE:
         return read_secret_file(s, text) ? 0
                                          : fail("--secret-key-file %s: %s", text, "not readable");
+    case API: o->api_version = text; return 0;
     case PUBLIC_URL: o->public_url = text; return 0;
     case WEBHOOK: o->webhook_url = text; return 0;
     case WEBHOOK_SECRET: o->webhook_secret = text; return 0;
@@ -165,6 +168,7 @@ static int read_flags(start *s, int argc, char **argv) {
                                            { "books", required_argument, NULL, BOOKS },
                                            { "secret-key", required_argument, NULL, KEY },
                                            { "secret-key-file", required_argument, NULL, KEY_FILE },
+                                           { "api-version", required_argument, NULL, API },
                                            { "public-url", required_argument, NULL, PUBLIC_URL },
                                            { "webhook", required_argument, NULL, WEBHOOK },
                                            { "webhook-secret", required_argument, NULL,
@@ -179,6 +183,7 @@ static int read_flags(start *s, int argc, char **argv) {
                                            { NULL, 0, NULL, 0 } };
     int flag, status = 0;
     s->options = (sandbox_options){ .books = ":memory:",
+                                    .api_version = API_VERSION,
                                     .async_ms = ASYNC_MS,
                                     .secret_key = getenv("CAREFORALL_SANDBOX_SECRET_KEY"),
                                     .webhook_secret = getenv("CAREFORALL_SANDBOX_WEBHOOK_SECRET") };
@@ -263,6 +268,15 @@ static int run(sandbox *box) {
     return 0;
 }
 
+/* Every connection of a load test is a file. */
+static void raise_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 int main(int argc, char **argv) {
     static sandbox box;
     static start s;
@@ -270,6 +284,7 @@ int main(int argc, char **argv) {
     int status = read_flags(&s, argc, argv);
     if (status)
         return status < 0 ? 0 : status;
+    raise_limit();
     signal(SIGPIPE, SIG_IGN);
     box.options = s.options;
     if (sodium_init() < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||

@@ -30,6 +30,7 @@ typedef struct sandbox_options {
     int port;
     const char *books;
     const char *secret_key;
+    const char *api_version;
     const char *public_url; /* NULL: the address listened on */
     const char *webhook_url, *webhook_secret;
     bool webhook_thin;

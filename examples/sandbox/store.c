@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATEMENTS_MAX = 128, SCHEMA_VERSION = 1, BUSY_MS = 5000 };
+enum { STATEMENTS_MAX = 128, SCHEMA_VERSION = 1, BUSY_MS = 500 };
 
 struct store {
     sqlite3 *db;
