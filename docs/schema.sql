@@ -125,7 +125,7 @@ CREATE TABLE cfa_payment ( -- payment intents and what is known of them
     trace BLOB, -- W3C traceparent of the request that made it
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    version INTEGER NOT NULL, -- raised by any change at or below the payment
+    version INTEGER NOT NULL, origin_ref TEXT, -- raised by any change at or below the payment
     PRIMARY KEY (id)
 ) STRICT, WITHOUT ROWID;
 
@@ -285,3 +285,16 @@ CREATE TABLE cfa_event ( -- the outbox: an insert-only log
     payload BLOB NOT NULL, -- JSON, final bytes
     PRIMARY KEY (position)
 ) STRICT;
+
+CREATE TABLE cfa_breaker ( -- circuit breakers of providers' accounts
+    provider TEXT NOT NULL,
+    account TEXT NOT NULL,
+    id BLOB NOT NULL, -- brk_: subject of its events
+    state INTEGER NOT NULL, -- 1: closed, 2: open, 3: half open
+    retry_us INTEGER NOT NULL, -- open: when one call may try; half open: until when it has time
+    opened_us INTEGER NOT NULL, -- start of the newest outage
+    sequence INTEGER NOT NULL, -- of its newest event
+    updated_us INTEGER NOT NULL,
+    version INTEGER NOT NULL, -- counts updates
+    PRIMARY KEY (provider, account)
+) STRICT, WITHOUT ROWID;

@@ -22,6 +22,17 @@ typedef struct cfa_sink_binding {
     cfa_sink sink;
 } cfa_sink_binding;
 
+/*
+ * What happens to a pledge while the provider's circuit breaker is open. It counts only calls that
+ * could not be made, were not answered in time, or were answered 5xx or 429; declines never.
+ */
+enum {
+    CFA_CIRCUIT_REJECT =
+        0,                /* the pledge is kept, the call is CFA_ECIRCUIT with `retry_after_ms`, and
+                             * only the same key makes the provider call */
+    CFA_CIRCUIT_QUEUE = 1 /* the pledge is pending, and the provider call follows by itself */
+};
+
 typedef struct cfa_engine_options {
     size_t struct_size;
     const cfa_storage *storage;   /* required; borrowed until close, as are the next three */
@@ -41,10 +52,16 @@ typedef struct cfa_engine_options {
     int64_t answer_kept_ms;       /* stored answers; 0: 30 days, at least 72 hours */
     int32_t totals_max_age_ms;    /* how old a cached total may be; 0: 1000 */
     int32_t calls_in_flight;      /* of a provider that can have many; 0: 64, at most 4096 */
+    int32_t circuit_rule;         /* of pledges while the provider is out: CFA_CIRCUIT_* */
+    int32_t circuit_failures; /* of the newest 20 calls in 30 s open it; 0: 5, negative: never */
+    int32_t circuit_open_ms;  /* then it stays open so long before one call tries; 0: 30000 */
 } cfa_engine_options;
 
 #define CFA_ENGINE_OPTIONS_INIT                                                                    \
-    { sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    {                                                                                              \
+        sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0                                                                             \
+    }
 
 /*
  * Open a book: bring the store to this library's schema, pin mode, provider and account at the

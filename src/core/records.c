@@ -18,7 +18,7 @@
 #define UNIQUE CFA_INDEX_UNIQUE
 #define SPARSE CFA_INDEX_SPARSE
 
-#define DEFINE_KIND(number, kind, doc, version, position)                                          \
+#define DEFINE_KIND(number, kind, doc, version, position, since)                                   \
     const cfa_kind cfa__##kind##_kind = {                                                          \
         number,                                                                                    \
         #kind,                                                                                     \
@@ -30,7 +30,7 @@
         COUNT(kind##_indexes),                                                                     \
         version,                                                                                   \
         position,                                                                                  \
-        1,                                                                                         \
+        since,                                                                                     \
     };
 
 #define KIND book
@@ -40,7 +40,7 @@ static const cfa_field book_fields[] = { CFA__BOOK_FIELDS(ROW) };
 static const cfa_index book_indexes[] = {
     { "primary", { book__id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(1, book, "what the database is pinned to", book__version, -1)
+DEFINE_KIND(1, book, "what the database is pinned to", book__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -51,7 +51,7 @@ static const cfa_field campaign_fields[] = { CFA__CAMPAIGN_FIELDS(ROW) };
 static const cfa_index campaign_indexes[] = {
     { "primary", { campaign__id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(2, campaign, "what people give to", campaign__version, -1)
+DEFINE_KIND(2, campaign, "what people give to", campaign__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -62,7 +62,7 @@ static const cfa_field key_fields[] = { CFA__KEY_FIELDS(ROW) };
 static const cfa_index key_indexes[] = {
     { "primary", { key__digest, key__scope_hash }, 2, UNIQUE, 1 },
 };
-DEFINE_KIND(3, key, "idempotency keys, for ever", -1, -1)
+DEFINE_KIND(3, key, "idempotency keys, for ever", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -77,7 +77,7 @@ static const cfa_index key_recent_indexes[] = {
       UNIQUE,
       1 },
 };
-DEFINE_KIND(4, key_recent, "random idempotency keys of late", -1, -1)
+DEFINE_KIND(4, key_recent, "random idempotency keys of late", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -88,7 +88,7 @@ static const cfa_field donor_fields[] = { CFA__DONOR_FIELDS(ROW) };
 static const cfa_index donor_indexes[] = {
     { "primary", { donor__id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(5, donor, "personal data, erasable", donor__version, -1)
+DEFINE_KIND(5, donor, "personal data, erasable", donor__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -100,7 +100,7 @@ static const cfa_index pledge_indexes[] = {
     { "primary", { pledge__id }, 1, UNIQUE, 1 },
     { "by_campaign", { pledge__campaign_id, pledge__id }, 2, 0, 1 },
 };
-DEFINE_KIND(6, pledge, "promises", -1, -1)
+DEFINE_KIND(6, pledge, "promises", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -111,7 +111,7 @@ static const cfa_field answer_fields[] = { CFA__ANSWER_FIELDS(ROW) };
 static const cfa_index answer_indexes[] = {
     { "primary", { answer__pledge_id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(7, answer, "the fixed answers to pledges", -1, -1)
+DEFINE_KIND(7, answer, "the fixed answers to pledges", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -122,7 +122,7 @@ static const cfa_field payment_fields[] = { CFA__PAYMENT_FIELDS(ROW) };
 static const cfa_index payment_indexes[] = {
     { "primary", { payment__id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(8, payment, "payment intents and what is known of them", payment__version, -1)
+DEFINE_KIND(8, payment, "payment intents and what is known of them", payment__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -133,7 +133,7 @@ static const cfa_field transition_fields[] = { CFA__TRANSITION_FIELDS(ROW) };
 static const cfa_index transition_indexes[] = {
     { "primary", { transition__payment_id, transition__number }, 2, UNIQUE, 1 },
 };
-DEFINE_KIND(9, transition, "each payment's walk through the states", -1, -1)
+DEFINE_KIND(9, transition, "each payment's walk through the states", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -145,7 +145,8 @@ static const cfa_index operation_indexes[] = {
     { "primary", { operation__payment_id, operation__number }, 2, UNIQUE, 1 },
     { "by_due", { operation__due_us, operation__payment_id, operation__number }, 3, SPARSE, 1 },
 };
-DEFINE_KIND(10, operation, "provider calls, recorded before they are made", operation__version, -1)
+DEFINE_KIND(10, operation, "provider calls, recorded before they are made", operation__version, -1,
+            1)
 #undef KIND
 #undef RECORD
 
@@ -161,7 +162,7 @@ static const cfa_index provider_object_indexes[] = {
       1 },
 };
 DEFINE_KIND(11, provider_object, "which payment a provider's object is", provider_object__version,
-            -1)
+            -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -172,7 +173,7 @@ static const cfa_field webhook_fields[] = { CFA__WEBHOOK_FIELDS(ROW) };
 static const cfa_index webhook_indexes[] = {
     { "primary", { webhook__provider, webhook__account, webhook__event_id }, 3, UNIQUE, 1 },
 };
-DEFINE_KIND(12, webhook, "provider events, once each", webhook__version, -1)
+DEFINE_KIND(12, webhook, "provider events, once each", webhook__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -183,7 +184,7 @@ static const cfa_field parked_fields[] = { CFA__PARKED_FIELDS(ROW) };
 static const cfa_index parked_indexes[] = {
     { "primary", { parked__provider, parked__account, parked__ref, parked__number }, 4, UNIQUE, 1 },
 };
-DEFINE_KIND(13, parked, "webhooks that wait for their object", -1, -1)
+DEFINE_KIND(13, parked, "webhooks that wait for their object", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -194,7 +195,7 @@ static const cfa_field sink_fields[] = { CFA__SINK_FIELDS(ROW) };
 static const cfa_index sink_indexes[] = {
     { "primary", { sink__name }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(14, sink, "cursors into the log", sink__version, -1)
+DEFINE_KIND(14, sink, "cursors into the log", sink__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -210,7 +211,7 @@ static const cfa_index contribution_indexes[] = {
       0,
       1 },
 };
-DEFINE_KIND(15, contribution, "each payment's part of the totals", contribution__version, -1)
+DEFINE_KIND(15, contribution, "each payment's part of the totals", contribution__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -221,7 +222,7 @@ static const cfa_field totals_fields[] = { CFA__TOTALS_FIELDS(ROW) };
 static const cfa_index totals_indexes[] = {
     { "primary", { totals__campaign_id, totals__currency }, 2, UNIQUE, 1 },
 };
-DEFINE_KIND(16, totals, "sums per campaign and currency", totals__version, -1)
+DEFINE_KIND(16, totals, "sums per campaign and currency", totals__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -236,7 +237,7 @@ static const cfa_index supporter_indexes[] = {
       UNIQUE,
       1 },
 };
-DEFINE_KIND(17, supporter, "distinct donors per campaign and currency", supporter__version, -1)
+DEFINE_KIND(17, supporter, "distinct donors per campaign and currency", supporter__version, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -247,7 +248,7 @@ static const cfa_field staged_fields[] = { CFA__STAGED_FIELDS(ROW) };
 static const cfa_index staged_indexes[] = {
     { "primary", { staged__id }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(18, staged, "events of joined transactions, before the log", -1, -1)
+DEFINE_KIND(18, staged, "events of joined transactions, before the log", -1, -1, 1)
 #undef KIND
 #undef RECORD
 
@@ -258,7 +259,18 @@ static const cfa_field event_fields[] = { CFA__EVENT_FIELDS(ROW) };
 static const cfa_index event_indexes[] = {
     { "primary", { event__position }, 1, UNIQUE, 1 },
 };
-DEFINE_KIND(19, event, "the outbox: an insert-only log", -1, event__position)
+DEFINE_KIND(19, event, "the outbox: an insert-only log", -1, event__position, 1)
+#undef KIND
+#undef RECORD
+
+#define KIND breaker
+#define RECORD cfa__breaker
+enum { CFA__BREAKER_FIELDS(POSITION) };
+static const cfa_field breaker_fields[] = { CFA__BREAKER_FIELDS(ROW) };
+static const cfa_index breaker_indexes[] = {
+    { "primary", { breaker__provider, breaker__account }, 2, UNIQUE, 2 },
+};
+DEFINE_KIND(20, breaker, "circuit breakers of providers' accounts", breaker__version, -1, 2)
 #undef KIND
 #undef RECORD
 

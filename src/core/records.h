@@ -100,7 +100,8 @@ typedef char cfa__currency[4];
     F(BYTES, trace, CFA_FIELD_NULLABLE, 1, "W3C traceparent of the request that made it")          \
     F(INT, created_us, 0, 1, "")                                                                   \
     F(INT, updated_us, 0, 1, "")                                                                   \
-    F(INT, version, 0, 1, "raised by any change at or below the payment")
+    F(INT, version, 0, 1, "raised by any change at or below the payment")                          \
+    F(TEXT, origin_ref, CFA_FIELD_NULLABLE, 2, "the provider's object that ref grew out of")
 
 /* The walk through the states. Insert only. */
 #define CFA__TRANSITION_FIELDS(F)                                                                  \
@@ -219,6 +220,19 @@ typedef char cfa__currency[4];
     F(BYTES, trace, CFA_FIELD_NULLABLE, 1, "")                                                     \
     F(BYTES, payload, 0, 1, "")
 
+/* The circuit breaker of a provider's account: one row, written on transitions only. No row: it
+ * never opened. */
+#define CFA__BREAKER_FIELDS(F)                                                                     \
+    F(TEXT, provider, 0, 2, "")                                                                    \
+    F(TEXT, account, 0, 2, "")                                                                     \
+    F(ID, id, 0, 2, "brk_: subject of its events")                                                 \
+    F(INT, state, 0, 2, "1: closed, 2: open, 3: half open")                                        \
+    F(INT, retry_us, 0, 2, "open: when one call may try; half open: until when it has time")       \
+    F(INT, opened_us, 0, 2, "start of the newest outage")                                          \
+    F(INT, sequence, 0, 2, "of its newest event")                                                  \
+    F(INT, updated_us, 0, 2, "")                                                                   \
+    F(INT, version, 0, 2, "counts updates")
+
 /* A sink's or subscription's cursor. */
 #define CFA__SINK_FIELDS(F)                                                                        \
     F(TEXT, name, 0, 1, "")                                                                        \
@@ -290,7 +304,8 @@ typedef char cfa__currency[4];
     K(16, totals, CFA__TOTALS_FIELDS, "sums per campaign and currency")                            \
     K(17, supporter, CFA__SUPPORTER_FIELDS, "distinct donors per campaign and currency")           \
     K(18, staged, CFA__STAGED_FIELDS, "events of joined transactions, before the log")             \
-    K(19, event, CFA__EVENT_FIELDS, "the outbox: an insert-only log")
+    K(19, event, CFA__EVENT_FIELDS, "the outbox: an insert-only log")                              \
+    K(20, breaker, CFA__BREAKER_FIELDS, "circuit breakers of providers' accounts")
 
 #define CFA__FIELD_MEMBER(type, name, flags, since, doc) CFA__TYPE_##type name;
 #define CFA__KIND_STRUCT(number, name, FIELDS, doc)                                                \

@@ -72,6 +72,7 @@ void book_prepare(struct book *book, int store) {
     book->play_options.platform = &book->platform;
     book->options = (cfa_engine_options)CFA_ENGINE_OPTIONS_INIT;
     book->options.platform = &book->platform;
+    book->options.circuit_failures = -1; /* bad weather is the point of many tests */
     book->options.storage = &book->storage;
 }
 

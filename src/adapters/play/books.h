@@ -76,6 +76,7 @@ struct cfa__play_intent {
 typedef struct cfa__play_answer {
     int32_t outcome;                /* CFA_OUTCOME_* */
     bool secret;                    /* the client secret is part of the answer */
+    bool unavailable;               /* as a server error is */
     const char *code;               /* static text, or NULL */
     const cfa__play_intent *intent; /* NULL without facts */
     cfa__play_snapshot facts;

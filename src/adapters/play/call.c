@@ -172,7 +172,8 @@ static void read_request(const cfa_call *call, wire_request *out, cfa__json **ou
 /* ---- acting, under the lock ------------------------------------------------------------------ */
 
 static const cfa__play_answer server_error = { .outcome = CFA_OUTCOME_UNKNOWN,
-                                               .code = "api_error" };
+                                               .code = "api_error",
+                                               .unavailable = true };
 static const cfa__play_answer no_memory = { .outcome = CFA_OUTCOME_NOT_SENT,
                                             .code = "out_of_memory" };
 
@@ -394,6 +395,7 @@ static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *
     reply.outcome = answer->outcome;
     reply.stored = stored;
     reply.code = answer->code;
+    reply.unavailable = answer->unavailable;
     reply.facts = (cfa_facts)CFA_FACTS_INIT;
     if (answer->intent != NULL) {
         if (cfa__play_facts(&reply.facts, answer->intent, &answer->facts, arena) != CFA_OK) {
@@ -428,10 +430,12 @@ void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_repl
         /* For a look-up NOT_SENT is an answer, that there is no object; nobody has said that. */
         out->outcome = call->kind == CFA_CALL_LOOKUP ? CFA_OUTCOME_UNKNOWN : CFA_OUTCOME_NOT_SENT;
         out->code = "connection_refused";
+        out->unavailable = 1;
         return;
     }
     if (fault == CFA_PLAY_FAULT_REQUEST_LOST) {
         out->code = "timeout";
+        out->unavailable = 1;
         return;
     }
 
@@ -445,6 +449,7 @@ void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_repl
     cfa__json_free(root);
     if (late || fault == CFA_PLAY_FAULT_REPLY_LOST) {
         out->code = "timeout";
+        out->unavailable = 1;
         return;
     }
     write_reply(&answer, stored, arena, out);

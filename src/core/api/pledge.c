@@ -3,6 +3,7 @@
  * caller's own thread, snapshots out. Also the asynchronous and the joined form, and reads.
  */
 #include "core/api/pledge.h"
+#include "core/engine/circuit.h"
 #include "core/decide/payment_machine.h"
 #include "util/text.h"
 
@@ -177,6 +178,9 @@ static cfa_status fill(cfa_engine *engine, cfa__command *command, cfa__pledge_in
     input->expires_ms = engine->options.payment_expires_ms;
     input->lease_ms = lease ? cfa__lease_ms(engine) : 0;
     input->leased_us = cfa__monotonic_us(engine);
+    if (lease)
+        input->circuit = cfa__circuit_asked(engine);
+    input->circuit_queues = engine->options.circuit_rule == CFA_CIRCUIT_QUEUE;
     input->answer_until_us =
         spec->wait == CFA_WAIT_ANSWER ? cfa__deadline_us(engine, spec->timeout_ms) : 0;
     return status == CFA_OK ? prepare(engine, command, input, spec) : status;
@@ -216,6 +220,17 @@ static void note_key(cfa_engine *engine, const cfa__command *command) {
     const cfa__pledge_answer *answer = command->output;
     if (!input->keyed.time_ordered && !answer->replayed)
         atomic_fetch_add(&engine->random_keys, 1);
+}
+
+/* The pledge is kept, its call is not made: the provider is out. */
+static cfa_status check_refused(cfa_engine *engine, const cfa__command *command) {
+    const cfa__pledge_answer *answer = command->output;
+    if (answer->refused_until_us == 0)
+        return CFA_OK;
+    note_key(engine, command);
+    cfa__circuit_refused(engine, answer->refused_until_us);
+    cfa__signal(engine);
+    return cfa__circuit_refuse(engine, answer->refused_until_us);
 }
 
 static cfa__pledge_parts parts_of(const cfa__command *command) {
@@ -284,7 +299,9 @@ static cfa_status complete(cfa_pledge **out, cfa_engine *engine, const cfa__comm
     const cfa__pledge_answer *answer = command->output;
     cfa__pledge_parts parts = parts_of(command);
     bool settled_answer = answer->answer != NULL && wait != CFA_WAIT_PAID;
-    if (settled_answer || wait == CFA_WAIT_COMMIT)
+    bool put_off = answer->operation == NULL && !answer->replayed &&
+                   !cfa__circuit_is_closed(engine); /* the provider is out: nothing to wait for */
+    if (settled_answer || put_off || wait == CFA_WAIT_COMMIT)
         return cfa__pledge_snapshot(out, &parts);
     if (answer->operation != NULL) {
         cfa__command *result = NULL;
@@ -313,6 +330,8 @@ cfa_status cfa_pledge_create(cfa_pledge **out, cfa_engine *engine, const cfa_ple
         return status;
     int64_t deadline_us = cfa__deadline_us(engine, spec.timeout_ms);
     status = cfa__command_run(engine, &command, deadline_us);
+    if (status == CFA_OK)
+        status = check_refused(engine, command);
     if (status == CFA_OK) {
         note_key(engine, command);
         if (((const cfa__pledge_answer *)command->output)->operation == NULL)
@@ -360,6 +379,7 @@ static bool joins(const cfa__command *command) {
     const cfa__pledge_input *input = command->input;
     const cfa__pledge_answer *answer = command->output;
     return input->answer_until_us > cfa__real_us() && answer->replayed && answer->answer == NULL &&
+           answer->operation == NULL && answer->refused_until_us == 0 &&
            answer->payment->ref.data == NULL &&
            !cfa__payment_is_settled((cfa_payment_state)answer->payment->state);
 }
@@ -369,6 +389,11 @@ static void committed(cfa_engine *engine, cfa__command *command, void *user) {
     if (command->status == CFA_OK && joins(command)) {
         cfa__command_delay(engine, command, JOIN_RETRY_US, committed, completion);
         return;
+    }
+    if (command->status == CFA_OK) {
+        command->status = check_refused(engine, command);
+        if (command->status != CFA_OK && cfa_error_last(&command->error) != CFA_OK)
+            command->error.status = command->status;
     }
     if (command->status != CFA_OK) {
         cfa__completion_fail(completion, command->status, &command->error);

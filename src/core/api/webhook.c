@@ -3,6 +3,7 @@
  * makes them in its own language.
  */
 #include "core/api/api.h"
+#include "core/engine/circuit.h"
 #include "util/secure.h"
 #include "util/text.h"
 
@@ -293,6 +294,7 @@ cfa_status cfa_call_done(cfa_engine *engine, cfa_pulled_call *call, const cfa_re
         status = cfa__result_command(&command, engine, call->operation, call->call.kind, &reply);
     if (status != CFA_OK)
         return status;
+    cfa__circuit_note(engine, &reply);
     status = cfa__command_run(engine, &command, cfa__deadline_us(engine, timeout_ms));
     if (status == CFA_OK && ((const cfa__result_answer *)command->output)->fenced) {
         status =

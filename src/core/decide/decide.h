@@ -81,6 +81,33 @@ CFA_MUST_CHECK cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command 
 /* True when the comma-separated `currencies` hold this code. */
 bool cfa__currency_is_listed(cfa_slice currencies, const char *currency);
 
+/* ---- the circuit breaker --------------------------------------------------------------------- */
+
+enum { CFA__BREAKER_CLOSED = 1, CFA__BREAKER_OPEN = 2, CFA__BREAKER_HALF_OPEN = 3 };
+const char *cfa__breaker_state_name(int64_t state);
+
+/* Whose breaker, for commands that ask it; `provider` null: nobody asks. */
+typedef struct cfa__circuit {
+    cfa_slice provider, account;
+    int64_t lease_ms; /* how long a call that may try has time */
+} cfa__circuit;
+/* True when a call may go out now. An open breaker lets one try when its time has come, which makes
+ * it half open; `*out_retry_us` is when to ask again. */
+CFA_MUST_CHECK cfa_status cfa__circuit_admit(cfa__working_set *set, const cfa__circuit *circuit,
+                                             bool *out_admitted, int64_t *out_retry_us);
+
+/* What calls have shown: the provider answers, or it is out. */
+typedef struct cfa__circuit_input {
+    cfa__circuit circuit;
+    cfa__id breaker_id; /* drawn, for the first row */
+    bool out;
+    int64_t open_ms; /* how long it stays open before one call may try */
+} cfa__circuit_input;
+typedef struct cfa__circuit_answer {
+    int64_t state, retry_us;
+} cfa__circuit_answer;
+CFA_MUST_CHECK cfa_status cfa__circuit_report(cfa__working_set *set, cfa__command *command);
+
 /* ---- pledges --------------------------------------------------------------------------------- */
 
 typedef struct cfa__pledge_input {
@@ -93,6 +120,8 @@ typedef struct cfa__pledge_input {
     int32_t visibility, capture_manual;
     cfa_slice provider, account, method, idempotency_key, body, trace;
     int64_t expires_ms, lease_ms; /* lease 0: the call is left to whoever finds it */
+    cfa__circuit circuit;         /* asked only when the provider may be out */
+    bool circuit_queues;          /* then the call waits for its turn, else for the same key */
     int64_t answer_until_us;      /* real time: how long the caller waits; not for deciding */
     int64_t leased_us;            /* monotonic: when the lease was asked for; not for deciding */
 } cfa__pledge_input;
@@ -103,6 +132,7 @@ typedef struct cfa__pledge_answer {
     const cfa__donor *donor;         /* NULL: no personal data */
     const cfa__answer *answer;       /* NULL: not fixed yet, or dropped after its time */
     const cfa__operation *operation; /* what this very command leased, or NULL */
+    int64_t refused_until_us;        /* the provider is out until then; 0: it is not */
     bool replayed;
 } cfa__pledge_answer;
 
@@ -121,7 +151,8 @@ enum {
     CFA__OPERATION_UNKNOWN = 2, /* sent, outcome in doubt */
     CFA__OPERATION_DONE = 3,
     CFA__OPERATION_REFUSED = 4,
-    CFA__OPERATION_CLOSED = 5 /* no longer needed */
+    CFA__OPERATION_CLOSED = 5,  /* no longer needed */
+    CFA__OPERATION_DEFERRED = 6 /* the provider was out: never sent, waits for the same key */
 };
 
 /* Capture or cancel, asked for by a caller's key. */
@@ -172,11 +203,13 @@ typedef struct cfa__lease_input {
     int64_t lease_ms;
     int64_t leased_us; /* monotonic: when the lease was asked for; not for deciding */
     bool expedite;
+    cfa__circuit circuit; /* asked only when the provider may be out */
 } cfa__lease_input;
 typedef struct cfa__lease_answer {
     const cfa__operation *operations[CFA__LEASE_MAX];
     const cfa__payment *payments[CFA__LEASE_MAX];
     int32_t count;
+    int64_t refused_until_us; /* the provider is out until then; 0: it is not */
 } cfa__lease_answer;
 /* True when an operation may be leased now. */
 bool cfa__operation_is_leasable(const cfa__operation *operation, bool expedite, int64_t now_us);

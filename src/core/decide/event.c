@@ -96,6 +96,24 @@ cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign,
     return append(set, type, &cfa__campaign_kind, campaign->id, campaign->sequence, none, payload);
 }
 
+cfa_status cfa__emit_breaker(cfa__working_set *set, cfa__breaker *breaker, cfa__event_type type) {
+    breaker->sequence++;
+    cfa__buffer json;
+    cfa__buffer_init(&json, cfa__batch_arena(set), 256);
+    cfa__json_open(&json, NULL, '{');
+    cfa__json_slice(&json, "provider", breaker->provider);
+    cfa__json_slice(&json, "account", breaker->account);
+    cfa__json_text(&json, "state", cfa__breaker_state_name(breaker->state));
+    cfa__json_int(&json, "opened_us", breaker->opened_us);
+    cfa__json_int(&json, "retry_us", breaker->retry_us);
+    cfa__json_close(&json, '}');
+    cfa_slice payload, none = { NULL, 0 };
+    cfa_status status = cfa__buffer_finish(&json, &payload);
+    if (status != CFA_OK)
+        return status;
+    return append(set, type, &cfa__breaker_kind, breaker->id, breaker->sequence, none, payload);
+}
+
 cfa_status cfa__read_head(cfa__working_set *set, int64_t *out_position) {
     cfa__event key;
     memset(&key, 0, sizeof key);

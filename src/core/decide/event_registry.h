@@ -13,6 +13,8 @@
     X(CAMPAIGN_UPDATED, 2, 1, "campaign.updated", "a campaign's fields changed")                   \
     X(CAMPAIGN_ENDED, 3, 1, "campaign.ended", "a campaign takes no more pledges")                  \
     X(PLEDGE_CREATED, 10, 1, "pledge.created", "a donor promised an amount (P01)")                 \
+    X(PLEDGE_DEFERRED, 11, 1, "pledge.deferred",                                                   \
+      "the provider is out: only the same key makes the call (P22)")                               \
     X(PAYMENT_ACTION_REQUIRED, 20, 1, "payment.action_required", "the donor must act (P02)")       \
     X(PAYMENT_PROCESSING, 21, 1, "payment.processing", "the provider works on it (P03)")           \
     X(PAYMENT_AUTHORIZED, 22, 1, "payment.authorized", "funds are held (P04)")                     \
@@ -27,7 +29,11 @@
     X(PAYMENT_CONFLICT, 30, 1, "payment.conflict", "the provider's amounts contradict ours (P19)") \
     X(PAYMENT_OUTCOME_UNKNOWN, 31, 1, "payment.outcome_unknown",                                   \
       "a provider call is in doubt, probes run (P20)")                                             \
-    X(PAYMENT_OUTCOME_RESOLVED, 32, 1, "payment.outcome_resolved", "the doubt is over (P21)")
+    X(PAYMENT_OUTCOME_RESOLVED, 32, 1, "payment.outcome_resolved", "the doubt is over (P21)")      \
+    X(PROVIDER_UNAVAILABLE, 40, 1, "provider.unavailable",                                         \
+      "a circuit breaker opened, or opened again: calls are put off")                              \
+    X(PROVIDER_PROBED, 41, 1, "provider.probed", "an open circuit breaker lets one call try")      \
+    X(PROVIDER_AVAILABLE, 42, 1, "provider.available", "the circuit breaker closed")
 
 typedef int32_t cfa__event_type;
 enum {

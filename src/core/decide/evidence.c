@@ -176,6 +176,8 @@ static cfa_status know_by(cfa__working_set *set, cfa__payment *payment, const ch
     bool grew = origin != NULL && cfa__slices_equal(payment->ref, cfa__slice(origin));
     if (payment->ref.data != NULL && !grew)
         return CFA_OK;
+    if (grew)
+        payment->origin_ref = payment->ref;
     const char *copy = cfa_arena_copy(cfa__batch_arena(set), ref, strlen(ref));
     if (copy == NULL)
         return CFA_ENOMEM;
@@ -236,10 +238,8 @@ cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment, const
         *out_verdict = CFA_WEBHOOK_QUARANTINED;
     if (status != CFA_OK || !ours)
         return status;
-    cfa_facts own = *facts;
-    own.ref = NULL; /* the binding has said whose they are */
     if (!fetch)
-        status = cfa__evidence_apply(set, payment, &own, cause_id, out_verdict, &probe);
+        status = cfa__evidence_apply(set, payment, facts, cause_id, out_verdict, &probe);
     return status == CFA_OK && (probe || fetch) ? cfa__operation_expedite(set, payment) : status;
 }
 

@@ -15,6 +15,10 @@ CFA_MUST_CHECK cfa_status cfa__emit_payment(cfa__working_set *set, cfa__payment 
 CFA_MUST_CHECK cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign,
                                              cfa__event_type type);
 
+/* The same about a provider's account. */
+CFA_MUST_CHECK cfa_status cfa__emit_breaker(cfa__working_set *set, cfa__breaker *breaker,
+                                            cfa__event_type type);
+
 /* Append one step to a payment's transition log. */
 CFA_MUST_CHECK cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment,
                                               cfa_payment_state from, cfa_payment_state to,

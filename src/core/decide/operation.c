@@ -257,6 +257,8 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
         return status;
     cfa__operation *operation = draft;
     int64_t now_us = cfa__now_us(set);
+    if (operation->state == CFA__OPERATION_DEFERRED)
+        operation->state = CFA__OPERATION_READY; /* its payment's time is over: it ends unsent */
     if (!cfa__id_is_null(operation->lease_owner) && operation->call != CFA_CALL_RETRIEVE &&
         operation->state == CFA__OPERATION_READY) {
         /* Its last owner never reported: the call may have been sent. */
@@ -277,6 +279,15 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
     return CFA_OK;
 }
 
+static bool has_leased(const cfa__operation *const *operations, const cfa__lease_input *input) {
+    for (int32_t i = 0; i < input->count; i++) {
+        if (operations[i] != NULL &&
+            cfa__id_compare(operations[i]->lease_owner, input->lease_id) == 0)
+            return true;
+    }
+    return false;
+}
+
 cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
     const cfa__lease_input *input = command->input;
     cfa__lease_answer *answer = command->output;
@@ -295,8 +306,17 @@ cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
             return status < 0 ? status : payment_status;
         missed = missed || status == CFA__MISS || payment_status == CFA__MISS;
     }
-    if (missed)
-        return CFA__MISS;
+    bool admitted = true;
+    int64_t retry_us = 0;
+    cfa_status admission = CFA_OK;
+    if (missed || !has_leased(operations, input)) /* not our own earlier commit, decided again */
+        admission = cfa__circuit_admit(set, &input->circuit, &admitted, &retry_us);
+    if (missed || admission != CFA_OK)
+        return admission < 0 ? admission : CFA__MISS;
+    if (!admitted) {
+        answer->refused_until_us = retry_us;
+        return CFA_OK;
+    }
     for (int32_t i = 0; i < input->count; i++) {
         const cfa__operation *operation = operations[i];
         if (operation == NULL || payments[i] == NULL)

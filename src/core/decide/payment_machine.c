@@ -347,7 +347,8 @@ static const char *mismatch(const cfa__payment *payment, const cfa_facts *facts)
         cfa__id_compare(named, payment->id) != 0)
         return "the facts name another payment";
     cfa_slice ref = text_of(facts->ref);
-    if (ref.size > 0 && payment->ref.size > 0 && !text_equals(ref, payment->ref))
+    if (ref.size > 0 && payment->ref.size > 0 && !text_equals(ref, payment->ref) &&
+        !text_equals(ref, payment->origin_ref))
         return "the facts are about another provider object";
     if (facts->amount.minor != 0 && facts->amount.minor != payment->amount_minor)
         return "the provider's amount differs from the payment's";

@@ -9,6 +9,41 @@
 
 #define ORIGIN "core.pledge"
 
+/* The caller makes the call itself, right after the commit; without a lease whoever finds it does. */
+static void lease_first(cfa__operation *operation, const cfa__pledge_input *input, int64_t now_us) {
+    operation->due_us = now_us;
+    operation->updated_us = now_us;
+    if (input->lease_ms == 0)
+        return;
+    operation->due_us = now_us + input->lease_ms * 1000;
+    operation->lease_owner = input->lease_id;
+    operation->lease_epoch++;
+    operation->first_sent_us = operation->last_sent_us = now_us;
+}
+
+/* The provider was out when this key came first; now that it comes again, the call may be made. */
+static cfa_status revive(cfa__working_set *set, const cfa__pledge_input *input,
+                         const cfa__operation *deferred, cfa__pledge_answer *answer) {
+    bool admitted;
+    int64_t retry_us;
+    cfa_status status = cfa__circuit_admit(set, &input->circuit, &admitted, &retry_us);
+    if (status != CFA_OK)
+        return status;
+    if (!admitted) {
+        answer->refused_until_us = retry_us;
+        return CFA_OK;
+    }
+    void *draft;
+    status = cfa__edit(set, &cfa__operation_kind, deferred, &draft);
+    if (status != CFA_OK)
+        return status;
+    cfa__operation *operation = draft;
+    operation->state = CFA__OPERATION_READY;
+    lease_first(operation, input, cfa__now_us(set));
+    answer->operation = input->lease_ms > 0 ? operation : NULL;
+    return CFA_OK;
+}
+
 /* Collect the answer to a repeat: everything as it stands now, and the fixed bytes if there are
  * any. */
 static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cfa__id pledge_id) {
@@ -49,6 +84,8 @@ static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cf
     answer->donor = donor;
     answer->answer = fixed;
     answer->replayed = cfa__id_compare(pledge_id, input->pledge_id) != 0;
+    if (((const cfa__operation *)operation)->state == CFA__OPERATION_DEFERRED)
+        return revive(set, input, operation, answer);
     /* Our own earlier commit, its reply lost: the lease is still ours to use. */
     const cfa__operation *first = operation;
     if (!answer->replayed && cfa__id_compare(first->lease_owner, input->lease_id) == 0 &&
@@ -98,8 +135,10 @@ static cfa_status insert_donor(cfa__working_set *set, const cfa__pledge_input *i
     return status;
 }
 
+/* `retry_us`: the provider is out until then; 0: it is not. */
 static cfa_status insert_operation(cfa__working_set *set, const cfa__pledge_input *input,
-                                   cfa__payment *payment, const cfa__operation **out) {
+                                   cfa__payment *payment, int64_t retry_us,
+                                   const cfa__operation **out) {
     int64_t now_us = cfa__now_us(set);
     payment->operation_count = 1;
     cfa__operation operation = {
@@ -116,19 +155,23 @@ static cfa_status insert_operation(cfa__working_set *set, const cfa__pledge_inpu
         .created_us = now_us,
         .updated_us = now_us,
     };
-    if (input->lease_ms > 0) {
-        operation.due_us = now_us + input->lease_ms * 1000;
-        operation.lease_owner = input->lease_id;
-        operation.lease_epoch = 1;
-        operation.first_sent_us = operation.last_sent_us = now_us;
+    bool leased = retry_us == 0 && input->lease_ms > 0;
+    if (leased) {
+        lease_first(&operation, input, now_us);
+    } else if (retry_us != 0 && input->circuit_queues) {
+        operation.due_us = retry_us;
+    } else if (retry_us != 0) {
+        operation.state = CFA__OPERATION_DEFERRED;
+        operation.due_us = payment->expires_us; /* to end what nobody asked for again */
+        operation.outcome = CFA_OUTCOME_NOT_SENT;
     }
     void *draft = NULL;
     cfa_status status = cfa__insert(set, &cfa__operation_kind, &operation, &draft);
-    *out = input->lease_ms > 0 ? draft : NULL;
+    *out = leased ? draft : NULL;
     return status;
 }
 
-static cfa_status create(cfa__working_set *set, cfa__command *command) {
+static cfa_status create(cfa__working_set *set, cfa__command *command, int64_t retry_us) {
     const cfa__pledge_input *input = command->input;
     cfa__pledge_answer *answer = command->output;
     int64_t now_us = cfa__now_us(set);
@@ -167,14 +210,17 @@ static cfa_status create(cfa__working_set *set, cfa__command *command) {
     if (status == CFA_OK)
         status = cfa__insert(set, &cfa__payment_kind, &payment, &payment_draft);
     if (status == CFA_OK)
-        status = insert_operation(set, input, payment_draft, &answer->operation);
+        status = insert_operation(set, input, payment_draft, retry_us, &answer->operation);
     if (status == CFA_OK) {
         status = cfa__log_transition(set, payment_draft, 0, CFA_PAYMENT_PENDING, "P01", false,
                                      CFA__ID_NULL);
     }
     if (status == CFA_OK)
         status = cfa__emit_payment(set, payment_draft, CFA__EVENT_PLEDGE_CREATED);
+    if (status == CFA_OK && retry_us != 0)
+        status = cfa__emit_payment(set, payment_draft, CFA__EVENT_PLEDGE_DEFERRED);
     if (status == CFA_OK) {
+        answer->refused_until_us = input->circuit_queues ? 0 : retry_us;
         answer->pledge = pledge_draft;
         answer->payment = payment_draft;
     }
@@ -199,9 +245,14 @@ cfa_status cfa__pledge_create(cfa__working_set *set, cfa__command *command) {
     status = check_campaign(set, input, campaign);
     if (status != CFA_OK)
         return status;
+    bool admitted;
+    int64_t retry_us;
+    status = cfa__circuit_admit(set, &input->circuit, &admitted, &retry_us);
+    if (status != CFA_OK)
+        return status;
     /* The campaign must still be open when this commits. */
     status = cfa__guard(set, &cfa__campaign_kind, campaign);
-    return status == CFA_OK ? create(set, command) : status;
+    return status == CFA_OK ? create(set, command, admitted ? 0 : retry_us) : status;
 }
 
 cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command) {

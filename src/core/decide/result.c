@@ -107,22 +107,28 @@ static bool is_about(const cfa__payment *payment, const cfa_facts *facts) {
     if (facts->ref == NULL || payment->ref.data == NULL)
         return false;
     return cfa__slices_equal(payment->ref, cfa__slice(facts->ref)) ||
+           cfa__slices_equal(payment->origin_ref, cfa__slice(facts->ref)) ||
            (facts->origin_ref != NULL &&
             cfa__slices_equal(payment->ref, cfa__slice(facts->origin_ref)));
 }
 
 static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa_webhook_verdict verdict;
-    bool probe, ours = true;
-    cfa_status status = CFA_OK;
-    if (facts->origin_ref != NULL && is_about(scene->payment, facts))
-        status = cfa__object_bind(scene->set, scene->payment, facts, &ours);
-    if (status != CFA_OK || !ours)
-        return status;
-    status = cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict, &probe);
+    bool probe;
+    cfa_status status =
+        cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict, &probe);
     /* A read that ties with what is known would tie again: only other evidence asks for one. */
     scene->probe_soon = scene->probe_soon || (probe && scene->input->call != CFA_CALL_RETRIEVE);
     return status;
+}
+
+/* Apply what a reply says about a payment whose object is known, and what waited for that. */
+static cfa_status bind_and_apply(struct scene *scene, const cfa_facts *facts) {
+    bool ours = true;
+    cfa_status status = CFA_OK;
+    if (is_about(scene->payment, facts))
+        status = cfa__object_bind(scene->set, scene->payment, facts, &ours);
+    return status == CFA_OK && ours ? apply(scene, facts) : status;
 }
 
 /* Fix the answer, once, in the commit that stores the provider's object. */
@@ -256,7 +262,7 @@ static cfa_status after_change(struct scene *scene) {
     cfa__operation *operation = scene->operation;
     bool told = is_found(reply);
     if (told) {
-        cfa_status status = apply(scene, &reply->facts);
+        cfa_status status = bind_and_apply(scene, &reply->facts);
         if (status != CFA_OK)
             return status;
     }
@@ -314,13 +320,8 @@ static cfa_status after_probe(struct scene *scene) {
     const cfa_reply *reply = &scene->input->reply;
     cfa__operation *operation = scene->operation;
     if (is_found(reply)) {
-        cfa_status status = CFA_OK;
-        bool ours;
         /* One bind drains a bounded number of parked webhooks; the probes go on with the rest. */
-        if (is_about(scene->payment, &reply->facts))
-            status = cfa__object_bind(scene->set, scene->payment, &reply->facts, &ours);
-        if (status == CFA_OK)
-            status = apply(scene, &reply->facts);
+        cfa_status status = bind_and_apply(scene, &reply->facts);
         if (status != CFA_OK)
             return status;
     }
@@ -420,7 +421,7 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
         if (operation->call == CFA_CALL_CREATE)
             status = cfa__object_bind(set, scene.payment, &scene.input->reply.facts, &bound);
         if (status == CFA_OK && bound)
-            status = apply(&scene, &scene.input->reply.facts);
+            status = bind_and_apply(&scene, &scene.input->reply.facts);
         /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not
          * bring it. */
         if (status == CFA_OK && bound && scene.input->call == CFA_CALL_CREATE)

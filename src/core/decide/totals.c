@@ -59,7 +59,7 @@ static cfa_status read_event(const cfa__event *event, cfa_arena *arena, struct c
     if (good && event->subject_kind == cfa__payment_kind.id) {
         out->of_payment = true;
         good = read_payment(root, out);
-    } else if (good) {
+    } else if (good && event->subject_kind == cfa__campaign_kind.id) {
         const char *currencies;
         good = read_id(root, "campaign_id", "cmp", &out->campaign_id) &&
                cfa__json_read_text(cfa__json_get(root, "currencies"), &currencies);
@@ -297,7 +297,8 @@ cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command *command) {
             missed = true; /* go on: one load then brings what all events need */
         else if (status != CFA_OK)
             return status;
-        note_campaign(answer, reading->campaign_id);
+        if (!cfa__id_is_null(reading->campaign_id))
+            note_campaign(answer, reading->campaign_id);
     }
     if (missed)
         return CFA__MISS;

@@ -4,6 +4,7 @@
  */
 #include "core/engine/engine.h"
 #include "core/engine/calls.h"
+#include "core/engine/circuit.h"
 #include "core/engine/job.h"
 #include "core/decide/evidence.h"
 
@@ -140,6 +141,7 @@ cfa_status cfa__call_close(cfa__command **out, cfa_engine *engine, cfa__call_mad
         atomic_fetch_add(&engine->statistics.calls, 1);
         if (made->reply.outcome == CFA_OUTCOME_UNKNOWN)
             atomic_fetch_add(&engine->statistics.calls_unknown, 1);
+        cfa__circuit_note(engine, &made->reply);
     }
     cfa_status status = cfa__result_command(out, engine, made->operation, made->kind, &made->reply);
     cfa_arena_free(made->arena);
@@ -218,6 +220,7 @@ cfa_status cfa__lease_command(cfa__command **out, cfa_engine *engine, const cfa_
     input->count = count;
     input->lease_ms = cfa__lease_ms(engine);
     input->expedite = expedite;
+    input->circuit = cfa__circuit_asked(engine);
     command->input = input;
     *out = command;
     return CFA_OK;
@@ -233,11 +236,23 @@ static cfa_status scan(cfa_engine *engine, int32_t limit, cfa__lease_item *out, 
     int64_t now_us = cfa__book_now_us(engine);
     cfa__operation key;
     memset(&key, 0, sizeof key);
-    cfa_query query = { .kind = &cfa__operation_kind,
-                        .index = CFA__OPERATION_BY_DUE,
-                        .limit = limit + 1,
-                        .key = &key };
-    status = cfa__read_queries(engine, reader, &query, 1);
+    cfa__breaker breaker_key;
+    memset(&breaker_key, 0, sizeof breaker_key);
+    breaker_key.provider = cfa__slice(engine->provider_name);
+    breaker_key.account = cfa__slice(engine->account);
+    cfa_query queries[] = {
+        { .kind = &cfa__operation_kind,
+          .index = CFA__OPERATION_BY_DUE,
+          .limit = limit + 1,
+          .key = &key },
+        { .kind = &cfa__breaker_kind, .match_count = 2, .limit = 1, .key = &breaker_key }
+    };
+    status = cfa__read_queries(engine, reader, queries, 2);
+    const cfa_query query = queries[0];
+    if (status == CFA_OK && queries[1].count == 1) {
+        const cfa__breaker *breaker = queries[1].records[0];
+        cfa__circuit_seen(engine, breaker->state, breaker->retry_us);
+    }
     *out_count = 0;
     *out_next_us = INT64_MAX;
     for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
@@ -273,6 +288,15 @@ static cfa_status due_command(cfa__command **out, cfa_engine *engine, int32_t li
     if (status != CFA_OK)
         return status;
     atomic_store(&engine->operation_scan_us, cfa__monotonic_us(engine));
+    int64_t wait_ms = cfa__circuit_wait_ms(engine);
+    if (count > 0 && wait_ms > 0) { /* the provider is out */
+        atomic_store(&engine->operation_due_us, cfa__book_now_us(engine) + wait_ms * 1000);
+        return CFA_OK;
+    }
+    if (count > 1 && !cfa__circuit_is_closed(engine)) {
+        count = 1; /* one call may try */
+        next_us = 0;
+    }
     atomic_store(&engine->operation_due_us, next_us);
     return count == 0 ? CFA_OK : cfa__lease_command(out, engine, items, count, false);
 }
@@ -317,6 +341,8 @@ static void leased_called(cfa_engine *engine, cfa__command *command, cfa__comman
 /* What was leased is ready to be called; takes the command. */
 static cfa_status leased_ready(cfa_engine *engine, cfa__command *command) {
     const cfa__lease_answer *answer = command->output;
+    if (answer->refused_until_us > 0)
+        cfa__circuit_refused(engine, answer->refused_until_us);
     int64_t leased_us = ((const cfa__lease_input *)command->input)->leased_us;
     struct leased *leased =
         answer->count == 0 ? NULL : cfa_arena_alloc(command->arena, sizeof *leased);

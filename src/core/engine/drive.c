@@ -3,6 +3,7 @@
  * Plus upkeep and the statistics document.
  */
 #include "core/engine/calls.h"
+#include "core/engine/circuit.h"
 #include "core/engine/job.h"
 #include "core/engine/relay.h"
 #include "util/buffer.h"
@@ -213,6 +214,13 @@ static int64_t commands_due_ms(cfa_engine *engine) {
         due = (engine->delayed.first->due_us - cfa__monotonic_us(engine)) / 1000 + 1;
     pthread_mutex_unlock(&engine->lock);
     return due < 0 ? 0 : due > DUE_MS_MAX ? DUE_MS_MAX : due;
+}
+
+/* The circuit breaker as this process sees it, for the statistics. */
+static void write_circuit(const cfa_engine *engine, cfa__buffer *json) {
+    cfa__json_text(json, "circuit_state",
+                   cfa__breaker_state_name(atomic_load(&engine->circuit.state)));
+    cfa__json_int(json, "circuit_retry_ms", cfa__circuit_wait_ms(engine));
 }
 
 static int64_t calls_due_ms(cfa_engine *engine) {
@@ -456,6 +464,8 @@ cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine) {
     cfa__json_int(&json, "batch_average_us", average_us);
     cfa__json_int(&json, "provider_calls", atomic_load(&statistics->calls));
     cfa__json_int(&json, "provider_calls_unknown", atomic_load(&statistics->calls_unknown));
+    cfa__json_int(&json, "calls_in_flight", atomic_load(&engine->flight_count));
+    write_circuit(engine, &json);
     cfa__json_int(&json, "reads", atomic_load(&statistics->reads));
     cfa__json_int(&json, "totals_from_memory", atomic_load(&statistics->totals_cached));
     cfa__json_int(&json, "totals_from_store", atomic_load(&statistics->totals_read));

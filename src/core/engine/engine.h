@@ -71,6 +71,21 @@ typedef struct cfa__runner cfa__runner;
 typedef struct cfa__ready_call cfa__ready_call;
 typedef struct cfa__flight cfa__flight;
 
+#define CFA__CIRCUIT_CALLS 20 /* the newest calls, of which some must have failed */
+
+/* What this process knows of the provider's circuit breaker; see circuit.h. */
+typedef struct cfa__circuit_state {
+    pthread_mutex_t lock; /* of the ring */
+    struct {
+        int64_t at_us;
+        bool failed;
+    } ring[CFA__CIRCUIT_CALLS];
+    uint32_t calls;
+    atomic_bool reporting;        /* the command that opens it is under way */
+    atomic_int state;             /* as last seen in the store */
+    atomic_int_fast64_t retry_us; /* book time */
+} cfa__circuit_state;
+
 /* A background command that nobody waits for; see job.h. */
 typedef struct cfa__job {
     atomic_int state;
@@ -131,6 +146,7 @@ struct cfa_engine {
     cfa__flight *free_flight;
     atomic_int flight_count;
     cfa__job lease_job, project_job, upkeep_job;
+    cfa__circuit_state circuit;
 
     cfa__relay *relays[CFA__SINKS_MAX];
     int32_t relay_count;

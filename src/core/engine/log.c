@@ -9,7 +9,9 @@
 #define ORIGIN "core.log"
 
 static const char *subject_prefix(int64_t kind_id) {
-    return kind_id == cfa__payment_kind.id ? "pay" : "cmp";
+    return kind_id == cfa__payment_kind.id    ? "pay"
+           : kind_id == cfa__campaign_kind.id ? "cmp"
+                                              : "brk";
 }
 
 static cfa_status view_fill(cfa_engine *engine, cfa_arena *arena, const cfa__event *event,

@@ -4,6 +4,7 @@
  */
 #include "core/decide/evidence.h"
 #include "core/engine/calls.h"
+#include "core/engine/circuit.h"
 #include "core/engine/job.h"
 #include "core/engine/relay.h"
 #include "core/engine/totals_cache.h"
@@ -218,6 +219,10 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
         options.totals_max_age_ms = 1000;
     if (options.calls_in_flight == 0)
         options.calls_in_flight = 64;
+    if (options.circuit_failures == 0)
+        options.circuit_failures = 5;
+    if (options.circuit_open_ms == 0)
+        options.circuit_open_ms = 30000;
     cfa_status status = check_sinks(&options);
     if (status == CFA_OK)
         status = range("queue_limit", options.queue_limit, 1, 10000000);
@@ -238,6 +243,12 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     if (status == CFA_OK)
         status = range("calls_in_flight", options.calls_in_flight, 1, 4096);
     if (status == CFA_OK)
+        status = range("circuit_rule", options.circuit_rule, CFA_CIRCUIT_REJECT, CFA_CIRCUIT_QUEUE);
+    if (status == CFA_OK)
+        status = range("circuit_failures", options.circuit_failures, INT32_MIN, CFA__CIRCUIT_CALLS);
+    if (status == CFA_OK)
+        status = range("circuit_open_ms", options.circuit_open_ms, 100, 3600000);
+    if (status == CFA_OK)
         *out = options;
     return status;
 }
@@ -255,6 +266,8 @@ static void primitives_open(cfa_engine *engine) {
     pthread_cond_init(&engine->reader_free, &attributes);
     pthread_mutex_init(&engine->call_lock, NULL);
     pthread_mutex_init(&engine->flight_lock, NULL);
+    pthread_mutex_init(&engine->circuit.lock, NULL);
+    atomic_init(&engine->circuit.state, CFA__BREAKER_CLOSED);
     pthread_mutex_init(&engine->runner_lock, NULL);
     pthread_condattr_destroy(&attributes);
 }
@@ -482,6 +495,7 @@ void cfa_engine_close(cfa_engine *engine) {
     pthread_cond_destroy(&engine->reader_free);
     pthread_mutex_destroy(&engine->call_lock);
     pthread_mutex_destroy(&engine->flight_lock);
+    pthread_mutex_destroy(&engine->circuit.lock);
     pthread_mutex_destroy(&engine->runner_lock);
     cfa_arena_free(engine->memory);
     cfa_free(engine);

@@ -1,0 +1,25 @@
+/*
+ * engine/circuit.h - the provider's circuit breaker as this process sees it: calls are counted here,
+ * transitions are decided in the store. What is known here only says whether to ask there.
+ */
+#ifndef CFA_CORE_ENGINE_CIRCUIT_H
+#define CFA_CORE_ENGINE_CIRCUIT_H
+
+#include "core/decide/decide.h"
+#include "core/engine/engine.h"
+
+/* Note what a call that was really made has shown. Never waits. */
+void cfa__circuit_note(cfa_engine *engine, const cfa_reply *reply);
+/* Note the breaker as a command or a read found it. */
+void cfa__circuit_seen(cfa_engine *engine, int64_t state, int64_t retry_us);
+/* Whose breaker a command must ask, if the provider may be out; else nobody's. */
+cfa__circuit cfa__circuit_asked(const cfa_engine *engine);
+/* Note that a command was refused until then. */
+void cfa__circuit_refused(cfa_engine *engine, int64_t until_us);
+bool cfa__circuit_is_closed(const cfa_engine *engine);
+/* Milliseconds until a call may try; 0 when one may go out, or ask, now. */
+int64_t cfa__circuit_wait_ms(const cfa_engine *engine);
+/* CFA_ECIRCUIT, with when to try again. */
+CFA_MUST_CHECK cfa_status cfa__circuit_refuse(const cfa_engine *engine, int64_t until_us);
+
+#endif
