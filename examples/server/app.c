@@ -78,6 +78,8 @@ static cfa_status open_engine(server_app *app) {
     options.platform = &platform;
     options.queue_limit = QUEUE_LIMIT;
     options.timeout_ms = HTTP_CALL_MS;
+    options.call_timeout_ms = config->provider_timeout_ms;
+    options.calls_in_flight = config->provider_calls;
     if (app->events.name) {
         options.sinks = &app->events;
         options.sink_count = 1;

@@ -30,35 +30,72 @@ static json_t *view_event(const cfa_event_view *event) {
                      event->traceparent, "data", data ? data : json_null());
 }
 
-static int print_events(const server_config *config, const cfa_event_list *list, int64_t after) {
-    json_t *rows = config->json ? json_array() : NULL;
-    int64_t last = after;
+/* How far the log goes, and how far the totals have followed it. */
+typedef struct log_ends {
+    int64_t head, totals;
+} log_ends;
+
+static cfa_status read_ends(log_ends *out, cfa_engine *engine) {
+    char *text = NULL;
+    cfa_page page = CFA_PAGE_INIT;
+    cfa_campaign_list *list = NULL;
+    cfa_totals *totals = NULL;
+    page.limit = 1;
+    cfa_status status = cfa_campaign_page(&list, engine, &page);
+    if (status == CFA_OK && cfa_campaign_list_size(list) > 0) {
+        cfa_totals_spec spec = CFA_TOTALS_SPEC_INIT;
+        status =
+            cfa_totals_get(&totals, engine, cfa_campaign_id(cfa_campaign_list_at(list, 0)), &spec);
+    }
+    if (status == CFA_OK)
+        status = cfa_engine_statistics(&text, engine);
+    if (status == CFA_OK) {
+        json_t *numbers = json_loads(text, 0, NULL);
+        out->head = json_integer_value(json_object_get(numbers, "log_position"));
+        out->totals = totals ? cfa_totals_position(totals) : 0;
+        json_decref(numbers);
+    }
+    cfa_free(text);
+    cfa_totals_free(totals);
+    cfa_campaign_list_free(list);
+    return status;
+}
+
+static int print_json(const cfa_event_list *list, const log_ends *ends, int64_t last, bool more) {
+    json_t *rows = json_array();
+    for (size_t i = 0; rows && i < cfa_event_list_size(list); i++) {
+        if (json_array_append_new(rows, view_event(cfa_event_list_at(list, i))) != 0) {
+            json_decref(rows);
+            rows = NULL;
+        }
+    }
+    json_t *out = rows ? json_pack("{s:o, s:I, s:b, s:I, s:{s:I}}", "events", rows, "last",
+                                   (json_int_t)last, "more", more, "head", (json_int_t)ends->head,
+                                   "cursors", "totals", (json_int_t)ends->totals)
+                       : NULL;
+    if (!out) {
+        config_complain("out of memory");
+        return EXIT_FAILED;
+    }
+    json_dumpf(out, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(out);
+    return EXIT_SUCCESS;
+}
+
+static void print_lines(const cfa_event_list *list, const log_ends *ends, int64_t last, bool more) {
     for (size_t i = 0; i < cfa_event_list_size(list); i++) {
         const cfa_event_view *event = cfa_event_list_at(list, i);
-        last = event->position;
-        if (rows && json_array_append_new(rows, view_event(event)) != 0) {
-            config_complain("out of memory");
-            json_decref(rows);
-            return EXIT_FAILED;
-        }
-        json_t *time = rows ? NULL : view_time(event->time_us);
-        if (!rows)
-            printf("%lld\t%s\t%s\t%s %lld\n", (long long)event->position,
-                   json_is_string(time) ? json_string_value(time) : "", event->event_type,
-                   event->subject, (long long)event->sequence);
+        json_t *time = view_time(event->time_us);
+        printf("%lld\t%s\t%s\t%s %lld\n", (long long)event->position,
+               json_is_string(time) ? json_string_value(time) : "", event->event_type,
+               event->subject, (long long)event->sequence);
         json_decref(time);
     }
-    int32_t limit = config->limit > 0 ? config->limit : 100;
-    bool more = cfa_event_list_size(list) == (size_t)limit;
-    if (rows) {
-        json_t *out =
-            json_pack("{s:o, s:I, s:b}", "events", rows, "last", (json_int_t)last, "more", more);
-        json_dumpf(out, stdout, JSON_COMPACT);
-        putchar('\n');
-        json_decref(out);
-    } else if (more)
+    if (more)
         printf("more: careforall-server outbox list --after %lld\n", (long long)last);
-    return EXIT_SUCCESS;
+    printf("the log ends at %lld; the totals include %lld\n", (long long)ends->head,
+           (long long)ends->totals);
 }
 
 int command_outbox_list(const server_config *config) {
@@ -68,10 +105,23 @@ int command_outbox_list(const server_config *config) {
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
+    log_ends ends = { 0, 0 };
     cfa_event_list *list = NULL;
     cfa_status status = cfa_event_page(&list, engine, after, config->limit);
-    int code = status == CFA_OK ? print_events(config, list, after)
-                                : command_failed("cannot read the log", status);
+    if (status == CFA_OK)
+        status = read_ends(&ends, engine);
+    int code = EXIT_SUCCESS;
+    if (status != CFA_OK)
+        code = command_failed("cannot read the log", status);
+    else {
+        size_t size = cfa_event_list_size(list);
+        int64_t last = size > 0 ? cfa_event_list_at(list, size - 1)->position : after;
+        bool more = last < ends.head;
+        if (config->json)
+            code = print_json(list, &ends, last, more);
+        else
+            print_lines(list, &ends, last, more);
+    }
     cfa_event_list_free(list);
     cfa_engine_close(engine);
     return code;

@@ -52,6 +52,10 @@ static const setting settings[] = {
            "checkout: a hosted page; intent: a client secret"),
     TEXT("stripe_account", COMMAND_SERVE, stripe_account, "ID", NULL,
          "act for this connected account (acct_...)"),
+    NUMBER("provider_timeout_ms", COMMAND_SERVE, provider_timeout_ms, 100, 600000, "30000",
+           "longest wait for one answer of the provider"),
+    NUMBER("provider_calls", COMMAND_SERVE, provider_calls, 1, 4096, "64",
+           "calls to the provider in flight at once"),
     TEXT("return_urls", COMMAND_SERVE, return_urls_text, "URL...", NULL,
          "where hosted pages may send donors: scheme, host and port\n"
          "must be equal, the path must begin so; separated by spaces"),

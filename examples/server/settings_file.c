@@ -14,35 +14,36 @@
 
 enum { FILE_BYTES_MAX = 64 * 1024 };
 
-/* The whole file, kept for the life of the process: values point into it. */
-static char *read_whole(const char *path) {
+/* Values point into it, for the life of the process. */
+static char whole[FILE_BYTES_MAX + 2];
+
+static bool read_whole(const char *path) {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
     if (descriptor < 0 || fstat(descriptor, &status) != 0) {
         config_complain("--config %s: %s; give the path of a readable file", path, strerror(errno));
         if (descriptor >= 0)
             close(descriptor);
-        return NULL;
+        return false;
     }
-    char *text = S_ISREG(status.st_mode) ? malloc(FILE_BYTES_MAX + 2) : NULL;
-    ssize_t size = text ? read(descriptor, text, FILE_BYTES_MAX + 1) : -1;
+    bool regular = S_ISREG(status.st_mode);
+    ssize_t size = regular ? read(descriptor, whole, FILE_BYTES_MAX + 1) : 0;
     int error = errno;
     close(descriptor);
-    if (!S_ISREG(status.st_mode))
+    if (!regular)
         config_complain("--config %s is not a regular file: give the path of a file", path);
     else if (size < 0)
-        config_complain("--config %s: %s", path, strerror(error));
+        config_complain("--config %s: %s; give the path of a readable file", path, strerror(error));
     else if (size > FILE_BYTES_MAX)
         config_complain("--config %s is larger than %d bytes: is it the right file?", path,
                         FILE_BYTES_MAX);
-    else if (memchr(text, '\0', (size_t)size))
+    else if (memchr(whole, '\0', (size_t)size))
         config_complain("--config %s holds a NUL byte: give a text file", path);
     else {
-        text[size] = '\0';
-        return text;
+        whole[size] = '\0';
+        return true;
     }
-    free(text);
-    return NULL;
+    return false;
 }
 
 static char *trim(char *text) {
@@ -129,12 +130,11 @@ static bool read_line(server_config *config, const char *path, int number, char 
 }
 
 bool settings_file_read(server_config *config, const char *path) {
-    char *text = read_whole(path);
-    if (!text)
+    if (!read_whole(path))
         return false;
     int seen[CONFIG_SETTINGS_MAX] = { 0 };
     int number = 0;
-    for (char *line = text; line; number++) {
+    for (char *line = whole; line; number++) {
         char *end = strchr(line, '\n');
         if (end)
             *end = '\0';

@@ -97,12 +97,13 @@ def test_the_outbox_lists_what_was_committed_and_moves_no_cursor(book):
     lines = book("outbox", "list", "--limit", "2").splitlines()
     assert [line.split("\t")[0] for line in lines[:2]] == ["1", "2"]
     assert lines[0].split("\t")[2] == "org.careforall.campaign.created.v1"
-    assert lines[2] == "more: careforall-server outbox list --after 2"
+    assert lines[2:] == ["more: careforall-server outbox list --after 2", "the log ends at 3; the totals include 0"]
     rest = json.loads(book("outbox", "list", "--after", "2", "--json"))
     assert [event["position"] for event in rest["events"]] == [3] and rest["last"] == 3 and rest["more"] is False
     assert rest["events"][0]["data"]["title"] == "Clean water"
     assert json.loads(book("outbox", "list", "--after", "3", "--json"))["events"] == []
-    assert len(book("outbox", "list").splitlines()) == 3
+    assert rest["head"] == 3 and rest["cursors"] == {"totals": 0}   # nobody has projected yet
+    assert len(book("outbox", "list").splitlines()) == 3 + 1
 
 
 def test_commands_work_beside_a_running_server(book, start):
@@ -113,6 +114,8 @@ def test_commands_work_beside_a_running_server(book, start):
     server.confirm(pledge)
     server.wait_raised(campaign_id, 2500)
     assert "raised      25.00 EUR (net 25.00 EUR) from 1 donations" in book("campaign", "show", campaign_id)
+    log = json.loads(book("outbox", "list", "--json"))
+    assert log["cursors"]["totals"] == log["head"] == log["last"] > 3
     book("campaign", "end", campaign_id)
     assert server.pledge(campaign_id).json["code"] == "cfa_eclosed"
 
