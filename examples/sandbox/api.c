@@ -19,52 +19,41 @@ typedef struct api_route {
     bool publishable;
 } api_route;
 
+/* What would change the money and is not built here is left out, and so refused by name. */
 #define PAGE "limit starting_after ending_before created "
 #define INTENT_EXTRAS                                                                              \
     "description metadata payment_method payment_method_types payment_method_data "                \
-    "payment_method_options receipt_email setup_future_usage shipping statement_descriptor "       \
-    "statement_descriptor_suffix transfer_data transfer_group customer application_fee_amount "    \
-    "capture_method "
-#define CONFIRM_EXTRAS                                                                             \
-    "return_url off_session use_stripe_sdk mandate mandate_data error_on_requires_action "         \
-    "client_secret radar_options confirmation_token "
+    "payment_method_options receipt_email shipping statement_descriptor "                          \
+    "statement_descriptor_suffix transfer_group capture_method "
+#define CONFIRM_EXTRAS "return_url use_stripe_sdk client_secret "
 
 static const api_route routes[] = {
     { "GET", "/v1/account", account_retrieve, "", false },
     { "POST", "/v1/payment_intents", intent_create,
-      INTENT_EXTRAS CONFIRM_EXTRAS
-      "amount currency confirm confirmation_method automatic_payment_methods on_behalf_of",
-      false },
-    { "GET", "/v1/payment_intents", intent_list, PAGE "customer", false },
+      INTENT_EXTRAS CONFIRM_EXTRAS "amount currency confirm automatic_payment_methods", false },
+    { "GET", "/v1/payment_intents", intent_list, PAGE, false },
     { "GET", "/v1/payment_intents/*", intent_retrieve, "client_secret", true },
     { "POST", "/v1/payment_intents/*", intent_update, INTENT_EXTRAS "amount currency", false },
     { "POST", "/v1/payment_intents/*/confirm", intent_confirm, INTENT_EXTRAS CONFIRM_EXTRAS, true },
     { "POST", "/v1/payment_intents/*/capture", intent_capture,
-      "amount_to_capture application_fee_amount final_capture metadata statement_descriptor "
-      "statement_descriptor_suffix transfer_data",
-      false },
+      "amount_to_capture metadata statement_descriptor statement_descriptor_suffix", false },
     { "POST", "/v1/payment_intents/*/cancel", intent_cancel, "cancellation_reason", false },
-    { "GET", "/v1/charges", charge_list, PAGE "payment_intent customer transfer_group", false },
+    { "GET", "/v1/charges", charge_list, PAGE "payment_intent", false },
     { "GET", "/v1/charges/*", charge_retrieve, "", false },
-    { "GET", "/v1/balance_transactions", balance_list, PAGE "source type currency payout", false },
+    { "GET", "/v1/balance_transactions", balance_list, PAGE "source", false },
     { "GET", "/v1/balance_transactions/*", balance_retrieve, "", false },
-    { "POST", "/v1/payment_methods", method_create, "type card billing_details metadata", true },
+    { "POST", "/v1/payment_methods", method_create, "type card billing_details", true },
     { "GET", "/v1/payment_methods/*", method_retrieve, "", false },
     { "POST", "/v1/checkout/sessions", session_create,
       "mode line_items payment_intent_data client_reference_id success_url cancel_url metadata "
-      "customer customer_email customer_creation currency expires_at locale submit_type "
-      "payment_method_types payment_method_options ui_mode automatic_tax allow_promotion_codes "
-      "billing_address_collection phone_number_collection custom_text",
+      "customer_email customer_creation expires_at locale submit_type payment_method_types "
+      "payment_method_options billing_address_collection custom_text",
       false },
-    { "GET", "/v1/checkout/sessions", session_list,
-      PAGE "payment_intent status customer subscription", false },
+    { "GET", "/v1/checkout/sessions", session_list, PAGE "payment_intent", false },
     { "GET", "/v1/checkout/sessions/*", session_retrieve, "", false },
     { "POST", "/v1/checkout/sessions/*/expire", session_expire, "", false },
     { "GET", "/v1/checkout/sessions/*/line_items", session_line_items, PAGE, false },
-    { "POST", "/v1/refunds", refund_create,
-      "amount charge payment_intent reason metadata refund_application_fee reverse_transfer "
-      "instructions_email currency",
-      false },
+    { "POST", "/v1/refunds", refund_create, "amount charge payment_intent reason metadata", false },
     { "GET", "/v1/refunds", refund_list, PAGE "charge payment_intent", false },
     { "GET", "/v1/refunds/*", refund_retrieve, "", false },
     { "POST", "/v1/refunds/*", refund_update, "metadata", false },
@@ -140,6 +129,9 @@ static bool read_key(const char *header, char *out, size_t out_size) {
     return true;
 }
 
+static const char name_letters[] =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+
 static bool authenticate(call *c) {
     char key[512];
     if (!read_key(c->authorization, key, sizeof key) || !*key) {
@@ -161,7 +153,8 @@ static bool authenticate(call *c) {
         return false;
     }
     const char *account = c->account_header ? c->account_header : DEFAULT_ACCOUNT;
-    if (!text_starts(account, "acct_") || strlen(account) >= ACCOUNT_BYTES) {
+    if (!text_starts(account, "acct_") || strlen(account) >= ACCOUNT_BYTES ||
+        account[strspn(account, name_letters)]) {
         call_fail(c, 403, "invalid_request_error", "account_invalid", NULL,
                   "The provided key does not have access to account '%.64s' (or that account does "
                   "not exist). Application access may have been revoked.",
@@ -170,6 +163,16 @@ static bool authenticate(call *c) {
     }
     format_text(c->account, sizeof c->account, "%s", account);
     return true;
+}
+
+/* 2024-06-20, or 2026-10-28.endive */
+static bool check_version(call *c) {
+    const char *version = c->version_header;
+    if (!version || (strspn(version, "0123456789-") == 10 && (!version[10] || version[10] == '.')))
+        return true;
+    call_fail(c, 400, "invalid_request_error", NULL, NULL, "Invalid Stripe API version: %.32s",
+              version);
+    return false;
 }
 
 static bool read_arguments(call *c) {
@@ -260,7 +263,7 @@ void api_handle(call *c, const fault_plan *plan) {
             c, 403, "invalid_request_error", "secret_key_required", NULL,
             "This API call cannot be made with a publishable API key. Please use a secret API "
             "key.");
-    else if (read_arguments(c)) {
+    else if (check_version(c) && read_arguments(c)) {
         if (c->idempotency_key)
             call_header_add(c, "Idempotency-Key", "%s", c->idempotency_key);
         if (c->account_header)

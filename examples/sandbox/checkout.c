@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXPIRES_MIN_S = 1800, LINE_ITEMS_MAX = 100, URL_MAX = 5000, QUANTITY_MAX = 999999 };
+enum { EXPIRES_MIN_S = 1800, LINE_ITEMS_MAX = 100, QUANTITY_MAX = 999999 };
 
 /* ---- create --------------------------------------------------------------------------------- */
 
@@ -89,19 +89,6 @@ static json_t *read_lines(call *c, char currency[4], int64_t *total) {
     return NULL;
 }
 
-static bool read_url(call *c, const char *name, bool required, const char **out) {
-    *out = form_string(c, name);
-    if (!*out && !required)
-        return true;
-    if (!*out)
-        return form_required(c, name) != NULL;
-    if ((text_starts(*out, "http://") || text_starts(*out, "https://")) && strlen(*out) < URL_MAX &&
-        !strpbrk(*out, "\r\n \"<>"))
-        return true;
-    call_fail(c, 400, "invalid_request_error", "url_invalid", name, "Not a valid URL");
-    return false;
-}
-
 /* Metadata of the session and of its future intent. */
 static bool read_metadata(call *c, json_t *own, json_t *of_intent) {
     json_t *data = form_nested(c, "payment_intent_data");
@@ -143,16 +130,19 @@ static json_t *session_doc(call *c, const char *id, int64_t total, const char *c
         "url", json_sprintf("%s/pay/%s", box->base_url, id), "wallet_options");
     json_object_update(out, more);
     json_decref(more);
+    doc_set_string(out, "submit_type", form_string(c, "submit_type"));
     return out;
 }
 
 static json_t *create_from(call *c, json_t *metadata, json_t *of_intent) {
     char currency[4] = "", id[ID_BYTES];
     const char *url, *capture = "automatic_async", *mode;
+    const char *submit = NULL;
     int64_t total = 0, now_s = clock_s(c->box), expires_at = now_s + SESSION_S;
     json_t *data = form_nested(c, "payment_intent_data");
-    if (!(mode = form_required(c, "mode")) || !read_url(c, "success_url", true, &url) ||
-        !read_url(c, "cancel_url", false, &url) || !form_integer(c, "expires_at", &expires_at) ||
+    if (!(mode = form_required(c, "mode")) || !form_url(c, "success_url", true, &url) ||
+        !form_url(c, "cancel_url", false, &url) || !form_integer(c, "expires_at", &expires_at) ||
+        !form_choice(c, "submit_type", "auto book donate pay", &submit) ||
         !read_metadata(c, metadata, of_intent))
         return NULL;
     if (strcmp(mode, "payment") != 0)
@@ -181,8 +171,8 @@ static json_t *create_from(call *c, json_t *metadata, json_t *of_intent) {
     doc_set_string(hidden, "capture_method", capture);
     doc_set_string(hidden, "description", doc_string(data, "description"));
     const char *line = doc_string(of_intent, "payment_id");
-    line = line ? line : doc_string(metadata, "payment_id");
-    doc_set_string(hidden, "payment_id", line ? line : id);
+    line = line && *line ? line : doc_string(metadata, "payment_id");
+    doc_set_string(hidden, "payment_id", line && *line ? line : id);
     store_insert(c->box->store, KIND_SESSION, c->account, session, NULL,
                  doc_string(hidden, "payment_id"));
     store_payment(c->box->store, &(payment_change){ .payment_id = doc_string(hidden, "payment_id"),

@@ -184,6 +184,21 @@ const char *form_required(call *c, const char *name) {
     return text;
 }
 
+bool form_url(call *c, const char *name, bool required, const char **out) {
+    *out = form_string(c, name);
+    if (!*out && !required)
+        return true;
+    if (!*out)
+        return form_required(c, name) != NULL;
+    bool good = text_starts(*out, "http://") || text_starts(*out, "https://");
+    for (const char *at = *out; good && *at; at++)
+        good = *at > ' ' && *at != 0x7f && !strchr("\"<>\\", *at);
+    if (good && strlen(*out) < URL_BYTES_MAX)
+        return true;
+    call_fail(c, 400, "invalid_request_error", "url_invalid", name, "Not a valid URL");
+    return false;
+}
+
 bool form_choice(call *c, const char *name, const char *allowed, const char **out) {
     *out = form_string(c, name);
     if (!*out && !json_object_get(c->params, name))

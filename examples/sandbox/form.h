@@ -4,7 +4,7 @@
 
 #include "sandbox.h"
 
-enum { FORM_DEPTH_MAX = 6, FORM_ARGUMENTS_MAX = 1000 };
+enum { FORM_DEPTH_MAX = 6, FORM_ARGUMENTS_MAX = 1000, URL_BYTES_MAX = 5000 };
 
 /* Add `a[b][]=v&...` to `params`; every leaf is a string. False: `*out_reason` says what is wrong.
  */
@@ -22,6 +22,8 @@ bool form_true(const call *c, const char *name);
 bool form_integer(call *c, const char *name, int64_t *out);
 /* The string; NULL after a refusal (missing or empty). */
 const char *form_required(call *c, const char *name);
+/* An http or https address without spaces and quotes; NULL in `*out` when absent. False: refused. */
+bool form_url(call *c, const char *name, bool required, const char **out);
 /* One of the words in `allowed`, or NULL in `*out` when absent; false after a refusal. */
 bool form_choice(call *c, const char *name, const char *allowed, const char **out);
 /* Lay `from` (metadata as sent) over `metadata`: an empty value takes a key away. False: refused.

@@ -31,8 +31,12 @@ static key_state refuse(call *c, int status, const char *code, const char *messa
 }
 
 key_state key_find(call *c, unsigned char out_print[32]) {
-    if (!*c->idempotency_key || strlen(c->idempotency_key) > KEY_BYTES_MAX)
+    size_t size = strlen(c->idempotency_key);
+    if (!size || size > KEY_BYTES_MAX)
         return refuse(c, 400, NULL, "Idempotency keys have 1 to 255 characters.");
+    for (size_t i = 0; i < size; i++)
+        if (c->idempotency_key[i] < ' ' || c->idempotency_key[i] > '~')
+            return refuse(c, 400, NULL, "Idempotency keys are ASCII text.");
     if (http_key_in_use(c->box, c))
         return refuse(c, 409, "idempotency_key_in_use",
                       "There is currently another in-progress request using this idempotency key "

@@ -89,6 +89,7 @@ static const test_card *read_card(call *c, char method[ID_BYTES], bool *out_give
     return card;
 }
 
+/* `return_url` was checked by the caller. */
 static json_t *confirm(call *c, json_t *intent, const test_card *card, const char *method) {
     const char *back = form_string(c, "return_url");
     if (back)
@@ -106,12 +107,13 @@ json_t *intent_create(call *c, const char *id) {
     (void)id;
     int64_t amount = 0;
     char currency[4], method[ID_BYTES] = "";
-    const char *capture = NULL, *text;
+    const char *capture = NULL, *text, *back;
     if (!form_required(c, "amount") || !form_integer(c, "amount", &amount))
         return NULL;
     if (!(text = form_required(c, "currency")) || !money_currency(c, text, "currency", currency) ||
         !money_amount(c, amount, currency, "amount") ||
-        !form_choice(c, "capture_method", "automatic automatic_async manual", &capture))
+        !form_choice(c, "capture_method", "automatic automatic_async manual", &capture) ||
+        !form_url(c, "return_url", false, &back))
         return NULL;
     json_t *metadata = must(json_object());
     json_t *given = form_nested(c, "metadata");
@@ -240,7 +242,10 @@ refused:
 
 json_t *intent_confirm(call *c, const char *id) {
     char method[ID_BYTES] = "";
+    const char *back;
     bool has_card = false;
+    if (!form_url(c, "return_url", false, &back))
+        return NULL;
     json_t *intent = load_intent(c, id);
     if (!intent)
         return NULL;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 100, EXPAND_DEPTH_MAX = 4 };
+enum { LIMIT_DEFAULT = 10, LIMIT_MAX = 100, EXPAND_DEPTH_MAX = 4, EVENTS_S = 30 * 24 * 3600 };
 
 /* ---- lists ---------------------------------------------------------------------------------- */
 
@@ -92,6 +92,8 @@ json_t *list(call *c, const list_filter *filter) {
     if (limit < 1 || limit > LIMIT_MAX)
         return call_fail(c, 400, "invalid_request_error", "parameter_invalid_integer", "limit",
                          "Invalid limit: must be between 1 and %d", LIMIT_MAX);
+    if (filter->kind == KIND_EVENT && from < clock_s(c->box) - EVENTS_S)
+        from = clock_s(c->box) - EVENTS_S;
     call_execute(c);
     store *s = c->box->store;
     sqlite3_stmt *q = statement_of(s, filter, newer);

@@ -123,8 +123,9 @@ static void show_form(call *c, const json_t *session, const char *problem) {
             "autocomplete=\"cc-exp\" placeholder=\"12 / 34\" required>"
             "<label for=\"cvc\">Security code</label><input id=\"cvc\" name=\"cvc\" "
             "inputmode=\"numeric\" autocomplete=\"cc-csc\" required>"
-            "<button type=\"submit\" id=\"pay\">Pay %s</button></form>",
-            doc_string(session, "id"), amount);
+            "<button type=\"submit\" id=\"pay\">%s %s</button></form>",
+            doc_string(session, "id"),
+            text_equal(doc_string(session, "submit_type"), "donate") ? "Donate" : "Pay", amount);
     if (doc_string(session, "cancel_url")) {
         char *url = session_return_url(session, doc_string(session, "cancel_url"));
         fputs("<p><a id=\"cancel\" href=\"", file);

@@ -151,6 +151,7 @@ static void fail_refund(sandbox *box, json_t *refund, const char *status, const 
     json_object_del(refund, "pending_reason");
     move(box, charge, refund, -doc_integer(refund, "amount"));
     emit(box, refund, "refund.updated");
+    emit(box, refund, "charge.refund.updated");
     if (reason)
         emit(box, refund, "refund.failed");
     emit(box, charge, "charge.updated");
@@ -166,6 +167,7 @@ void refund_settle(sandbox *box, const char *refund_id) {
         json_object_del(refund, "pending_reason");
         store_update(box->store, refund);
         emit(box, refund, "refund.updated");
+        emit(box, refund, "charge.refund.updated");
     } else if (text_equal(doc_string(refund, "status"), "succeeded"))
         fail_refund(box, refund, "failed", "expired_or_canceled_card");
     json_decref(refund);

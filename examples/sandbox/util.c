@@ -25,6 +25,8 @@ void format_text(char *out, size_t size, const char *format, ...) {
     va_end(arguments);
 }
 
+static char *allocate_list(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
 static char *allocate_list(const char *format, va_list arguments) {
     va_list again;
     va_copy(again, arguments);

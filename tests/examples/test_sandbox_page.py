@@ -24,12 +24,12 @@ def row(box, line):
 
 
 def test_the_page_shows_amount_form_and_ways_back(box):
-    session = box.session("show")
+    session = box.session("show", submit_type="donate")
     answer = box.request("GET", f"/pay/{session['id']}", key=None)
     page = answer.body.decode()
     assert answer.status == 200 and answer.headers["content-type"].startswith("text/html")
     assert "script" not in page and "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "25.00 EUR" in page and "Clean &lt;water&gt;" in page and 'lang="en"' in page
+    assert "Donate 25.00 EUR" in page and "Clean &lt;water&gt;" in page and 'lang="en"' in page
     for field in ("number", "expiry", "cvc"):
         assert f'<label for="{field}">' in page and f'id="{field}"' in page
     assert 'href="http://127.0.0.1:9/back"' in page
