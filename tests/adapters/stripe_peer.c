@@ -57,6 +57,7 @@ struct stripe_peer {
     size_t request_count, connection_total;
     connection *connections[CONNECTIONS_MAX]; /* the thread's own */
     size_t connection_count;
+    struct pollfd seen[CONNECTIONS_MAX + 2];
 };
 
 static int64_t now_ms(void) {
@@ -221,7 +222,7 @@ static void serve(stripe_peer *peer, const struct pollfd *seen, size_t seen_coun
 
 static void *run(void *user) {
     stripe_peer *peer = user;
-    static struct pollfd seen[CONNECTIONS_MAX + 2];
+    struct pollfd *seen = peer->seen;
     pthread_mutex_lock(&peer->lock);
     while (!peer->stops) {
         seen[0] = (struct pollfd){ peer->wake[0], POLLIN, 0 };

@@ -216,8 +216,7 @@ static cfa_status request_read(cfa__stripe_request *out, const cfa_call *call, c
     return cfa__stripe_is_session(call->ref)
                ? target_of_object(out, "/v1/checkout/sessions/", call->ref,
                                   "?expand[]=payment_intent", arena)
-               : target_of_object(out, "/v1/payment_intents/", call->ref, "?expand[]=latest_charge",
-                                  arena);
+               : target_of_object(out, "/v1/payment_intents/", call->ref, "", arena);
 }
 
 static bool makes_page(cfa_slice body) {

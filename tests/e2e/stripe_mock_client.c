@@ -1,18 +1,20 @@
 /*
- * stripe_mock.c - every request that the Stripe adapter makes, made to Stripe's official mock,
+ * stripe_mock_client.c - every request that the Stripe adapter makes, made to Stripe's official mock,
  * which checks it against Stripe's own OpenAPI document. Run by stripe_mock.sh.
  *
- *     stripe_mock BASE_URL
+ *     stripe_mock_client HTTP_URL HTTPS_URL
  *
  * The mock keeps nothing and answers with fixtures: what is judged is that it accepts the request
- * and that its objects can be read.
+ * and that its objects can be read. Over HTTPS it shows a certificate that nobody signed: nothing
+ * must be sent.
  */
 #include <careforall/adapters/stripe.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int failed;
+static int passed, failed;
 
 static void expect(int good, const char *what, const cfa_reply *reply) {
     printf("%s %s", good ? "ok  " : "FAIL", what);
@@ -20,6 +22,8 @@ static void expect(int good, const char *what, const cfa_reply *reply) {
         printf(": outcome %d, code %s", (int)reply->outcome,
                reply->code != NULL ? reply->code : "none");
         failed++;
+    } else {
+        passed++;
     }
     printf("\n");
 }
@@ -61,7 +65,7 @@ static int is_accepted(const cfa_reply *reply) {
            reply->facts.ref != NULL;
 }
 
-static void check_mode(const char *base_url, int32_t mode, cfa_arena *arena) {
+static cfa_stripe *new_adapter(const char *base_url, int32_t mode) {
     static const char *const secrets[] = { "whsec_mock" };
     cfa_stripe_options options = CFA_STRIPE_OPTIONS_INIT;
     options.secret_key = "sk_test_123";
@@ -72,9 +76,13 @@ static void check_mode(const char *base_url, int32_t mode, cfa_arena *arena) {
     cfa_stripe *stripe;
     if (cfa_stripe_new(&stripe, &options) != CFA_OK) {
         printf("FAIL the adapter is not made\n");
-        failed++;
-        return;
+        exit(1);
     }
+    return stripe;
+}
+
+static void check_mode(const char *base_url, int32_t mode, cfa_arena *arena) {
+    cfa_stripe *stripe = new_adapter(base_url, mode);
     const cfa_provider *provider = cfa_stripe_provider(stripe);
     const char *ref = mode == CFA_STRIPE_INTENT ? "pi_123" : "cs_123";
     cfa_call call = make_call(CFA_CALL_CREATE, NULL);
@@ -101,16 +109,27 @@ static void check_mode(const char *base_url, int32_t mode, cfa_arena *arena) {
     cfa_stripe_free(stripe);
 }
 
+static void check_certificate(const char *base_url, cfa_arena *arena) {
+    cfa_stripe *stripe = new_adapter(base_url, CFA_STRIPE_INTENT);
+    cfa_reply reply = perform(cfa_stripe_provider(stripe), make_call(CFA_CALL_CREATE, NULL), arena);
+    expect(reply.outcome == CFA_OUTCOME_NOT_SENT && strcmp(reply.code, "tls_untrusted") == 0,
+           "an untrusted certificate is refused", &reply);
+    cfa_stripe_free(stripe);
+}
+
 int main(int argc, char **argv) {
     cfa_arena *arena;
-    if (argc != 2 || cfa_arena_new(&arena) != CFA_OK) {
-        fprintf(stderr, "usage: stripe_mock BASE_URL\n");
+    if (argc != 3 || cfa_arena_new(&arena) != CFA_OK) {
+        fprintf(stderr, "usage: stripe_mock_client HTTP_URL HTTPS_URL\n");
         return 2;
     }
     printf("# client secret\n");
     check_mode(argv[1], CFA_STRIPE_INTENT, arena);
     printf("# hosted page\n");
     check_mode(argv[1], CFA_STRIPE_CHECKOUT, arena);
+    printf("# certificate\n");
+    check_certificate(argv[2], arena);
     cfa_arena_free(arena);
+    printf("%d passed, %d failed\n", passed, failed);
     return failed > 0;
 }
