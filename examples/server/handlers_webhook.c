@@ -9,14 +9,29 @@
 
 #include <string.h>
 
+/* The header that this server's provider signs with. */
+static const char *signature_header(const http_request *request) {
+    return request->app->config->provider == PROVIDER_STRIPE ? "Stripe-Signature"
+                                                             : "Careforall-Signature";
+}
+
+/* Providers are told that an event is wrong by 400 alone, and repeat it after anything else. */
+static void refuse(http_request *request, const cfa_error *error) {
+    bool signature = error->status == CFA_ESIGNATURE;
+    if (!signature && cfa_status_class_of(error->status) != CFA_CLASS_INVALID) {
+        problem_error(request, error);
+        return;
+    }
+    problem_status(request, 400, error->status,
+                   signature ? signature_header(request) : error->field, "%s", error->message);
+}
+
 static void complete_webhook(http_request *request, cfa_completion *completion) {
     if (cfa_completion_status(completion) != CFA_OK) {
         cfa_error error = CFA_ERROR_INIT;
         if (cfa_completion_error(&error, completion) != CFA_OK)
             error.status = cfa_completion_status(completion);
-        problem_error(request, &error);
-        if (cfa_status_class_of(error.status) == CFA_CLASS_INVALID)
-            request->answer.status = 400; /* providers are told "malformed" by 400 alone */
+        refuse(request, &error);
         return;
     }
     cfa_webhook_verdict verdict = cfa_completion_webhook(completion);
@@ -34,15 +49,19 @@ void handle_webhook(http_request *request) {
                      "this server knows no provider: start it with --provider stripe");
         return;
     }
-    int own_count = 0, stripe_count = 0;
-    const char *own = http_header(request, "Careforall-Signature", &own_count);
-    const char *stripe = http_header(request, "Stripe-Signature", &stripe_count);
-    if (own_count + stripe_count != 1) {
-        problem_status(request, 400, CFA_ESIGNATURE, "Careforall-Signature",
-                       "send one Careforall-Signature or Stripe-Signature");
+    const char *wanted = signature_header(request);
+    int count = 0, other_count = 0;
+    const char *signature = http_header(request, wanted, &count);
+    /* The play provider signs in either's name, so that tools made for Stripe can be tried. */
+    const char *other = NULL;
+    if (request->app->play)
+        other = http_header(request, "Stripe-Signature", &other_count);
+    if (count + other_count != 1) {
+        problem_status(request, 400, CFA_ESIGNATURE, wanted, "send one %s%s", wanted,
+                       request->app->play ? " or Stripe-Signature" : "");
         return;
     }
-    const char *signature = own ? own : stripe;
+    signature = signature ? signature : other;
     cfa_slice signature_bytes = { signature, strlen(signature) };
     cfa_slice body = { request->body ? request->body : "", request->body_size };
     cfa_status status = cfa_webhook_receive_begin(request->app->port, (uint64_t)(uintptr_t)request,
@@ -51,9 +70,9 @@ void handle_webhook(http_request *request) {
         http_await(request, complete_webhook);
         return;
     }
-    problem_last(request, status);
-    if (cfa_status_class_of(status) == CFA_CLASS_INVALID)
-        request->answer.status = 400;
+    cfa_error error = app_last_error();
+    error.status = status;
+    refuse(request, &error);
 }
 
 /* ---- the sandbox ---------------------------------------------------------------------------- */

@@ -268,7 +268,11 @@ def test_webhooks_are_verified_over_their_bytes(wire):
                                   (body, signed(body, secret, int(time.time()) - 3600)),
                                   (body, signed(body, secret, int(time.time()) + 3600)), (body, "t=1,v1=00"), (body, "")):
         status, answer = post_webhook(wire, bytes_sent, signature)
-        assert (status, answer["code"]) == (400, "cfa_esignature"), answer
+        assert (status, answer["code"], answer["field"]) == (400, "cfa_esignature", "Stripe-Signature"), answer
+        assert answer["status"] == 400
+    malformed = b'{"id": "evt_1", "object": "ev'
+    status, answer = post_webhook(wire, malformed, signed(malformed, secret))
+    assert status == answer["status"] == 400 and answer["code"] == "cfa_einval", answer
     assert post_webhook(wire, body)[0] == 400
     assert post_webhook(wire, body, signed(body, secret), signed(body, secret))[0] == 400
     assert wire.server.totals(campaign_id)["currencies"][0]["raised_minor"] == 2500
