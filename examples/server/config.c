@@ -130,7 +130,8 @@ static bool read_environment(server_config *config) {
         const setting *which = setting_at(i);
         char name[SETTING_SPELLING_SIZE], rule[SETTING_MESSAGE_SIZE];
         setting_spell(name, which, ORIGIN_ENVIRONMENT);
-        const char *value = which->flag_only ? NULL : getenv(name);
+        bool taken = !which->flag_only && (which->commands & config->command);
+        const char *value = taken ? getenv(name) : NULL;
         if (!value || *value == '\0')
             continue;
         if (!setting_store(config, which, ORIGIN_ENVIRONMENT, value, rule)) {
@@ -234,13 +235,14 @@ static bool check_directory(const char *spelling, const char *path) {
 }
 
 static bool check_book(server_config *config) {
-    if (!choose_book(config))
+    bool serves = config->command == COMMAND_SERVE;
+    if (serves && !choose_book(config))
         return false;
-    if (config->memory)
+    if (serves && config->memory)
         return true;
     if (!config->database) {
         config_complain("no database: give --database PATH%s",
-                        config->command == COMMAND_SERVE ? ", or --memory to try things out" : "");
+                        serves ? ", or --memory to try things out" : "");
         return false;
     }
     return check_directory("--database", config->database);

@@ -135,6 +135,9 @@ def test_the_database_comes_from_file_and_environment_too(tmp_path):
     code, out, _ = run("campaign", "list", "--json", env=environment(CAREFORALL_CONFIG=config))
     assert (code, json.loads(out)) == (0, {"campaigns": [], "next": None})
     assert run("campaign", "list", env=environment(CAREFORALL_DATABASE=str(tmp_path / "book.db")))[0] == 0
+    (tmp_path / "server.conf").write_text("memory = yes\n")   # of serve alone
+    code, out, err = run("campaign", "list", "--config", config)
+    assert (code, out) == (2, "") and "give --database PATH" in err
 
 
 WRONG = {
