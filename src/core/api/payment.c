@@ -218,6 +218,12 @@ void cfa_transition_list_free(cfa_transition_list *list) {
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us) {
+    if (engine->flights != NULL && (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
+                                    cfa__flights_wait(engine, cfa__left_ms(deadline_us)))) {
+        while (cfa__lead_once(engine))
+            continue;
+        return cfa__progress_count(engine);
+    }
     int64_t step = cfa__real_us() + WAIT_STEP_US_MAX;
     return cfa__progress_wait(engine, seen, step < deadline_us ? step : deadline_us);
 }

@@ -191,7 +191,7 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
             return CFA_OK;
         }
         if (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
-            cfa__flights_wait(engine, cfa__left_ms(deadline)) > 0) {
+            cfa__flights_wait(engine, cfa__left_ms(deadline))) {
             while (cfa__lead_once(engine))
                 continue;
             continue;

@@ -277,27 +277,39 @@ bool cfa__calls_scan_due(cfa_engine *engine) {
     return cfa__monotonic_us(engine) - atomic_load(&engine->operation_scan_us) >= SCAN_INTERVAL_US;
 }
 
+/* The earliest of all times that are known is when to look. */
+static void look_by(cfa_engine *engine, int64_t due_us) {
+    int64_t known_us = atomic_load(&engine->operation_due_us);
+    while (due_us < known_us &&
+           !atomic_compare_exchange_weak(&engine->operation_due_us, &known_us, due_us))
+        continue;
+}
+
 /* The command that leases what is due; `*out` is NULL when nothing is. */
 static cfa_status due_command(cfa__command **out, cfa_engine *engine, int32_t limit) {
     cfa__lease_item items[CFA__LEASE_MAX];
     int32_t count = 0;
     int64_t next_us = INT64_MAX;
     *out = NULL;
+    /* First forget: what becomes due from here on says so again. */
+    atomic_store(&engine->operation_due_us, INT64_MAX);
     cfa_status status =
         scan(engine, limit < CFA__LEASE_MAX ? limit : CFA__LEASE_MAX, items, &count, &next_us);
-    if (status != CFA_OK)
+    if (status != CFA_OK) {
+        look_by(engine, 0);
         return status;
+    }
     atomic_store(&engine->operation_scan_us, cfa__monotonic_us(engine));
     int64_t wait_ms = cfa__circuit_wait_ms(engine);
     if (count > 0 && wait_ms > 0) { /* the provider is out */
-        atomic_store(&engine->operation_due_us, cfa__book_now_us(engine) + wait_ms * 1000);
+        look_by(engine, cfa__book_now_us(engine) + wait_ms * 1000);
         return CFA_OK;
     }
     if (count > 1 && !cfa__circuit_is_closed(engine)) {
         count = 1; /* one call may try */
         next_us = 0;
     }
-    atomic_store(&engine->operation_due_us, next_us);
+    look_by(engine, next_us);
     return count == 0 ? CFA_OK : cfa__lease_command(out, engine, items, count, false);
 }
 
@@ -323,8 +335,10 @@ struct leased {
 };
 
 static void leased_drop(cfa_engine *engine, struct leased *leased, int32_t count) {
+    atomic_fetch_sub(&engine->leased_count, count);
     if (atomic_fetch_sub(&leased->left, count) == count)
         cfa__command_release(engine, leased->command);
+    cfa__signal(engine); /* there is room for others */
 }
 
 static void leased_called(cfa_engine *engine, cfa__command *command, cfa__command *result,
@@ -354,6 +368,7 @@ static cfa_status leased_ready(cfa_engine *engine, cfa__command *command) {
     leased->command = command;
     int32_t count = answer->count;
     atomic_init(&leased->left, count);
+    atomic_fetch_add(&engine->leased_count, count);
     for (int32_t i = 0; i < count; i++) {
         cfa_status status = cfa__calls_ready(engine, command, answer->operations[i],
                                              answer->payments[i], leased_us, leased_called, leased);

@@ -66,8 +66,9 @@ bool cfa__calls_are_ready(cfa_engine *engine);
 /* Make one of them, and more until this (monotonic) time, or start and land as many as fit when the
  * provider can have many in flight; returns how many. Their results are enqueued. */
 int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us);
-/* Wait a moment, at most `timeout_ms`, for one in flight to end; returns how many did. */
-int32_t cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms);
+/* Wait a moment, at most `timeout_ms`, for one in flight to end; false when there is none, or
+ * another thread sees to them. */
+bool cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms);
 /* How many calls may be leased now. */
 int32_t cfa__calls_room(cfa_engine *engine);
 /* Milliseconds until flights need a look, -1 when there are none. */
@@ -75,7 +76,7 @@ int32_t cfa__flights_due_ms(cfa_engine *engine);
 /* True when a provider's flights are watched by a descriptor. */
 bool cfa__provider_has_flights(const cfa_engine *engine);
 CFA_MUST_CHECK cfa_status cfa__flights_open(cfa_engine *engine);
-/* Wait for what is in flight and commit what it brings. */
+/* Wait for what is in flight and commit what calls brought. */
 void cfa__flights_land(cfa_engine *engine);
 /* Give up what was not called: the end of their leases brings them back. */
 void cfa__calls_close(cfa_engine *engine);

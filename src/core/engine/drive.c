@@ -18,7 +18,6 @@
 
 #define ORIGIN "core.drive"
 #define DUE_MS_MAX 1000
-#define CALLS_PER_STEP 4 /* leased together: what one lease can hold, also when calls are slow */
 #define BATCHES_PER_STEP 8
 #define UPKEEP_INTERVAL_US INT64_C(1000000)
 #define RANDOM_KEYS_PER_GENERATION 65536
@@ -36,13 +35,14 @@ void cfa__signal(cfa_engine *engine) {
     cfa__runner_wake(engine);
 }
 
-/* Always read: a writer may be between its mark and its write. */
+/* Always read: a writer may be between its mark and its write. First read, then take the mark off:
+ * what is written in between would be read away and stay marked, and nobody would write again. */
 static void signal_take(cfa_engine *engine) {
     if (engine->event_descriptor >= 0) {
-        atomic_store(&engine->event_signaled, false);
         uint64_t count;
         ssize_t taken = read(engine->event_descriptor, &count, sizeof count);
         (void)taken;
+        atomic_store(&engine->event_signaled, false);
     }
 }
 
@@ -105,7 +105,7 @@ static bool makes_calls(const cfa_engine *engine, uint32_t work_mask) {
 
 static cfa_status calls_begin(cfa_engine *engine, int32_t *out_done) {
     *out_done = 0;
-    int32_t room = engine->flights != NULL ? cfa__calls_room(engine) : CALLS_PER_STEP;
+    int32_t room = cfa__calls_room(engine);
     return room > 0 ? cfa__calls_begin(engine, room) : CFA_OK;
 }
 
@@ -162,8 +162,7 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
     if (!makes_calls(engine, work_mask))
         work_mask &= ~(uint32_t)CFA_WORK_CALLS;
     bool calls = (work_mask & CFA_WORK_CALLS) != 0;
-    if (calls)
-        round.done += cfa__calls_run_ready(engine, until_us);
+    int32_t made = calls ? cfa__calls_run_ready(engine, until_us) : 0;
     for (size_t i = 0; i < 2 * count; i++) {
         if (i == count)
             lead_some(engine, work_mask);
@@ -174,13 +173,29 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
             i < count ? works[i].begin(engine, &done) : works[i % count].collect(engine, &done);
         note(&round, status, done);
     }
-    if (calls)
-        round.done += cfa__calls_run_ready(engine, until_us);
+    /* Without time left, one call that is waited for is enough. */
+    if (calls && (made == 0 || engine->flights != NULL || cfa__monotonic_us(engine) < until_us))
+        made += cfa__calls_run_ready(engine, until_us);
+    round.done += made;
     lead_some(engine, work_mask);
     *out_done = round.done;
     if (round.error.status != CFA_OK)
         (void)cfa_error_restore(&round.error);
     return round.first;
+}
+
+static cfa_status steps(int32_t *out_done, cfa_engine *engine, uint32_t work_mask,
+                        int32_t budget_ms) {
+    cfa_status status;
+    int64_t until = cfa__monotonic_us(engine) + (int64_t)budget_ms * 1000;
+    int32_t total = 0, done = 0;
+    do {
+        status = step(engine, work_mask, until, &done);
+        total += done;
+    } while (status == CFA_OK && done > 0 && cfa__monotonic_us(engine) < until);
+    if (status == CFA_OK && out_done != NULL)
+        *out_done = total;
+    return status;
 }
 
 cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_mask,
@@ -193,15 +208,7 @@ cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine, uint32_t work_
     if ((work_mask & CFA_WORK_ALL) == 0)
         work_mask |= CFA_WORK_NO_COMMIT; /* nothing was asked for */
     signal_take(engine);
-    int64_t until = cfa__monotonic_us(engine) + (int64_t)budget_ms * 1000;
-    int32_t total = 0, done = 0;
-    do {
-        status = step(engine, work_mask, until, &done);
-        total += done;
-    } while (status == CFA_OK && done > 0 && cfa__monotonic_us(engine) < until);
-    if (status == CFA_OK && out_done != NULL)
-        *out_done = total;
-    return status;
+    return steps(out_done, engine, work_mask, budget_ms);
 }
 
 /* Milliseconds until this thread could lead a batch. */
@@ -224,10 +231,14 @@ static void write_circuit(const cfa_engine *engine, cfa__buffer *json) {
 }
 
 static int64_t calls_due_ms(cfa_engine *engine) {
-    if (cfa__calls_are_ready(engine) || cfa__calls_scan_due(engine) ||
-        cfa__job_is_finished(&engine->lease_job))
+    /* Whatever ends what is in the way signals. */
+    bool leases = cfa__job_is_idle(&engine->lease_job) && cfa__calls_room(engine) > 0;
+    if (cfa__calls_are_ready(engine) || cfa__job_is_finished(&engine->lease_job) ||
+        (leases && cfa__calls_scan_due(engine)))
         return 0;
-    int64_t due = (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
+    int64_t due = DUE_MS_MAX;
+    if (leases)
+        due = (atomic_load(&engine->operation_due_us) - cfa__book_now_us(engine)) / 1000 + 1;
     int32_t flights = cfa__flights_due_ms(engine);
     return flights >= 0 && flights < due ? flights : due;
 }
@@ -290,14 +301,20 @@ static int32_t runner_due_ms(const struct runner_thread *thread) {
                : cfa_engine_next_due_ms(thread->runner->engine, thread->mask);
 }
 
-/* Sleep at most `limit_ms` (negative: until something is due). First say that we sleep, then look
- * whether there is work: whoever makes some does it the other way round. */
-static void runner_sleep(struct runner_thread *thread, int32_t limit_ms) {
+static void thread_awake(struct runner_thread *thread) {
+    if (!atomic_exchange(&thread->sleeping, false)) {
+        uint64_t drained;
+        ssize_t taken = read(thread->wake, &drained, sizeof drained);
+        (void)taken;
+    }
+}
+
+/* Sleep until something is due. First say that we sleep, then look whether there is work: whoever
+ * makes some does it the other way round. */
+static void runner_sleep(struct runner_thread *thread) {
     cfa_engine *engine = thread->runner->engine;
     atomic_store(&thread->sleeping, true);
     int32_t wait_ms = runner_due_ms(thread);
-    if (limit_ms >= 0 && wait_ms < limit_ms && !atomic_load(&thread->runner->stopping))
-        wait_ms = limit_ms;
     struct pollfd descriptors[2] = { { .fd = thread->wake, .events = POLLIN } };
     nfds_t count = 1;
     if ((thread->mask & CFA_WORK_CALLS) != 0 && engine->flights != NULL)
@@ -306,10 +323,23 @@ static void runner_sleep(struct runner_thread *thread, int32_t limit_ms) {
                              .events = POLLIN };
     if (wait_ms > 0)
         (void)poll(descriptors, count, wait_ms); /* interrupted or not, it looks again */
-    if (!atomic_exchange(&thread->sleeping, false)) {
-        uint64_t drained;
-        ssize_t taken = read(thread->wake, &drained, sizeof drained);
-        (void)taken;
+    thread_awake(thread);
+}
+
+/* After a failure: news do not end this sleep, or two threads that fail would wake each other for
+ * ever. */
+static void runner_rest(struct runner_thread *thread) {
+    int64_t until = cfa__real_us() + RUNNER_FAILED_MS * 1000;
+    int32_t left_ms;
+    while ((left_ms = cfa__left_ms(until)) > 0) {
+        atomic_store(&thread->sleeping, true);
+        struct pollfd wake = { .fd = thread->wake, .events = POLLIN };
+        bool stopping = atomic_load(&thread->runner->stopping);
+        if (!stopping)
+            (void)poll(&wake, 1, left_ms);
+        thread_awake(thread);
+        if (stopping)
+            return;
     }
 }
 
@@ -318,14 +348,15 @@ static void *runner_main(void *user) {
     cfa__runner *runner = thread->runner;
     while (!atomic_load(&runner->stopping)) {
         int32_t done = 0;
-        cfa_status status = cfa_engine_tick(&done, runner->engine, thread->mask, RUNNER_BUDGET_MS);
+        /* The engine's descriptor is the host's: it stays readable. */
+        cfa_status status = steps(&done, runner->engine, thread->mask, RUNNER_BUDGET_MS);
         if (status != CFA_OK) {
             cfa_error error = CFA_ERROR_INIT;
             (void)!cfa_error_last(&error);
             cfa__log(runner->engine, CFA_LOG_ERROR, "runner_step_failed", error.message);
-            runner_sleep(thread, RUNNER_FAILED_MS); /* the work stays due */
+            runner_rest(thread); /* the work stays due */
         } else if (done == 0) {
-            runner_sleep(thread, -1);
+            runner_sleep(thread);
         }
     }
     return NULL;

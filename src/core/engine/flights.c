@@ -9,6 +9,7 @@
 
 #define ORIGIN "core.flights"
 #define READY_BATCH 64 /* calls of one step when each is made to its end */
+#define IN_TURN_MAX 4  /* leased at once then: what one lease can hold, also when calls are slow */
 #define RESULT_DELAY_US 20000
 #define LAND_STEP_MS 100
 #define WAIT_STEP_MS 5 /* a thread that waits for completions looks at them this often */
@@ -77,6 +78,7 @@ static void committed(cfa_engine *engine, cfa__command *result, void *user) {
         cfa__command_delay(engine, result, RESULT_DELAY_US, committed, ready);
         return;
     }
+    atomic_fetch_sub(&engine->result_count, 1);
     ready->done(engine, ready->command, result, ready->user);
 }
 
@@ -84,13 +86,13 @@ static void committed(cfa_engine *engine, cfa__command *result, void *user) {
 static void report(cfa_engine *engine, cfa__ready_call *ready, cfa__call_made *made) {
     cfa__command *result = NULL;
     cfa_status status = cfa__call_close(&result, engine, made);
-    if (status == CFA_OK) {
-        status = cfa__command_submit(engine, result, committed, ready);
-        if (status != CFA_OK)
-            cfa__command_release(engine, result);
-    }
-    if (status != CFA_OK) /* the lease's end brings it back */
+    if (status != CFA_OK) { /* the lease's end brings it back */
         ready->done(engine, ready->command, NULL, ready->user);
+        return;
+    }
+    atomic_fetch_add(&engine->result_count, 1);
+    if (cfa__command_submit(engine, result, committed, ready) != CFA_OK) /* a full queue */
+        cfa__command_delay(engine, result, RESULT_DELAY_US, committed, ready);
 }
 
 /* Describe a ready call; false when it must not be made any more, which its owner is told. */
@@ -217,16 +219,19 @@ int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us) {
     return engine->flights != NULL ? run_flights(engine) : run_in_turn(engine, until_us);
 }
 
-int32_t cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms) {
+bool cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms) {
     if (atomic_load(&engine->flight_count) == 0 || pthread_mutex_trylock(&engine->flight_lock) != 0)
-        return 0;
-    int32_t landed = land_ended(engine, timeout_ms < WAIT_STEP_MS ? timeout_ms : WAIT_STEP_MS);
+        return false;
+    (void)land_ended(engine, timeout_ms < WAIT_STEP_MS ? timeout_ms : WAIT_STEP_MS);
     pthread_mutex_unlock(&engine->flight_lock);
-    return landed;
+    return true;
 }
 
 int32_t cfa__calls_room(cfa_engine *engine) {
-    int32_t room = engine->options.calls_in_flight - atomic_load(&engine->flight_count);
+    int32_t limit = engine->flights != NULL ? engine->options.calls_in_flight : IN_TURN_MAX;
+    int32_t flying = atomic_load(&engine->flight_count);
+    int32_t leased = atomic_load(&engine->leased_count);
+    int32_t room = limit - (flying > leased ? flying : leased);
     return room < CFA__LEASE_MAX ? room : CFA__LEASE_MAX;
 }
 
@@ -239,16 +244,19 @@ int32_t cfa__flights_due_ms(cfa_engine *engine) {
     return due;
 }
 
+static void commit_results(cfa_engine *engine) {
+    while (atomic_load(&engine->result_count) > 0 && cfa__lead_once(engine))
+        continue;
+}
+
 void cfa__flights_land(cfa_engine *engine) {
-    if (engine->flights == NULL)
-        return;
     pthread_mutex_lock(&engine->flight_lock);
     /* Each ends by its own time-out: the adapter's promise. */
     while (atomic_load(&engine->flight_count) > 0) {
         (void)land_ended(engine, LAND_STEP_MS);
-        while (cfa__lead_once(engine))
-            continue;
+        commit_results(engine);
     }
+    commit_results(engine);
     pthread_mutex_unlock(&engine->flight_lock);
 }
 

@@ -170,7 +170,7 @@ static cfa__lane *lane_of(cfa_engine *engine, const cfa__command *command) {
 
 /* Enqueue the delayed commands whose time has come; with the lock held. */
 static void undelay(cfa_engine *engine) {
-    int64_t now_us = cfa__monotonic_us(engine);
+    int64_t now_us = engine->delayed.first != NULL ? cfa__monotonic_us(engine) : 0;
     while (engine->delayed.first != NULL && engine->delayed.first->due_us <= now_us) {
         cfa__command_queue *queue = lane_pop(&engine->delayed);
         queue->state = CFA__QUEUED;
@@ -321,6 +321,7 @@ static void fail_batch(cfa_engine *engine, cfa__command **commands, size_t count
 static void lead(cfa_engine *engine) {
     cfa__command *commands[CFA__BATCH_LIMIT_MAX];
     engine->leading = true;
+    undelay(engine);
     gather(engine);
     cfa__batch_memory *memory = memory_take(engine);
     size_t count = take_batch(engine, commands);
@@ -419,6 +420,7 @@ void cfa__command_delay(cfa_engine *engine, cfa__command *command, int64_t delay
         queue->due_us = engine->delayed.last->due_us; /* one delay for all: the order stays */
     lane_push(&engine->delayed, queue);
     pthread_mutex_unlock(&engine->lock);
+    cfa__signal(engine); /* loops have a new time to wake at */
 }
 
 /* The deadline of a caller came; the lock is held. True when the command is over for the caller. */

@@ -27,6 +27,7 @@ struct cfa__relay {
     char name[64];
     cfa_sink sink;
     bool leads, paused;
+    bool stuck;       /* at the last look nothing was taken or acknowledged */
     bool sink_failed; /* the failure is the sink's own, not our store's */
     int64_t epoch;
     int64_t lease_until_us; /* monotonic: half of the lease, then it is renewed */
@@ -218,10 +219,12 @@ static cfa_status advance(cfa_engine *engine, cfa__relay *relay, int32_t *out_do
     if (!relay->leads || cfa__monotonic_us(engine) >= relay->lease_until_us)
         return idle ? job_begin(engine, relay, false) : CFA_OK;
     cfa_status status = CFA_OK;
+    int64_t before = relay->sent + relay->acknowledged;
     if (relay->sent < atomic_load(&engine->head))
         status = send_some(engine, relay, out_done);
     if (status == CFA_OK)
         status = ask_sink(relay);
+    relay->stuck = relay->sent + relay->acknowledged == before;
     if (status == CFA_OK && idle && should_settle(engine, relay))
         status = job_begin(engine, relay, true);
     return status;
@@ -266,8 +269,10 @@ int32_t cfa__relays_due_ms(cfa_engine *engine) {
             due = 0;
         } else if (behind(engine, relay) && cfa__job_is_idle(&relay->job)) {
             int64_t wait = (relay->next_try_us - now) / 1000;
-            /* What was sent and is not acknowledged yet is asked for again in a moment. */
-            int64_t least = relay->leads && relay->sent >= atomic_load(&engine->head) ? 2 : 0;
+            /* What was sent and is not acknowledged yet is asked for again in a moment, and so is
+             * a sink that had no room. */
+            bool asks = relay->stuck || relay->sent >= atomic_load(&engine->head);
+            int64_t least = relay->leads && asks ? 2 : 0;
             wait = wait < least ? least : wait;
             due = wait < due ? wait : due;
         }
