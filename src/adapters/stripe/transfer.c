@@ -16,6 +16,7 @@
 #define HEADER_BYTES_MAX 65536
 #define RETRY_AFTER_MAX_S 86400
 #define LINE_SIZE 320
+#define DATE_SIZE 64
 #define BODY_CAPACITY_MIN 4096
 #define BODY_CAPACITY_KEPT 65536
 
@@ -27,6 +28,8 @@ struct cfa__stripe_transfer {
     char *body;
     size_t body_size, body_capacity, body_limit;
     size_t header_bytes;
+    char date[DATE_SIZE]; /* the last one seen */
+    int64_t date_us;
     bool too_large, no_memory;
     cfa__stripe_response response;
     struct curl_slist lines[5];
@@ -95,15 +98,19 @@ static int64_t read_retry_after_ms(cfa_slice value) {
     return seconds * 1000;
 }
 
-static int64_t read_date_us(cfa_slice value) {
-    char text[64];
-    if (value.size >= sizeof text) {
+/* Most answers come within the second of the one before. */
+static int64_t read_date_us(cfa__stripe_transfer *transfer, cfa_slice value) {
+    if (value.size >= DATE_SIZE) {
         return 0;
     }
-    memcpy(text, value.data, value.size);
-    text[value.size] = '\0';
-    int64_t seconds = curl_getdate(text, NULL);
-    return seconds > 0 && seconds < INT64_MAX / 1000000 ? seconds * 1000000 : 0;
+    if (value.size != strlen(transfer->date) ||
+        memcmp(transfer->date, value.data, value.size) != 0) {
+        memcpy(transfer->date, value.data, value.size);
+        transfer->date[value.size] = '\0';
+        int64_t seconds = curl_getdate(transfer->date, NULL);
+        transfer->date_us = seconds > 0 && seconds < INT64_MAX / 1000000 ? seconds * 1000000 : 0;
+    }
+    return transfer->date_us;
 }
 
 static size_t take_header(char *line, size_t size, size_t count, void *user) {
@@ -123,7 +130,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *user) {
     } else if (header_value(&value, line, size, "Retry-After")) {
         response->retry_after_ms = read_retry_after_ms(value);
     } else if (header_value(&value, line, size, "Date")) {
-        response->date_us = read_date_us(value);
+        response->date_us = read_date_us(transfer, value);
     }
     return size;
 }
