@@ -589,6 +589,83 @@ START_TEST(what_another_process_committed_is_seen) {
 }
 END_TEST
 
+/* ---- what a writer remembers ----------------------------------------------------------------- */
+
+/* The number of items, read in a write transaction that commits nothing. */
+static int32_t count_items(const cfa_storage *storage, cfa_session *session) {
+    int64_t now_us;
+    cfa_arena *arena;
+    item key = { .version = 0 };
+    cfa_query query = { &item_kind, 0, 0, 0, 10, 0, &key, NULL, 0 };
+    ck_ok(cfa_arena_new(&arena));
+    ck_ok(storage->ops->begin(session, CFA_SESSION_WRITE, 0, &now_us));
+    ck_ok(storage->ops->load(session, &query, 1, arena));
+    ck_ok(storage->ops->commit(session));
+    cfa_arena_free(arena);
+    return query.count;
+}
+
+START_TEST(an_empty_table_is_read_again_when_it_may_have_rows) {
+    int64_t now_us;
+    bool from_commit;
+    cfa_storage storage = book_open(NULL);
+    cfa_session *writer = book_session(&storage, CFA_SESSION_WRITE);
+    cfa_session *other = book_session(&storage, CFA_SESSION_WRITE);
+    ck_assert_int_eq(count_items(&storage, writer), 0);
+    ck_assert_int_eq(count_items(&storage, writer), 0);
+    ck_ok(book_batch(&storage, other, 1, &from_commit));
+    ck_assert_int_eq(count_items(&storage, writer), 1);
+
+    item row = { .id = { 1 }, .version = 1 };
+    row.id[15] = 1;
+    cfa_change removal = { &item_kind, CFA_CHANGE_DELETE, &row, &row };
+    cfa_save save = { &removal, 1, NULL, 0, NULL, NULL, 0 };
+    cfa_query query = { &item_kind, 0, 0, 0, 10, 0, &row, NULL, 0 };
+    cfa_arena *arena;
+    ck_ok(cfa_arena_new(&arena));
+    ck_ok(storage.ops->begin(writer, CFA_SESSION_WRITE, 0, &now_us));
+    ck_ok(storage.ops->save(writer, &save, NULL));
+    ck_ok(storage.ops->load(writer, &query, 1, arena));
+    ck_assert_int_eq(query.count, 0);
+    storage.ops->rollback(writer);
+    cfa_arena_free(arena);
+    ck_assert_int_eq(count_items(&storage, writer), 1);
+
+    book_execute(book_path("book.db"), "DELETE FROM cfa_item");
+    ck_assert_int_eq(count_items(&storage, writer), 0);
+    ck_ok(book_batch(&storage, writer, 2, &from_commit));
+    ck_assert_int_eq(count_items(&storage, writer), 1);
+    storage.ops->session_close(other);
+    storage.ops->session_close(writer);
+    book_close(&storage);
+}
+END_TEST
+
+START_TEST(positions_are_dense_whoever_wrote_before) {
+    int64_t now_us, first;
+    bool from_commit;
+    cfa_storage storage = book_open(NULL);
+    cfa_session *writer = book_session(&storage, CFA_SESSION_WRITE);
+    cfa_session *other = book_session(&storage, CFA_SESSION_WRITE);
+    for (int round = 0; round < 3; round++) {
+        ck_ok(book_batch(&storage, writer, 1, &from_commit));
+        ck_ok(book_batch(&storage, writer, 2, &from_commit));
+        ck_ok(book_batch(&storage, other, 1, &from_commit));
+        fact undone = { .item_id = { 1 }, .payload = { "", 0 } };
+        void *events[] = { &undone };
+        cfa_save save = { NULL, 0, NULL, 0, &fact_kind, events, 1 };
+        ck_ok(storage.ops->begin(writer, CFA_SESSION_WRITE, 0, &now_us));
+        ck_ok(storage.ops->save(writer, &save, &first));
+        ck_assert_int_eq(first, round * 6 + 7);
+        storage.ops->rollback(writer);
+    }
+    storage.ops->session_close(other);
+    storage.ops->session_close(writer);
+    book_close(&storage);
+    ck_assert_int_eq(book_audit(book_path("book.db")), 18);
+}
+END_TEST
+
 /* ---- statements ------------------------------------------------------------------------------ */
 
 START_TEST(queries_read_through_the_index_they_name) {
@@ -654,6 +731,8 @@ int main(int argc, char **argv) {
         updates_of_any_set_of_fields_are_right,
         updates_beyond_the_kept_statements_are_right,
         what_another_process_committed_is_seen,
+        an_empty_table_is_read_again_when_it_may_have_rows,
+        positions_are_dense_whoever_wrote_before,
         queries_read_through_the_index_they_name,
     };
     return book_main(argc, argv, "sqlite", tests, sizeof(tests) / sizeof(tests[0]));

@@ -90,6 +90,10 @@ typedef struct cfa__sql_driver {
     cfa_slice (*column_bytes)(const cfa__sql_row *row, int32_t column);
 
     cfa_status (*changes)(cfa__sql_connection *connection, int64_t *out);
+    /* Optional, where nobody writes beside a write transaction: a number that differs from the last
+     * one if the database was changed since, by anybody, as seen from within a transaction or right
+     * behind its commit. Costs next to nothing. False: not known now. */
+    bool (*version)(cfa__sql_connection *connection, int64_t *out);
     cfa_status (*maintain)(cfa__sql_connection *connection);
 
     /* Before the first migration of a store, outside a transaction: settings that persist in it. */

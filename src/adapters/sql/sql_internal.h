@@ -69,6 +69,7 @@ typedef struct cfa__sql_kind_cache {
     cfa__sql_update_slot *updates; /* open addressing by mask */
     int32_t update_count;
     uint64_t key_mask, all_mask; /* fields of the primary key; all others */
+    uint64_t empty_at;           /* the age in which the table was found empty; 0: never */
 } cfa__sql_kind_cache;
 
 typedef struct cfa__sql_session {
@@ -81,6 +82,12 @@ typedef struct cfa__sql_session {
     bool joined;
     bool failed; /* an error inside the transaction: only rollback may follow */
     bool broken; /* an error after which the connection is not trusted */
+    /* What a write transaction has read stays true for an age: until another connection commits, or
+     * an end that is no commit undoes what this session did. */
+    uint64_t age;
+    int64_t version;         /* the driver's, in this age */
+    uint64_t newest_at;      /* the age in which `newest_position` was read; 0: never */
+    int64_t newest_position; /* of the log */
 } cfa__sql_session;
 
 /* sql_session.c */
@@ -88,6 +95,8 @@ cfa__sql_session *cfa__sql_session_of(cfa_session *handle);
 cfa_status cfa__sql_misuse(const cfa__sql_session *self, const char *message);
 /* Pass a driver's status on and remember what it means for the transaction and the connection. */
 cfa_status cfa__sql_note(cfa__sql_session *self, cfa_status status);
+/* The age of what is read now; 0 if it must be read again each time. */
+uint64_t cfa__sql_age(const cfa__sql_session *self);
 /* What load and save need: a transaction that has not failed, and the caches. */
 cfa_status cfa__sql_ready(cfa__sql_session *self);
 

@@ -50,6 +50,11 @@ static bool query_is_valid(const cfa_query *query) {
            kind->fields[index->fields[query->match_count]].type == CFA_FIELD_INT;
 }
 
+/* Without a row there is none in the table. */
+static bool is_whole_table(const cfa_query *query) {
+    return query->index == 0 && query->match_count == 0 && query->flags == 0 && query->limit > 0;
+}
+
 static cfa_status load_one(cfa__sql_session *self, load_context *context) {
     cfa_query *query = context->query;
     const cfa_kind *kind = query->kind;
@@ -64,6 +69,9 @@ static cfa_status load_one(cfa__sql_session *self, load_context *context) {
     }
     if (!query_is_valid(query)) {
         return cfa__sql_misuse(self, "the query does not fit its index");
+    }
+    if (is_whole_table(query) && cache->empty_at == cfa__sql_age(self) && cache->empty_at != 0) {
+        return CFA_OK;
     }
     const cfa_index *index = &kind->indexes[query->index];
     bool after = (query->flags & CFA_QUERY_AFTER) != 0;
@@ -105,6 +113,11 @@ cfa_status cfa__sql_load(cfa_session *handle, cfa_query *queries, size_t count, 
     }
     if (status == CFA_OK) {
         status = self->driver->flush(self->connection);
+    }
+    for (size_t i = 0; i < count && status == CFA_OK; i++) {
+        if (queries[i].count == 0 && is_whole_table(&queries[i])) {
+            cfa__sql_cache_of(self, queries[i].kind)->empty_at = cfa__sql_age(self);
+        }
     }
     return cfa__sql_note(self, status);
 }

@@ -51,6 +51,7 @@ static cfa_status insert_rows(cfa__sql_session *self, cfa__sql_kind_cache *cache
                               const row_source *source, size_t count) {
     const cfa__sql_driver *driver = self->driver;
     cfa_status status = CFA_OK;
+    cache->empty_at = 0;
     if (count >= ROWS_MIN && driver->insert_rows != NULL && !self->joined) {
         status =
             cfa__sql_once(self, &cache->insert_rows, source->kind, 0, cfa__sql_write_insert_rows);
@@ -154,15 +155,13 @@ static cfa_status position_row(void *opaque, const cfa__sql_row *row) {
     return CFA_OK;
 }
 
-/* The newest position is read in each transaction and last, when nothing can take one in between
- * any more. */
-static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
-                              int64_t *out_first_position) {
-    const cfa_kind *log = save->log;
-    bool is_log = log != NULL && log->position_field >= 0;
-    cfa__sql_kind_cache *cache = is_log ? cfa__sql_cache_of(self, log) : NULL;
-    if (cache == NULL) {
-        return cfa__sql_misuse(self, "events need the log kind of the schema");
+/* The newest position is read in each transaction, unless it is known, and last, when nothing can
+ * take one in between any more. */
+static cfa_status read_newest(cfa__sql_session *self, cfa__sql_kind_cache *cache,
+                              const cfa_kind *log, int64_t *out) {
+    if (self->newest_at != 0 && self->newest_at == cfa__sql_age(self)) {
+        *out = self->newest_position;
+        return CFA_OK;
     }
     position_context context = { self->driver, 0 };
     cfa_status status = cfa__sql_once(self, &cache->position, log, 0, cfa__sql_write_position);
@@ -173,17 +172,35 @@ static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
     if (status == CFA_OK) {
         status = self->driver->flush(self->connection);
     }
+    *out = context.position;
+    return status;
+}
+
+static cfa_status save_events(cfa__sql_session *self, const cfa_save *save,
+                              int64_t *out_first_position) {
+    const cfa_kind *log = save->log;
+    bool is_log = log != NULL && log->position_field >= 0;
+    cfa__sql_kind_cache *cache = is_log ? cfa__sql_cache_of(self, log) : NULL;
+    if (cache == NULL) {
+        return cfa__sql_misuse(self, "events need the log kind of the schema");
+    }
+    int64_t newest = 0;
+    cfa_status status = read_newest(self, cache, log, &newest);
+    if (status != CFA_OK) {
+        return status;
+    }
     size_t offset = log->fields[log->position_field].offset;
     for (size_t i = 0; i < save->event_count; i++) {
-        int64_t position = context.position + 1 + (int64_t)i;
+        int64_t position = newest + 1 + (int64_t)i;
         memcpy((char *)save->events[i] + offset, &position, sizeof(position));
     }
+    status = insert_rows(self, cache, &(row_source){ log, NULL, save->events }, save->event_count);
     if (status == CFA_OK) {
-        status =
-            insert_rows(self, cache, &(row_source){ log, NULL, save->events }, save->event_count);
-    }
-    if (status == CFA_OK && out_first_position != NULL) {
-        *out_first_position = context.position + 1;
+        self->newest_at = cfa__sql_age(self);
+        self->newest_position = newest + (int64_t)save->event_count;
+        if (out_first_position != NULL) {
+            *out_first_position = newest + 1;
+        }
     }
     return status;
 }

@@ -23,7 +23,23 @@ cfa_status cfa__sql_note(cfa__sql_session *self, cfa_status status) {
     return status;
 }
 
+uint64_t cfa__sql_age(const cfa__sql_session *self) {
+    bool is_stable =
+        self->driver->version != NULL && !self->joined && self->transaction == CFA_SESSION_WRITE;
+    return is_stable ? self->age : 0;
+}
+
+/* At the start of a write transaction: has anybody else written since this session did? */
+static void check_age(cfa__sql_session *self) {
+    int64_t version = 0;
+    if (!self->driver->version(self->connection, &version) || version != self->version) {
+        self->age++;
+    }
+    self->version = version;
+}
+
 static void disconnect(cfa__sql_session *self) {
+    self->age++; /* versions of two connections cannot be compared */
     cfa__sql_drop_statements(self);
     if (self->connection != NULL) {
         self->driver->disconnect(self->connection);
@@ -50,6 +66,7 @@ static cfa_status session_new(cfa__sql_storage *storage, int32_t mode, cfa__sql_
     self->storage = storage;
     self->driver = storage->driver;
     self->mode = mode;
+    self->age = 1;
     *out = self;
     return CFA_OK;
 }
@@ -112,6 +129,9 @@ cfa_status cfa__sql_begin(cfa_session *handle, int32_t mode, int32_t timeout_ms,
     if (status == CFA_OK) {
         self->transaction = mode;
     }
+    if (cfa__sql_age(self) != 0) {
+        check_age(self);
+    }
     self->failed = false;
     return status;
 }
@@ -127,8 +147,12 @@ cfa_status cfa__sql_commit(cfa_session *handle) {
         return cfa_error_set(CFA_EBUG, self->driver->origin, NULL, 0,
                              "commit after an error in the transaction; it was rolled back");
     }
+    bool aging = cfa__sql_age(self) != 0;
     self->transaction = 0;
     cfa_status status = self->driver->commit(self->connection);
+    if (aging && (status != CFA_OK || !self->driver->version(self->connection, &self->version))) {
+        self->age++;
+    }
     if (status != CFA_EINDOUBT || !self->driver->outlives_doubt) {
         status = cfa__sql_note(self, status);
     }
@@ -143,6 +167,7 @@ void cfa__sql_rollback(cfa_session *handle) {
     }
     self->transaction = 0;
     self->failed = false;
+    self->age++;
     if (!self->driver->rollback(self->connection)) {
         self->broken = true;
     }

@@ -48,7 +48,8 @@ static void set_deadline(cfa__sqlite_connection *connection, int32_t timeout_ms)
 
 cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool create, sqlite3 **out) {
     sqlite3 *db = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+                (create ? SQLITE_OPEN_CREATE : 0);
     int code = sqlite3_open_v2(storage->path, &db, flags, storage->vfs);
     if (code != SQLITE_OK) {
         cfa_status status = cfa__sqlite_fail(storage, db, code, "open");

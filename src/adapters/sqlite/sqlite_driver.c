@@ -166,6 +166,15 @@ static cfa_status changes(cfa__sql_connection *handle, int64_t *out) {
     return status;
 }
 
+/* The counter by which SQLite's own page cache knows that it is out of date. */
+static bool version(cfa__sql_connection *handle, int64_t *out) {
+    unsigned int value = 0;
+    int code =
+        sqlite3_file_control(connection_of(handle)->db, "main", SQLITE_FCNTL_DATA_VERSION, &value);
+    *out = value;
+    return code == SQLITE_OK;
+}
+
 static cfa_status maintain(cfa__sql_connection *handle) {
     return cfa__sqlite_checkpoint(connection_of(handle), 0, false);
 }
@@ -221,6 +230,7 @@ const cfa__sql_driver cfa__sqlite_driver = {
     .column_int = column_int,
     .column_bytes = column_bytes,
     .changes = changes,
+    .version = version,
     .maintain = maintain,
     .adopt = cfa__sqlite_adopt,
     .stamp = stamp,

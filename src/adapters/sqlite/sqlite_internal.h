@@ -30,10 +30,10 @@ typedef struct cfa__sqlite_connection {
     int32_t mode;        /* of the open transaction */
     int64_t deadline_us; /* monotonic: when waiting for a lock ends */
     sqlite3_stmt *begin_read, *pin, *begin_write, *commit, *rollback, *data_version;
-    sqlite3 *checkpointer;         /* sqlite_checkpoint.c; NULL until needed */
-    int32_t wal_pages;             /* in the log after this connection's newest commit */
-    int32_t checkpoint_at;         /* number of pages that makes a checkpoint worth trying */
-    struct cfa__sqlite_rows *rows; /* what is being inserted: sqlite_rows.c */
+    sqlite3 *checkpointer;               /* sqlite_checkpoint.c; NULL until needed */
+    int32_t wal_pages;                   /* in the log after this connection's newest commit */
+    int32_t checkpoint_at;               /* number of pages that makes a checkpoint worth trying */
+    const struct cfa__sqlite_rows *rows; /* what is being inserted: sqlite_rows.c */
 } cfa__sqlite_connection;
 
 extern const cfa__sql_driver cfa__sqlite_driver;

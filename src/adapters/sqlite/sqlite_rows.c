@@ -11,24 +11,27 @@
 #include <assert.h>
 #include <string.h>
 
-/* One run of the statement; the connection points to it meanwhile. */
+/* What one run of the statement inserts; the connection points to it meanwhile. */
 typedef struct cfa__sqlite_rows {
     const cfa_kind *kind;
-    size_t count, row;
+    size_t count;
     cfa__sql_record_function record_at;
     const void *context;
-    const void *record; /* of this row */
 } rows;
+
+typedef struct rows_cursor {
+    sqlite3_vtab_cursor base;
+    const rows *rows;
+    size_t row;
+    const cfa_field *fields;
+    const void *record; /* of this row */
+} rows_cursor;
 
 typedef struct rows_table {
     sqlite3_vtab base;
     const cfa__sqlite_connection *connection;
-    sqlite3_vtab_cursor cursor; /* there is never more than one */
+    rows_cursor cursor; /* there is never more than one */
 } rows_table;
-
-static rows *rows_of(const sqlite3_vtab_cursor *cursor) {
-    return ((const rows_table *)cursor->pVtab)->connection->rows;
-}
 
 /* Columns without types: every value stays what it is. */
 static int declare(sqlite3 *db) {
@@ -70,7 +73,7 @@ static int rows_best_index(sqlite3_vtab *table, sqlite3_index_info *plan) {
 }
 
 static int rows_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out) {
-    *out = &((rows_table *)table)->cursor;
+    *out = &((rows_table *)table)->cursor.base;
     return SQLITE_OK;
 }
 
@@ -79,32 +82,36 @@ static int rows_close(sqlite3_vtab_cursor *cursor) {
     return SQLITE_OK;
 }
 
-static int go_to(rows *self, size_t row) {
-    self->row = row;
-    if (row < self->count) {
-        self->record = self->record_at(self->context, row);
+static int rows_eof(sqlite3_vtab_cursor *opaque) {
+    const rows_cursor *cursor = (const rows_cursor *)opaque;
+    return cursor->row >= cursor->rows->count;
+}
+
+static int go_to(rows_cursor *cursor, size_t row) {
+    cursor->row = row;
+    if (row < cursor->rows->count) {
+        cursor->record = cursor->rows->record_at(cursor->rows->context, row);
     }
     return SQLITE_OK;
 }
 
-static int rows_filter(sqlite3_vtab_cursor *cursor, int plan, const char *plan_text,
+static int rows_filter(sqlite3_vtab_cursor *opaque, int plan, const char *plan_text,
                        int value_count, sqlite3_value **values) {
     (void)plan, (void)plan_text, (void)value_count, (void)values;
-    return go_to(rows_of(cursor), 0);
+    rows_cursor *cursor = (rows_cursor *)opaque;
+    cursor->rows = ((const rows_table *)opaque->pVtab)->connection->rows;
+    cursor->fields = cursor->rows->kind->fields;
+    return go_to(cursor, 0);
 }
 
-static int rows_next(sqlite3_vtab_cursor *cursor) {
-    rows *self = rows_of(cursor);
-    return go_to(self, self->row + 1);
+static int rows_next(sqlite3_vtab_cursor *opaque) {
+    rows_cursor *cursor = (rows_cursor *)opaque;
+    return go_to(cursor, cursor->row + 1);
 }
 
-static int rows_eof(sqlite3_vtab_cursor *cursor) {
-    return rows_of(cursor)->row >= rows_of(cursor)->count;
-}
-
-static int rows_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, int column) {
-    const rows *self = rows_of(cursor);
-    cfa__sql_value value = cfa__sql_value_of(&self->kind->fields[column], self->record);
+static int rows_column(sqlite3_vtab_cursor *opaque, sqlite3_context *out, int column) {
+    const rows_cursor *cursor = (const rows_cursor *)opaque;
+    cfa__sql_value value = cfa__sql_value_of(&cursor->fields[column], cursor->record);
     switch (value.type) {
     case 0: break; /* null is what it is when nothing is said */
     case CFA_FIELD_INT: sqlite3_result_int64(out, value.integer); break;
@@ -117,8 +124,8 @@ static int rows_column(sqlite3_vtab_cursor *cursor, sqlite3_context *out, int co
     return SQLITE_OK;
 }
 
-static int rows_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out) {
-    *out = (sqlite3_int64)rows_of(cursor)->row;
+static int rows_rowid(sqlite3_vtab_cursor *opaque, sqlite3_int64 *out) {
+    *out = (sqlite3_int64)((const rows_cursor *)opaque)->row;
     return SQLITE_OK;
 }
 
@@ -147,7 +154,7 @@ cfa_status cfa__sqlite_insert_rows(cfa__sql_connection *handle, cfa__sql_stateme
                                    const cfa_kind *kind, size_t count,
                                    cfa__sql_record_function record_at, const void *context) {
     cfa__sqlite_connection *connection = (cfa__sqlite_connection *)handle;
-    rows self = { kind, count, 0, record_at, context, NULL };
+    rows self = { kind, count, record_at, context };
     assert(!connection->borrowed && connection->rows == NULL);
     connection->rows = &self;
     int code = cfa__sqlite_run((sqlite3_stmt *)statement);
