@@ -50,11 +50,6 @@ static void store_big_endian(uint8_t *bytes, uint64_t value) {
         bytes[i] = (uint8_t)value;
 }
 
-static void put_base32(char *out, int count, uint64_t value) {
-    for (int i = count - 1; i >= 0; i--, value >>= 5)
-        out[i] = base32_digits[value & 31];
-}
-
 void cfa__id_format(char *out, const char *prefix, cfa__id id) {
     size_t prefix_size = strlen(prefix);
     assert(prefix_size >= 3 && prefix_size <= 4);
@@ -62,9 +57,15 @@ void cfa__id_format(char *out, const char *prefix, cfa__id id) {
     out[prefix_size] = '_';
     char *digits = out + prefix_size + 1;
     uint64_t high = load_big_endian(id.bytes), low = load_big_endian(id.bytes + 8);
-    put_base32(digits + 14, 12, low);
-    put_base32(digits + 13, 1, low >> 60 | high << 4); /* the digit with bits of both */
-    put_base32(digits, 13, high >> 1);
+    /* The last digit goes first: then the low word has 12 whole ones and the high word 13. */
+    digits[25] = base32_digits[low & 31];
+    low = low >> 5 | (high & 1) << 59;
+    high >>= 1;
+    for (int i = 12; i > 0; i--, low >>= 5, high >>= 5) {
+        digits[12 + i] = base32_digits[low & 31];
+        digits[i] = base32_digits[high & 31];
+    }
+    digits[0] = base32_digits[high];
     digits[BASE32_SIZE] = '\0';
 }
 

@@ -10,7 +10,7 @@
 #define ORIGIN "core.pledge"
 
 struct cfa_pledge {
-    cfa_arena *arena;
+    cfa_arena *arena; /* of an answer that was built for it; or NULL */
     char id[CFA_ID_TEXT_SIZE], campaign_id[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE],
         donor_id[CFA_ID_TEXT_SIZE];
     cfa_money amount;
@@ -28,37 +28,53 @@ struct cfa_pledge_list {
     cfa_pledge *items[];
 };
 
-static cfa_status snapshot_texts(cfa_pledge *pledge, const cfa__pledge_parts *parts) {
-    bool failed = false;
-    const cfa__answer *answer = parts->answer;
+/* The texts of a snapshot, in the order in which they lie behind it. */
+enum { NAME, EMAIL, MESSAGE, CLIENT_SECRET, REDIRECT_URL, ANSWER, TEXTS };
+
+static void texts_of(cfa_slice out[TEXTS], const cfa__pledge_parts *parts) {
+    memset(out, 0, TEXTS * sizeof *out);
     if (parts->donor != NULL) {
-        pledge->name = cfa__text_of(pledge->arena, parts->donor->name, &failed);
-        pledge->email = cfa__text_of(pledge->arena, parts->donor->email, &failed);
-        pledge->message = cfa__text_of(pledge->arena, parts->donor->message, &failed);
-        pledge->visibility = (cfa_visibility)parts->donor->visibility;
+        out[NAME] = parts->donor->name;
+        out[EMAIL] = parts->donor->email;
+        out[MESSAGE] = parts->donor->message;
     }
-    if (answer != NULL) {
-        pledge->client_secret = cfa__text_of(pledge->arena, answer->client_secret, &failed);
-        pledge->redirect_url = cfa__text_of(pledge->arena, answer->redirect_url, &failed);
-        pledge->answer.data = cfa_arena_copy(pledge->arena, answer->body.data, answer->body.size);
-        pledge->answer.size = answer->body.size;
-        failed = failed || pledge->answer.data == NULL;
+    if (parts->answer != NULL) {
+        out[CLIENT_SECRET] = parts->answer->client_secret;
+        out[REDIRECT_URL] = parts->answer->redirect_url;
+        out[ANSWER] = parts->answer->body;
     }
-    return failed ? CFA_ENOMEM : CFA_OK;
+}
+
+/* Copy a text to `*at`, NUL-terminated, and move on; NULL for null. */
+static const char *put_text(char **at, cfa_slice text) {
+    if (text.data == NULL)
+        return NULL;
+    char *copy = *at;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    *at += text.size + 1;
+    return copy;
+}
+
+/* The stored answer's time is over: the key still leads to the pledge as it stands. */
+static cfa_status build_answer(cfa_pledge *pledge, const cfa__pledge_parts *parts) {
+    cfa_status status = cfa_arena_new(&pledge->arena);
+    return status != CFA_OK ? status
+                            : cfa__answer_build(&pledge->answer, pledge->arena, parts->pledge,
+                                                parts->payment, NULL, NULL);
 }
 
 cfa_status cfa__pledge_snapshot(cfa_pledge **out, const cfa__pledge_parts *parts) {
-    cfa_arena *arena;
-    cfa_status status = cfa_arena_new(&arena);
-    if (status != CFA_OK)
-        return status;
-    cfa_pledge *pledge = cfa_arena_alloc(arena, sizeof *pledge);
-    if (pledge == NULL) {
-        cfa_arena_free(arena);
-        return CFA_ENOMEM;
-    }
+    cfa_slice texts[TEXTS];
+    texts_of(texts, parts);
+    size_t size = sizeof(cfa_pledge);
+    for (int i = 0; i < TEXTS; i++)
+        size += texts[i].data != NULL ? texts[i].size + 1 : 0;
+    cfa_pledge *pledge = cfa_alloc(size);
+    if (pledge == NULL)
+        return cfa_error_set(CFA_ENOMEM, ORIGIN, NULL, 0, "no memory for a pledge");
+    memset(pledge, 0, sizeof *pledge);
     const cfa__payment *payment = parts->payment;
-    pledge->arena = arena;
     cfa__id_format(pledge->id, "plg", parts->pledge->id);
     cfa__id_format(pledge->campaign_id, "cmp", parts->pledge->campaign_id);
     cfa__id_format(pledge->payment_id, "pay", parts->pledge->payment_id);
@@ -71,22 +87,32 @@ cfa_status cfa__pledge_snapshot(cfa_pledge **out, const cfa__pledge_parts *parts
     pledge->replayed = parts->replayed;
     pledge->pending = parts->answer == NULL && payment->ref.data == NULL &&
                       !cfa__payment_is_settled(pledge->state);
-    status = snapshot_texts(pledge, parts);
-    if (status == CFA_OK && parts->answer == NULL && parts->replayed && !pledge->pending) {
-        /* The stored answer's time is over: the key still leads to the pledge as it stands. */
-        status = cfa__answer_build(&pledge->answer, arena, parts->pledge, payment, NULL, NULL);
-    }
-    if (status != CFA_OK) {
-        cfa_arena_free(arena);
-        return status;
+    if (parts->donor != NULL)
+        pledge->visibility = (cfa_visibility)parts->donor->visibility;
+    char *at = (char *)(pledge + 1);
+    pledge->name = put_text(&at, texts[NAME]);
+    pledge->email = put_text(&at, texts[EMAIL]);
+    pledge->message = put_text(&at, texts[MESSAGE]);
+    pledge->client_secret = put_text(&at, texts[CLIENT_SECRET]);
+    pledge->redirect_url = put_text(&at, texts[REDIRECT_URL]);
+    pledge->answer = (cfa_slice){ put_text(&at, texts[ANSWER]), texts[ANSWER].size };
+    assert(at == (char *)pledge + size);
+    if (parts->answer == NULL && parts->replayed && !pledge->pending) {
+        cfa_status status = build_answer(pledge, parts);
+        if (status != CFA_OK) {
+            cfa_pledge_free(pledge);
+            return status;
+        }
     }
     *out = pledge;
     return CFA_OK;
 }
 
 void cfa_pledge_free(cfa_pledge *pledge) {
-    if (pledge != NULL)
-        cfa_arena_free(pledge->arena);
+    if (pledge == NULL)
+        return;
+    cfa_arena_free(pledge->arena);
+    cfa_free(pledge);
 }
 
 const char *cfa_pledge_id(const cfa_pledge *pledge) { return pledge->id; }
