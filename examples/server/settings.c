@@ -56,6 +56,13 @@ static const setting settings[] = {
            "longest wait for one answer of the provider"),
     NUMBER("provider_calls", COMMAND_SERVE, provider_calls, 1, 4096, "64",
            "calls to the provider in flight at once"),
+    CHOICE("circuit", COMMAND_SERVE, circuit_rule, "reject queue", "RULE", "reject",
+           "of pledges while the provider is out: reject: 503, the same\n"
+           "key goes on; queue: 202, the provider is asked later"),
+    NUMBER("circuit_failures", COMMAND_SERVE, circuit_failures, 0, 20, "5",
+           "of the newest 20 calls say that it is out; 0: never"),
+    NUMBER("circuit_open_ms", COMMAND_SERVE, circuit_open_ms, 1000, 3600000, "30000",
+           "then so long before one call tries again"),
     TEXT("return_urls", COMMAND_SERVE, return_urls_text, "URL...", NULL,
          "where hosted pages may send donors: scheme, host and port\n"
          "must be equal, the path must begin so; separated by spaces"),

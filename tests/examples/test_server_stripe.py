@@ -319,6 +319,51 @@ def test_an_outage_is_503_or_202_and_the_same_key_succeeds_after_it(own_wire):
     assert wire.sandbox.books()["charged_twice"] == 0
 
 
+def open_circuit(wire, campaign_id):
+    """Pledges until the breaker opens; the keys of those that were not made."""
+    wire.sandbox.pull("faults", outage=True)
+    keys = []
+
+    def rejected():
+        keys.append(new_key())
+        answer = wire.server.pledge(campaign_id, keys[-1])
+        return answer if answer.status == 503 and answer.json["code"] == "cfa_ecircuit" else None
+
+    return keys, eventually(rejected, "an open circuit")
+
+
+def circuit_events(wire):
+    done = subprocess.run([BINARY, "outbox", "list", "--database", wire.database, "--limit", "1000", "--json"],
+                          env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    return " ".join(event["type"].split(".")[3] for event in json.loads(done.stdout)["events"] if ".provider." in event["type"])
+
+
+def test_an_outage_opens_the_circuit_and_the_same_keys_succeed_after_it(own_wire, tmp_path):
+    wire = own_wire("--circuit-failures", "2", "--circuit-open-ms", "1000", database=str(tmp_path / "book.db"))
+    wire.database = str(tmp_path / "book.db")
+    campaign_id = wire.server.campaign()
+    keys, answer = open_circuit(wire, campaign_id)
+    assert int(answer.headers["retry-after"]) >= 1
+    wire.sandbox.pull("faults", outage=False)
+    for key in keys:
+        made = eventually(lambda key=key: (again := wire.server.pledge(campaign_id, key)).status in (200, 201) and again,
+                          "the same key's success")
+        assert wire.pay(made)[0] == 303
+    wire.server.wait_raised(campaign_id, 2500 * len(keys))
+    books = wire.sandbox.books()
+    assert books["captures"] == len(keys) and books["charged_twice"] == 0
+    seen = circuit_events(wire)   # one per transition: an open circuit is probed before it opens or closes again
+    assert re.fullmatch(r"(unavailable probed )+available", seen), seen
+
+
+def test_declines_do_not_open_the_circuit(own_wire):
+    wire = own_wire("--circuit-failures", "1", "--circuit-open-ms", "3600000")
+    campaign_id = wire.server.campaign()
+    for _ in range(5):
+        assert wire.pay(wire.server.pledge(campaign_id), DECLINED)[0] == 402
+    assert wire.server.pledge(campaign_id).status == 201
+
+
 def test_a_killed_server_learns_what_was_paid_meanwhile(own_wire, tmp_path):
     wire = own_wire(database=str(tmp_path / "book.db"))
     campaign_id, key = wire.server.campaign(), new_key()
