@@ -369,8 +369,8 @@ START_TEST(a_malformed_body_is_refused) {
         "{\"id\":\"evt_1\",\"object\":\"event\",\"type\":\"x\",\"livemode\":false}",
         "{\"object\":\"event\",\"type\":\"x\",\"created\":1,\"livemode\":false}",
         "{\"id\":\"evt_1\",\"object\":\"event\",\"created\":1,\"livemode\":false}",
-        "{\"id\":\"evt_1\",\"id\":\"evt_2\",\"object\":\"event\",\"type\":\"x\",\"created\":1,"
-        "\"livemode\":false}",
+        ("{\"id\":\"evt_1\",\"id\":\"evt_2\",\"object\":\"event\",\"type\":\"x\",\"created\":1,"
+         "\"livemode\":false}"),
         "{\"id\":\"evt_1\",\"object\":\"event\",\"type\":\"x\",\"created\":1,\"livemode\":false} x",
     };
     cfa_webhook_event event;

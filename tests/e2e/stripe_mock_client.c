@@ -1,6 +1,6 @@
 /*
- * stripe_mock_client.c - every request that the Stripe adapter makes, made to Stripe's official mock,
- * which checks it against Stripe's own OpenAPI document. Run by stripe_mock.sh.
+ * stripe_mock_client.c - every request that the Stripe adapter makes, made to Stripe's official
+ * mock, which checks it against Stripe's own OpenAPI document. Run by stripe_mock.sh.
  *
  *     stripe_mock_client HTTP_URL HTTPS_URL
  *
@@ -103,7 +103,7 @@ static void check_mode(const char *base_url, int32_t mode, cfa_arena *arena) {
     expect(is_accepted(&reply), "capture all", &reply);
     reply = perform(provider, make_call(CFA_CALL_REFUND, "pi_123"), arena);
     expect(is_accepted(&reply), "refund", &reply);
-    /* The fixture's objects carry no payment id of ours: all pages are seen, and it is not there. */
+    /* The fixture's objects carry no payment id of ours: all pages are seen, it is not there. */
     reply = perform(provider, make_call(CFA_CALL_LOOKUP, NULL), arena);
     expect(reply.outcome == CFA_OUTCOME_NOT_SENT, "look-up", &reply);
     cfa_stripe_free(stripe);

@@ -48,9 +48,15 @@ static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *user, 
         (void)epoll_ctl(flights->epoll, EPOLL_CTL_DEL, socket, &event);
         return 0;
     }
+    int change = known != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     event.events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
-    if (epoll_ctl(flights->epoll, known != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket, &event) !=
-        0) {
+    bool watched = epoll_ctl(flights->epoll, change, socket, &event) == 0;
+    if (!watched && (errno == EEXIST || errno == ENOENT)) {
+        /* A descriptor's number that was used before. */
+        change = errno == EEXIST ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+        watched = epoll_ctl(flights->epoll, change, socket, &event) == 0;
+    }
+    if (!watched) {
         return -1; /* ends every transfer: they cannot be waited for */
     }
     return curl_multi_assign(flights->multi, socket, flights) == CURLM_OK ? 0 : -1;
