@@ -132,6 +132,7 @@ def test_keys_belong_to_their_account(box):
 def test_keys_have_at_most_255_characters(box):
     assert box.intent("long", idempotency_key="k" * 255).status == 200
     assert box.intent("long", idempotency_key="k" * 256).status == 400
+    assert box.intent("long", idempotency_key="k\xff").status == 400
 
 
 def test_keys_are_forgotten_after_a_day_of_the_clock(start):

@@ -49,6 +49,12 @@ def test_connected_accounts_do_not_see_each_other(box):
     assert box.get(path, headers={"Stripe-Account": "nonsense"}).status == 403
 
 
+def test_a_malformed_version_is_refused(box):
+    assert box.get("/v1/account", headers={"Stripe-Version": "2024-06-20"}).headers["stripe-version"] == "2024-06-20"
+    for version in ("2024", "latest", "2024-06-20x", "\xff"):
+        assert box.get("/v1/account", headers={"Stripe-Version": version}).status == 400
+
+
 # ---- payment intents ------------------------------------------------------------------------------
 
 def test_two_steps_take_the_money_once(box):
