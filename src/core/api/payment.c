@@ -218,14 +218,18 @@ void cfa_transition_list_free(cfa_transition_list *list) {
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us) {
-    if (engine->flights != NULL && (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
-                                    cfa__flights_wait(engine, cfa__left_ms(deadline_us)))) {
+    int64_t until = cfa__real_us() + WAIT_STEP_US_MAX;
+    if (until > deadline_us)
+        until = deadline_us;
+    /* The call that is waited for may be in flight, with nobody else to land it. */
+    while (engine->flights != NULL && cfa__progress_count(engine) == seen &&
+           cfa__left_ms(until) > 0 &&
+           (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
+            cfa__flights_wait(engine, cfa__left_ms(until)))) {
         while (cfa__lead_once(engine))
             continue;
-        return cfa__progress_count(engine);
     }
-    int64_t step = cfa__real_us() + WAIT_STEP_US_MAX;
-    return cfa__progress_wait(engine, seen, step < deadline_us ? step : deadline_us);
+    return cfa__progress_wait(engine, seen, until);
 }
 
 /* Ask the provider again and again, ever more slowly, until the payment is settled. */
@@ -256,7 +260,7 @@ cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id, int64_t de
             continue;
         }
         int64_t until = next_probe_us > now ? next_probe_us : now + step_us;
-        seen = cfa__progress_wait(engine, seen, until < deadline_us ? until : deadline_us);
+        seen = cfa__wait_step(engine, seen, until < deadline_us ? until : deadline_us);
     }
 }
 
