@@ -33,6 +33,7 @@ typedef struct exchange {
     char *body;
     size_t body_size, body_capacity;
     bool begun, waited, too_large, suspended;
+    uv_timer_t *timer; /* while suspended */
     fault_plan plan;
     call call;
     size_t sent;
@@ -83,8 +84,8 @@ static void resume(exchange *e) {
 static void on_waited(uv_timer_t *timer) {
     exchange *e = timer->data;
     uv_close((uv_handle_t *)timer, on_timer_closed);
-    if (e->suspended)
-        resume(e);
+    e->timer = NULL;
+    resume(e);
 }
 
 /* A suspended exchange cannot end, so the timer never finds it gone. */
@@ -93,6 +94,7 @@ static void wait_ms(exchange *e, int delay_ms) {
     uv_timer_init(&e->front->box->loop, timer);
     timer->data = e;
     uv_timer_start(timer, on_waited, (uint64_t)delay_ms, 0);
+    e->timer = timer;
     e->suspended = true;
     MHD_suspend_connection(e->connection);
 }
@@ -350,6 +352,7 @@ void http_stop(http_front *http) {
     uv_close((uv_handle_t *)&http->turn_timer, NULL);
     for (exchange *e = http->exchanges; e; e = e->next)
         if (e->suspended) {
+            uv_close((uv_handle_t *)e->timer, on_timer_closed);
             e->suspended = false;
             MHD_resume_connection(e->connection);
         }

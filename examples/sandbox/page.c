@@ -234,7 +234,7 @@ static void show_bank(call *c, const json_t *intent) {
 static void leave_bank(call *c, const json_t *intent) {
     const char *session_id = doc_string(json_object_get(intent, "_"), "session");
     const char *back = doc_string(json_object_get(intent, "_"), "return_url");
-    bool good = !text_equal(doc_string(intent, "status"), "requires_payment_method");
+    bool good = word_in("succeeded requires_capture processing", doc_string(intent, "status"));
     json_t *session = session_id ? store_load(c->box->store, KIND_SESSION, NULL, session_id) : NULL;
     if (session && good)
         redirect_home(c, session, "success_url");

@@ -9,6 +9,7 @@
 #include "store.h"
 #include "webhooks.h"
 
+#include <assert.h>
 #include <string.h>
 
 json_t *payment_new(sandbox *box, const char *account, int64_t amount, const char *currency,
@@ -162,6 +163,7 @@ static pay_outcome pay(sandbox *box, json_t *intent, json_t *charge) {
 
 pay_outcome payment_attempt(sandbox *box, json_t *intent, const test_card *card, const char *method,
                             bool authenticated) {
+    assert(payment_can_confirm(intent)); /* or it could be paid twice */
     doc_set_string(intent, "payment_method", method);
     doc_set(intent, "last_payment_error", json_null());
     doc_set_string(doc_hidden(intent), "card", card_name(card));

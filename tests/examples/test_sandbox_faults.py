@@ -70,6 +70,18 @@ def test_a_delay_holds_one_request_and_not_the_others(start):
     slow.close()
 
 
+def test_the_end_does_not_wait_for_what_is_held(start):
+    box = start()
+    box.faults(delay_ms=600000)
+    held = http.client.HTTPConnection("127.0.0.1", box.port, timeout=30)
+    held.request("GET", "/v1/account", headers={"Authorization": "Bearer sk_test_careforall"})
+    assert box.panel("faults")["delay_ms"] == 600000
+    assert box.stop() == 0
+    with pytest.raises(BROKEN):
+        held.getresponse()
+    held.close()
+
+
 def test_an_outage_lasts_until_it_is_over(start):
     box = start()
     box.faults(outage=True)

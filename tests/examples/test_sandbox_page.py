@@ -93,6 +93,15 @@ def test_three_d_secure_has_a_page_of_its_own(box, result, captures):
         assert submit(box, session).status == 303
 
 
+def test_an_expired_session_refuses_what_the_bank_says(box):
+    session = box.session("late")
+    bank = submit(box, session, "4000002500003155").headers["location"]
+    assert box.post(f"/v1/checkout/sessions/{session['id']}/expire")["status"] == "expired"
+    away = box.request("POST", bank, "result=pass", key=None).headers["location"]
+    assert away == f"/pay/{session['id']}" and box.request("GET", away, key=None).status == 410
+    assert row(box, "late")["captures"] == 0
+
+
 def test_card_numbers_are_kept_nowhere(tmp_path, start):
     books = tmp_path / "books.db"
     box = start("--books", str(books))
