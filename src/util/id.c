@@ -82,7 +82,7 @@ void cfa__id_format_uuid(char out[37], cfa__id id) {
     *at = '\0';
 }
 
-/* One more than a digit's value. The specification knows lower case only, and no i, l, o and u. */
+/* One more than a digit's value. Base32 is of lower case only, and has no i, l, o and u. */
 static const uint8_t base32_values[256] = {
     ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
     ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
@@ -90,17 +90,15 @@ static const uint8_t base32_values[256] = {
     ['r'] = 25, ['s'] = 26, ['t'] = 27, ['v'] = 28, ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
 };
 
+static const uint8_t hex_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
+
 static int base32_value(char digit) { return base32_values[(unsigned char)digit] - 1; }
 
-static int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    return -1;
-}
+static int hex_value(char digit) { return hex_values[(unsigned char)digit] - 1; }
 
 static bool parse_base32(cfa__id *out, const char *digits) {
     /* 26 digits are 130 bits: the first may use only three of its five. */

@@ -44,6 +44,8 @@ def charge(stack):
     ran = parts[0]
     if any(frame[0].startswith(("sync_file", "fdatasync")) for frame in stack):
         return ran, "sqlite"    # stacks through SQLite break off: its frames have no names
+    if any(frame[0].startswith("cfa_key_new") for frame in stack):
+        return ran, "bench"     # the donor's device makes it
     for part in parts:
         if part in ("engine", "sqlite", "bench", "sodium"):
             return ran, "engine" if part == "sodium" else part
