@@ -16,10 +16,18 @@
 
 CFA_BEGIN
 
+/* What happens to an event that a sink refuses for that event's own sake (CFA_EREFUSED). */
+enum {
+    CFA_REFUSED_STOP = 0,     /* the sink is paused: an operator, or the next open, goes on */
+    CFA_REFUSED_SET_ASIDE = 1 /* after some tries it becomes a dead letter, and the sink goes on */
+};
+
 /* A named sink. The name keeps its cursor in the database: keep it stable. */
 typedef struct cfa_sink_binding {
     const char *name; /* 1 to 60 of a-z 0-9 _ - ; "totals" is taken */
     cfa_sink sink;
+    int32_t refused_rule;  /* CFA_REFUSED_* */
+    int32_t refused_tries; /* before an event is set aside; 0: 5, at most 1000 */
 } cfa_sink_binding;
 
 /*
@@ -55,12 +63,13 @@ typedef struct cfa_engine_options {
     int32_t circuit_rule;         /* of pledges while the provider is out: CFA_CIRCUIT_* */
     int32_t circuit_failures; /* of the newest 20 calls in 30 s open it; 0: 5, negative: never */
     int32_t circuit_open_ms;  /* then it stays open so long before one call tries; 0: 30000 */
+    size_t sink_binding_size; /* set by the macro: what one of `sinks` takes */
 } cfa_engine_options;
 
 #define CFA_ENGINE_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0                                                                             \
+            0, 0, 0, 0, sizeof(cfa_sink_binding)                                                   \
     }
 
 /*

@@ -128,6 +128,38 @@ START_TEST(declines_never_open_it) {
 }
 END_TEST
 
+static int64_t nth_call;
+
+/* Four calls of twenty are lost, for ever: bad weather, no outage. */
+static void call_in_bad_weather(struct book *book, const cfa_call *call, cfa_arena *arena,
+                                cfa_reply *out) {
+    provider_is_out = nth_call++ % 5 == 0;
+    call_in_outage(book, call, arena, out);
+    provider_is_out = false;
+}
+
+START_TEST(a_part_of_many_calls_failing_never_opens_it) {
+    struct book book;
+    nth_call = 0;
+    open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
+    wire.hook = call_in_bad_weather;
+    for (int i = 0; i < 20 * FAILURES; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "weather-%d", i);
+        cfa_pledge_spec spec = gift(&book, key, 100);
+        spec.wait = CFA_WAIT_COMMIT;
+        cfa_pledge *pledge;
+        ck_assert_int_eq(cfa_pledge_create(&pledge, book.engine, &spec), CFA_OK);
+        cfa_pledge_free(pledge);
+        book_settle(&book);
+    }
+    ck_assert_int_gt(nth_call, 20 * FAILURES);
+    ck_assert_int_eq(opened(&book), 0);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(while_open_a_pledge_is_kept_refused_and_revived_by_its_key_alone) {
     struct book book;
     open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
@@ -358,6 +390,7 @@ int main(int argc, char **argv) {
     Suite *suite = suite_create("engine circuit");
     add_per_store(suite, "opens", an_outage_opens_it_once_and_keeps_calls_from_the_provider);
     add_per_store(suite, "declines", declines_never_open_it);
+    add_per_store(suite, "weather", a_part_of_many_calls_failing_never_opens_it);
     add_per_store(suite, "reject",
                   while_open_a_pledge_is_kept_refused_and_revived_by_its_key_alone);
     add_per_store(suite, "expires", a_refused_pledge_that_nobody_asks_for_again_expires_unsent);

@@ -98,20 +98,27 @@ static void report(cfa_engine *engine, bool out) {
         atomic_store(&engine->circuit.reporting, false);
 }
 
-/* Remember one more call; true when enough of the newest ones have failed. */
+/*
+ * Remember one more call; true when enough of the newest ones have failed: a number, so that one
+ * lost reply in a quiet hour is no outage, and half of them, because of many calls any smaller part
+ * fails together by chance now and then.
+ */
 static bool count(cfa_engine *engine, bool failed) {
     cfa__circuit_state *circuit = &engine->circuit;
     int64_t now_us = cfa__monotonic_us(engine);
-    int32_t failures = 0;
+    int32_t failures = 0, recent = 0;
     pthread_mutex_lock(&circuit->lock);
     uint32_t slot = circuit->calls++ % CFA__CIRCUIT_CALLS;
     circuit->ring[slot].at_us = now_us;
     circuit->ring[slot].failed = failed;
     uint32_t known = circuit->calls < CFA__CIRCUIT_CALLS ? circuit->calls : CFA__CIRCUIT_CALLS;
-    for (uint32_t i = 0; i < known; i++)
-        failures += circuit->ring[i].failed && now_us - circuit->ring[i].at_us < WINDOW_US;
+    for (uint32_t i = 0; i < known; i++) {
+        bool in_window = now_us - circuit->ring[i].at_us < WINDOW_US;
+        recent += in_window;
+        failures += in_window && circuit->ring[i].failed;
+    }
     pthread_mutex_unlock(&circuit->lock);
-    return failures >= engine->options.circuit_failures;
+    return failures >= engine->options.circuit_failures && 2 * failures >= recent;
 }
 
 void cfa__circuit_note(cfa_engine *engine, const cfa_reply *reply) {
