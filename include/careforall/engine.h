@@ -61,9 +61,10 @@ typedef struct cfa_engine_options {
     int32_t totals_max_age_ms;    /* how old a cached total may be; 0: 1000 */
     int32_t calls_in_flight;      /* of a provider that can have many; 0: 64, at most 4096 */
     int32_t circuit_rule;         /* of pledges while the provider is out: CFA_CIRCUIT_* */
-    int32_t circuit_failures; /* of the newest 20 calls in 30 s open it; 0: 5, negative: never */
-    int32_t circuit_open_ms;  /* then it stays open so long before one call tries; 0: 30000 */
-    size_t sink_binding_size; /* set by the macro: what one of `sinks` takes */
+    int32_t circuit_failures;     /* half of the newest 20 calls in 30 s, and at least so many,
+                                   * failed: it opens; 0: 5, negative: never */
+    int32_t circuit_open_ms;      /* then it stays open so long before one call tries; 0: 30000 */
+    size_t sink_binding_size;     /* set by the macro: what one of `sinks` takes */
 } cfa_engine_options;
 
 #define CFA_ENGINE_OPTIONS_INIT                                                                    \
