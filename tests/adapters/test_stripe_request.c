@@ -281,7 +281,7 @@ START_TEST(plain_http_goes_to_loopback_only) {
 }
 END_TEST
 
-START_TEST(secrets_are_needed_and_of_the_right_kind) {
+START_TEST(options_are_checked_by_name) {
     static const char *const keys[] = { NULL, "", "pk_test_canary", "canary", "sk_test_can\nary" };
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         cfa_stripe_options options = wire_options();
@@ -291,6 +291,9 @@ START_TEST(secrets_are_needed_and_of_the_right_kind) {
     cfa_stripe_options options = wire_options();
     options.webhook_secret_count = 0;
     expect_option_refused(&options, "webhook_secrets");
+    options = wire_options();
+    options.ca_file = "/nonexistent/authorities.pem";
+    expect_option_refused(&options, "ca_file");
     options = wire_options();
     options.mode = 2;
     expect_option_refused(&options, "mode");
@@ -392,7 +395,7 @@ int main(void) {
     tcase_add_test(all, a_connection_is_kept_for_the_next_call);
     tcase_add_test(all, no_proxy_is_taken_from_the_environment);
     tcase_add_test(all, plain_http_goes_to_loopback_only);
-    tcase_add_test(all, secrets_are_needed_and_of_the_right_kind);
+    tcase_add_test(all, options_are_checked_by_name);
     tcase_add_test(all, the_keys_prefix_decides_the_mode);
     tcase_add_test(all, a_rolled_key_is_used_from_the_next_call_on);
     tcase_add_test(all, every_currency_of_the_table_goes_to_stripe_and_back);

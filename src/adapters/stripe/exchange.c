@@ -5,7 +5,6 @@
  */
 #include "adapters/stripe/stripe.h"
 
-#include <string.h>
 
 /* Pages of one look-up. Beyond that absence is not proved: UNKNOWN. */
 #define LOOKUP_PAGES_MAX 200
@@ -132,17 +131,17 @@ static bool next_page(cfa__stripe_exchange *exchange, const cfa__stripe_response
 /* ---- cancels --------------------------------------------------------------------------------- */
 
 /* An intent that grew out of a hosted page is called off by closing the page. */
-static bool may_be_on_page(const cfa__stripe_exchange *exchange) {
-    const cfa_reply *reply = exchange->out;
+static bool may_be_on_page(const cfa__stripe_exchange *exchange,
+                           const cfa__stripe_response *response) {
     return exchange->hosted && exchange->call->kind == CFA_CALL_CANCEL &&
-           !cfa__stripe_is_session(exchange->call->ref) && reply->outcome == CFA_OUTCOME_REFUSED &&
-           reply->code != NULL && strcmp(reply->code, "payment_intent_unexpected_state") == 0;
+           !cfa__stripe_is_session(exchange->call->ref) && response->status == 400 &&
+           exchange->out->outcome == CFA_OUTCOME_REFUSED;
 }
 
 static bool next_own(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
                      const cfa__json *root, cfa__stripe_request *out_request) {
     cfa__stripe_reply(exchange->out, exchange->call, response, root, exchange->arena);
-    return may_be_on_page(exchange) &&
+    return may_be_on_page(exchange, response) &&
            go_on(exchange, CFA__STRIPE_FIND_PAGE,
                  cfa__stripe_request_page_of(out_request, exchange->call->ref, exchange->arena),
                  out_request);

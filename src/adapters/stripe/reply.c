@@ -13,6 +13,7 @@ static const char *keep(const char *text, cfa_arena *arena) {
 static void unknown(cfa_reply *out, const char *code) {
     out->outcome = CFA_OUTCOME_UNKNOWN;
     out->facts = (cfa_facts)CFA_FACTS_INIT;
+    out->client_secret = out->redirect_url = NULL;
     out->code = code;
 }
 
@@ -25,12 +26,19 @@ static bool take_object(cfa_reply *out, const cfa__json *object, int64_t moment_
     bool is_page = cfa__stripe_object_is(object, "checkout.session");
     cfa_status status = is_page ? cfa__stripe_session(&out->facts, &tells, object, moment_us, arena)
                                 : cfa__stripe_intent(&out->facts, object, moment_us, arena);
+    const char *secret = cfa__stripe_text(object, "client_secret");
+    const char *url = is_page ? cfa__stripe_text(object, "url") : NULL;
+    out->client_secret = keep(secret, arena);
+    out->redirect_url = keep(url, arena);
+    /* What the donor pays with is told once: without it the answer is as good as lost. */
+    if ((secret != NULL && out->client_secret == NULL) ||
+        (url != NULL && out->redirect_url == NULL)) {
+        status = CFA_ENOMEM;
+    }
     if (status != CFA_OK) {
-        unknown(out, "unreadable_object");
+        unknown(out, status == CFA_ENOMEM ? "out_of_memory" : "unreadable_object");
         return false;
     }
-    out->client_secret = keep(cfa__stripe_text(object, "client_secret"), arena);
-    out->redirect_url = is_page ? keep(cfa__stripe_text(object, "url"), arena) : NULL;
     out->code = out->facts.failure_code;
     return true;
 }

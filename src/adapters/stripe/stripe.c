@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DEFAULT_BASE_URL "https://api.stripe.com"
 #define DEFAULT_PRODUCT_NAME "Donation"
@@ -261,6 +262,9 @@ static cfa_status take_options(cfa_stripe_options *out, const cfa_stripe_options
     cfa_status status = CFA_OK;
     for (size_t i = 0; i < 4 && status == CFA_OK; i++) {
         status = check_text(texts[i], names[i]);
+    }
+    if (status == CFA_OK && out->ca_file != NULL && access(out->ca_file, R_OK) != 0) {
+        status = wrong("ca_file", "it cannot be read");
     }
     if (status == CFA_OK && out->mode != CFA_STRIPE_CHECKOUT && out->mode != CFA_STRIPE_INTENT) {
         status = wrong("mode", "it is CFA_STRIPE_CHECKOUT or CFA_STRIPE_INTENT");
