@@ -185,6 +185,16 @@ static void join_path(char out[PATH_BYTES_MAX], const char *path, const char *na
     snprintf(out, PATH_BYTES_MAX, "%s%s", path, name);
 }
 
+/* Names are repeated to the caller, values never: what is no name (cut, a number, a sentence) is
+ * treated as a value. */
+static bool is_name(const char *key) {
+    for (const char *at = key; *at != '\0'; at++)
+        if (!((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || *at == '_' ||
+              (at > key && *at >= '0' && *at <= '9')))
+            return false;
+    return *key != '\0';
+}
+
 bool body_read(http_request *request, json_t *object, const char *path, const body_field *fields,
                size_t count) {
     char name[PATH_BYTES_MAX];
@@ -196,9 +206,8 @@ bool body_read(http_request *request, json_t *object, const char *path, const bo
             i++;
         join_path(name, path, key);
         if (i == count) {
-            /* Cut inside a character the name would not be UTF-8 any more. */
             problem_http(request, PROBLEM_UNKNOWN_FIELD,
-                         strlen(path) + strlen(key) < sizeof name ? name : NULL,
+                         strlen(path) + strlen(key) < sizeof name && is_name(key) ? name : NULL,
                          "docs/http.md lists the fields of each body");
             return false;
         }

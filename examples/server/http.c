@@ -34,10 +34,13 @@ static void peer_shutdown(const http_peer *peer) {
 static void on_turn_timer(uv_timer_t *timer);
 
 static void turn(http_server *http) {
+    http->again = false;
     if (MHD_run(http->daemon) != MHD_YES)
         log_line("error", "http_run_failed", NULL);
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
-    if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES)
+    if (http->again) /* a place became free: accept who waits for it */
+        uv_timer_start(&http->turn_timer, on_turn_timer, 0, 0);
+    else if (MHD_get_timeout(http->daemon, &timeout_ms) == MHD_YES)
         uv_timer_start(&http->turn_timer, on_turn_timer, timeout_ms, 0);
     else
         uv_timer_stop(&http->turn_timer);
@@ -84,11 +87,14 @@ static void make_room(http_server *http) {
     }
 }
 
+/* From here on each newcomer costs somebody the connection. */
+static int32_t accept_threshold(const http_server *http) {
+    int32_t limit = http->options.connection_limit, reserve = limit / 16;
+    return limit - (reserve < CONNECTION_RESERVE_MAX ? reserve : CONNECTION_RESERVE_MAX);
+}
+
 static void peer_add(http_server *http, struct MHD_Connection *connection, void **slot) {
-    int32_t reserve = http->options.connection_limit / 16;
-    if (reserve > CONNECTION_RESERVE_MAX)
-        reserve = CONNECTION_RESERVE_MAX;
-    if (++http->peer_count > http->options.connection_limit - reserve)
+    if (++http->peer_count > accept_threshold(http))
         make_room(http);
     http_peer *peer = calloc(1, sizeof *peer);
     if (!peer)
@@ -127,7 +133,9 @@ static void on_connection(void *self, struct MHD_Connection *connection, void **
         peer_add(http, connection, slot);
         return;
     }
-    http->peer_count--;
+    /* At the limit libmicrohttpd accepts again only when it is run again. */
+    if (http->peer_count-- >= accept_threshold(http))
+        http->again = true;
     if (*slot)
         peer_remove(http, *slot);
     *slot = NULL;

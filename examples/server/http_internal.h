@@ -23,6 +23,7 @@ struct http_server {
     uv_timer_t drain_timer;
     http_peer *peers, *oldest_peer; /* newest first */
     int32_t peer_count;
+    bool again; /* run libmicrohttpd once more at once */
     http_request *requests;
     size_t request_count; /* exchanges that are not over */
     int32_t in_work;      /* dispatched and not yet answered */
