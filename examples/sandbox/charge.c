@@ -14,20 +14,30 @@ enum { FEE_FIXED = 30, FEE_PER_MILLE = 29, AVAILABLE_S = 7 * 24 * 3600 };
 
 /* ---- payment methods ------------------------------------------------------------------------ */
 
+#define BILLING                                                                                    \
+    "'billing_details':{'address':{'city':null,'country':null,'line1':null,'line2':null,"          \
+    "'postal_code':null,'state':null},'email':null,'name':null,'phone':null}"
+#define CHECKS                                                                                     \
+    "'checks':{'address_line1_check':null,'address_postal_code_check':null,'cvc_check':'pass'}"
+
+static const char method_shape[] =
+    "{'id':'','object':'payment_method','allow_redisplay':'unspecified'," BILLING ","
+    "'card':{'brand':''," CHECKS ",'country':'US','display_brand':'','exp_month':12,"
+    "'exp_year':2034,'fingerprint':'sandboxFingerprint','funding':'credit','last4':'',"
+    "'networks':{'available':[],'preferred':null},'regulated_status':'unregulated',"
+    "'three_d_secure_usage':{'supported':true},'wallet':null},"
+    "'created':0,'customer':null,'livemode':false,'metadata':{},'type':'card'}";
+
 void method_new(sandbox *box, const char *account, const test_card *card, char out_id[ID_BYTES]) {
     char last4[5];
     card_last4(card, last4);
     random_id(box, out_id, "pm_1", 23);
-    json_t *method = pack(
-        "{s:s, s:s, s:s, s:{s:{s:n, s:n, s:n, s:n, s:n, s:n}, s:n, s:n, s:n}, s:{s:s, s:{s:n, s:n,"
-        " s:s}, s:s, s:s, s:i, s:i, s:s, s:s, s:n, s:s, s:n}, s:I, s:n, s:b, s:{}, s:s}",
-        "id", out_id, "object", "payment_method", "allow_redisplay", "unspecified",
-        "billing_details", "address", "city", "country", "line1", "line2", "postal_code", "state",
-        "email", "name", "phone", "card", "brand", card->brand, "checks", "address_line1_check",
-        "address_postal_code_check", "cvc_check", "pass", "country", "US", "display_brand",
-        card->brand, "exp_month", 12, "exp_year", 2034, "funding", "credit", "last4", last4,
-        "regulated_status", "fingerprint", "sandboxFingerprint", "wallet", "created",
-        (json_int_t)clock_s(box), "customer", "livemode", 0, "metadata", "type", "card");
+    json_t *method = shape(method_shape), *fields = json_object_get(method, "card");
+    doc_set_string(method, "id", out_id);
+    doc_set_string(fields, "brand", card->brand);
+    doc_set_string(fields, "display_brand", card->brand);
+    doc_set_string(fields, "last4", last4);
+    doc_set_integer(method, "created", clock_s(box));
     doc_set_string(doc_hidden(method), "card", card_name(card));
     store_insert(box->store, KIND_METHOD, account, method, NULL, NULL);
     json_decref(method);
@@ -84,6 +94,27 @@ json_t *method_retrieve(call *c, const char *id) {
 
 /* ---- charges -------------------------------------------------------------------------------- */
 
+static const char details_shape[] =
+    "{'card':{'amount_authorized':0,'authorization_code':'123456','brand':''," CHECKS ","
+    "'country':'US','exp_month':12,'exp_year':2034,'funding':'credit','installments':null,"
+    "'last4':'','mandate':null,'network':'','three_d_secure':null,'wallet':null},"
+    "'type':'card'}";
+
+static const char charge_shape[] =
+    "{'id':'','object':'charge','amount':0,'amount_captured':0,'amount_refunded':0,"
+    "'application':null,'application_fee':null,'application_fee_amount':null,"
+    "'balance_transaction':null," BILLING ",'calculated_statement_descriptor':'SANDBOX',"
+    "'captured':false,'created':0,'currency':'','customer':null,'description':null,"
+    "'disputed':false,'failure_balance_transaction':null,'failure_code':null,"
+    "'failure_message':null,'fraud_details':{},'livemode':false,'metadata':{},"
+    "'on_behalf_of':null,'outcome':null,'paid':false,'payment_intent':null,"
+    "'payment_method':null,'payment_method_details':null,'radar_options':{},"
+    "'receipt_email':null,'receipt_number':null,"
+    "'receipt_url':'https://pay.stripe.com/receipts/sandbox','refunded':false,'review':null,"
+    "'shipping':null,'source':null,'source_transfer':null,'statement_descriptor':null,"
+    "'statement_descriptor_suffix':null,'status':'','transfer_data':null,"
+    "'transfer_group':null}";
+
 static json_t *outcome_of(const test_card *card, const char *status) {
     bool failed = strcmp(status, "failed") == 0;
     return pack("{s:s, s:o, s:o, s:s, s:i, s:s, s:s}", "network_status",
@@ -99,15 +130,11 @@ static json_t *outcome_of(const test_card *card, const char *status) {
 static json_t *details_of(sandbox *box, const test_card *card, bool held, int64_t amount) {
     char last4[5];
     card_last4(card, last4);
-    json_t *details = pack(
-        "{s:{s:I, s:s, s:s, s:{s:n, s:n, s:s}, s:s, s:i, s:i, s:s, s:n, s:s, s:n, s:s, s:n, s:n},"
-        " s:s}",
-        "card", "amount_authorized", (json_int_t)amount, "authorization_code", "123456", "brand",
-        card->brand, "checks", "address_line1_check", "address_postal_code_check", "cvc_check",
-        "pass", "country", "US", "exp_month", 12, "exp_year", 2034, "funding", "credit",
-        "installments", "last4", last4, "mandate", "network", card->brand, "three_d_secure",
-        "wallet", "type", "card");
-    json_t *fields = json_object_get(details, "card");
+    json_t *details = shape(details_shape), *fields = json_object_get(details, "card");
+    doc_set_integer(fields, "amount_authorized", amount);
+    doc_set_string(fields, "brand", card->brand);
+    doc_set_string(fields, "last4", last4);
+    doc_set_string(fields, "network", card->brand);
     if (card->authenticate)
         doc_set(fields, "three_d_secure",
                 pack("{s:s, s:s, s:n, s:s}", "authentication_flow", "challenge", "result",
@@ -124,30 +151,23 @@ json_t *charge_new(sandbox *box, json_t *intent, const test_card *card, const ch
     bool held = text_equal(doc_string(intent, "capture_method"), "manual");
     bool captured = good && !held;
     random_id(box, id, "ch_3", 23);
-    json_t *charge = pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:n, s:n, s:n, s:n, s:{s:{s:n, s:n, s:n, s:n, s:n, s:n}, s:n,"
-        " s:n, s:n}, s:s, s:b, s:I, s:s, s:n, s:O, s:b}",
-        "id", id, "object", "charge", "amount", (json_int_t)amount, "amount_captured",
-        (json_int_t)(captured ? amount : 0), "amount_refunded", (json_int_t)0, "application",
-        "application_fee", "application_fee_amount", "balance_transaction", "billing_details",
-        "address", "city", "country", "line1", "line2", "postal_code", "state", "email", "name",
-        "phone", "calculated_statement_descriptor", "SANDBOX", "captured", (int)captured, "created",
-        (json_int_t)clock_s(box), "currency", doc_string(intent, "currency"), "customer",
-        "description", json_object_get(intent, "description"), "disputed", 0);
-    json_t *more = pack(
-        "{s:n, s:o, s:o, s:{}, s:b, s:O, s:n, s:o, s:b, s:s, s:o, s:o, s:{}, s:n, s:n, s:s, s:b,"
-        " s:n, s:n, s:n, s:n, s:n, s:s, s:n, s:n}",
-        "failure_balance_transaction", "failure_code", string_or_null(failed ? card->code : NULL),
-        "failure_message", string_or_null(failed ? card->message : NULL), "fraud_details",
-        "livemode", 0, "metadata", json_object_get(intent, "metadata"), "on_behalf_of", "outcome",
-        outcome_of(card, status), "paid", (int)good, "payment_intent", doc_string(intent, "id"),
-        "payment_method", json_incref(json_object_get(intent, "payment_method")),
-        "payment_method_details", details_of(box, card, held && good, amount), "radar_options",
-        "receipt_email", "receipt_number", "receipt_url", "https://pay.stripe.com/receipts/sandbox",
-        "refunded", 0, "review", "shipping", "source", "statement_descriptor",
-        "statement_descriptor_suffix", "status", status, "transfer_data", "transfer_group");
-    json_object_update(charge, more);
-    json_decref(more);
+    json_t *charge = shape(charge_shape);
+    doc_set_string(charge, "id", id);
+    doc_set_integer(charge, "amount", amount);
+    doc_set_integer(charge, "amount_captured", captured ? amount : 0);
+    doc_set(charge, "captured", json_boolean(captured));
+    doc_set_integer(charge, "created", clock_s(box));
+    doc_set_string(charge, "currency", doc_string(intent, "currency"));
+    doc_set_string(charge, "description", doc_string(intent, "description"));
+    doc_set_string(charge, "failure_code", failed ? card->code : NULL);
+    doc_set_string(charge, "failure_message", failed ? card->message : NULL);
+    doc_set(charge, "metadata", json_deep_copy(json_object_get(intent, "metadata")));
+    doc_set(charge, "outcome", outcome_of(card, status));
+    doc_set(charge, "paid", json_boolean(good));
+    doc_set_string(charge, "payment_intent", doc_string(intent, "id"));
+    doc_set_string(charge, "payment_method", doc_string(intent, "payment_method"));
+    doc_set(charge, "payment_method_details", details_of(box, card, held && good, amount));
+    doc_set_string(charge, "status", status);
     doc_set_string(doc_hidden(charge), "card", card_name(card));
     doc_set_string(doc_hidden(charge), "payment_id", doc_string(doc_hidden(intent), "payment_id"));
     store_insert(box->store, KIND_CHARGE, doc_account(intent), charge, doc_string(intent, "id"),
@@ -213,6 +233,12 @@ json_t *charge_list(call *c, const char *id) {
 
 /* ---- the balance ---------------------------------------------------------------------------- */
 
+static const char balance_shape[] =
+    "{'id':'','object':'balance_transaction','amount':0,'available_on':0,"
+    "'balance_type':'payments','created':0,'currency':'','description':null,"
+    "'exchange_rate':null,'fee':0,'fee_details':[],'net':0,'reporting_category':'',"
+    "'source':'','status':'pending','type':''}";
+
 void balance_new(sandbox *box, const char *account, const char *source, const char *type,
                  int64_t amount, int64_t fee, const char *currency, char out_id[ID_BYTES]) {
     int64_t now_s = clock_s(box);
@@ -222,15 +248,18 @@ void balance_new(sandbox *box, const char *account, const char *source, const ch
         json_array_append_new(fees, pack("{s:I, s:n, s:s, s:s, s:s}", "amount", (json_int_t)fee,
                                          "application", "currency", currency, "description",
                                          "Stripe processing fees", "type", "stripe_fee"));
-    json_t *row =
-        pack("{s:s, s:s, s:I, s:I, s:s, s:I, s:s, s:n, s:n, s:I, s:o, s:I, s:s, s:s, s:s,"
-             " s:s}",
-             "id", out_id, "object", "balance_transaction", "amount", (json_int_t)amount,
-             "available_on", (json_int_t)(now_s + AVAILABLE_S), "balance_type", "payments",
-             "created", (json_int_t)now_s, "currency", currency, "description", "exchange_rate",
-             "fee", (json_int_t)fee, "fee_details", fees, "net", (json_int_t)(amount - fee),
-             "reporting_category", strcmp(type, "adjustment") == 0 ? "dispute" : type, "source",
-             source, "status", "pending", "type", type);
+    json_t *row = shape(balance_shape);
+    doc_set_string(row, "id", out_id);
+    doc_set_integer(row, "amount", amount);
+    doc_set_integer(row, "available_on", now_s + AVAILABLE_S);
+    doc_set_integer(row, "created", now_s);
+    doc_set_string(row, "currency", currency);
+    doc_set_integer(row, "fee", fee);
+    doc_set(row, "fee_details", fees);
+    doc_set_integer(row, "net", amount - fee);
+    doc_set_string(row, "reporting_category", strcmp(type, "adjustment") == 0 ? "dispute" : type);
+    doc_set_string(row, "source", source);
+    doc_set_string(row, "type", type);
     store_insert(box->store, KIND_BALANCE, account, row, NULL, source);
     json_decref(row);
 }

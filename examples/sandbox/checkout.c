@@ -16,6 +16,12 @@ enum { EXPIRES_MIN_S = 1800, LINE_ITEMS_MAX = 100, QUANTITY_MAX = 999999 };
 
 /* ---- create --------------------------------------------------------------------------------- */
 
+static const char item_shape[] =
+    "{'id':'','object':'item','amount_discount':0,'amount_subtotal':0,'amount_tax':0,"
+    "'amount_total':0,'currency':'','description':'','metadata':{},"
+    "'price':{'id':'','object':'price','active':false,'billing_scheme':'per_unit','currency':'',"
+    "'product':'','type':'one_time','unit_amount':0},'quantity':1}";
+
 /* One line of `line_items`; adds to the total. NULL after a refusal. */
 static json_t *read_line(call *c, json_t *line, char currency[4], int64_t *total) {
     json_t *price = json_object_get(line, "price_data");
@@ -55,14 +61,18 @@ static json_t *read_line(call *c, json_t *line, char currency[4], int64_t *total
     random_id(c->box, id, "li_1", 23);
     random_id(c->box, price_id, "price_1", 23);
     random_id(c->box, product_id, "prod_", 14);
-    return pack(
-        "{s:s, s:s, s:i, s:I, s:I, s:i, s:s, s:s, s:{s:s, s:s, s:b, s:s, s:s, s:s, s:I, s:s},"
-        " s:I}",
-        "id", id, "object", "item", "amount_discount", 0, "amount_subtotal",
-        (json_int_t)(unit * quantity), "amount_total", (json_int_t)(unit * quantity), "amount_tax",
-        0, "currency", own, "description", name, "price", "id", price_id, "object", "price",
-        "active", 0, "currency", own, "product", product_id, "type", "one_time", "unit_amount",
-        (json_int_t)unit, "billing_scheme", "per_unit", "quantity", (json_int_t)quantity);
+    json_t *item = shape(item_shape), *of = json_object_get(item, "price");
+    doc_set_string(item, "id", id);
+    doc_set_integer(item, "amount_subtotal", unit * quantity);
+    doc_set_integer(item, "amount_total", unit * quantity);
+    doc_set_string(item, "currency", own);
+    doc_set_string(item, "description", name);
+    doc_set_integer(item, "quantity", quantity);
+    doc_set_string(of, "id", price_id);
+    doc_set_string(of, "currency", own);
+    doc_set_string(of, "product", product_id);
+    doc_set_integer(of, "unit_amount", unit);
+    return item;
 }
 
 static json_t *read_lines(call *c, char currency[4], int64_t *total) {
@@ -98,38 +108,39 @@ static bool read_metadata(call *c, json_t *own, json_t *of_intent) {
             form_metadata(c, "payment_intent_data[metadata]", deeper, of_intent));
 }
 
+static const char session_shape[] =
+    "{'id':'','object':'checkout.session','after_expiration':null,'allow_promotion_codes':null,"
+    "'amount_subtotal':0,'amount_total':0,'automatic_tax':{'enabled':false,'liability':null,"
+    "'provider':null,'status':null},'billing_address_collection':null,'cancel_url':null,"
+    "'client_reference_id':null,'client_secret':null,'consent':null,'consent_collection':null,"
+    "'created':0,'currency':'','currency_conversion':null,'custom_fields':[],"
+    "'custom_text':{'after_submit':null,'shipping_address':null,'submit':null,"
+    "'terms_of_service_acceptance':null},'customer':null,'customer_creation':'if_required',"
+    "'customer_details':null,'customer_email':null,'discounts':[],'expires_at':0,"
+    "'invoice':null,'invoice_creation':null,'livemode':false,'locale':null,'metadata':{},"
+    "'mode':'payment','payment_intent':null,'payment_link':null,"
+    "'payment_method_collection':'if_required','payment_method_configuration_details':null,"
+    "'payment_method_options':{},'payment_method_types':['card'],'payment_status':'unpaid',"
+    "'recovered_from':null,'setup_intent':null,'shipping_address_collection':null,"
+    "'shipping_options':[],'status':'open','submit_type':null,'subscription':null,"
+    "'success_url':null,'total_details':{'amount_discount':0,'amount_shipping':0,"
+    "'amount_tax':0},'ui_mode':'hosted_page','url':null,'wallet_options':null}";
+
 static json_t *session_doc(call *c, const char *id, int64_t total, const char *currency,
                            int64_t expires_at, json_t *metadata) {
-    sandbox *box = c->box;
-    json_t *out = pack(
-        "{s:s, s:s, s:n, s:n, s:I, s:I, s:{s:b, s:n, s:n, s:n, s:n}, s:n, s:o, s:o, s:n, s:n, s:n,"
-        " s:I, s:s, s:n}",
-        "id", id, "object", "checkout.session", "after_expiration", "allow_promotion_codes",
-        "amount_subtotal", (json_int_t)total, "amount_total", (json_int_t)total, "automatic_tax",
-        "enabled", 0, "liability", "provider", "status", "reason", "billing_address_collection",
-        "cancel_url", string_or_null(form_string(c, "cancel_url")), "client_reference_id",
-        string_or_null(form_string(c, "client_reference_id")), "client_secret", "consent",
-        "consent_collection", "created", (json_int_t)clock_s(box), "currency", currency,
-        "currency_conversion");
-    json_t *more = pack(
-        "{s:[], s:{s:n, s:n, s:n, s:n}, s:n, s:s, s:n, s:o, s:[], s:I, s:n, s:n, s:b, s:n, s:O, "
-        "s:s,"
-        " s:n, s:n, s:s, s:n, s:{}, s:[s], s:s, s:n, s:n, s:n, s:[], s:s, s:n, s:n, s:s,"
-        " s:{s:i, s:i, s:i}, s:s, s:o, s:n}",
-        "custom_fields", "custom_text", "after_submit", "shipping_address", "submit",
-        "terms_of_service_acceptance", "customer", "customer_creation", "if_required",
-        "customer_details", "customer_email", string_or_null(form_string(c, "customer_email")),
-        "discounts", "expires_at", (json_int_t)expires_at, "invoice", "invoice_creation",
-        "livemode", 0, "locale", "metadata", metadata, "mode", "payment", "payment_intent",
-        "payment_link", "payment_method_collection", "if_required",
-        "payment_method_configuration_details", "payment_method_options", "payment_method_types",
-        "card", "payment_status", "unpaid", "recovered_from", "setup_intent",
-        "shipping_address_collection", "shipping_options", "status", "open", "submit_type",
-        "subscription", "success_url", form_string(c, "success_url"), "total_details",
-        "amount_discount", 0, "amount_shipping", 0, "amount_tax", 0, "ui_mode", "hosted_page",
-        "url", json_sprintf("%s/pay/%s", box->base_url, id), "wallet_options");
-    json_object_update(out, more);
-    json_decref(more);
+    json_t *out = shape(session_shape);
+    doc_set_string(out, "id", id);
+    doc_set_integer(out, "amount_subtotal", total);
+    doc_set_integer(out, "amount_total", total);
+    doc_set_string(out, "cancel_url", form_string(c, "cancel_url"));
+    doc_set_string(out, "client_reference_id", form_string(c, "client_reference_id"));
+    doc_set_integer(out, "created", clock_s(c->box));
+    doc_set_string(out, "currency", currency);
+    doc_set_string(out, "customer_email", form_string(c, "customer_email"));
+    doc_set_integer(out, "expires_at", expires_at);
+    doc_set(out, "metadata", json_deep_copy(metadata));
+    doc_set_string(out, "success_url", form_string(c, "success_url"));
+    doc_set(out, "url", json_sprintf("%s/pay/%s", c->box->base_url, id));
     doc_set_string(out, "submit_type", form_string(c, "submit_type"));
     return out;
 }

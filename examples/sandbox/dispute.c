@@ -28,6 +28,15 @@ static void withdraw(sandbox *box, json_t *dispute, bool back) {
     doc_set(doc_hidden(dispute), "withdrawn", json_boolean(!back));
 }
 
+static const char dispute_shape[] =
+    "{'id':'','object':'dispute','amount':0,'balance_transactions':[],'charge':'','created':0,"
+    "'currency':'','enhanced_eligibility_types':[],'evidence':{},"
+    "'evidence_details':{'due_by':0,'enhanced_eligibility':{},'has_evidence':false,"
+    "'past_due':false,'submission_count':0},'is_charge_refundable':false,'livemode':false,"
+    "'metadata':{},'network_reason_code':'10.4','payment_intent':null,"
+    "'payment_method_details':{'card':{'brand':'visa','case_type':'',"
+    "'network_reason_code':'10.4'},'type':'card'},'reason':'fraudulent','status':''}";
+
 static void open_dispute(sandbox *box, const char *charge_id, bool inquiry) {
     char id[ID_BYTES];
     int64_t now_s = clock_s(box);
@@ -37,19 +46,18 @@ static void open_dispute(sandbox *box, const char *charge_id, bool inquiry) {
         return;
     }
     random_id(box, id, "du_1", 23);
-    json_t *dispute = pack(
-        "{s:s, s:s, s:I, s:[], s:s, s:I, s:s, s:[], s:{}, s:{s:I, s:b, s:b, s:i, s:{}}, s:b, s:b,"
-        " s:{}, s:s, s:s, s:{s:{s:s, s:s, s:s}, s:s}, s:s, s:s}",
-        "id", id, "object", "dispute", "amount", (json_int_t)doc_integer(charge, "amount_captured"),
-        "balance_transactions", "charge", charge_id, "created", (json_int_t)now_s, "currency",
-        doc_string(charge, "currency"), "enhanced_eligibility_types", "evidence",
-        "evidence_details", "due_by", (json_int_t)(now_s + EVIDENCE_S), "has_evidence", 0,
-        "past_due", 0, "submission_count", 0, "enhanced_eligibility", "is_charge_refundable",
-        (int)inquiry, "livemode", 0, "metadata", "network_reason_code", "10.4", "payment_intent",
-        doc_string(charge, "payment_intent"), "payment_method_details", "card", "brand", "visa",
-        "case_type", inquiry ? "inquiry" : "chargeback", "network_reason_code", "10.4", "type",
-        "card", "reason", "fraudulent", "status",
-        inquiry ? "warning_needs_response" : "needs_response");
+    json_t *dispute = shape(dispute_shape);
+    doc_set_string(dispute, "id", id);
+    doc_set_integer(dispute, "amount", doc_integer(charge, "amount_captured"));
+    doc_set_string(dispute, "charge", charge_id);
+    doc_set_integer(dispute, "created", now_s);
+    doc_set_string(dispute, "currency", doc_string(charge, "currency"));
+    doc_set_integer(json_object_get(dispute, "evidence_details"), "due_by", now_s + EVIDENCE_S);
+    doc_set(dispute, "is_charge_refundable", json_boolean(inquiry));
+    doc_set_string(dispute, "payment_intent", doc_string(charge, "payment_intent"));
+    doc_set_string(json_object_get(json_object_get(dispute, "payment_method_details"), "card"),
+                   "case_type", inquiry ? "inquiry" : "chargeback");
+    doc_set_string(dispute, "status", inquiry ? "warning_needs_response" : "needs_response");
     doc_set_string(doc_hidden(dispute), "payment_id", doc_string(doc_hidden(charge), "payment_id"));
     store_insert(box->store, KIND_DISPUTE, doc_account(charge), dispute,
                  doc_string(charge, "payment_intent"), charge_id);

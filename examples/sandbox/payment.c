@@ -12,33 +12,36 @@
 #include <assert.h>
 #include <string.h>
 
+static const char intent_shape[] =
+    "{'id':'','object':'payment_intent','amount':0,'amount_capturable':0,"
+    "'amount_details':{'tip':{}},'amount_received':0,'application':null,"
+    "'application_fee_amount':null,'automatic_payment_methods':null,'canceled_at':null,"
+    "'cancellation_reason':null,'capture_method':'','client_secret':'',"
+    "'confirmation_method':'automatic','created':0,'currency':'','customer':null,"
+    "'description':null,'last_payment_error':null,'latest_charge':null,'livemode':false,"
+    "'metadata':{},'next_action':null,'on_behalf_of':null,'payment_method':null,"
+    "'payment_method_options':{'card':{'installments':null,'mandate_options':null,"
+    "'network':null,'request_three_d_secure':'automatic'}},'payment_method_types':['card'],"
+    "'processing':null,'receipt_email':null,'review':null,'setup_future_usage':null,"
+    "'shipping':null,'source':null,'statement_descriptor':null,"
+    "'statement_descriptor_suffix':null,'status':'requires_payment_method',"
+    "'transfer_data':null,'transfer_group':null}";
+
 json_t *payment_new(sandbox *box, const char *account, int64_t amount, const char *currency,
                     const char *capture_method, const char *description, json_t *metadata,
                     const char *session, const char *line) {
     char id[ID_BYTES], tail[ID_BYTES];
     random_id(box, id, "pi_3", 23);
     random_id(box, tail, "_secret_", 25);
-    json_t *intent =
-        pack("{s:s, s:s, s:I, s:I, s:{s:{}}, s:I, s:n, s:n, s:n, s:n, s:n, s:s, s:o, s:s, s:I, "
-             "s:s, s:n}",
-             "id", id, "object", "payment_intent", "amount", (json_int_t)amount,
-             "amount_capturable", (json_int_t)0, "amount_details", "tip", "amount_received",
-             (json_int_t)0, "application", "application_fee_amount", "automatic_payment_methods",
-             "canceled_at", "cancellation_reason", "capture_method", capture_method,
-             "client_secret", json_sprintf("%s%s", id, tail), "confirmation_method", "automatic",
-             "created", (json_int_t)clock_s(box), "currency", currency, "customer");
-    json_t *more = pack(
-        "{s:o, s:n, s:n, s:b, s:o, s:n, s:n, s:n, s:{s:{s:n, s:n, s:s}}, s:[s], s:n, s:n, s:n, s:n,"
-        " s:n, s:n, s:n, s:s, s:n, s:n}",
-        "description", string_or_null(description), "last_payment_error", "latest_charge",
-        "livemode", 0, "metadata", json_deep_copy(metadata), "next_action", "on_behalf_of",
-        "payment_method", "payment_method_options", "card", "installments", "network",
-        "request_three_d_secure", "automatic", "payment_method_types", "card", "processing",
-        "receipt_email", "review", "setup_future_usage", "shipping", "source",
-        "statement_descriptor", "status", "requires_payment_method", "transfer_data",
-        "transfer_group");
-    json_object_update(intent, more);
-    json_decref(more);
+    json_t *intent = shape(intent_shape);
+    doc_set_string(intent, "id", id);
+    doc_set_integer(intent, "amount", amount);
+    doc_set_string(intent, "capture_method", capture_method);
+    doc_set(intent, "client_secret", json_sprintf("%s%s", id, tail));
+    doc_set_integer(intent, "created", clock_s(box));
+    doc_set_string(intent, "currency", currency);
+    doc_set_string(intent, "description", description);
+    doc_set(intent, "metadata", json_deep_copy(metadata));
     json_t *hidden = doc_hidden(intent);
     if (!line)
         line = doc_string(metadata, "payment_id");

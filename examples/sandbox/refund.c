@@ -13,20 +13,28 @@
 #include <inttypes.h>
 #include <string.h>
 
+static const char refund_shape[] =
+    "{'id':'','object':'refund','amount':0,'balance_transaction':null,'charge':'','created':0,"
+    "'currency':'','destination_details':{'card':{'reference_status':'pending',"
+    "'reference_type':'acquirer_reference_number','type':'refund'},'type':'card'},"
+    "'metadata':{},'payment_intent':null,'reason':null,'receipt_number':null,"
+    "'source_transfer_reversal':null,'status':'','transfer_reversal':null}";
+
 json_t *refund_new(sandbox *box, json_t *charge, int64_t amount, const char *reason,
                    json_t *metadata, const char *status) {
     char id[ID_BYTES];
     random_id(box, id, "re_3", 23);
-    json_t *refund = pack(
-        "{s:s, s:s, s:I, s:n, s:s, s:I, s:s, s:{s:{s:s, s:s, s:s}, s:s}, s:o, s:s, s:o, s:n, s:n,"
-        " s:s, s:n}",
-        "id", id, "object", "refund", "amount", (json_int_t)amount, "balance_transaction", "charge",
-        doc_string(charge, "id"), "created", (json_int_t)clock_s(box), "currency",
-        doc_string(charge, "currency"), "destination_details", "card", "reference_status",
-        "pending", "reference_type", "acquirer_reference_number", "type", "refund", "type", "card",
-        "metadata", metadata ? json_deep_copy(metadata) : json_object(), "payment_intent",
-        doc_string(charge, "payment_intent"), "reason", string_or_null(reason), "receipt_number",
-        "source_transfer_reversal", "status", status, "transfer_reversal");
+    json_t *refund = shape(refund_shape);
+    doc_set_string(refund, "id", id);
+    doc_set_integer(refund, "amount", amount);
+    doc_set_string(refund, "charge", doc_string(charge, "id"));
+    doc_set_integer(refund, "created", clock_s(box));
+    doc_set_string(refund, "currency", doc_string(charge, "currency"));
+    if (metadata)
+        doc_set(refund, "metadata", json_deep_copy(metadata));
+    doc_set_string(refund, "payment_intent", doc_string(charge, "payment_intent"));
+    doc_set_string(refund, "reason", reason);
+    doc_set_string(refund, "status", status);
     store_insert(box->store, KIND_REFUND, doc_account(charge), refund,
                  doc_string(charge, "payment_intent"), doc_string(charge, "id"));
     return refund;

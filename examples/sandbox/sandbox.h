@@ -122,6 +122,8 @@ void doc_set_integer(json_t *doc, const char *key, int64_t value);
 json_t *doc_hidden(json_t *doc); /* the sandbox's own notes in an object, borrowed */
 const char *doc_account(json_t *doc);
 json_t *string_or_null(const char *text);
+/* A fresh copy of an object that a literal writes down as JSON, with ' in place of ". */
+json_t *shape(const char *text);
 /* json_pack that ends the process instead of returning NULL. */
 json_t *pack(const char *format, ...);
 
