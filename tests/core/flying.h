@@ -39,6 +39,7 @@ struct flying {
     atomic_int fate; /* of every call, when there is no plan */
     atomic_int starts, refused, finished, timed_out, blocking_calls;
     atomic_int in_air, most_in_air;
+    atomic_int strays;           /* as many tokens of no call are handed back first */
     atomic_int drivers, waiting; /* threads inside; inside `finish`, in its sleep */
     pthread_mutex_t lock;
     struct flying_call calls[FLYING_MAX];

@@ -374,6 +374,21 @@ START_TEST(a_full_queue_does_not_drop_what_the_provider_said) {
 }
 END_TEST
 
+START_TEST(tokens_of_no_call_are_ignored) {
+    open_flying(_i, FLY_HELD, 0, 0);
+    begin_many(6);
+    (void)tick(CFA_WORK_COMMANDS);
+    flying.strays = 3;
+    (void)tick(CFA_WORK_CALLS);
+    ck_assert_int_eq(flying.strays, 0);
+    ck_assert_int_eq(flying.in_air, 6);
+    ck_assert_int_eq(flying_release(&flying, 5), 6);
+    book_settle(&book);
+    expect_all_own(6, 0);
+    close_flying();
+}
+END_TEST
+
 START_TEST(a_provider_that_can_start_and_not_finish_is_refused) {
     book_prepare(&book, _i);
     flying_use(&flying, &book);
@@ -589,6 +604,7 @@ int main(int argc, char **argv) {
                   a_lease_that_ended_before_a_full_house_had_room_is_not_used);
     add_per_store(suite, "one_failure", one_failure_touches_no_other_call);
     add_per_store(suite, "full_queue", a_full_queue_does_not_drop_what_the_provider_said);
+    add_per_store(suite, "stray_tokens", tokens_of_no_call_are_ignored);
     add_per_store(suite, "half_a_provider", a_provider_that_can_start_and_not_finish_is_refused);
     add_per_store(suite, "runner_overlaps", the_runners_calls_overlap);
     add_per_store(suite, "port_alone", a_thread_that_waits_at_a_port_drives_them_alone);

@@ -93,7 +93,7 @@ static cfa_sink sink;
 static cfa_sink_binding binding;
 static cfa_pledge *pledge;
 static atomic_int steps_failed, calls_put_off; /* as logged */
-static int64_t due_until; /* of the log: what totals and sinks are to reach */
+static int64_t due_until;                      /* of the log: what totals and sinks are to reach */
 
 static void count_log(void *self, const cfa_log_record *record) {
     (void)self;
@@ -107,7 +107,7 @@ static void prepare(int store) {
     book.play_options.one_step = 1;
     gate_use(&book);
     ck_assert_int_eq(cfa_memory_sink_new(&sink), CFA_OK);
-    binding = (cfa_sink_binding){ "memory", sink };
+    binding = (cfa_sink_binding){ .name = "memory", .sink = sink };
     book.options.sinks = &binding;
     book.options.sink_count = 1;
 }
@@ -587,6 +587,47 @@ START_TEST(slow_calls_do_not_use_up_each_others_leases) {
 }
 END_TEST
 
+#define CALLERS 8
+
+static atomic_int callers_inside, callers_met;
+
+static void meet_the_others(struct book *of, const cfa_call *call, cfa_arena *arena,
+                            cfa_reply *out) {
+    callers_inside++;
+    for (int i = 0; i < PATIENCE_MS && callers_inside < CALLERS; i++)
+        (void)poll(NULL, 0, 1);
+    callers_met += callers_inside >= CALLERS;
+    hooked_pass(of, call, arena, out);
+}
+
+static void tick_until_met(void *user, int index) {
+    (void)user;
+    (void)index;
+    for (int i = 0; i < PATIENCE_MS && callers_inside < CALLERS; i++) {
+        int32_t done = 0;
+        must(cfa_engine_tick(&done, book.engine, CFA_WORK_CALLS, 0) == CFA_OK);
+        if (done == 0)
+            (void)poll(NULL, 0, 1);
+    }
+}
+
+START_TEST(as_many_calls_overlap_as_threads_tick) {
+    prepare(_i);
+    hooked_use(&wire, &book, meet_the_others);
+    book_start(&book);
+    for (int i = 0; i < CALLERS; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "meet-%d", i);
+        cfa_pledge_free(commit_only(&book, key, 100));
+    }
+    together(CALLERS, tick_until_met, NULL);
+    ck_assert_int_eq(callers_met, CALLERS);
+    book_settle(&book);
+    ck_assert_int_eq(play_books_of(&book).charge_count, CALLERS);
+    close_whole();
+}
+END_TEST
+
 START_TEST(a_tick_without_a_budget_makes_one_call) {
     open_due(_i, CFA_WORK_CALLS);
     for (int i = 0; i < 5; i++) {
@@ -646,7 +687,8 @@ START_TEST(the_runner_does_not_spin_on_a_store_that_fails) {
     int tried = gate.commits - before;
     ck_assert_int_ge(tried, 2);
     ck_assert_int_le(tried, 60);
-    ck_assert_int_le(steps_failed, 24); /* two threads, ten rounds each */;
+    ck_assert_int_le(steps_failed, 24); /* two threads, ten rounds each */
+    ;
     gate.fails = false;
     for (int i = 0; i < PATIENCE_MS && play_books_of(&book).charge_count < 10; i++)
         (void)poll(NULL, 0, 1);
@@ -683,7 +725,7 @@ START_TEST(a_sink_that_takes_nothing_now_does_not_make_the_runner_spin) {
                                        .reset = reset_nothing };
     int sends = 0;
     book_prepare(&book, _i);
-    binding = (cfa_sink_binding){ "full", { &full, &sends } };
+    binding = (cfa_sink_binding){ .name = "full", .sink = { &full, &sends } };
     book.options.sinks = &binding;
     book.options.sink_count = 1;
     book_start(&book);
@@ -768,6 +810,7 @@ int main(int argc, char **argv) {
     add_loop(suite, "waiting_loop", a_loop_that_only_waits_never_stalls, both_providers);
     add_loop(suite, "many_tickers", threads_that_tick_at_once_do_everything_once, both_providers);
     add_per_store(suite, "slow_calls", slow_calls_do_not_use_up_each_others_leases);
+    add_per_store(suite, "calls_overlap", as_many_calls_overlap_as_threads_tick);
     add_per_store(suite, "one_call", a_tick_without_a_budget_makes_one_call);
     add_loop(suite, "store_fails", a_store_that_fails_is_told_of_and_the_work_stays_due,
              every_kind);

@@ -335,7 +335,6 @@ struct leased {
 };
 
 static void leased_drop(cfa_engine *engine, struct leased *leased, int32_t count) {
-    atomic_fetch_sub(&engine->leased_count, count);
     if (atomic_fetch_sub(&leased->left, count) == count)
         cfa__command_release(engine, leased->command);
     cfa__signal(engine); /* there is room for others */
@@ -368,7 +367,6 @@ static cfa_status leased_ready(cfa_engine *engine, cfa__command *command) {
     leased->command = command;
     int32_t count = answer->count;
     atomic_init(&leased->left, count);
-    atomic_fetch_add(&engine->leased_count, count);
     for (int32_t i = 0; i < count; i++) {
         cfa_status status = cfa__calls_ready(engine, command, answer->operations[i],
                                              answer->payments[i], leased_us, leased_called, leased);

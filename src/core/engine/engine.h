@@ -145,7 +145,7 @@ struct cfa_engine {
     cfa__flight *flights;                      /* NULL: the provider makes one call at a time */
     cfa__flight *free_flight;
     atomic_int flight_count;
-    atomic_int leased_count; /* due calls that we leased and that are not over */
+    atomic_int leased_count; /* of those that are ready: found by a tick as due */
     atomic_int result_count; /* what calls brought, not committed yet */
     cfa__job lease_job, project_job, upkeep_job;
     cfa__circuit_state circuit;

@@ -34,6 +34,11 @@ struct cfa__flight {
 
 /* ---- ready calls ----------------------------------------------------------------------------- */
 
+/* A due call that a tick has found, not one that came with its caller's own command. */
+static bool was_due(const cfa__ready_call *ready) {
+    return ready->command->decide == cfa__operation_lease;
+}
+
 cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command,
                             const cfa__operation *operation, const cfa__payment *payment,
                             int64_t leased_us, cfa__call_done done, void *user) {
@@ -47,6 +52,8 @@ cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *command,
     else
         engine->ready_first = ready;
     engine->ready_last = ready;
+    if (was_due(ready))
+        atomic_fetch_add(&engine->leased_count, 1);
     pthread_mutex_unlock(&engine->call_lock);
     cfa__signal(engine);
     return CFA_OK;
@@ -60,7 +67,10 @@ static cfa__ready_call *ready_take(cfa_engine *engine) {
         if (engine->ready_first == NULL)
             engine->ready_last = NULL;
     }
+    bool more = ready != NULL && was_due(ready) && atomic_fetch_sub(&engine->leased_count, 1) == 1;
     pthread_mutex_unlock(&engine->call_lock);
+    if (more)
+        cfa__signal(engine); /* others may be leased now, for other threads too */
     return ready;
 }
 
@@ -191,11 +201,14 @@ static int32_t land_ended(cfa_engine *engine, int32_t timeout_ms) {
     uint64_t token = 0;
     while (landed < engine->options.calls_in_flight && atomic_load(&engine->flight_count) > 0 &&
            ops->finish(engine->provider.self, &token, landed == 0 ? timeout_ms : 0) != 0) {
-        assert(token >= 1 && token <= (uint64_t)engine->options.calls_in_flight);
-        cfa__flight *flight = &engine->flights[token - 1];
-        assert(flight->ready != NULL);
-        land(engine, flight);
         landed++;
+        bool known = token >= 1 && token <= (uint64_t)engine->options.calls_in_flight &&
+                     engine->flights[token - 1].ready != NULL;
+        if (known)
+            land(engine, &engine->flights[token - 1]);
+        else /* an adapter's mistake must not stop the book */
+            cfa__log(engine, CFA_LOG_ERROR, "flight_unknown",
+                     "the provider's adapter ended a call that is not in flight");
     }
     return landed;
 }
@@ -228,10 +241,10 @@ bool cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms) {
 }
 
 int32_t cfa__calls_room(cfa_engine *engine) {
-    int32_t limit = engine->flights != NULL ? engine->options.calls_in_flight : IN_TURN_MAX;
-    int32_t flying = atomic_load(&engine->flight_count);
     int32_t leased = atomic_load(&engine->leased_count);
-    int32_t room = limit - (flying > leased ? flying : leased);
+    if (engine->flights == NULL)
+        return leased == 0 ? IN_TURN_MAX : 0;
+    int32_t room = engine->options.calls_in_flight - atomic_load(&engine->flight_count) - leased;
     return room < CFA__LEASE_MAX ? room : CFA__LEASE_MAX;
 }
 
