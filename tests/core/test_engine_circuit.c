@@ -281,6 +281,31 @@ START_TEST(half_open_lets_one_call_try_and_a_failure_opens_it_again) {
 }
 END_TEST
 
+static void call_timing_out(struct book *book, const cfa_call *call, cfa_arena *arena,
+                            cfa_reply *out) {
+    if (provider_is_out)
+        out->unavailable = 1; /* UNKNOWN: what was sent may have happened */
+    else
+        hooked_pass(book, call, arena, out);
+}
+
+START_TEST(a_look_up_that_finds_nothing_closes_it_too) {
+    struct book book;
+    open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
+    wire.hook = call_timing_out;
+    trip(&book);
+    provider_is_out = false;
+    int lookups = wire.kinds[CFA_CALL_LOOKUP];
+    for (int second = 0; second < 90 && wire.kinds[CFA_CALL_LOOKUP] == lookups; second++) {
+        book_advance(&book, SECOND_US);
+        book_settle(&book);
+    }
+    ck_assert_int_eq(closed(&book), 1);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(a_donor_may_be_the_one_who_tries) {
     struct book book;
     open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
@@ -396,6 +421,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "expires", a_refused_pledge_that_nobody_asks_for_again_expires_unsent);
     add_per_store(suite, "queue", while_open_a_queued_pledge_is_pending_and_goes_out_by_itself);
     add_per_store(suite, "half_open", half_open_lets_one_call_try_and_a_failure_opens_it_again);
+    add_per_store(suite, "look_up", a_look_up_that_finds_nothing_closes_it_too);
     add_per_store(suite, "donor_tries", a_donor_may_be_the_one_who_tries);
     add_per_store(suite, "processes", a_second_process_sees_it_open_and_sees_it_closed);
     add_per_store(suite, "died", one_that_tried_and_died_does_not_keep_it_half_open);

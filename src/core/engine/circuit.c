@@ -122,10 +122,8 @@ static bool count(cfa_engine *engine, bool failed) {
 }
 
 void cfa__circuit_note(cfa_engine *engine, const cfa_reply *reply) {
-    bool failed = reply->unavailable != 0;
-    bool answered = reply->outcome == CFA_OUTCOME_DONE || reply->outcome == CFA_OUTCOME_PENDING ||
-                    reply->outcome == CFA_OUTCOME_REFUSED;
-    if (engine->options.circuit_failures < 0 || (!failed && !answered))
+    bool failed = reply->unavailable != 0; /* else it answered, whatever it said */
+    if (engine->options.circuit_failures < 0)
         return;
     bool enough = count(engine, failed);
     bool open = atomic_load(&engine->circuit.state) == CFA__BREAKER_OPEN;
