@@ -83,7 +83,7 @@ static size_t ignore(char *data, size_t size, size_t count, void *self) {
 
 static void launch(sender *s, flight *f, const webhook_endpoint *e, const char *text) {
     if (e->thin) {
-        json_t *thin = event_thin(s->box, text);
+        json_t *thin = event_thin(text);
         f->body = must(json_dumps(thin, JSON_COMPACT));
         json_decref(thin);
     } else

@@ -13,25 +13,26 @@ enum { ENDPOINTS_MAX = 16 };
 
 static const char flag_id[] = "we_1SandboxByFlag";
 
-/* Of the process's one sandbox. */
-static webhook_endpoint endpoints[ENDPOINTS_MAX];
-static int endpoint_count;
+typedef struct endpoints {
+    webhook_endpoint list[ENDPOINTS_MAX];
+    int count;
+} endpoints;
 
-static void forget(void) {
-    for (int i = 0; i < endpoint_count; i++) {
-        free(endpoints[i].url);
-        free(endpoints[i].secret);
-        free(endpoints[i].old_secret);
-        json_decref(endpoints[i].events);
+static void forget(endpoints *all) {
+    for (int i = 0; i < all->count; i++) {
+        free(all->list[i].url);
+        free(all->list[i].secret);
+        free(all->list[i].old_secret);
+        json_decref(all->list[i].events);
     }
-    endpoint_count = 0;
+    all->count = 0;
 }
 
 static char *copy_or_null(const char *text) { return text ? must(strdup(text)) : NULL; }
 
-static void remember(json_t *doc) {
+static void remember(endpoints *all, json_t *doc) {
     json_t *hidden = doc_hidden(doc), *events = json_object_get(doc, "enabled_events"), *item;
-    webhook_endpoint *e = &endpoints[endpoint_count++];
+    webhook_endpoint *e = &all->list[all->count++];
     *e = (webhook_endpoint){ .url = copy_or_null(doc_string(doc, "url")),
                              .secret = copy_or_null(doc_string(hidden, "secret")),
                              .old_secret = copy_or_null(doc_string(hidden, "old_secret")),
@@ -48,14 +49,14 @@ static void remember(json_t *doc) {
 }
 
 static void reload(sandbox *box) {
-    forget();
+    forget(box->endpoints);
     sqlite3_stmt *q =
         store_sql(box->store, "SELECT body FROM object WHERE kind = ? ORDER BY seq LIMIT ?");
     sqlite3_bind_int(q, 1, KIND_ENDPOINT);
     sqlite3_bind_int(q, 2, ENDPOINTS_MAX);
     while (store_step(box->store, q)) {
         json_t *doc = must(json_loads(store_column_text(q, 0), 0, NULL));
-        remember(doc);
+        remember(box->endpoints, doc);
         json_decref(doc);
     }
 }
@@ -93,20 +94,22 @@ static void add_flagged(sandbox *box) {
 }
 
 void endpoints_start(sandbox *box) {
+    box->endpoints = must(calloc(1, sizeof *box->endpoints));
     add_flagged(box);
     reload(box);
 }
 
 void endpoints_stop(sandbox *box) {
-    (void)box;
-    forget();
+    forget(box->endpoints);
+    free(box->endpoints);
+    box->endpoints = NULL;
 }
 
 const webhook_endpoint *endpoint_find(sandbox *box, const char *id) {
-    (void)box;
-    for (int i = 0; i < endpoint_count; i++)
-        if (strcmp(endpoints[i].id, id) == 0)
-            return &endpoints[i];
+    const endpoints *all = box->endpoints;
+    for (int i = 0; i < all->count; i++)
+        if (strcmp(all->list[i].id, id) == 0)
+            return &all->list[i];
     return NULL;
 }
 
@@ -126,18 +129,18 @@ static bool wants(const webhook_endpoint *e, const char *account, const char *ty
 
 const webhook_endpoint *endpoint_next(sandbox *box, const webhook_endpoint *after,
                                       const char *account, const char *type) {
-    (void)box;
-    for (const webhook_endpoint *e = after ? after + 1 : endpoints; e < endpoints + endpoint_count;
-         e++)
+    const endpoints *all = box->endpoints;
+    const webhook_endpoint *e = after ? after + 1 : all->list;
+    for (; e < all->list + all->count; e++)
         if (wants(e, account, type))
             return e;
     return NULL;
 }
 
 json_t *endpoint_roll(sandbox *box, const char *id, int64_t keep_s) {
-    if (!id && !endpoint_count)
+    if (!id && !box->endpoints->count)
         return NULL;
-    json_t *doc = store_load(box->store, KIND_ENDPOINT, NULL, id ? id : endpoints[0].id);
+    json_t *doc = store_load(box->store, KIND_ENDPOINT, NULL, id ? id : box->endpoints->list[0].id);
     if (!doc)
         return NULL;
     char secret[ID_BYTES];
@@ -189,7 +192,7 @@ json_t *endpoint_create(call *c, const char *id) {
         return call_fail(c, 400, "invalid_request_error", "parameter_missing", "enabled_events",
                          "Missing required param: enabled_events.");
     call_execute(c);
-    if (endpoint_count == ENDPOINTS_MAX) {
+    if (c->box->endpoints->count == ENDPOINTS_MAX) {
         json_decref(events);
         return call_fail(c, 400, "invalid_request_error", NULL, NULL,
                          "You have reached the maximum of %d webhook endpoints.", ENDPOINTS_MAX);

@@ -61,8 +61,7 @@ void event_count_pending(sandbox *box, json_t *event) {
     store_run(box->store, q);
 }
 
-json_t *event_thin(sandbox *box, const char *text) {
-    (void)box;
+json_t *event_thin(const char *text) {
     json_t *event = must(json_loads(text, 0, NULL));
     json_t *object = json_object_get(json_object_get(event, "data"), "object");
     const char *kind = doc_string(object, "object"), *id = doc_string(object, "id");
@@ -98,7 +97,7 @@ json_t *event_retrieve_thin(call *c, const char *id) {
     if (!text)
         return call_fail(c, 404, "invalid_request_error", "not_found", NULL, "No such event: '%s'",
                          id);
-    json_t *thin = event_thin(c->box, text);
+    json_t *thin = event_thin(text);
     free(text);
     return thin;
 }

@@ -275,7 +275,7 @@ static const char *apply_one(faults *f, const char *name, const json_t *value) {
     return NULL;
 }
 
-const char *faults_apply(faults *f, const json_t *wanted) {
+static const char *apply_all(faults *f, const json_t *wanted) {
     const char *name;
     json_t *value;
     json_object_foreach((json_t *)wanted, name, value) {
@@ -302,4 +302,15 @@ const char *faults_apply(faults *f, const json_t *wanted) {
             return problem;
     }
     return NULL;
+}
+
+/* All of it or nothing. */
+const char *faults_apply(faults *f, const json_t *wanted) {
+    faults *trial = must(malloc(sizeof *trial));
+    *trial = *f;
+    const char *problem = apply_all(trial, wanted);
+    if (!problem)
+        *f = *trial;
+    free(trial);
+    return problem;
 }

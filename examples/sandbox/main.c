@@ -159,7 +159,7 @@ static int read_flag(start *s, int flag, const char *text) {
     case REMOTE: o->allow_remote = true; return 0;
     case QUIET: o->quiet = true; return 0;
     case HELP: fputs(usage, stdout); return -1;
-    default: return fail("see --help");
+    default: return fail("an unknown flag, or one without its value; see --help");
     }
 }
 
@@ -188,6 +188,7 @@ static int read_flags(start *s, int argc, char **argv) {
                                     .secret_key = getenv("CAREFORALL_SANDBOX_SECRET_KEY"),
                                     .webhook_secret = getenv("CAREFORALL_SANDBOX_WEBHOOK_SECRET") };
     read_listen(s, "127.0.0.1:12111");
+    opterr = 0;
     while (!status && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1)
         status = read_flag(s, flag, optarg);
     if (status)
@@ -199,7 +200,10 @@ static int read_flags(start *s, int argc, char **argv) {
     if (!text_starts(s->options.secret_key, "sk_test_"))
         return fail("%s%s",
                     "the secret key must begin with sk_test_: this is no place for a live one", "");
-    if (s->options.webhook_url && !s->options.webhook_secret)
+    const char *url = s->options.webhook_url;
+    if (url && !text_starts(url, "http://") && !text_starts(url, "https://"))
+        return fail("--webhook %s: give an http or https address", url);
+    if (url && !s->options.webhook_secret)
         return fail("--webhook needs --webhook-secret whsec_...");
     if (!s->options.allow_remote && !is_loopback(s->options.host))
         return fail("--listen %s: %s", s->options.host,

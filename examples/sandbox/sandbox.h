@@ -47,6 +47,7 @@ typedef struct sandbox {
     struct http_front *http;
     struct sender *sender;
     struct faults *faults;
+    struct endpoints *endpoints;
     uv_timer_t job_timer;
     uint64_t random_state;
     int64_t clock_offset_us;

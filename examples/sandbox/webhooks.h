@@ -15,7 +15,7 @@ void event_emit(sandbox *box, const char *account, const char *type, json_t *doc
 /* Set pending_webhooks as it is now. */
 void event_count_pending(sandbox *box, json_t *event);
 /* The thin form of a stored event, a new reference. */
-json_t *event_thin(sandbox *box, const char *text);
+json_t *event_thin(const char *text);
 
 /* ---- endpoints.c ---------------------------------------------------------------------------- */
 

@@ -85,6 +85,16 @@ def test_webhooks_and_jobs_go_on_after_a_kill(tmp_path, start, receiver):
     assert box.get(f"/v1/checkout/sessions/{session['id']}")["status"] == "expired"
 
 
+def test_a_restart_with_the_same_seed_makes_new_ids(tmp_path, start):
+    flags = ("--books", str(tmp_path / "books.db"), "--seed", "1")
+    first = start(*flags)
+    made = first.intent("a")["id"]
+    assert first.stop() == 0
+    second = start(*flags)
+    assert second.intent("b")["id"] != made
+    assert second.get(f"/v1/payment_intents/{made}").status == 200
+
+
 def test_two_processes_never_share_books(tmp_path, start):
     books = str(tmp_path / "books.db")
     start("--books", books)

@@ -130,11 +130,18 @@ def test_wrong_faults_are_refused(box, wanted):
     assert answer.status == 400 and answer["error"]
 
 
+def test_faults_are_changed_all_or_not_at_all(box):
+    body = json.dumps({"outage": True, "reply_lost": 1000000, "nothing": 1})
+    assert box.request("POST", "/_sandbox/faults", body, key=None).status == 400
+    assert box.get("/v1/account").status == 200
+
+
 @pytest.mark.parametrize("flags,word", [
     (["--fault", "nothing=1%"], "--fault nothing=1%"), (["--listen", "0.0.0.0:0"], "loopback"),
     (["--listen", "nonsense"], "HOST:PORT"), (["--secret-key", "sk_live_1"], "sk_test_"),
     (["--webhook", "http://127.0.0.1:9/"], "--webhook-secret"), (["--books", "/nowhere/b.db"], "/nowhere/b.db"),
-    (["more"], "more"), (["--async-ms", "x"], "--async-ms")])
+    (["more"], "more"), (["--nothing"], "--help"), (["--seed"], "--help"),
+    (["--webhook", "127.0.0.1:9", "--webhook-secret", "w"], "http"), (["--async-ms", "x"], "--async-ms")])
 def test_a_wrong_start_is_one_clear_line(flags, word):
     done = subprocess.run([BINARY, *flags], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and done.stdout == ""

@@ -26,6 +26,18 @@ def test_requests_without_a_right_key_are_refused(box):
     assert box.get("/v1/account", key=None, headers={"Authorization": f"Basic {basic}"}).status == 200
 
 
+def test_the_key_can_come_from_a_file(start, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("sk_test_from_a_file\n")
+    box = start("--secret-key-file", str(file), "--public-url", "https://pay.example.org")
+    assert box.get("/v1/account").status == 401
+    assert box.get("/v1/account", key="sk_test_from_a_file").status == 200
+    session = box.post("/v1/checkout/sessions", key="sk_test_from_a_file", mode="payment", line_items=[
+        {"quantity": 1, "price_data": {"currency": "eur", "unit_amount": 900, "product_data": {"name": "Gift"}}}],
+        success_url="http://127.0.0.1:9/")
+    assert session["url"] == f"https://pay.example.org/pay/{session['id']}"
+
+
 def test_every_reply_has_a_request_id(box):
     for answer in (box.get("/v1/account"), box.get("/v1/nothing"), box.get("/v1/account", key="x")):
         assert answer.headers["request-id"].startswith("req_")
