@@ -283,10 +283,13 @@ END_TEST
 
 static void call_timing_out(struct book *book, const cfa_call *call, cfa_arena *arena,
                             cfa_reply *out) {
-    if (provider_is_out)
-        out->unavailable = 1; /* UNKNOWN: what was sent may have happened */
-    else
+    if (provider_is_out) {
+        out->unavailable = 1;
+        out->stored =
+            1; /* UNKNOWN, and asking again with the key is useless: only look-ups follow */
+    } else {
         hooked_pass(book, call, arena, out);
+    }
 }
 
 START_TEST(a_look_up_that_finds_nothing_closes_it_too) {
