@@ -1,6 +1,7 @@
 /*
  * provider_stripe.c - the Stripe adapter's conformance, over real HTTP to careforall-sandbox, whose
- * books are the truth and whose webhooks are received here.
+ * books are the truth and whose webhooks are received here; then every claim that it makes about
+ * calls while the sandbox suffers its faults.
  *
  * The sandbox is found beside the tests, or by CAREFORALL_SANDBOX; without one there is nothing to
  * conform to, and the program says so (exit code 77).
@@ -127,13 +128,26 @@ static int open_listener(void) {
     return ntohs(address.sin_port);
 }
 
+static bool with_faults;
+static int32_t mode = CFA_STRIPE_INTENT;
+
 static void run_sandbox(int out, int webhook_port) {
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%d/", webhook_port);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(out, STDOUT_FILENO);
-    execl(program, program, "--listen", "127.0.0.1:0", "--quiet", "--secret-key", SECRET_KEY,
-          "--webhook", url, "--webhook-secret", WEBHOOK_SECRET, (char *)NULL);
+    const char *arguments[48] = { program,        "--listen", "127.0.0.1:0",      "--quiet",
+                                  "--webhook",    url,        "--webhook-secret", WEBHOOK_SECRET,
+                                  "--secret-key", SECRET_KEY, "--seed",           "7" };
+    static const char *const faults[] = { "reset_before=6%", "reset_after=6%",  "reset_middle=6%",
+                                          "reply_lost=6%",   "error_before=6%", "error_after=6%",
+                                          "rate_limited=6%", "unavailable=6%" };
+    size_t count = 12;
+    for (size_t i = 0; with_faults && i < sizeof faults / sizeof faults[0]; i++) {
+        arguments[count++] = "--fault";
+        arguments[count++] = faults[i];
+    }
+    execv(program, (char **)(uintptr_t)arguments);
     _exit(127);
 }
 
@@ -176,7 +190,7 @@ static cfa_status open_provider(cfa_provider *out) {
     options.webhook_secrets = secrets;
     options.webhook_secret_count = 1;
     options.base_url = base_url;
-    options.mode = CFA_STRIPE_INTENT;
+    options.mode = mode;
     status = cfa_stripe_new(&stripe, &options);
     if (status == CFA_OK) {
         *out = *cfa_stripe_provider(stripe);
@@ -292,6 +306,93 @@ static int64_t now_us(cfa_provider *provider) {
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+/* ---- claims under faults --------------------------------------------------------------------- */
+
+#define PAYMENTS 100
+#define TRIES_MAX 60
+
+/* What the books say of a payment: 200 there is an object, 404 there is none. */
+static int look_into_books(const char *payment_id) {
+    static char answer[MESSAGE_SIZE];
+    char path[128];
+    int status = 0;
+    snprintf(path, sizeof path, "/_sandbox/payments/%s", payment_id);
+    for (int i = 0; i < 50 && status != 200 && status != 404; i++) {
+        status = ask(answer, "GET", path, SECRET_KEY, "");
+    }
+    return status;
+}
+
+/* One call, blocking or over start and finish. */
+static cfa_reply call_once(cfa_provider *provider, cfa_call *call, cfa_arena *arena, bool flying) {
+    cfa_reply reply = { .struct_size = sizeof reply };
+    uint64_t token;
+    if (provider->ops->prepare(provider->self, call, arena, &call->body) != CFA_OK) {
+        reply.outcome = -1;
+    } else if (!flying) {
+        provider->ops->call(provider->self, call, arena, &reply);
+    } else if (provider->ops->start(provider->self, call, arena, &reply, 1) != CFA_OK ||
+               !provider->ops->finish(provider->self, &token, WAIT_MS)) {
+        reply.outcome = -1;
+    }
+    return reply;
+}
+
+/* Create, then look up and repeat in turns until the object is known; as the engine does. False: a
+ * claim was wrong. */
+static bool settle(cfa_provider *provider, cfa_arena *arena, int number) {
+    char payment_id[64], key[64];
+    bool stored = false;
+    snprintf(payment_id, sizeof payment_id, "pay_claims_%d_%d", (int)mode, number);
+    snprintf(key, sizeof key, "claims_%d_%d", (int)mode, number);
+    cfa_call call = { .struct_size = sizeof call,
+                      .payment_id = payment_id,
+                      .idempotency_key = key,
+                      .account = "",
+                      .amount = { 1250, "EUR" },
+                      .created_from_us = INT64_C(1700000000000000),
+                      .timeout_ms = WAIT_MS,
+                      .return_url = "http://127.0.0.1:9/" };
+    for (int i = 0; i < TRIES_MAX; i++) {
+        cfa_arena_reset(arena);
+        call.kind = i % 2 == 1 || stored ? CFA_CALL_LOOKUP : CFA_CALL_CREATE;
+        cfa_reply reply = call_once(provider, &call, arena, number % 2 == 1);
+        int books = look_into_books(payment_id);
+        bool absent = reply.outcome == CFA_OUTCOME_NOT_SENT || reply.outcome == CFA_OUTCOME_REFUSED;
+        bool done = reply.outcome == CFA_OUTCOME_DONE;
+        if (reply.outcome < 0 || (done && books != 200) || (absent && books != 404)) {
+            printf("not ok claims_hold_under_faults: outcome %d, code %s, books %d\n",
+                   (int)reply.outcome, reply.code != NULL ? reply.code : "none", books);
+            return false;
+        }
+        if (done || (absent && stored)) {
+            return true; /* known, or proved absent: a new key would be used */
+        }
+        stored = stored || reply.stored != 0;
+    }
+    printf("not ok claims_hold_under_faults: a call never ended\n");
+    return false;
+}
+
+static int check_claims(int32_t wanted_mode) {
+    cfa_provider provider;
+    cfa_arena *arena;
+    bool good = true;
+    with_faults = true;
+    mode = wanted_mode;
+    if (cfa_arena_new(&arena) != CFA_OK || open_provider(&provider) != CFA_OK) {
+        printf("not ok claims_hold_under_faults: no sandbox\n");
+        return 1;
+    }
+    for (int i = 0; i < PAYMENTS && good; i++) {
+        good = settle(&provider, arena, i);
+    }
+    close_provider(&provider);
+    cfa_arena_free(arena);
+    printf("%d passed, %d failed\n", good ? 1 : 0, good ? 0 : 1);
+    return good ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
     static char beside[4096];
     const char *slash = strrchr(argv[0], '/');
@@ -314,5 +415,11 @@ int main(int argc, char **argv) {
         .webhook = webhook,
         .now_us = now_us,
     };
-    return cfa_conformance_provider(argc, argv, &fixture);
+    int result = cfa_conformance_provider(argc, argv, &fixture);
+    if (argc < 2) {
+        printf("# claims while the sandbox suffers its faults: client secrets, hosted pages\n");
+        result |= check_claims(CFA_STRIPE_INTENT);
+        result |= check_claims(CFA_STRIPE_CHECKOUT);
+    }
+    return result;
 }

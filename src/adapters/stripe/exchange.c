@@ -5,7 +5,6 @@
  */
 #include "adapters/stripe/stripe.h"
 
-
 /* Pages of one look-up. Beyond that absence is not proved: UNKNOWN. */
 #define LOOKUP_PAGES_MAX 200
 
