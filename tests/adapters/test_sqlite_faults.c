@@ -325,6 +325,31 @@ START_TEST(a_commit_whose_sync_failed_may_come_back) {
 }
 END_TEST
 
+/* Opened anew, the file would show what only the kernel's cache has, and what is acknowledged
+ * behind it would be lost with it in a power cut. */
+START_TEST(a_connection_in_doubt_is_kept_whatever_fails_next) {
+    scenario run = { .wal_limit_pages = 1000 };
+    watch_memory(false);
+    for (enum step step = NEW; step <= FIRST; step++) {
+        ck_ok(take(&run, step));
+    }
+    fault_vfs_arm(FAULT_SYNC, 1, SQLITE_IOERR, false);
+    ck_is(take(&run, SECOND), CFA_EINDOUBT);
+    fault_vfs_arm(FAULT_LOCK, 1, SQLITE_IOERR, false);
+    ck_is(take(&run, SECOND), CFA_EIO);
+    ck_assert(fault_vfs_fired() && !run.from_commit);
+    ck_assert_int_eq(batches_after_crash(), 2);
+    ck_assert_int_eq(book_batches(&run.storage, run.writer, 1), 1);
+    ck_ok(take(&run, THIRD));
+    ck_assert_int_eq(batches_after_crash(), 2);
+    fault_vfs_arm(FAULT_LOCK, 1, SQLITE_IOERR, false);
+    ck_is(take(&run, THIRD), CFA_EIO); /* out of doubt, it is replaced again */
+    ck_ok(take(&run, THIRD));
+    end(&run);
+    ck_assert_int_eq(book_audit(book_path("book.db")), 6);
+}
+END_TEST
+
 /* ---- memory sweeps --------------------------------------------------------------------------- */
 
 static void sweep_memory(bool sqlite_too, int64_t stride) {
@@ -363,6 +388,7 @@ int main(int argc, char **argv) {
         a_full_disk_from_any_write_on,
         a_lock_is_refused_on_any_call,
         a_commit_whose_sync_failed_may_come_back,
+        a_connection_in_doubt_is_kept_whatever_fails_next,
         any_allocation_of_the_library_fails,
         any_allocation_of_sqlite_fails,
     };

@@ -52,7 +52,7 @@ typedef struct cfa__sql_dialect {
 typedef struct cfa__sql_driver {
     const char *origin; /* of errors: "storage.sqlite" */
     cfa__sql_dialect dialect;
-    bool outlives_doubt; /* a connection whose COMMIT is in doubt is still good */
+    bool outlives_doubt; /* a connection whose COMMIT is in doubt must be kept until one succeeds */
 
     /* `create`: the store may not exist yet, and nothing may be written to it. */
     cfa_status (*connect)(void *self, int32_t mode, bool create, cfa__sql_connection **out);

@@ -80,8 +80,10 @@ typedef struct cfa__sql_session {
     int32_t mode;
     int32_t transaction; /* CFA_SESSION_* of the open one, or 0 */
     bool joined;
-    bool failed; /* an error inside the transaction: only rollback may follow */
-    bool broken; /* an error after which the connection is not trusted */
+    bool failed;   /* an error inside the transaction: only rollback may follow */
+    bool broken;   /* an error after which the connection is not trusted */
+    bool wrote;    /* in the open transaction */
+    bool in_doubt; /* a commit is, and no other has been written over it: keep the connection */
     /* What a write transaction has read stays true for an age: until another connection commits, or
      * an end that is no commit undoes what this session did. */
     uint64_t age;

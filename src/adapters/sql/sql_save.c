@@ -255,6 +255,7 @@ cfa_status cfa__sql_save(cfa_session *handle, const cfa_save *save, int64_t *out
     if (self->transaction != CFA_SESSION_WRITE) {
         return cfa__sql_note(self, cfa__sql_misuse(self, "the transaction was begun for reading"));
     }
+    self->wrote = self->wrote || save->change_count > 0 || save->event_count > 0;
     return cfa__sql_note(self, self->joined ? save_joined(self, save, out_first_position)
                                             : save_all(self, save, out_first_position));
 }

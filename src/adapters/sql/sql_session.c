@@ -16,7 +16,8 @@ cfa_status cfa__sql_misuse(const cfa__sql_session *self, const char *message) {
 cfa_status cfa__sql_note(cfa__sql_session *self, cfa_status status) {
     if (status != CFA_OK) {
         self->failed = true;
-        if (status == CFA_EIO || status == CFA_ECORRUPT || status == CFA_EINDOUBT) {
+        if (!self->in_doubt &&
+            (status == CFA_EIO || status == CFA_ECORRUPT || status == CFA_EINDOUBT)) {
             self->broken = true;
         }
     }
@@ -45,7 +46,7 @@ static void disconnect(cfa__sql_session *self) {
         self->driver->disconnect(self->connection);
         self->connection = NULL;
     }
-    self->broken = false;
+    self->broken = self->in_doubt = false;
 }
 
 static cfa_status connect(cfa__sql_session *self) {
@@ -132,7 +133,7 @@ cfa_status cfa__sql_begin(cfa_session *handle, int32_t mode, int32_t timeout_ms,
     if (cfa__sql_age(self) != 0) {
         check_age(self);
     }
-    self->failed = false;
+    self->failed = self->wrote = false;
     return status;
 }
 
@@ -153,9 +154,12 @@ cfa_status cfa__sql_commit(cfa_session *handle) {
     if (aging && (status != CFA_OK || !self->driver->version(self->connection, &self->version))) {
         self->age++;
     }
-    if (status != CFA_EINDOUBT || !self->driver->outlives_doubt) {
-        status = cfa__sql_note(self, status);
+    if (status == CFA_EINDOUBT && self->driver->outlives_doubt) {
+        self->in_doubt = true;
+    } else if (status == CFA_OK && self->wrote) {
+        self->in_doubt = false;
     }
+    status = cfa__sql_note(self, status);
     self->failed = false;
     return status;
 }

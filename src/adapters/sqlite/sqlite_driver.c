@@ -212,8 +212,8 @@ const cfa__sql_driver cfa__sqlite_driver = {
         .index_hints = true,
     },
     /* Closed and opened again it would recover from the log what a failed sync left there, and what
-     * is only in the kernel's cache would pass for durable. Kept, it writes over it and syncs
-     * again. */
+     * is only in the kernel's cache would pass for durable. Kept, its next commit is written over
+     * it and synced. */
     .outlives_doubt = true,
     .connect = cfa__sqlite_connect,
     .disconnect = cfa__sqlite_disconnect,
