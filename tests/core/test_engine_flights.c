@@ -186,6 +186,33 @@ START_TEST(due_calls_are_leased_as_they_can_be_made) {
 }
 END_TEST
 
+START_TEST(a_house_full_of_pledges_still_takes_what_is_due) {
+    open_flying(_i, FLY_HELD, 2, 0);
+    begin_many(6);
+    (void)tick(CFA_WORK_COMMANDS);
+    cfa_pledge_spec spec = gift(&book, "due", 100);
+    spec.wait = CFA_WAIT_COMMIT;
+    cfa_pledge *due;
+    ck_assert_int_eq(cfa_pledge_create(&due, book.engine, &spec), CFA_OK);
+    int token = 6;
+    for (; token < 40 && state_of(book.engine, due) != CFA_PAYMENT_COMPLETED; token++) {
+        begin(2 * token - 6, 94 + 2 * token); /* there are always others */
+        begin(2 * token - 5, 95 + 2 * token);
+        for (int i = 0; i < 3; i++)
+            (void)tick(CFA_WORK_ALL);
+        ck_assert_int_eq(flying_release(&flying, (uint64_t)token), 2);
+    }
+    ck_assert_int_lt(token, 40);
+    cfa_pledge_free(due);
+    flying.fate = FLY_NOW;
+    book_settle(&book);
+    (void)flying_release(&flying, 1);
+    book_settle(&book);
+    expect_all_own(2 * token - 6, 0);
+    close_flying();
+}
+END_TEST
+
 /* ---- in which order ---------------------------------------------------------------------------- */
 
 START_TEST(whatever_the_order_every_caller_gets_his_own_answer) {
@@ -596,6 +623,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "limit",
                   no_more_are_in_flight_than_allowed_and_a_full_house_does_not_spin);
     add_per_store(suite, "leased_in_time", due_calls_are_leased_as_they_can_be_made);
+    add_per_store(suite, "no_starving", a_house_full_of_pledges_still_takes_what_is_due);
     add_loop(suite, "any_order", whatever_the_order_every_caller_gets_his_own_answer, 5 * STORES);
     add_per_store(suite, "start_fails", what_cannot_start_was_not_sent_and_is_tried_again);
     add_per_store(suite, "lookup_fails", a_lookup_that_cannot_start_proves_nothing);

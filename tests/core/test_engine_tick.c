@@ -92,6 +92,7 @@ static struct flying flying;
 static cfa_sink sink;
 static cfa_sink_binding binding;
 static cfa_pledge *pledge;
+static int32_t queue_limit;
 static atomic_int steps_failed, calls_put_off; /* as logged */
 static int64_t due_until;                      /* of the log: what totals and sinks are to reach */
 
@@ -105,6 +106,7 @@ static void prepare(int store) {
     book_prepare(&book, store);
     book.platform.log = count_log;
     book.play_options.one_step = 1;
+    book.options.queue_limit = queue_limit;
     gate_use(&book);
     ck_assert_int_eq(cfa_memory_sink_new(&sink), CFA_OK);
     binding = (cfa_sink_binding){ .name = "memory", .sink = sink };
@@ -425,6 +427,18 @@ static void *compete(void *user) {
     return NULL;
 }
 
+static atomic_bool landing_over;
+
+/* What is in flight lands a little later, by itself. */
+static void *land_later(void *user) {
+    (void)user;
+    for (uint64_t seed = 1; !landing_over; seed++) {
+        (void)poll(NULL, 0, 1);
+        (void)flying_release(&flying, seed);
+    }
+    return NULL;
+}
+
 static int fetch_all(cfa_port *port, bool *arrived) {
     int count = 0;
     for (;;) {
@@ -469,7 +483,7 @@ static int loop_until_quiet(cfa_port *port, bool *arrived) {
 
 START_TEST(a_loop_that_only_waits_never_stalls) {
     bool arrived[GIFTS] = { false }, flies = _i / STORES == 1;
-    pthread_t rivals[COMPETITORS];
+    pthread_t rivals[COMPETITORS], lander;
     cfa_port *port;
     prepare(_i % STORES);
     if (flies)
@@ -479,6 +493,10 @@ START_TEST(a_loop_that_only_waits_never_stalls) {
     book_start(&book);
     ck_assert_int_eq(cfa_port_new(&port, book.engine), CFA_OK);
     competitors_left = COMPETITORS;
+    landing_over = false;
+    flying.fate = FLY_HELD;
+    if (flies)
+        ck_assert_int_eq(pthread_create(&lander, NULL, land_later, NULL), 0);
     for (int i = 0; i < COMPETITORS; i++)
         ck_assert_int_eq(pthread_create(&rivals[i], NULL, compete, (void *)(intptr_t)i), 0);
     for (int i = 0; i < GIFTS; i++) {
@@ -490,6 +508,10 @@ START_TEST(a_loop_that_only_waits_never_stalls) {
     ck_assert_int_eq(loop_until_quiet(port, arrived), 0);
     for (int i = 0; i < COMPETITORS; i++)
         ck_assert_int_eq(pthread_join(rivals[i], NULL), 0);
+    landing_over = true;
+    if (flies)
+        ck_assert_int_eq(pthread_join(lander, NULL), 0);
+    flying.fate = FLY_NOW;
     ck_assert_int_eq(totals_of(&book).raised_minor,
                      GIFTS * 100 + GIFTS * (GIFTS - 1) / 2 + COMPETITORS * GIFTS_EACH * 100);
     ck_assert_int_eq(play_books_of(&book).call_count, GIFTS + COMPETITORS * GIFTS_EACH);
@@ -645,6 +667,28 @@ START_TEST(a_tick_without_a_budget_makes_one_call) {
 }
 END_TEST
 
+/* ---- a queue that is full ---------------------------------------------------------------------- */
+
+START_TEST(a_full_queue_holds_up_no_job) {
+    uint32_t mask = kinds[_i / STORES].mask;
+    cfa_port *port;
+    queue_limit = 2;
+    open_due(_i % STORES, mask);
+    ck_assert_int_eq(cfa_port_new(&port, book.engine), CFA_OK);
+    for (int i = 0; i < 2; i++) {
+        cfa_pledge_spec spec = gift(&book, i == 0 ? "full-0" : "full-1", 100);
+        spec.wait = CFA_WAIT_COMMIT;
+        ck_assert_int_eq(cfa_pledge_create_begin(port, (uint64_t)i, &spec), CFA_OK);
+    }
+    for (int i = 0; i < 3; i++)
+        (void)tick(mask | CFA_WORK_NO_COMMIT, 0);
+    ck_assert_int_gt(cfa_engine_next_due_ms(book.engine, mask | CFA_WORK_NO_COMMIT), 0);
+    tick_until_done(mask);
+    cfa_port_free(port);
+    close_whole();
+}
+END_TEST
+
 /* ---- a store that fails ------------------------------------------------------------------------ */
 
 START_TEST(a_store_that_fails_is_told_of_and_the_work_stays_due) {
@@ -671,6 +715,88 @@ START_TEST(a_store_that_fails_is_told_of_and_the_work_stays_due) {
 }
 END_TEST
 
+static int64_t fault_countdown;
+static int32_t fault_kind;
+
+static int32_t fail_one_commit(void *user, int32_t call, uint64_t number, cfa_status *out_status) {
+    (void)user;
+    (void)number;
+    *out_status = CFA_EIO;
+    return call == CFA_FAULT_COMMIT && --fault_countdown == 0 ? fault_kind : CFA_FAULT_PASS;
+}
+
+static void open_faulty(int store) {
+    book_prepare(&book, store);
+    book.play_options.one_step = 1;
+    ck_assert_int_eq(cfa_memory_sink_new(&sink), CFA_OK);
+    binding = (cfa_sink_binding){ .name = "memory", .sink = sink };
+    book.options.sinks = &binding;
+    book.options.sink_count = 1;
+    flying_use(&flying, &book);
+    fault_countdown = INT64_MAX;
+    book_wrap(&book, fail_one_commit, NULL);
+    book_start(&book);
+}
+
+/* Every event once at least, first deliveries in order. */
+static void expect_sink_whole(void) {
+    int64_t seen = 0;
+    for (size_t i = 0; i < cfa_memory_sink_size(&sink); i++) {
+        int64_t position = cfa_memory_sink_at(&sink, i)->position;
+        ck_assert_int_le(position, seen + 1);
+        seen += position == seen + 1;
+    }
+    ck_assert_int_eq(seen, head_of(book.engine));
+}
+
+/* Two donations, one of them begun, with whatever the n-th commit does. */
+static bool donate_with_fault(int store, int32_t kind, int64_t nth) {
+    int32_t done;
+    cfa_port *port;
+    open_faulty(store);
+    ck_assert_int_eq(cfa_port_new(&port, book.engine), CFA_OK);
+    cfa_pledge_free(commit_only(&book, "left", 100));
+    cfa_pledge_spec spec = gift(&book, "begun", 200);
+    fault_kind = kind;
+    fault_countdown = nth;
+    ck_assert_int_eq(cfa_pledge_create_begin(port, 1, &spec), CFA_OK);
+    for (int i = 0; i < 30; i++)
+        (void)!cfa_engine_tick(&done, book.engine, CFA_WORK_ALL, 0);
+    bool met = fault_countdown <= 0;
+    fault_countdown = INT64_MAX;
+    for (int minute = 0; minute < 3; minute++) {
+        book_advance(&book, MINUTE_US);
+        book_settle(&book);
+    }
+    cfa_completion *completion;
+    ck_assert_int_eq(cfa_port_next(&completion, port, 0), CFA_OK);
+    ck_assert_ptr_nonnull(completion);
+    bool refused = cfa_completion_status(completion) == CFA_EIO;
+    ck_assert(refused || cfa_completion_status(completion) == CFA_OK);
+    ck_assert_int_eq(rows_of(&book, "pledge"), refused ? 1 : 2);
+    ck_assert_int_eq(play_books_of(&book).charge_count, refused ? 1 : 2);
+    ck_assert_int_eq(totals_of(&book).raised_minor, refused ? 100 : 300);
+    cfa_completion_free(completion);
+    cfa_port_free(port);
+    audit(&book);
+    book_settle(&book);
+    expect_sink_whole();
+    book_close(&book);
+    flying_close(&flying);
+    sink.ops->close(sink.self);
+    return met;
+}
+
+START_TEST(whichever_commit_fails_or_is_in_doubt_the_work_gets_done) {
+    static const int32_t faults[] = { CFA_FAULT_FAIL, CFA_FAULT_DOUBT_DONE,
+                                      CFA_FAULT_DOUBT_NOT_DONE };
+    int64_t nth = 1;
+    while (donate_with_fault(_i % STORES, faults[_i / STORES], nth))
+        ck_assert_int_lt(nth++, 50);
+    ck_assert_int_ge(nth, 4);
+}
+END_TEST
+
 START_TEST(the_runner_does_not_spin_on_a_store_that_fails) {
     prepare(_i);
     hooked_use(&wire, &book, NULL);
@@ -683,7 +809,7 @@ START_TEST(the_runner_does_not_spin_on_a_store_that_fails) {
     gate.fails = true;
     int before = gate.commits;
     ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
-    (void)poll(NULL, 0, 900);
+    (void)poll(NULL, 0, 700);
     int tried = gate.commits - before;
     ck_assert_int_ge(tried, 2);
     ck_assert_int_le(tried, 60);
@@ -814,6 +940,9 @@ int main(int argc, char **argv) {
     add_per_store(suite, "one_call", a_tick_without_a_budget_makes_one_call);
     add_loop(suite, "store_fails", a_store_that_fails_is_told_of_and_the_work_stays_due,
              every_kind);
+    add_loop(suite, "any_commit", whichever_commit_fails_or_is_in_doubt_the_work_gets_done,
+             3 * STORES);
+    add_loop(suite, "full_queue", a_full_queue_holds_up_no_job, every_kind);
     add_per_store(suite, "runner_store_fails", the_runner_does_not_spin_on_a_store_that_fails);
     add_per_store(suite, "full_sink", a_sink_that_takes_nothing_now_does_not_make_the_runner_spin);
     add_loop(suite, "close_job_flying", an_engine_closes_with_a_job_in_flight, every_kind);

@@ -363,7 +363,8 @@ bool cfa__lead_once(cfa_engine *engine) {
 static cfa_status enqueue(cfa_engine *engine, cfa__command *command) {
     if (engine->closing)
         return cfa_error_set(CFA_ECLOSING, ORIGIN, NULL, 0, "the engine is closing");
-    if (queued(engine) >= (size_t)engine->options.queue_limit) {
+    /* The limit is for what callers bring; of background work there is little at a time. */
+    if (!command->background && queued(engine) >= (size_t)engine->options.queue_limit) {
         atomic_fetch_add(&engine->statistics.queue_refused, 1);
         return cfa_error_format(CFA_EQUEUE, ORIGIN, NULL, 0,
                                 "the queue holds its limit of %d commands",
