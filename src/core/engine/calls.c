@@ -9,6 +9,7 @@
 #include "core/decide/evidence.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ORIGIN "core.calls"
@@ -136,12 +137,25 @@ cfa_status cfa__call_open(cfa__call_made *out, cfa_engine *engine, const cfa__op
     return CFA_OK;
 }
 
+/* The donor only waits; what is wrong with the provider, or with its key, the operator must see. */
+static void log_trouble(const cfa_engine *engine, const cfa_reply *reply) {
+    if (reply->outcome != CFA_OUTCOME_NOT_SENT && reply->outcome != CFA_OUTCOME_UNKNOWN)
+        return;
+    char text[160];
+    const char *code = cfa__clean_text(reply->code);
+    snprintf(text, sizeof text, "%s: %.100s",
+             reply->outcome == CFA_OUTCOME_NOT_SENT ? "nothing was done" : "it may have happened",
+             code != NULL ? code : "no answer");
+    cfa__log(engine, CFA_LOG_WARNING, "provider_trouble", text);
+}
+
 cfa_status cfa__call_close(cfa__command **out, cfa_engine *engine, cfa__call_made *made) {
     if (made->to_send) {
         atomic_fetch_add(&engine->statistics.calls, 1);
         if (made->reply.outcome == CFA_OUTCOME_UNKNOWN)
             atomic_fetch_add(&engine->statistics.calls_unknown, 1);
         cfa__circuit_note(engine, &made->reply);
+        log_trouble(engine, &made->reply);
     }
     cfa_status status = cfa__result_command(out, engine, made->operation, made->kind, &made->reply);
     cfa_arena_free(made->arena);
