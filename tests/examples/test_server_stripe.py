@@ -303,6 +303,24 @@ def test_a_stripe_key_rolls_within_its_mode_only(own_wire):
     assert "sk_live_" + "x" * 20 not in wire.server.log()
 
 
+def test_a_wrong_stripe_key_is_seen_in_the_log_and_its_right_one_goes_on(own_wire):
+    wire = own_wire()
+    campaign_id, key = wire.server.campaign(), new_key()
+    before = wire.rolled()
+    for text in ("sk_test_this_is_not_the_key", KEY):
+        wire.stripe_key.write_text(text)
+        wire.server.process.send_signal(signal.SIGHUP)
+        eventually(lambda: wire.rolled() > before, "a new key")
+        before = wire.rolled()
+        if text != KEY:
+            assert wire.server.pledge(campaign_id, key).status == 202
+            line = eventually(lambda: next((line for line in map(json.loads, wire.server.log().splitlines())
+                                            if line["event"] == "provider_trouble"), None), "a line in the log")
+            assert line["level"] == "warning" and "nothing was done" in line["text"], line
+    made = eventually(lambda: (again := wire.server.pledge(campaign_id, key)).status in (200, 201) and again, "an answer")
+    assert wire.pay(made)[0] == 303
+
+
 # ---- misfortune ---------------------------------------------------------------------------------
 
 
