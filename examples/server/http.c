@@ -209,10 +209,11 @@ static void finish_drain(http_server *http, bool clean) {
 
 void http_check_drained(http_server *http) {
     if (http->draining && http->request_count == 0)
-        finish_drain(http, !http->forced);
+        finish_drain(http, !http->cut);
 }
 
-/* First time: answer what waits for the engine. Second time: some thread is stuck; leave. */
+/* First time: answer what waits for the engine, leave who has not even sent a whole request. Second
+ * time: some thread is stuck; leave. */
 static void on_drain_timer(uv_timer_t *timer) {
     http_server *http = timer->data;
     if (http->forced) {
@@ -223,10 +224,13 @@ static void on_drain_timer(uv_timer_t *timer) {
     http_request *next = NULL;
     for (http_request *request = http->requests; request; request = next) {
         next = request->next;
+        http->cut = http->cut || request->suspended;
         if (request->suspended && request->complete)
             http_abandon(request, true);
         else if (request->suspended)
             uv_cancel((uv_req_t *)&request->work);
+        else if (request->connection && !request->queued)
+            peer_shutdown(request->peer);
     }
     uv_timer_start(&http->drain_timer, on_drain_timer, HTTP_CALL_MS + DRAIN_GRACE_MS, 0);
     turn(http);

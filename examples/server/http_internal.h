@@ -29,6 +29,7 @@ struct http_server {
     int32_t in_work;      /* dispatched and not yet answered */
     uint64_t request_base, request_number;
     bool draining, drained, forced;
+    bool cut; /* the end came before the answer of something in work */
     void (*on_drained)(struct server_app *app, bool clean);
 };
 

@@ -350,6 +350,21 @@ def test_slow_peers_meet_their_deadlines(book):
         assert least <= ended[name] <= most, (name, ended)
 
 
+def test_unfinished_requests_do_not_hold_up_the_end(start):
+    server = start("--memory", "--drain-ms", "300")
+    peers = []
+    for data in (b"", b"GET /he", b"GET /health HTTP/1.1\r\nHost: x\r\n", head("GET", "/health"),
+                 head("POST", "/api/v1/pledges", "Content-Type: application/json", "Content-Length: 100") + b"{"):
+        peers.append(socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S))
+        peers[-1].sendall(data)
+    assert server.get("/health").status == 200   # what was sent before was read
+    began = time.monotonic()
+    assert server.stop() == 0, server.log()
+    assert time.monotonic() - began < 3
+    for peer in peers:
+        peer.close()
+
+
 # ---- tags, pages ---------------------------------------------------------------------------------
 
 
