@@ -212,7 +212,7 @@ CREATE TABLE cfa_sink ( -- cursors into the log
     owner BLOB, -- engine that leads it
     lease_until_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    version INTEGER NOT NULL, -- counts updates
+    version INTEGER NOT NULL, paused INTEGER NOT NULL DEFAULT 0, paused_us INTEGER NOT NULL DEFAULT 0, reason TEXT, refused INTEGER NOT NULL DEFAULT 0, refused_tries INTEGER NOT NULL DEFAULT 0, refused_us INTEGER NOT NULL DEFAULT 0, dead_count INTEGER NOT NULL DEFAULT 0, requeued_count INTEGER NOT NULL DEFAULT 0, -- counts updates
     PRIMARY KEY (name)
 ) STRICT, WITHOUT ROWID;
 
@@ -298,3 +298,18 @@ CREATE TABLE cfa_breaker ( -- circuit breakers of providers' accounts
     version INTEGER NOT NULL, -- counts updates
     PRIMARY KEY (provider, account)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cfa_dead_letter ( -- events that a sink refused, set aside
+    sink TEXT NOT NULL,
+    position INTEGER NOT NULL, -- of the event
+    requeued INTEGER NOT NULL, -- 1: to be delivered again, out of order
+    tries INTEGER NOT NULL,
+    code INTEGER NOT NULL, -- the sink's own code of the newest refusal
+    reason TEXT, -- the sink's words
+    first_us INTEGER NOT NULL, -- first refusal
+    last_us INTEGER NOT NULL, -- newest refusal
+    version INTEGER NOT NULL, -- counts updates
+    PRIMARY KEY (sink, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cfa_dead_letter_by_requeued ON cfa_dead_letter (requeued, sink, position) WHERE requeued <> 0;

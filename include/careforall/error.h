@@ -36,6 +36,7 @@ CFA_BEGIN
     X(CFA_ESCHEMA, -205, "the database belongs to a newer or foreign schema")                      \
     X(CFA_EREADONLY, -206, "the database or its directory cannot be written")                      \
     X(CFA_EMODE, -207, "the database is pinned to another mode, provider or account")              \
+    X(CFA_EREFUSED, -208, "the sink refuses this one event for its own sake")                      \
     X(CFA_EEXISTS, -301, "an object with this key exists already")                                 \
     X(CFA_EKEYREUSE, -302, "the idempotency key was used with a different request")                \
     X(CFA_ESTATE, -303, "the object's state does not allow this")                                  \

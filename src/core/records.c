@@ -274,6 +274,22 @@ DEFINE_KIND(20, breaker, "circuit breakers of providers' accounts", breaker__ver
 #undef KIND
 #undef RECORD
 
+#define KIND dead_letter
+#define RECORD cfa__dead_letter
+enum { CFA__DEAD_LETTER_FIELDS(POSITION) };
+static const cfa_field dead_letter_fields[] = { CFA__DEAD_LETTER_FIELDS(ROW) };
+static const cfa_index dead_letter_indexes[] = {
+    { "primary", { dead_letter__sink, dead_letter__position }, 2, UNIQUE, 2 },
+    { "by_requeued",
+      { dead_letter__requeued, dead_letter__sink, dead_letter__position },
+      3,
+      SPARSE,
+      2 },
+};
+DEFINE_KIND(21, dead_letter, "events that a sink refused, set aside", dead_letter__version, -1, 2)
+#undef KIND
+#undef RECORD
+
 void cfa__key_of_id(cfa__any_record *out, const cfa_kind *kind, cfa__id id) {
     const cfa_field *field = &kind->fields[kind->indexes[0].fields[0]];
     assert(kind->indexes[0].field_count == 1 && field->type == CFA_FIELD_ID);

@@ -241,7 +241,28 @@ typedef char cfa__currency[4];
     F(ID, owner, CFA_FIELD_NULLABLE, 1, "engine that leads it")                                    \
     F(INT, lease_until_us, 0, 1, "")                                                               \
     F(INT, updated_us, 0, 1, "")                                                                   \
-    F(INT, version, 0, 1, "counts updates")
+    F(INT, version, 0, 1, "counts updates")                                                        \
+    F(INT, paused, 0, 2, "cfa_cursor_state: 1 by an operator, 2 by the sink's failure")            \
+    F(INT, paused_us, 0, 2, "since when; 0: not paused")                                           \
+    F(TEXT, reason, CFA_FIELD_NULLABLE, 2, "why it is paused")                                     \
+    F(INT, refused, 0, 2, "position that the sink refuses for now; 0: none")                       \
+    F(INT, refused_tries, 0, 2, "of that position")                                                \
+    F(INT, refused_us, 0, 2, "its first refusal")                                                  \
+    F(INT, dead_count, 0, 2, "rows of dead_letter, requeued ones included")                        \
+    F(INT, requeued_count, 0, 2, "of them, to be delivered again")
+
+/* An event that a sink refused for its own sake, set aside. Its position is at or below the
+ * cursor's, unless that was rewound. */
+#define CFA__DEAD_LETTER_FIELDS(F)                                                                 \
+    F(TEXT, sink, 0, 2, "")                                                                        \
+    F(INT, position, 0, 2, "of the event")                                                         \
+    F(INT, requeued, 0, 2, "1: to be delivered again, out of order")                               \
+    F(INT, tries, 0, 2, "")                                                                        \
+    F(INT, code, 0, 2, "the sink's own code of the newest refusal")                                \
+    F(TEXT, reason, CFA_FIELD_NULLABLE, 2, "the sink's words")                                     \
+    F(INT, first_us, 0, 2, "first refusal")                                                        \
+    F(INT, last_us, 0, 2, "newest refusal")                                                        \
+    F(INT, version, 0, 2, "counts updates")
 
 /* What one payment contributes to its campaign's totals: replaced only by a later sequence. */
 #define CFA__CONTRIBUTION_FIELDS(F)                                                                \
@@ -305,7 +326,8 @@ typedef char cfa__currency[4];
     K(17, supporter, CFA__SUPPORTER_FIELDS, "distinct donors per campaign and currency")           \
     K(18, staged, CFA__STAGED_FIELDS, "events of joined transactions, before the log")             \
     K(19, event, CFA__EVENT_FIELDS, "the outbox: an insert-only log")                              \
-    K(20, breaker, CFA__BREAKER_FIELDS, "circuit breakers of providers' accounts")
+    K(20, breaker, CFA__BREAKER_FIELDS, "circuit breakers of providers' accounts")                 \
+    K(21, dead_letter, CFA__DEAD_LETTER_FIELDS, "events that a sink refused, set aside")
 
 #define CFA__FIELD_MEMBER(type, name, flags, since, doc) CFA__TYPE_##type name;
 #define CFA__KIND_STRUCT(number, name, FIELDS, doc)                                                \
@@ -319,9 +341,10 @@ CFA__KIND_MAP(CFA__KIND_STRUCT)
 
 /* Secondary indexes, by their position in the kind's index table (0 is always the primary key). */
 enum {
-    CFA__PLEDGE_BY_CAMPAIGN = 1,      /* campaign_id, id */
-    CFA__OPERATION_BY_DUE = 1,        /* due_us, payment_id, number; sparse */
-    CFA__CONTRIBUTION_BY_CAMPAIGN = 1 /* campaign_id, created_us, payment_id */
+    CFA__PLEDGE_BY_CAMPAIGN = 1,       /* campaign_id, id */
+    CFA__OPERATION_BY_DUE = 1,         /* due_us, payment_id, number; sparse */
+    CFA__CONTRIBUTION_BY_CAMPAIGN = 1, /* campaign_id, created_us, payment_id */
+    CFA__DEAD_LETTER_BY_REQUEUED = 1   /* requeued, sink, position; sparse */
 };
 
 /* Every record fits here: for keys that are built generically. */

@@ -287,7 +287,7 @@ struct turn {
 static struct turn take_turn(bench_book *book, int64_t head) {
     struct turn turn;
     struct null_sink sink = { 0, 0 };
-    cfa_sink_binding binding = { SINK_NAME, { &sink_ops, &sink } };
+    cfa_sink_binding binding = { .name = SINK_NAME, .sink = { &sink_ops, &sink } };
     forget_totals(book->path);
     bench_book_reopen_with(book, &binding);
     turn.relay = run_engine(book->engine, CFA_WORK_RELAY | CFA_WORK_COMMANDS, head);

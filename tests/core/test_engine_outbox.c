@@ -91,7 +91,7 @@ START_TEST(a_sink_gets_every_event_in_order_and_goes_on_after_a_restart) {
     struct book book;
     cfa_sink sink;
     ck_assert_int_eq(cfa_memory_sink_new(&sink), CFA_OK);
-    cfa_sink_binding binding = { "audit", sink };
+    cfa_sink_binding binding = { .name = "audit", .sink = sink };
     book_prepare(&book, _i);
     book.options.sinks = &binding;
     book.options.sink_count = 1;
@@ -113,7 +113,7 @@ END_TEST
 
 static void failing_sink_open(struct book *book, int store, cfa_sink_binding *binding,
                               struct sink *sink) {
-    *binding = (cfa_sink_binding){ "shaky", { &sink_ops, sink } };
+    *binding = (cfa_sink_binding){ .name = "shaky", .sink = { &sink_ops, sink } };
     book_prepare(book, store);
     book->options.sinks = binding;
     book->options.sink_count = 1;
@@ -148,8 +148,8 @@ END_TEST
 START_TEST(a_broken_sink_is_paused_and_holds_up_nobody) {
     struct book book;
     struct sink broken = { .next = CFA_EREADONLY }, whole = { .next = CFA_OK };
-    cfa_sink_binding bindings[] = { { "broken", { &sink_ops, &broken } },
-                                    { "whole", { &sink_ops, &whole } } };
+    cfa_sink_binding bindings[] = { { .name = "broken", .sink = { &sink_ops, &broken } },
+                                    { .name = "whole", .sink = { &sink_ops, &whole } } };
     book_prepare(&book, _i);
     book.options.sinks = bindings;
     book.options.sink_count = 2;
@@ -176,7 +176,7 @@ END_TEST
 START_TEST(of_two_engines_one_leads_and_the_other_takes_over) {
     struct book book;
     struct sink mine = { .next = CFA_OK }, theirs = { .next = CFA_OK };
-    cfa_sink_binding binding, other_binding = { "shaky", { &sink_ops, &theirs } };
+    cfa_sink_binding binding, other_binding = { .name = "shaky", .sink = { &sink_ops, &theirs } };
     failing_sink_open(&book, _i, &binding, &mine);
     cfa_engine_options options = book.options;
     options.sinks = &other_binding;
@@ -214,7 +214,7 @@ START_TEST(ndjson_has_one_whole_line_per_event) {
     int descriptor = mkstemp(path);
     ck_assert_int_ge(descriptor, 0);
     ck_assert_int_eq(cfa_ndjson_sink_new(&sink, path), CFA_OK);
-    cfa_sink_binding binding = { "file", sink };
+    cfa_sink_binding binding = { .name = "file", .sink = sink };
     book_prepare(&book, _i);
     book.options.sinks = &binding;
     book.options.sink_count = 1;

@@ -35,12 +35,15 @@ typedef struct cfa_sink_ops {
     /*
      * Take a prefix of `events` without blocking; `out_taken` says how many. Positions follow the
      * last taken one without a gap, except after `reset`. Returning CFA_OK with 0 taken means
-     * "later". TRANSIENT: try again later; PERMANENT: the sink is broken and is paused.
+     * "later". TRANSIENT: try again later; CFA_EREFUSED: the event behind those taken is refused
+     * for its own sake, and would be again whatever its neighbours; any other PERMANENT: the sink
+     * is broken and is paused. The error detail says why: `native_code` and message are kept.
      */
     cfa_status (*send)(void *self, const cfa_event_view *events, size_t count, size_t *out_taken);
 
     /* Write the last position of the contiguous prefix that is durable in the sink; make progress
-     * first. */
+     * first. CFA_EREFUSED: the event behind that position was refused, as above. After a refusal
+     * comes `reset`, to before that event or, once it was set aside, to behind it. */
     cfa_status (*poll)(void *self, int64_t *out_acknowledged);
 
     /* A new owner starts after `position`: forget what was in flight. */
@@ -50,6 +53,15 @@ typedef struct cfa_sink_ops {
     int (*descriptor)(void *self);
 
     void (*close)(void *self);
+
+    /*
+     * Optional. Take an event again that had been set aside: out of order, and marked as such in
+     * whatever the sink writes, if its protocol can. Never blocks; called again with the same event
+     * until `*out_done`, which says that it is durable in the sink; `reset` also forgets about it.
+     * Failures as for `send`. Not part of the sequence: neither `send` nor `poll` counts it. In a
+     * sink without it dead letters stay dead.
+     */
+    cfa_status (*redeliver)(void *self, const cfa_event_view *event, int32_t *out_done);
 } cfa_sink_ops;
 
 typedef struct cfa_sink {

@@ -129,7 +129,7 @@ static void sink_close(void *self) {
 }
 
 static const cfa_sink_ops sink_ops = {
-    sizeof(cfa_sink_ops), "memory", sink_send, sink_poll, sink_reset, NULL, sink_close,
+    sizeof(cfa_sink_ops), "memory", sink_send, sink_poll, sink_reset, NULL, sink_close, NULL,
 };
 
 cfa_status cfa_memory_sink_new(cfa_sink *out) {

@@ -90,8 +90,7 @@ static cfa__sink_input input_of(const cfa_subscription *subscription) {
 }
 
 cfa_status cfa_subscription_open(cfa_subscription **out, cfa_engine *engine, const char *name) {
-    /* A prefix of their own keeps subscriptions and sinks apart. */
-    static const char prefix[] = "sub.";
+    static const char prefix[] = CFA__SUBSCRIPTION_PREFIX;
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = check_name(name);

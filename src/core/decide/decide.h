@@ -29,7 +29,9 @@ enum {
     CFA__KEYED_CAMPAIGN_END = 3,
     CFA__KEYED_PLEDGE_CREATE = 4,
     CFA__KEYED_CAPTURE = 5,
-    CFA__KEYED_CANCEL = 6
+    CFA__KEYED_CANCEL = 6,
+    CFA__KEYED_REWIND = 7,
+    CFA__KEYED_REQUEUE = 8
 };
 
 #define CFA__FINGERPRINT_FIELDS_MAX 6
@@ -260,23 +262,61 @@ CFA_MUST_CHECK cfa_status cfa__webhook_apply(cfa__working_set *set, cfa__command
 /* ---- cursors, totals, upkeep ----------------------------------------------------------------- */
 
 #define CFA__PROJECTOR_NAME "totals"
+#define CFA__SUBSCRIPTION_PREFIX "sub." /* keeps subscriptions and sinks apart */
+#define CFA__LETTERS_MAX 256            /* dead letters read by one command */
 
 typedef struct cfa__sink_input {
     cfa_slice name;
     cfa__id owner;
     int64_t lease_ms;
-    bool take_over;   /* also from a living owner */
-    int64_t epoch;    /* settle */
-    int64_t position; /* settle */
+    bool take_over;   /* lead: also from a living owner */
+    bool opening;     /* lead: the first time; a sink that stopped by itself may try again */
+    int64_t epoch;    /* all but lead */
+    int64_t position; /* settle: up to this; refuse, redelivered: this one */
+    int64_t tries, tries_max; /* refuse: this one's number; at so many it is set aside, 0: stop */
+    int64_t code;             /* of a refusal, in the sink's own numbers */
+    cfa_slice reason;         /* refuse, stop: the sink's words */
+    bool refused;             /* redelivered: refused again */
 } cfa__sink_input;
 typedef struct cfa__sink_answer {
     int64_t epoch, acknowledged;
-    bool leads;
+    int64_t refused, refused_tries, requeued_count;
+    bool leads, paused;
 } cfa__sink_answer;
-/* Become, or stay, the owner of a cursor; creates it. */
+/* Become, or stay, the owner of a cursor; creates it. Nobody leads a paused one. */
 CFA_MUST_CHECK cfa_status cfa__sink_lead(cfa__working_set *set, cfa__command *command);
-/* Move a cursor forward; CFA_EFENCED when another owner has it. */
+/* Move a cursor forward, as far as the answer says; CFA_EFENCED when another owner has it. Dead
+ * letters that it passes were delivered after all, and go. */
 CFA_MUST_CHECK cfa_status cfa__sink_settle(cfa__working_set *set, cfa__command *command);
+/* The sink refused the event behind its cursor: count it; then stop, or set the event aside and
+ * move the cursor past it. CFA_EFENCED as above, also for the next two. */
+CFA_MUST_CHECK cfa_status cfa__sink_refuse(cfa__working_set *set, cfa__command *command);
+/* A requeued dead letter was taken, and goes, or was refused again, and stays. */
+CFA_MUST_CHECK cfa_status cfa__sink_redelivered(cfa__working_set *set, cfa__command *command);
+/* The sink is broken: pause it, and give its cursor up. */
+CFA_MUST_CHECK cfa_status cfa__sink_stop(cfa__working_set *set, cfa__command *command);
+
+/* What an operator asks of a cursor. */
+typedef struct cfa__cursor_input {
+    cfa__keyed keyed;   /* rewind and requeue */
+    cfa__id request_id; /* drawn: what the key is bound to */
+    cfa_slice name;
+    int64_t expected; /* rewind: the position now */
+    int64_t position; /* rewind: to here; requeue: this one, 0: all */
+    int64_t after;    /* requeue of all: those behind, CFA__LETTERS_MAX at a time */
+    cfa_slice reason; /* pause */
+} cfa__cursor_input;
+typedef struct cfa__cursor_answer {
+    const cfa__sink *sink;
+    int64_t head;
+    int64_t next;    /* requeue of all: go on after this; 0: that was all */
+    int64_t changed; /* rewind: where it stood; requeue: how many; pause and resume: 1 if so */
+    bool replayed;
+} cfa__cursor_answer;
+CFA_MUST_CHECK cfa_status cfa__cursor_rewind(cfa__working_set *set, cfa__command *command);
+CFA_MUST_CHECK cfa_status cfa__cursor_requeue(cfa__working_set *set, cfa__command *command);
+CFA_MUST_CHECK cfa_status cfa__cursor_pause(cfa__working_set *set, cfa__command *command);
+CFA_MUST_CHECK cfa_status cfa__cursor_resume(cfa__working_set *set, cfa__command *command);
 
 /* What a projector's command has read of its events' bytes, so that a run after a load does not
  * parse them again. */

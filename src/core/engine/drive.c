@@ -502,6 +502,7 @@ cfa_status cfa_engine_statistics(char **out_json, cfa_engine *engine) {
     cfa__json_int(&json, "totals_from_store", atomic_load(&statistics->totals_read));
     cfa__json_int(&json, "log_position", atomic_load(&engine->head));
     cfa__json_int(&json, "totals_position", atomic_load(&engine->projected));
+    cfa__relays_write(engine, &json);
     cfa__json_close(&json, '}');
     cfa_slice text;
     status = cfa__buffer_finish(&json, &text);

@@ -152,6 +152,7 @@ struct cfa_engine {
 
     cfa__relay *relays[CFA__SINKS_MAX];
     int32_t relay_count;
+    atomic_int_fast64_t relays_look_us; /* monotonic time of the last look at cursors; 0: look */
     cfa__totals_cache *totals;
     pthread_mutex_t runner_lock;
     _Atomic(cfa__runner *) runner;

@@ -158,6 +158,39 @@ static bool is_sink_name(const char *name) {
            strcmp(name, CFA__PROJECTOR_NAME) != 0;
 }
 
+/* Bindings as 0.1 had them, before they grew. */
+#define SINK_BINDING_LEAST offsetof(cfa_sink_binding, refused_rule)
+#define BINDING_SIZE_END (offsetof(cfa_engine_options, sink_binding_size) + sizeof(size_t))
+
+static bool is_zero(const void *memory, size_t from, size_t to) {
+    const char *bytes = memory;
+    while (from < to && bytes[from] == 0)
+        from++;
+    return from >= to;
+}
+
+cfa_sink_binding cfa__sink_binding_at(const cfa_engine_options *options, int32_t index) {
+    cfa_sink_binding binding;
+    memset(&binding, 0, sizeof binding);
+    memcpy(&binding, (const char *)options->sinks + (size_t)index * options->sink_binding_size,
+           options->sink_binding_size < sizeof binding ? options->sink_binding_size
+                                                       : sizeof binding);
+    return binding;
+}
+
+static cfa_status check_binding(const cfa_sink_binding *binding) {
+    if (!is_sink_name(binding->name)) {
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "sinks", 0,
+                             "a sink's name must be 1 to 60 of a-z 0-9 _ - and not \"totals\"");
+    }
+    if (binding->sink.ops == NULL)
+        return cfa_error_format(CFA_EINVAL, ORIGIN, "sinks", 0, "the sink %s is empty",
+                                binding->name);
+    cfa_status status =
+        range("refused_rule", binding->refused_rule, CFA_REFUSED_STOP, CFA_REFUSED_SET_ASIDE);
+    return status == CFA_OK ? range("refused_tries", binding->refused_tries, 0, 1000) : status;
+}
+
 static cfa_status check_sinks(const cfa_engine_options *options) {
     if (options->sink_count < 0 || options->sink_count > CFA__SINKS_MAX ||
         (options->sink_count > 0 && options->sinks == NULL)) {
@@ -165,18 +198,17 @@ static cfa_status check_sinks(const cfa_engine_options *options) {
                                 CFA__SINKS_MAX);
     }
     for (int32_t i = 0; i < options->sink_count; i++) {
-        const cfa_sink_binding *binding = &options->sinks[i];
-        if (!is_sink_name(binding->name)) {
-            return cfa_error_set(CFA_EINVAL, ORIGIN, "sinks", 0,
-                                 "a sink's name must be 1 to 60 of a-z 0-9 _ - and not \"totals\"");
-        }
-        if (binding->sink.ops == NULL)
-            return cfa_error_format(CFA_EINVAL, ORIGIN, "sinks", 0, "the sink %s is empty",
-                                    binding->name);
+        cfa_sink_binding binding = cfa__sink_binding_at(options, i);
+        if (!is_zero((const char *)options->sinks + (size_t)i * options->sink_binding_size,
+                     sizeof binding, options->sink_binding_size))
+            return cfa_error_set(CFA_EABI, ORIGIN, "sinks", 0, "built for a newer library");
+        cfa_status status = check_binding(&binding);
+        if (status != CFA_OK)
+            return status;
         for (int32_t other = 0; other < i; other++) {
-            if (strcmp(options->sinks[other].name, binding->name) == 0)
+            if (strcmp(cfa__sink_binding_at(options, other).name, binding.name) == 0)
                 return cfa_error_format(CFA_EINVAL, ORIGIN, "sinks", 0, "two sinks are named %s",
-                                        binding->name);
+                                        binding.name);
         }
     }
     return CFA_OK;
@@ -187,16 +219,17 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     if (given == NULL || given->struct_size < offsetof(cfa_engine_options, sinks))
         return cfa_error_set(CFA_EINVAL, ORIGIN, "options", 0, "use CFA_ENGINE_OPTIONS_INIT");
-    if (given->struct_size > sizeof options) {
-        const char *tail = (const char *)given;
-        for (size_t i = sizeof options; i < given->struct_size; i++) {
-            if (tail[i] != 0)
-                return cfa_error_set(CFA_EABI, ORIGIN, "options", 0, "built for a newer library");
-        }
-    }
+    if (!is_zero(given, sizeof options, given->struct_size))
+        return cfa_error_set(CFA_EABI, ORIGIN, "options", 0, "built for a newer library");
     memcpy(&options, given,
            given->struct_size < sizeof options ? given->struct_size : sizeof options);
     options.struct_size = sizeof options;
+    /* A host built before bindings grew does not know that they have a size. */
+    if (given->struct_size < BINDING_SIZE_END)
+        options.sink_binding_size = SINK_BINDING_LEAST;
+    if (options.sink_count > 0 && options.sink_binding_size < SINK_BINDING_LEAST)
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "sink_binding_size", 0,
+                             "use CFA_ENGINE_OPTIONS_INIT");
     if (options.provider != NULL && options.provider->ops == NULL)
         return cfa_error_set(CFA_EINVAL, ORIGIN, "provider", 0, "the provider is empty");
     if (options.storage == NULL || options.storage->ops == NULL) {
