@@ -439,7 +439,7 @@ static const cfa_sink_ops sink_ops = { .struct_size = sizeof sink_ops,
 START_TEST(a_sink_whose_reset_failed_is_reset_before_anything_is_sent) {
     struct book book;
     struct sink sink = { .failing_resets = 3 };
-    cfa_sink_binding binding = { "shaky", { &sink_ops, &sink } };
+    cfa_sink_binding binding = { .name = "shaky", .sink = { &sink_ops, &sink } };
     book_prepare(&book, _i);
     book.options.sinks = &binding;
     book.options.sink_count = 1;
@@ -471,7 +471,7 @@ static int32_t fail_next_begin(void *user, int32_t call, uint64_t number, cfa_st
 START_TEST(a_failing_projector_does_not_hold_up_the_sinks) {
     struct book book;
     struct sink sink = { .failing_resets = 0 };
-    cfa_sink_binding binding = { "steady", { &sink_ops, &sink } };
+    cfa_sink_binding binding = { .name = "steady", .sink = { &sink_ops, &sink } };
     next_begin_fails = false;
     book_prepare(&book, _i);
     book_wrap(&book, fail_next_begin, NULL);
