@@ -47,7 +47,7 @@ static const api_route routes[] = {
     { "POST", "/v1/checkout/sessions", session_create,
       "mode line_items payment_intent_data client_reference_id success_url cancel_url metadata "
       "customer_email customer_creation expires_at locale submit_type payment_method_types "
-      "payment_method_options billing_address_collection custom_text",
+      "payment_method_options billing_address_collection custom_text adaptive_pricing",
       false },
     { "GET", "/v1/checkout/sessions", session_list, PAGE "payment_intent", false },
     { "GET", "/v1/checkout/sessions/*", session_retrieve, "", false },

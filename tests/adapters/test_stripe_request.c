@@ -50,7 +50,8 @@ START_TEST(a_hosted_page_carries_the_payment_id_everywhere) {
     wire_use_mode(CFA_STRIPE_CHECKOUT);
     cfa_call call = wire_call(CFA_CALL_CREATE);
     expect_body(&call,
-                "mode=payment&submit_type=donate&client_reference_id=" PAYMENT_ID
+                "mode=payment&submit_type=donate&adaptive_pricing[enabled]=false"
+                "&client_reference_id=" PAYMENT_ID
                 "&line_items[0][quantity]=1&line_items[0][price_data][currency]=eur"
                 "&line_items[0][price_data][unit_amount]=1250"
                 "&line_items[0][price_data][product_data][name]=Donation"

@@ -92,6 +92,8 @@ static void write_page(cfa__buffer *body, const cfa_stripe *stripe, const cfa_ca
                        int64_t units) {
     field(body, "mode", "payment");
     field(body, "submit_type", "donate");
+    /* Else Stripe may show, and charge, the donor's own currency: not what was pledged. */
+    field(body, "adaptive_pricing[enabled]", "false");
     field(body, "client_reference_id", call->payment_id);
     field(body, "line_items[0][quantity]", "1");
     field_currency(body, "line_items[0][price_data][currency]", call->amount.currency);

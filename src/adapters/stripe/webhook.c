@@ -115,7 +115,8 @@ static cfa_status read_session(cfa_webhook_event *event, const cfa__json *object
         return status;
     }
     event->relevant = 1;
-    if (strcmp(event->event_type, "checkout.session.async_payment_failed") == 0 && !tells) {
+    if (strcmp(event->event_type, "checkout.session.async_payment_failed") == 0 &&
+        event->facts.flags == 0) {
         event->facts.flags = CFA_FACT_FAILED;
         event->facts.failure_code = "async_payment_failed";
         tells = true;
