@@ -131,6 +131,34 @@ START_TEST(events_of_both_objects_arrive_in_any_order_around_the_reply) {
 }
 END_TEST
 
+START_TEST(everything_that_waits_under_both_names_is_drained_by_one_reply) {
+    struct book book;
+    open_sessions(&book, _i);
+    create_reply_lost = true;
+    cfa_pledge_spec spec = gift(&book, "k", 100);
+    spec.wait = CFA_WAIT_COMMIT;
+    spec.donor_reference = "person-1"; /* one record more for the command to load */
+    cfa_pledge *pledge;
+    ck_assert_int_eq(cfa_pledge_create(&pledge, book.engine, &spec), CFA_OK);
+    book_settle(&book);
+    struct refs refs = refs_of(&book, pledge);
+    for (int which = 0; which < EVENTS; which++)
+        ck_assert_int_eq(send_event(&book, &refs, which), CFA_WEBHOOK_PARKED);
+    cfa_webhook_event event = { sizeof event, "evt_thin", "test", "", 0, 1, CFA_FACTS_INIT, 1 };
+    event.facts.ref = refs.intent;
+    event.facts.origin_ref = refs.session;
+    cfa_webhook_verdict verdict = 0;
+    ck_assert_int_eq(cfa_webhook_accept(&verdict, book.engine, &event, 20000), CFA_OK);
+    ck_assert_int_eq(verdict, CFA_WEBHOOK_PARKED);
+    create_reply_lost = false;
+    book_advance(&book, 2 * SECOND_US);
+    book_settle(&book);
+    expect_paid_once(&book, pledge);
+    cfa_pledge_free(pledge);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(the_standing_probe_alone_follows_the_session_to_its_payment) {
     struct book book;
     open_sessions(&book, _i);
@@ -220,6 +248,8 @@ END_TEST
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine origins");
     add_per_store(suite, "any_order", events_of_both_objects_arrive_in_any_order_around_the_reply);
+    add_per_store(suite, "both_names",
+                  everything_that_waits_under_both_names_is_drained_by_one_reply);
     add_per_store(suite, "probe", the_standing_probe_alone_follows_the_session_to_its_payment);
     add_per_store(suite, "replay", the_same_key_answers_with_the_same_page);
     add_per_store(suite, "foreign", another_payments_object_named_as_origin_is_quarantined);

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #define ORIGIN "core.batch"
-#define ROUNDS_MAX 8         /* loads that one command may need */
+/* Loads that one command may need. The longest chain is a reply that binds an object, drains what
+ * waited for it, and so binds and drains what grew out of it: eleven. */
+#define ROUNDS_MAX 16
 #define DOUBT_MAX 4          /* re-runs of a batch whose commit is in doubt */
 #define BUSY_TIMEOUT_MS 5000 /* waiting for another process's write lock */
 
