@@ -2,8 +2,11 @@
  * test_stripe_outcome.c - what an answer of Stripe, or its absence, proves: one test per row of the
  * table in docs/stripe.md. The rows of plain answers run over both ways of making a call.
  */
+#define _GNU_SOURCE
 #include "stripe_wire.h"
 
+#include <dlfcn.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +259,43 @@ START_TEST(a_name_that_does_not_resolve_was_never_sent_to) {
 }
 END_TEST
 
+#define SLOW_NAME "slow.invalid"
+#define SLOW_S 3
+
+/* The resolver of this program: one name takes its time. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *restrict name,
+                                                       const char *restrict service,
+                                                       const struct addrinfo *restrict hints,
+                                                       struct addrinfo **restrict out) {
+    typedef int resolver(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    static resolver *next;
+    if (name != NULL && strcmp(name, SLOW_NAME) == 0) {
+        struct timespec rest = { SLOW_S, 0 };
+        nanosleep(&rest, NULL);
+        return EAI_AGAIN;
+    }
+    if (next == NULL) {
+        void *found = dlsym(RTLD_NEXT, "getaddrinfo");
+        memcpy(&next, &found, sizeof next);
+    }
+    return next(name, service, hints, out);
+}
+
+START_TEST(a_resolver_that_hangs_does_not_hold_the_call) {
+    struct timespec begin, end;
+    use_url("https://" SLOW_NAME);
+    cfa_call call = wire_call(CFA_CALL_CREATE);
+    call.timeout_ms = 100;
+    for (int flying = 0; flying < 2; flying++) {
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        cfa_reply reply = flying ? wire_fly(call) : wire_perform(call);
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        expect_lost(&reply, CFA_OUTCOME_NOT_SENT, "timeout", 1);
+        ck_assert_int_lt(end.tv_sec - begin.tv_sec, SLOW_S - 1);
+    }
+}
+END_TEST
+
 START_TEST(a_refused_connection_was_never_sent_to) {
     stripe_peer *gone = peer_start();
     char url[64];
@@ -419,6 +459,7 @@ int main(void) {
     TCase *losses = tcase_create("losses");
     tcase_add_checked_fixture(losses, wire_set_up, wire_tear_down);
     tcase_add_test(losses, a_name_that_does_not_resolve_was_never_sent_to);
+    tcase_add_test(losses, a_resolver_that_hangs_does_not_hold_the_call);
     tcase_add_test(losses, a_refused_connection_was_never_sent_to);
     tcase_add_test(losses, a_broken_tls_handshake_was_never_sent_to);
     tcase_add_test(losses, a_handshake_that_takes_too_long_was_never_sent_to);

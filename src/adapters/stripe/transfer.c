@@ -144,6 +144,8 @@ static bool set_up(CURL *easy, const cfa_stripe *stripe, cfa__stripe_transfer *t
     good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocol) == CURLE_OK;
     good &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
     good &= curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK;
+    /* A time-out must not wait for a resolver that hangs. */
+    good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
     good &= curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L) == CURLE_OK;
     /* What was sent is counted per request, which needs a connection of its own for each. */
     good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK;
