@@ -45,7 +45,8 @@ static const named_json parameters[] = {
         "schema": {"type": "integer", "format": "int64", "minimum": 0,
                    "maximum": 999999999999999999}}) },
     { "IdempotencyKey", JSON({"name": "Idempotency-Key", "in": "header", "required": true,
-        "description": "made before the first try and kept for repeats; without the service token at least 20 characters that cannot be guessed",
+        "description":
+            "made before the first try and kept for repeats; unguessable without the service token",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255,
                    "pattern": "^[!#-~]+$"}}) },
     { "IfMatch", JSON({"name": "If-Match", "in": "header", "required": true,
@@ -55,10 +56,12 @@ static const named_json parameters[] = {
         "description": "ETags that the caller has; 304 when one of them is current",
         "schema": {"type": "string"}}) },
     { "RequestId", JSON({"name": "X-Request-Id", "in": "header",
-        "description": "taken over when it is 8 to 64 letters, digits, dots, dashes and underscores with a letter among them; else the server makes one",
+        "description":
+            "taken over when it is 8 to 64 letters, digits, dots, dashes and underscores",
         "schema": {"type": "string"}}) },
     { "TraceParent", JSON({"name": "traceparent", "in": "header",
-        "description": "W3C trace context, kept in the events of a pledge; a malformed one is as none",
+        "description":
+            "W3C trace context, kept in the events of a pledge; a malformed one is as none",
         "schema": {"type": "string"}}) },
     { "PledgeToken", JSON({"name": "Careforall-Pledge-Token", "in": "header",
         "description": "of the answer that made the pledge: shows it to its donor",

@@ -3,14 +3,15 @@
 
     slow_clients.py [--connections N] [--seconds N] careforall-server
 
-Three kinds of slow peers: in the first line, in the headers, in the body; each sends a byte now and then, and whoever is
-closed comes again. Pledges are made one after the other, before and meanwhile; their 99th percentile must stay within
-twice the one before. Exit status 1: it did not.
+Three kinds of slow peers: in the first line, in the headers, in the body; each sends a byte now and then, and
+whoever is closed comes again. Pledges are made one after the other, without them, beside them, and without them again;
+their 99th percentile beside them must stay within twice the one without. Exit status 1: it did not.
 """
 
 import argparse
 import http.client
 import json
+import multiprocessing
 import os
 import pathlib
 import re
@@ -20,14 +21,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 
 TOKEN = "0123456789abcdef0123456789abcdef-slow"
-GOAL, SLACK_MS = 2.0, 2.0   # of the percentile before; the clock's own roughness
+GOAL = 2.0
 PIECES = [b"GET /health HTTP/1.1\r\nHost: x\r\nX: ", b"GET /hea",
-          b"POST /api/v1/pledges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n{"]
+          b"POST /api/v1/pledges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n"
+          b"\r\n{"]
 
 
 def start(binary, folder, connections):
@@ -46,14 +47,13 @@ def start(binary, folder, connections):
     return server, int(found["port"]), found["campaign"]
 
 
-class Slow(threading.Thread):
-    """Holds `count` slow connections until told to stop."""
+class Slow(multiprocessing.Process):
+    """Holds `count` slow connections until told to stop; a process, so that it takes no turns with who measures."""
 
     def __init__(self, port, count):
         super().__init__(daemon=True)
-        self.port, self.count = port, count
-        self.peers, self.opened, self.full, self.over = {}, 0, threading.Event(), threading.Event()
-        self.poll = select.epoll()
+        self.port, self.count, self.peers, self.opened = port, count, {}, 0
+        self.full, self.over, self.made = multiprocessing.Event(), multiprocessing.Event(), multiprocessing.Value("i")
 
     def open(self):
         peer = socket.socket()
@@ -67,6 +67,7 @@ class Slow(threading.Thread):
         self.opened += 1
 
     def run(self):
+        self.poll = select.epoll()
         while not self.over.is_set():
             for _ in range(min(50, self.count - len(self.peers))):
                 self.open()
@@ -82,8 +83,7 @@ class Slow(threading.Thread):
                     peer.send(b"x")
                 except OSError:
                     pass   # closed: the next poll says so
-        for peer in self.peers.values():
-            peer.close()
+        self.made.value = self.opened
 
 
 def pledges(port, campaign, seconds):
@@ -113,7 +113,7 @@ def measure(options, folder):
     slow = Slow(port, options.connections)
     try:
         pledges(port, campaign, 1)
-        before = pledges(port, campaign, max(3, options.seconds / 3))
+        without = pledges(port, campaign, options.seconds / 2)
         slow.start()
         if not slow.full.wait(60):
             sys.exit("slow_clients: the connections were not made")
@@ -121,10 +121,13 @@ def measure(options, folder):
         status = pathlib.Path(f"/proc/{server.pid}/status").read_text(encoding="ascii")
         resident = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024
         held = len(os.listdir(f"/proc/{server.pid}/fd"))
-        return before, during, slow.opened, held, resident
-    finally:
         slow.over.set()
+        slow.join(30)
+        without += pledges(port, campaign, options.seconds / 2)
+        return sorted(without), during, slow.made.value, held, resident
+    finally:
         if slow.is_alive():
+            slow.terminate()
             slow.join(30)
         server.terminate()
         server.wait(30)
@@ -142,13 +145,13 @@ def main():
         print(f"slow_clients: only {hard} descriptors are allowed here")
         return 77
     with tempfile.TemporaryDirectory() as folder:
-        before, during, opened, held, resident = measure(options, folder)
-    p99_before, p99_during = percentile(before, 0.99), percentile(during, 0.99)
-    good = p99_during <= GOAL * p99_before + SLACK_MS
+        without, during, opened, held, resident = measure(options, folder)
+    p99_without, p99_during = percentile(without, 0.99), percentile(during, 0.99)
+    good = p99_during <= GOAL * p99_without
     print(f"# {opened} slow connections were made, {held} descriptors held at the end, {resident} MiB resident")
-    print(f"# pledges before: {len(before)}, p50 {percentile(before, 0.5):.2f} ms, p99 {p99_before:.2f} ms")
-    print(f"# pledges during: {len(during)}, p50 {percentile(during, 0.5):.2f} ms, p99 {p99_during:.2f} ms")
-    print(f"p99 of a pledge beside {options.connections} slow connections {p99_during / p99_before:.2f} x  <= {GOAL}"
+    print(f"# pledges without: {len(without)}, p50 {percentile(without, 0.5):.2f} ms, p99 {p99_without:.2f} ms")
+    print(f"# pledges beside: {len(during)}, p50 {percentile(during, 0.5):.2f} ms, p99 {p99_during:.2f} ms")
+    print(f"p99 of a pledge beside {options.connections} slow connections {p99_during / p99_without:.2f} x  <= {GOAL}"
           f"  {'pass' if good else 'MISS'}")
     return 0 if good else 1
 

@@ -95,7 +95,8 @@ def test_every_route_of_the_table_is_described(book):
 def test_every_problem_code_is_described(book):
     described = set()
     for response in book.document["components"]["responses"].values():
-        described |= set(response["content"]["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]["enum"])
+        schema = response["content"]["application/problem+json"]["schema"]
+        described |= set(schema["allOf"][1]["properties"]["code"]["enum"])
     own = set(re.findall(r'"(http_\w+)"', (ROOT / "examples/server/problem.h").read_text(encoding="utf-8")))
     engine = {name.lower() for name in re.findall(
         r"X\((CFA_\w+), -\d+", (ROOT / "include/careforall/error.h").read_text(encoding="utf-8"))}
@@ -123,7 +124,8 @@ def test_query_arguments_are_those_that_are_described(book):
     for method, path, operation in operations(book.document):
         target = filled(book.document, path, operation)
         names = [name for name, entry in parameters(book.document, operation).items() if entry["in"] == "query"]
-        refused = book.request(method, f"{target}?not_described=1", token=True, headers={"Content-Type": "application/json"})
+        refused = book.request(method, f"{target}?not_described=1", token=True,
+                               headers={"Content-Type": "application/json"})
         assert refused.json["code"] == "http_bad_query", (path, refused)
         for name in names:
             answer = book.request(method, f"{target}?{name}=1", token=True)

@@ -52,8 +52,8 @@ def test_a_good_request_id_is_taken_over(book, given):
     assert line_of(book, given)["status"] == 404
 
 
-@pytest.mark.parametrize("given", ["", "short12", "x" * 65, "4242424242424242", "with space", "a@example.org", 'quote"quote',
-                                   "a" * 20 + "\t", "ключключ".encode(), "a<b>cdefgh", "{1234567a}"])
+@pytest.mark.parametrize("given", ["", "short12", "x" * 65, "4242424242424242", "with space", "a@example.org",
+                                   'quote"quote', "a" * 20 + "\t", "ключключ".encode(), "a<b>cdefgh", "{1234567a}"])
 def test_other_request_ids_are_replaced(book, given):
     answer = book.get("/nothing", headers={"X-Request-Id": given})
     made = answer.headers["x-request-id"]
@@ -61,7 +61,8 @@ def test_other_request_ids_are_replaced(book, given):
 
 
 def test_two_request_ids_are_none(book):
-    out = book.raw(head("GET", "/nothing", "X-Request-Id: first-id-1", "X-Request-Id: second-id-2", "Connection: close"))
+    out = book.raw(head("GET", "/nothing", "X-Request-Id: first-id-1", "X-Request-Id: second-id-2",
+                        "Connection: close"))
     assert b"first-id-1" not in out and b"second-id-2" not in out
 
 
@@ -81,7 +82,8 @@ def test_a_trace_names_the_request_and_reaches_the_events(tmp_path, start):
     assert any("pledge.created" in row["type"] for row in eventually(traced, "the trace in the events"))
 
 
-@pytest.mark.parametrize("given", ["", "00", TRACE[:-1], TRACE + "0", TRACE.upper(), "ff" + TRACE[2:], TRACE.replace("-", "_"),
+@pytest.mark.parametrize("given", ["", "00", TRACE[:-1], TRACE + "0", TRACE.upper(),
+                                   "ff" + TRACE[2:], TRACE.replace("-", "_"),
                                    "00-" + "0" * 32 + TRACE[35:], TRACE[:36] + "0" * 16 + "-01"])
 def test_a_malformed_trace_is_as_none(book, given):
     answer = book.get("/nothing", headers={"traceparent": given})
@@ -93,7 +95,8 @@ def test_a_malformed_trace_is_as_none(book, given):
 def test_every_kind_of_answer_carries_an_id(book):
     campaign_id = book.campaign()
     tag = eventually(lambda: settled(book, f"/api/v1/campaigns/{campaign_id}"), "its totals").headers["etag"]
-    answers = [book.get("/health"), book.get("/nothing"), book.request("OPTIONS", "/health"), book.request("DELETE", "/health"),
+    answers = [book.get("/health"), book.get("/nothing"), book.request("OPTIONS", "/health"),
+               book.request("DELETE", "/health"),
                book.request("HEAD", "/health"), book.get("/health", headers={"Content-Length": "1"}),
                book.get(f"/api/v1/campaigns/{campaign_id}", headers={"If-None-Match": tag}),
                book.pledge(campaign_id, minor=-1), book.request("PUT", f"/api/v1/campaigns/{campaign_id}")]
@@ -117,14 +120,17 @@ def drive_every_route(server):
     document = server.get("/openapi.json").json
     campaign_id = server.campaign(title=f"{MARK} title")
     made = server.pledge(campaign_id, f"{MARK}-key-{new_key()}", donor={
-        "name": f"{MARK} name", "email": f"{MARK}@example.org", "message": f"{MARK} message", "reference": f"{MARK}-ref"})
+        "name": f"{MARK} name", "email": f"{MARK}@example.org", "message": f"{MARK} message",
+        "reference": f"{MARK}-ref"})
     assert made.status == 201
     secrets = [made.json["client_secret"], made.headers.get("careforall-pledge-token", MARK), made.json["payment_id"]]
     ids = {"/api/v1/campaigns": campaign_id, "/api/v1/pledges": made.json["id"]}
     bodies = [{"title": f"{MARK} title", "currencies": ["EUR"]}, {f"{MARK}field": f"{MARK} value"},
-              {"client_secret": secrets[0], "payment_method": f"pm_{MARK}"}, {"client_secret": secrets[0], "payment_method": "pm_ok"},
-              {"campaign_id": campaign_id, "amount": {"minor": 2500, "currency": "EUR"}, "donor": {"name": f"{MARK} name"}},
-              f'{{"{MARK}": "{MARK}\\u0000"}}'.encode(), f"{MARK} no JSON".encode()]
+              {"client_secret": secrets[0], "payment_method": f"pm_{MARK}"},
+              {"client_secret": secrets[0], "payment_method": "pm_ok"},
+              {"campaign_id": campaign_id, "amount": {"minor": 2500, "currency": "EUR"},
+               "donor": {"name": f"{MARK} name"}}, f'{{"{MARK}": "{MARK}\\u0000"}}'.encode(),
+              f"{MARK} no JSON".encode()]
     count = 0
     for path, entry in document["paths"].items():
         target = re.sub(r"^(/api/v1/\w+)/\{id\}", lambda found: f"{found[1]}/{ids[found[1]]}", path)
@@ -132,10 +138,12 @@ def drive_every_route(server):
         for method in {*map(str.upper, entry), "OPTIONS", "DELETE"}:
             for headers in ({"Authorization": f"Bearer {TOKEN}"}, {"Authorization": f"Bearer {MARK}"},
                             {"Careforall-Pledge-Token": secrets[1]}, {}):
-                for place in (target, wrong, f"{target}?{MARK}={MARK}", f"{target}?after={MARK}", f"{target}?at_least={MARK}"):
+                for place in (target, wrong, f"{target}?{MARK}={MARK}", f"{target}?after={MARK}",
+                              f"{target}?at_least={MARK}"):
                     for body in (bodies if method in ("POST", "PUT") and place == target else [None]):
                         answer = server.request(method, place, body, {
-                            "Idempotency-Key": f"{MARK}{new_key()}", "If-Match": f'"{MARK}"', "Cookie": f"session={MARK}",
+                            "Idempotency-Key": f"{MARK}{new_key()}", "If-Match": f'"{MARK}"',
+                            "Cookie": f"session={MARK}",
                             "Careforall-Signature": f"t=1,v1={MARK}", "Stripe-Signature": f"{MARK}", "User-Agent": MARK,
                             "Referer": f"https://example.org/{MARK}", "X-Forwarded-For": "203.0.113.77",
                             "X-Request-Id": f"{MARK}@no-id", "Origin": f"https://{MARK}.example", **headers})
@@ -149,7 +157,8 @@ def test_no_secret_of_any_route_reaches_the_log(tmp_path, start):
     secrets, count = drive_every_route(server)
     assert server.stop() == 0
     log = server.log()
-    for secret in (MARK, MARK.lower() + "-", TOKEN, WEBHOOK_SECRET, "203.0.113.77", "127.0.0.1", "example.org", *secrets):
+    for secret in (MARK, MARK.lower() + "-", TOKEN, WEBHOOK_SECRET, "203.0.113.77", "127.0.0.1", "example.org",
+                   *secrets):
         assert secret not in log, (secret, log[max(0, log.find(secret) - 200):][:400])
     lines = [line for line in lines_of(server) if line["event"] == "request"]
     assert len(lines) >= count > 200
@@ -215,7 +224,8 @@ def test_the_header_limits_to_the_byte(book):
         """`count` headers that have `total` bytes together, with the line ends."""
         fixed = ["Host: x", "Connection: close", *[f"X-{number:03}: 1" for number in range(count - 3)]]
         used = sum(len(line) + 2 for line in fixed)
-        return book.raw(("GET /health HTTP/1.1\r\n" + "\r\n".join([*fixed, "Y: " + "y" * (total - used - 5), "", ""])).encode())
+        lines = ["GET /health HTTP/1.1", *fixed, "Y: " + "y" * (total - used - 5), "", ""]
+        return book.raw("\r\n".join(lines).encode())
     for count, total, status in ((64, 1000, b"200"), (65, 1000, b"431"), (10, 16383, b"200"), (10, 16384, b"200"),
                                  (10, 16385, b"431")):
         out = answer(count, total)
@@ -306,8 +316,8 @@ def test_too_much_work_is_refused_before_the_body_is_read(tmp_path, start):
         def full():
             with socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S) as peer:
                 # The answer comes without the body: nothing was parsed, nothing was begun.
-                peer.sendall(head("POST", "/api/v1/pledges", "Content-Type: application/json", f"Idempotency-Key: {new_key()}",
-                                  "Expect: 100-continue", "Content-Length: 50"))
+                peer.sendall(head("POST", "/api/v1/pledges", "Content-Type: application/json",
+                                  f"Idempotency-Key: {new_key()}", "Expect: 100-continue", "Content-Length: 50"))
                 return (out := peer.recv(65536)).startswith(b"HTTP/1.1 503") and out
         out = eventually(full, "the limit of requests in work")
         assert b"http_overloaded" in out and b"\r\nRetry-After: 1\r\n" in out
@@ -322,7 +332,8 @@ def test_too_much_work_is_refused_before_the_body_is_read(tmp_path, start):
 def test_slow_peers_meet_their_deadlines(book):
     """One of each kind at once: silent, in the first line, in the headers, in the body, and one that reads nothing."""
     kinds = {
-        "silent": (b"", 9, 13), "first line": (b"GET /hea", 9, 13), "headers": (b"GET /health HTTP/1.1\r\nHost: x\r\nX: ", 9, 14),
+        "silent": (b"", 9, 13), "first line": (b"GET /hea", 9, 13),
+        "headers": (b"GET /health HTTP/1.1\r\nHost: x\r\nX: ", 9, 14),
         "body": (head("POST", "/api/v1/pledges", "Content-Type: application/json", "Content-Length: 60000"), 18, 24),
         "kept": (head("GET", "/health"), 14, 19),
     }
@@ -399,8 +410,10 @@ def test_a_change_needs_the_version_that_was_read(book):
     body = {"title": "New", "currencies": ["EUR"]}
 
     def put(match):
-        return book.request("PUT", path, body, {"Idempotency-Key": new_key(), **({"If-Match": match} if match else {})}, token=True)
-    for match in ("W/\"1\"", "*", "1-", '"1-"', '"-1"', '"1-2-3"', '"01x"', '"0"', '""', "one", '"1", "2"', '"1-99999999999999999999"'):
+        headers = {"Idempotency-Key": new_key(), **({"If-Match": match} if match else {})}
+        return book.request("PUT", path, body, headers, token=True)
+    for match in ("W/\"1\"", "*", "1-", '"1-"', '"-1"', '"1-2-3"', '"01x"', '"0"', '""', "one", '"1", "2"',
+                  '"1-99999999999999999999"'):
         answer = put(match)
         assert (answer.status, answer.json["code"]) == (400, "http_bad_header"), (match, answer)
     assert put(None).status == 428
@@ -504,8 +517,9 @@ def test_pages_of_allowed_origins_may_read_answers(book):
     assert asked.headers["access-control-max-age"] == "600"
 
 
-@pytest.mark.parametrize("origin", ["null", "https://donate.example.evil", "http://donate.example", "https://donate.example:443",
-                                    "https://DONATE.example", "donate.example", "https://donate.example/", "",
+@pytest.mark.parametrize("origin", ["null", "https://donate.example.evil", "http://donate.example",
+                                    "https://donate.example:443", "https://DONATE.example", "donate.example",
+                                    "https://donate.example/", "",
                                     "https://other.example https://donate.example", "*"])
 def test_pages_of_other_origins_are_told_nothing(book, origin):
     for method, more in (("GET", {}), ("OPTIONS", {"Access-Control-Request-Method": "GET"})):
@@ -557,7 +571,8 @@ def test_more_bad_bodies_are_refused_by_name(book, body, status, code, field):
 
 @pytest.mark.parametrize("kind, good", [
     ("application/json", True), ("Application/JSON", True), ("application/json; charset=utf-8", True),
-    ('application/json;charset="UTF-8"', True), ("application/json;", False), ("application/json; charset=utf-16", False),
+    ('application/json;charset="UTF-8"', True), ("application/json;", False),
+    ("application/json; charset=utf-16", False),
     ("application/json, text/plain", False), ("application/problem+json", False), ("text/json", False),
     ("multipart/form-data; boundary=x", False),
 ])

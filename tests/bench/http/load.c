@@ -1,10 +1,10 @@
 /*
- * load.c - requests at a fixed rate over kept connections, and how long each took from the moment it
- * was due: a server that falls behind is charged for the requests that had to wait. Never sleeps, so
- * that its own waking up is not measured.
+ * load.c - requests at a fixed rate over kept connections, and how long each took from the moment
+ * it was due: a server that falls behind is charged for the requests that had to wait. Never
+ * sleeps, so that its own waking up is not measured.
  *
- *     load PORT PATH CONNECTIONS RATE COUNT     prints: requests per second reached; p50, p99 and the
- *                                               longest in microseconds
+ *     load PORT PATH CONNECTIONS RATE COUNT     prints: requests per second reached; p50, p99 and
+ *                                               the longest in microseconds
  */
 #include <arpa/inet.h>
 #include <errno.h>
