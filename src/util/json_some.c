@@ -83,8 +83,10 @@ static bool skip_value(scan *from) {
 }
 
 static bool is_wanted(cfa_slice name, const char *const *names) {
-    for (; *names != NULL; names++) {
-        if (strlen(*names) == name.size && memcmp(*names, name.data, name.size) == 0) {
+    const char *text = name.data;
+    for (; name.size > 0 && *names != NULL; names++) {
+        if (**names == *text && strlen(*names) == name.size &&
+            memcmp(*names, text, name.size) == 0) {
             return true;
         }
     }
