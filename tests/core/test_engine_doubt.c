@@ -283,6 +283,42 @@ START_TEST(a_cancel_in_doubt_ends_cancelled) {
 }
 END_TEST
 
+/* Half a minute after a 500 that the provider stored under the key; two stores, two faults. */
+static void after_stored_error(int store, bool one_step, int32_t fault, bool answered) {
+    struct book book;
+    book_prepare(&book, store);
+    book.play_options.one_step = one_step;
+    book_start(&book);
+    ck_assert_int_eq(cfa_play_fault_next(book.play, fault), CFA_OK);
+    cfa_pledge *pledge = committed(&book, "k", 100);
+    for (int second = 0; second < 30; second++) {
+        book_settle(&book);
+        book_advance(&book, SECOND_US);
+    }
+    ck_assert_int_eq(flags_of(book.engine, pledge) == 0, answered);
+    cfa_pledge *again;
+    ck_assert_int_eq(cfa_pledge_find(&again, book.engine, NULL, "k"), CFA_OK);
+    ck_assert_int_eq(cfa_pledge_pending(again) != 0, !answered);
+    ck_assert_int_eq(play_books_of(&book).intent_count,
+                     answered || fault == CFA_PLAY_FAULT_ERROR_AFTER);
+    cfa_pledge_free(again);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+
+START_TEST(a_stored_error_keeps_a_two_step_donor_waiting_for_seconds_only) {
+    after_stored_error(_i, false, CFA_PLAY_FAULT_ERROR_BEFORE, true);
+    after_stored_error(_i, false, CFA_PLAY_FAULT_ERROR_AFTER, true);
+}
+END_TEST
+
+START_TEST(a_stored_error_of_a_charge_is_no_proof_of_its_absence) {
+    after_stored_error(_i, true, CFA_PLAY_FAULT_ERROR_BEFORE, false);
+    after_stored_error(_i, true, CFA_PLAY_FAULT_ERROR_AFTER, true);
+}
+END_TEST
+
 START_TEST(in_bad_weather_every_gift_is_charged_once) {
     struct book book;
     book_prepare(&book, _i);
@@ -507,6 +543,8 @@ int main(int argc, char **argv) {
     PER_STORE(a_refused_create_fails_and_charges_nothing);
     PER_STORE(a_capture_in_doubt_captures_once);
     PER_STORE(a_cancel_in_doubt_ends_cancelled);
+    PER_STORE(a_stored_error_keeps_a_two_step_donor_waiting_for_seconds_only);
+    PER_STORE(a_stored_error_of_a_charge_is_no_proof_of_its_absence);
     PER_STORE(in_bad_weather_every_gift_is_charged_once);
     PER_STORE(a_clock_that_jumps_charges_nobody_twice);
     PER_STORE(a_call_whose_caller_died_is_made_again_with_its_key);

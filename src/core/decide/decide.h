@@ -157,6 +157,9 @@ enum {
     CFA__OPERATION_DEFERRED = 6 /* the provider was out: never sent, waits for the same key */
 };
 
+/* Of an operation: what the provider does with a repeat of its key. */
+enum { CFA__STORED_ANSWER = 1, CFA__STORED_ERROR = 2 };
+
 /* Capture or cancel, asked for by a caller's key. */
 typedef struct cfa__operation_input {
     cfa__keyed keyed;

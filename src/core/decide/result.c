@@ -218,6 +218,14 @@ static bool is_long_ago(const struct scene *scene) {
     return cfa__now_us(scene->set) - scene->operation->last_sent_us >= wait_us;
 }
 
+/* True when a look-up that finds nothing is enough at once: the provider repeats an error that it has
+ * stored under the key, so no request with it is on its way any more, and what it may still come to
+ * show cannot be paid, because nobody was ever told of it. A one-step charge is no such thing. */
+static bool is_over_unpaid(const struct scene *scene) {
+    bool two_step = (scene->input->provider.ops->capabilities & CFA_PROVIDER_TWO_STEP) != 0;
+    return two_step && scene->operation->stored == CFA__STORED_ERROR;
+}
+
 /* A look-up found nothing, long after the call. Once is not enough: the wall clock may just have
  * jumped while the request was still on its way. The key is retired, only look-ups follow, and the
  * same must be found after as long again. */
@@ -239,6 +247,8 @@ static cfa_status after_create(struct scene *scene) {
         return created(scene);
     bool in_doubt = operation->state == CFA__OPERATION_UNKNOWN;
     if (scene->input->call == CFA_CALL_LOOKUP && reply->outcome == CFA_OUTCOME_NOT_SENT) {
+        if (scene->input->lookup_authoritative && is_over_unpaid(scene))
+            return start_over(scene);
         if (!scene->input->lookup_authoritative || !is_long_ago(scene))
             return doubt_begin(scene);
         return operation->first_sent_us == KEY_RETIRED_US ? start_over(scene)
@@ -386,6 +396,12 @@ static cfa_status find_scene(struct scene *scene, const cfa__donor **out_donor) 
     return status;
 }
 
+static int64_t stored_of(const cfa_reply *reply) {
+    if (reply->stored == 0)
+        return 0;
+    return reply->outcome == CFA_OUTCOME_UNKNOWN ? CFA__STORED_ERROR : CFA__STORED_ANSWER;
+}
+
 cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     cfa__result_answer *answer = command->output;
     struct scene scene = { .set = set, .input = command->input };
@@ -404,7 +420,7 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
         operation->tries++;
         operation->outcome = scene.input->reply.outcome;
         if (scene.input->call == operation->call)
-            operation->stored = scene.input->reply.stored != 0;
+            operation->stored = stored_of(&scene.input->reply);
         operation->code = cfa__slice(scene.input->reply.code);
         operation->updated_us = cfa__now_us(set);
         status = cfa__keep(set, &operation->code);
