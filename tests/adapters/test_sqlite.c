@@ -463,6 +463,9 @@ START_TEST(inserts_of_any_number_of_rows_are_right) {
         storage.ops->rollback(session);
         rows[0].id[0] = (uint8_t)count;
 
+        if (count == ROWS_MAX / 2) { /* statements are prepared anew */
+            book_execute(book_path("book.db"), "CREATE TABLE of_the_host (a)");
+        }
         cfa_query query = { &item_kind, 0, 0, 0, 1000, 0, &rows[0], NULL, 0 };
         ck_ok(storage.ops->begin(session, CFA_SESSION_READ, 0, &now_us));
         ck_ok(storage.ops->load(session, &query, 1, arena));

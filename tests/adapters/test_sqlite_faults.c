@@ -77,10 +77,10 @@ static void watch_memory(bool sqlite_too) {
 
 /* ---- the scenario ---------------------------------------------------------------------------- */
 
-enum step { NEW, MIGRATE, SESSION, FIRST, SECOND, MAINTAIN, THIRD, READER, CHANGES, DONE };
+enum step { NEW, MIGRATE, SESSION, FIRST, SECOND, MANY, MAINTAIN, THIRD, READER, CHANGES, DONE };
 
 static const char *const step_names[] = {
-    "storage_new", "migrate",     "session_open", "first batch", "second batch",
+    "storage_new", "migrate",     "session_open", "first batch", "second batch", "many rows",
     "maintain",    "third batch", "reader",       "changes",     "done",
 };
 
@@ -89,6 +89,7 @@ typedef struct scenario {
     cfa_session *writer, *reader;
     int32_t wal_limit_pages; /* few, so that checkpoints are in the sweep */
     int64_t acknowledged;
+    uint8_t tries_of_many;
     enum step step; /* that failed */
     bool from_commit;
     cfa_status status;
@@ -136,6 +137,35 @@ static cfa_status read_something(scenario *run) {
     return status;
 }
 
+/* Rows enough for one statement, each time new ones; they have no facts and are not counted. */
+static cfa_status insert_many(scenario *run) {
+    enum { ROWS = 6 };
+    item rows[ROWS];
+    cfa_change changes[ROWS];
+    int64_t now_us;
+    const cfa_storage_ops *ops = run->storage.ops;
+    run->tries_of_many++;
+    memset(rows, 0, sizeof(rows));
+    for (size_t i = 0; i < ROWS; i++) {
+        rows[i].id[0] = 2;
+        rows[i].id[1] = run->tries_of_many;
+        rows[i].id[15] = (uint8_t)i;
+        changes[i] = (cfa_change){ &item_kind, CFA_CHANGE_INSERT, &rows[i], NULL };
+    }
+    cfa_save save = { changes, ROWS, NULL, 0, NULL, NULL, 0 };
+    cfa_status status = ops->begin(run->writer, CFA_SESSION_WRITE, 0, &now_us);
+    if (status != CFA_OK) {
+        return status;
+    }
+    status = ops->save(run->writer, &save, NULL);
+    if (status != CFA_OK) {
+        ops->rollback(run->writer);
+        return status;
+    }
+    run->from_commit = true;
+    return ops->commit(run->writer);
+}
+
 static cfa_status take(scenario *run, enum step step) {
     int64_t version;
     run->from_commit = false;
@@ -150,6 +180,7 @@ static cfa_status take(scenario *run, enum step step) {
         run->acknowledged += status == CFA_OK;
         return status;
     }
+    case MANY: return insert_many(run);
     case MAINTAIN: return run->storage.ops->maintain(run->writer);
     case READER: return read_something(run);
     default: return run->storage.ops->changes(run->reader, &version);
@@ -208,6 +239,9 @@ static int64_t batches_after_crash(void) {
                    "SELECT count(*) FROM sqlite_master WHERE name = 'cfa_fact'") == 0) {
         return 0;
     }
+    int64_t many =
+        book_query(book_path("crash.db"), "SELECT count(*) FROM cfa_item WHERE number = 0");
+    ck_assert_int_eq(many % 6, 0);
     int64_t facts = book_audit(book_path("crash.db"));
     ck_assert_int_eq(facts % 2, 0);
     return facts / 2;
