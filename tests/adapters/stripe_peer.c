@@ -48,7 +48,7 @@ struct stripe_peer {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool stops, resets, at_accept;
+    bool stops, resets;
     step steps[STEPS_MAX];
     size_t step_count, step_next;
     step fallback;
@@ -95,9 +95,6 @@ static void accept_one(stripe_peer *peer) {
     made->fd = fd;
     peer->connections[peer->connection_count++] = made;
     peer->connection_total++;
-    if (peer->resets && peer->at_accept) {
-        drop(peer, peer->connection_count - 1, true);
-    }
 }
 
 static bool is_whole(const connection *from) {
@@ -206,7 +203,7 @@ static void serve(stripe_peer *peer, const struct pollfd *seen, size_t seen_coun
             (void)read_some(peer, i - 2);
         }
     }
-    if (seen[1].revents != 0) {
+    if (seen[1].revents != 0 && peer->listener >= 0) {
         accept_one(peer);
     }
     if (peer->waiting < peer->hold) {
@@ -280,7 +277,9 @@ void peer_stop(stripe_peer *peer) {
         free(peer->requests[i]);
     }
     free(peer->fallback.bytes);
-    close(peer->listener);
+    if (peer->listener >= 0) {
+        close(peer->listener);
+    }
     close(peer->wake[0]);
     close(peer->wake[1]);
     free(peer);
@@ -320,11 +319,19 @@ void peer_push_json(stripe_peer *peer, int status, const char *headers, const ch
     free(text);
 }
 
-void peer_reset_connections(stripe_peer *peer, bool at_accept) {
+void peer_reset_connections(stripe_peer *peer) {
     pthread_mutex_lock(&peer->lock);
     peer->resets = true;
-    peer->at_accept = at_accept;
     pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_refuse(stripe_peer *peer) {
+    pthread_mutex_lock(&peer->lock);
+    peer->resets = true;
+    close(peer->listener);
+    peer->listener = -1;
+    pthread_mutex_unlock(&peer->lock);
+    wake(peer);
 }
 
 void peer_hold(stripe_peer *peer, size_t count) {

@@ -30,8 +30,10 @@ void peer_push(stripe_peer *peer, peer_deed deed, const char *bytes);
 void peer_always(stripe_peer *peer, peer_deed deed, const char *bytes);
 /* An answer with a Content-Length; `headers` are whole lines with \r\n, or "". */
 void peer_push_json(stripe_peer *peer, int status, const char *headers, const char *body);
-/* Reset every connection as it comes: `at_accept`, or else at its first byte. */
-void peer_reset_connections(stripe_peer *peer, bool at_accept);
+/* Reset every connection at its next byte. */
+void peer_reset_connections(stripe_peer *peer);
+/* Refuse new connections, and reset each old one at its next byte. */
+void peer_refuse(stripe_peer *peer);
 /* Answer nothing until `count` requests wait at once. */
 void peer_hold(stripe_peer *peer, size_t count);
 

@@ -310,7 +310,7 @@ START_TEST(a_broken_tls_handshake_was_never_sent_to) {
     char url[64];
     snprintf(url, sizeof url, "https://127.0.0.1:%d", peer_port(peer));
     use_url(url);
-    peer_reset_connections(peer, false);
+    peer_reset_connections(peer);
     expect_never_sent("tls_failed");
 }
 END_TEST
@@ -334,7 +334,7 @@ static void expect_unknown(const char *code, int32_t unavailable) {
 }
 
 START_TEST(a_connection_reset_before_the_request_was_read_is_in_doubt) {
-    peer_reset_connections(peer, false);
+    peer_reset_connections(peer);
     expect_unknown("connection_lost", 1);
 }
 END_TEST
@@ -437,10 +437,9 @@ START_TEST(a_request_lost_on_a_kept_connection_is_in_doubt_even_if_the_next_is_r
     peer_push_json(peer, 200, "", wire_intent("\"status\":\"requires_payment_method\","));
     cfa_reply reply = wire_perform(wire_call(CFA_CALL_CREATE));
     ck_assert_int_eq(reply.outcome, CFA_OUTCOME_DONE);
-    peer_reset_connections(peer, true);
+    peer_refuse(peer);
     reply = wire_perform(wire_call(CFA_CALL_CREATE));
-    ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
-    ck_assert_uint_eq(peer_count(peer), 1);
+    expect_lost(&reply, CFA_OUTCOME_UNKNOWN, "connect_failed", 1);
 }
 END_TEST
 
