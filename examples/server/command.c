@@ -8,7 +8,8 @@
 
 #include <careforall/adapters/sqlite.h>
 
-#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const command commands[] = {
@@ -25,8 +26,20 @@ static const command commands[] = {
       command_campaign_show },
     { COMMAND_CAMPAIGN_END, "campaign end", "ID", 1, 1, "take no more pledges for a campaign",
       "Ending an ended campaign changes nothing.", command_campaign_end },
-    { COMMAND_OUTBOX_LIST, "outbox list", "", 0, 0, "list events behind a position",
+    { COMMAND_OUTBOX_LIST, "outbox list", "", 0, 0, "list events and cursors",
       "Reads only: no cursor moves.", command_outbox_list },
+    { COMMAND_OUTBOX_DEAD, "outbox dead", "CURSOR", 1, 1, "list events that a sink refused", "",
+      command_outbox_dead },
+    { COMMAND_OUTBOX_REQUEUE, "outbox requeue", "CURSOR", 1, 1, "deliver dead letters again",
+      "A letter that is refused again stays. A repeat with the same --key does nothing new.",
+      command_outbox_requeue },
+    { COMMAND_OUTBOX_REWIND, "outbox rewind", "CURSOR", 1, 1,
+      "deliver events again from a position",
+      "Pause the cursor first: one that moves meanwhile is left alone.", command_outbox_rewind },
+    { COMMAND_OUTBOX_PAUSE, "outbox pause", "CURSOR", 1, 1, "stop delivering, also over restarts",
+      "", command_outbox_pause },
+    { COMMAND_OUTBOX_RESUME, "outbox resume", "CURSOR", 1, 1, "go on after a pause", "",
+      command_outbox_resume },
     { COMMAND_SECRET_NEW, "secret new", "KIND FILE", 2, 2, "make a file with a fresh secret",
       "KIND: admin-token, webhook-secret or pledge-token-key. An existing file is never touched.",
       command_secret_new },
@@ -173,4 +186,41 @@ int command_failed(const char *what, cfa_status status) {
         fix = "; it may have happened: try again with the same --key";
     config_complain("%s: %s%s", what, error.message, fix);
     return EXIT_FAILED;
+}
+
+int command_write_failed(const char *what, cfa_status status, const char *key) {
+    if (cfa_status_class_of(status) != CFA_CLASS_IN_DOUBT)
+        return command_failed(what, status);
+    config_complain("%s: it may have happened: repeat with --key %s", what, key);
+    return EXIT_FAILED;
+}
+
+const char *command_key(char fresh[40], const server_config *config) {
+    if (config->key)
+        return config->key;
+    return cfa_key_new(fresh, 40) == CFA_OK ? fresh : NULL;
+}
+
+int command_print_json(json_t *value) {
+    if (!value) {
+        config_complain("out of memory");
+        return EXIT_FAILED;
+    }
+    json_dumpf(value, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(value);
+    return EXIT_SUCCESS;
+}
+
+bool command_position(int64_t *out, const char *flag, const char *text) {
+    char *end = NULL;
+    errno = 0;
+    long long value = text ? strtoll(text, &end, 10) : 0;
+    if (text && (errno != 0 || end == text || *end != '\0' || value < 0)) {
+        config_complain("%s %s: give a position, a whole number from 0", flag, text);
+        return false;
+    }
+    if (text)
+        *out = value;
+    return true;
 }

@@ -6,6 +6,7 @@
 
 #include <careforall/careforall.h>
 
+#include <jansson.h>
 #include <stdio.h>
 
 typedef struct command {
@@ -29,6 +30,17 @@ void command_help(FILE *file, unsigned number);
  * after the one line was printed; `cfa_engine_close`. */
 cfa_engine *command_open(const server_config *config);
 
+/* Read a position of the log; `text` NULL leaves `*out` as it is. False after the one line was
+ * printed. */
+bool command_position(int64_t *out, const char *flag, const char *text);
+
+/* The key of a repeat, or a fresh one in `fresh`. */
+const char *command_key(char fresh[40], const server_config *config);
+/* Print the failure of a command that writes; after a doubtful end the key is what a repeat needs. */
+int command_write_failed(const char *what, cfa_status status, const char *key);
+/* Print one JSON value and take its reference; NULL stands for "out of memory". */
+int command_print_json(json_t *value);
+
 /* Print the one line of an engine's failure and what to do about it; returns the exit code. */
 int command_failed(const char *what, cfa_status status);
 
@@ -39,6 +51,11 @@ int command_campaign_list(const server_config *config);
 int command_campaign_show(const server_config *config);
 int command_campaign_end(const server_config *config);
 int command_outbox_list(const server_config *config);
+int command_outbox_dead(const server_config *config);
+int command_outbox_requeue(const server_config *config);
+int command_outbox_rewind(const server_config *config);
+int command_outbox_pause(const server_config *config);
+int command_outbox_resume(const server_config *config);
 int command_secret_new(const server_config *config);
 int command_secret_check(const server_config *config);
 

@@ -13,21 +13,6 @@
 
 enum { VERSION_TRIES = 5 };
 
-static int out_of_memory(void) {
-    config_complain("out of memory");
-    return EXIT_FAILED;
-}
-
-/* Takes the reference. */
-static int print_json(json_t *value) {
-    if (!value)
-        return out_of_memory();
-    json_dumpf(value, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(value);
-    return EXIT_SUCCESS;
-}
-
 static const char *money_text(char out[CFA_MONEY_TEXT_SIZE], cfa_money amount) {
     if (amount.currency[0] == '\0' || cfa_money_format(out, CFA_MONEY_TEXT_SIZE, amount) != CFA_OK)
         out[0] = '\0';
@@ -59,27 +44,12 @@ static bool read_spec(cfa_campaign_spec *spec, const server_config *config) {
     return true;
 }
 
-/* The key of a repeat, or a fresh one. */
-static const char *choose_key(char fresh[40], const server_config *config) {
-    if (config->key)
-        return config->key;
-    return cfa_key_new(fresh, 40) == CFA_OK ? fresh : NULL;
-}
-
-/* After a doubtful end the key is what a repeat needs. */
-static int write_failed(const char *what, cfa_status status, const char *key) {
-    bool doubtful = cfa_status_class_of(status) == CFA_CLASS_IN_DOUBT;
-    if (doubtful)
-        config_complain("%s: it may have happened: repeat with --key %s", what, key);
-    return doubtful ? EXIT_FAILED : command_failed(what, status);
-}
-
 int command_campaign_create(const server_config *config) {
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     char fresh[40];
     if (!read_spec(&spec, config))
         return EXIT_CONFIG;
-    spec.key = choose_key(fresh, config);
+    spec.key = command_key(fresh, config);
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
@@ -87,9 +57,9 @@ int command_campaign_create(const server_config *config) {
     cfa_status status = cfa_campaign_create(&campaign, engine, &spec);
     int code = EXIT_SUCCESS;
     if (status != CFA_OK)
-        code = write_failed("cannot create the campaign", status, spec.key);
+        code = command_write_failed("cannot create the campaign", status, spec.key);
     else if (config->json)
-        code = print_json(view_campaign(campaign));
+        code = command_print_json(view_campaign(campaign));
     else
         puts(cfa_campaign_id(campaign));
     cfa_campaign_free(campaign);
@@ -102,12 +72,12 @@ int command_campaign_create(const server_config *config) {
 static int print_list(const server_config *config, const cfa_campaign_list *list) {
     json_t *rows = config->json ? json_array() : NULL;
     if (config->json && !rows)
-        return out_of_memory();
+        return command_print_json(NULL);
     for (size_t i = 0; i < cfa_campaign_list_size(list); i++) {
         const cfa_campaign *campaign = cfa_campaign_list_at(list, i);
         if (rows && json_array_append_new(rows, view_campaign(campaign)) != 0) {
             json_decref(rows);
-            return out_of_memory();
+            return command_print_json(NULL);
         }
         if (!rows)
             printf("%s\t%s\t%s\t%s\n", cfa_campaign_id(campaign),
@@ -116,7 +86,7 @@ static int print_list(const server_config *config, const cfa_campaign_list *list
     }
     const char *next = cfa_campaign_list_next(list);
     if (rows)
-        return print_json(json_pack("{s:o, s:s?}", "campaigns", rows, "next", next));
+        return command_print_json(json_pack("{s:o, s:s?}", "campaigns", rows, "next", next));
     if (next)
         printf("more: careforall-server campaign list --after %s\n", next);
     return EXIT_SUCCESS;
@@ -186,7 +156,7 @@ int command_campaign_show(const server_config *config) {
             json_decref(out);
             out = NULL;
         }
-        code = print_json(out);
+        code = command_print_json(out);
     } else
         print_campaign(campaign, totals);
     cfa_campaign_free(campaign);
@@ -214,7 +184,7 @@ static cfa_status end_newest(cfa_campaign **out, cfa_engine *engine, const serve
 
 int command_campaign_end(const server_config *config) {
     char fresh[40];
-    const char *key = choose_key(fresh, config);
+    const char *key = command_key(fresh, config);
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
@@ -224,9 +194,9 @@ int command_campaign_end(const server_config *config) {
                                                                 config->version, SCOPE, key);
     int code = EXIT_SUCCESS;
     if (status != CFA_OK)
-        code = write_failed("cannot end the campaign", status, key);
+        code = command_write_failed("cannot end the campaign", status, key);
     else if (config->json)
-        code = print_json(view_campaign(campaign));
+        code = command_print_json(view_campaign(campaign));
     else
         printf("%s %s\n", cfa_campaign_id(campaign),
                cfa_campaign_state_name(cfa_campaign_state_of(campaign)));

@@ -25,7 +25,12 @@ enum {
     COMMAND_OUTBOX_LIST = 64,
     COMMAND_SECRET_NEW = 128,
     COMMAND_SECRET_CHECK = 256,
-    COMMANDS_ALL = 511,
+    COMMAND_OUTBOX_DEAD = 512,
+    COMMAND_OUTBOX_REQUEUE = 1024,
+    COMMAND_OUTBOX_REWIND = 2048,
+    COMMAND_OUTBOX_PAUSE = 4096,
+    COMMAND_OUTBOX_RESUME = 8192,
+    COMMANDS_ALL = 16383,
     COMMANDS_SECRET = COMMAND_SECRET_NEW | COMMAND_SECRET_CHECK,
     COMMANDS_BOOK = COMMANDS_ALL & ~COMMANDS_SECRET /* those that open a book */
 };
@@ -82,6 +87,7 @@ typedef struct server_config {
     /* What only some commands take. */
     const char *words[CONFIG_WORDS_MAX];
     const char *title, *currencies, *goal, *deadline, *key, *after;
+    const char *to, *expected, *position, *reason;
     int32_t late_rule, limit, version;
     bool json;
 } server_config;
