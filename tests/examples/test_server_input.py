@@ -308,49 +308,7 @@ def test_header_limits(book, headers, status):
     assert out[9:12] == status or (status == b"431" and out[:12] in (b"", b"HTTP/1.1 414", b"HTTP/1.1 400")), out
 
 
-# ---- framing -------------------------------------------------------------------------------------
-
-SMUGGLED = b"GET /api/v1/campaigns?limit=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-MALFORMED = {
-    "two lengths": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: %d\r\n\r\n",
-    "length and chunked": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
-                          b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "unknown coding": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "coding twice": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
-                    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunked in 1.0": b"POST /webhooks/payment HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "signed length": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: +0\r\n\r\n",
-    "negative length": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "list of lengths": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: 0, 0\r\n\r\n",
-    "hexadecimal length": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: 0x0\r\n\r\n",
-    "huge length": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
-    "no host": b"GET /health HTTP/1.1\r\n\r\n",
-    "two hosts": b"GET /health HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-    "space before the colon": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nContent-Length : %d\r\n\r\n",
-    "space in a name": b"GET /health HTTP/1.1\r\nHost: x\r\nA B: c\r\n\r\n",
-    "no version": b"GET /health\r\n\r\n",
-    "version 2.0": b"GET /health HTTP/2.0\r\nHost: x\r\n\r\n",
-    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "bad chunk size": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
-    "huge chunk size": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-                       b"fffffffffffffffff\r\n\r\n",
-    "trailers": b"POST /webhooks/payment HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-                b"0\r\nHost: y\r\n\r\n",
-    "body of a get": b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_requests_never_run_a_second_one(book, name):
-    head = MALFORMED[name]
-    data = (head % len(SMUGGLED) if b"%d" in head else head) + SMUGGLED
-    before = written(book)
-    out = book.raw(data, shut=True)
-    assert b'"campaigns"' not in out, out
-    assert not out.startswith(b"HTTP/1.1 2"), out
-    assert written(book) == before
-    assert book.get("/health").status == 200
+# ---- peers that make no sense; test_probes.py has the rest ---------------------------------------
 
 
 def test_rubbish_and_slow_peers_do_not_disturb_others(book):
