@@ -14,7 +14,7 @@ from sources import ROOT, blank_comments, files, finish
 
 PURE_C = {"assert.h", "ctype.h", "errno.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h",
           "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h"}
-THREADS = {"pthread.h", "time.h", "unistd.h", "fcntl.h", "poll.h", "sys/eventfd.h", "sys/types.h"}
+THREADS = {"pthread.h", "time.h", "unistd.h", "fcntl.h", "poll.h", "sys/epoll.h", "sys/eventfd.h", "sys/types.h"}
 SYSTEM = PURE_C | THREADS | {"signal.h", "setjmp.h", "sched.h", "dirent.h", "sys/random.h", "sys/stat.h",
                              "sys/file.h", "sys/mman.h", "sanitizer/asan_interface.h", "sys/time.h", "sys/uio.h", "sys/wait.h"}
 

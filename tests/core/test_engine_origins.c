@@ -13,6 +13,9 @@ static bool create_reply_lost, grown;
 
 #define SESSION_PREFIX "cs_"
 
+/* Longer than any name or code: a page's address may hold a whole key. */
+static char page[3000];
+
 /* The play provider's intent, seen through a session that shows it only once the donor has acted. */
 static void call_through_session(struct book *book, const cfa_call *given, cfa_arena *arena,
                                  cfa_reply *out) {
@@ -38,11 +41,12 @@ static void call_through_session(struct book *book, const cfa_call *given, cfa_a
         out->facts.origin_ref = copy;
     else
         out->facts.ref = copy;
-    out->redirect_url = "https://pay.example/session";
+    out->redirect_url = page;
 }
 
 static void open_sessions(struct book *book, int store) {
     create_reply_lost = grown = false;
+    snprintf(page, sizeof page, "https://pay.example/session#%02900d", 7);
     book_prepare(book, store);
     hooked_use(&wire, book, call_through_session);
     book_start(book);
@@ -163,7 +167,7 @@ START_TEST(the_standing_probe_alone_follows_the_session_to_its_payment) {
     struct book book;
     open_sessions(&book, _i);
     cfa_pledge *pledge = pledge_make(&book, "k", 100);
-    ck_assert_str_eq(cfa_pledge_redirect_url(pledge), "https://pay.example/session");
+    ck_assert_str_eq(cfa_pledge_redirect_url(pledge), page);
     struct refs refs = refs_of(&book, pledge);
     grown = true;
     ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),

@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define ORIGIN "core.evidence"
-#define TEXT_BYTES_MAX 500 /* of a provider's codes, references and secrets */
+#define TEXT_BYTES_MAX 500  /* of a provider's codes, references and secrets */
+#define PAGE_BYTES_MAX 4000 /* of a hosted page's address, whose fragment may hold a whole key */
 
 cfa_slice cfa__slice(const char *text) {
     return text == NULL ? (cfa_slice){ NULL, 0 } : (cfa_slice){ text, strlen(text) };
@@ -245,9 +246,9 @@ cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment, const
 
 /* ---- facts from outside ---------------------------------------------------------------------- */
 
-const char *cfa__clean_text(const char *text) {
+static const char *clean(const char *text, size_t size_max) {
     size_t size = text == NULL ? 0 : strlen(text);
-    if (size == 0 || size > TEXT_BYTES_MAX || !cfa__text_is_utf8(text, size))
+    if (size == 0 || size > size_max || !cfa__text_is_utf8(text, size))
         return NULL;
     for (size_t i = 0; i < size; i++) {
         if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
@@ -255,6 +256,10 @@ const char *cfa__clean_text(const char *text) {
     }
     return text;
 }
+
+const char *cfa__clean_text(const char *text) { return clean(text, TEXT_BYTES_MAX); }
+
+const char *cfa__clean_url(const char *url) { return clean(url, PAGE_BYTES_MAX); }
 
 static bool in_range(int64_t minor) { return minor >= 0 && minor <= CFA_MONEY_MINOR_MAX; }
 

@@ -50,6 +50,8 @@ CFA_MUST_CHECK cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment 
 bool cfa__facts_clean(cfa_facts *facts);
 /* The text if it is bounded UTF-8 without control characters, else NULL. */
 const char *cfa__clean_text(const char *text);
+/* The same for a page's address, which may be long. */
+const char *cfa__clean_url(const char *url);
 
 /* Normalised facts as JSON for the webhook row, and back. Text lives in the batch's arena. */
 CFA_MUST_CHECK cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena,

@@ -39,7 +39,7 @@ static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *
     out->client_secret =
         cfa__text_of(arena, cfa__slice(cfa__clean_text(given->client_secret)), &failed);
     out->redirect_url =
-        cfa__text_of(arena, cfa__slice(cfa__clean_text(given->redirect_url)), &failed);
+        cfa__text_of(arena, cfa__slice(cfa__clean_url(given->redirect_url)), &failed);
     out->code = cfa__text_of(arena, cfa__slice(cfa__clean_text(given->code)), &failed);
     out->facts.ref = cfa__text_of(arena, cfa__slice(out->facts.ref), &failed);
     out->facts.payment_id = cfa__text_of(arena, cfa__slice(out->facts.payment_id), &failed);
