@@ -52,6 +52,9 @@ static cfa_status insert_rows(cfa__sql_session *self, cfa__sql_kind_cache *cache
     const cfa__sql_driver *driver = self->driver;
     cfa_status status = CFA_OK;
     cache->empty_at = 0;
+    if (source->kind->position_field >= 0) {
+        self->newest_at = 0; /* until these are in */
+    }
     if (count >= ROWS_MIN && driver->insert_rows != NULL && !self->joined) {
         status =
             cfa__sql_once(self, &cache->insert_rows, source->kind, 0, cfa__sql_write_insert_rows);
