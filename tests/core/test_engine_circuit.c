@@ -5,6 +5,7 @@
 #include "core/hooked.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FAILURES 5
@@ -252,6 +253,36 @@ START_TEST(while_open_a_queued_pledge_is_pending_and_goes_out_by_itself) {
 }
 END_TEST
 
+static long long batches_of(struct book *book) {
+    char *json;
+    ck_assert_int_eq(cfa_engine_statistics(&json, book->engine), CFA_OK);
+    const char *batches = strstr(json, "\"batches\":");
+    ck_assert_ptr_nonnull(batches);
+    long long count = strtoll(batches + strlen("\"batches\":"), NULL, 10);
+    cfa_free(json);
+    return count;
+}
+
+START_TEST(who_waits_while_open_waits_and_does_not_ask_again_and_again) {
+    struct book book;
+    open_with_breaker(&book, _i, CFA_CIRCUIT_QUEUE);
+    trip(&book);
+    cfa_pledge *pledge, *again;
+    ck_assert_int_eq(try_gift(&book, &pledge, "patient"), CFA_OK);
+    book_advance(&book, 2 * SECOND_US); /* what meets the outage is due again */
+    long long batches = batches_of(&book);
+    cfa_pledge_spec spec = gift(&book, "meets-the-outage-0", 100);
+    spec.timeout_ms = 300;
+    ck_assert_int_eq(cfa_pledge_create(&again, book.engine, &spec), CFA_OK);
+    ck_assert(cfa_pledge_pending(again));
+    ck_assert_int_lt(batches_of(&book) - batches, 8);
+    cfa_pledge_free(again);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(half_open_lets_one_call_try_and_a_failure_opens_it_again) {
     struct book book;
     open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
@@ -423,6 +454,7 @@ int main(int argc, char **argv) {
                   while_open_a_pledge_is_kept_refused_and_revived_by_its_key_alone);
     add_per_store(suite, "expires", a_refused_pledge_that_nobody_asks_for_again_expires_unsent);
     add_per_store(suite, "queue", while_open_a_queued_pledge_is_pending_and_goes_out_by_itself);
+    add_per_store(suite, "waits", who_waits_while_open_waits_and_does_not_ask_again_and_again);
     add_per_store(suite, "half_open", half_open_lets_one_call_try_and_a_failure_opens_it_again);
     add_per_store(suite, "look_up", a_look_up_that_finds_nothing_closes_it_too);
     add_per_store(suite, "donor_tries", a_donor_may_be_the_one_who_tries);

@@ -454,6 +454,8 @@ cfa_status cfa__calls_for_payment(cfa_engine *engine, cfa__id payment_id, int64_
     *out_acted = false;
     if (operation_count == 0 || engine->provider.ops == NULL || engine->provider.ops->call == NULL)
         return CFA_OK;
+    if (cfa__circuit_wait_ms(engine) > 0)
+        return CFA_OK; /* asking would be refused, and a batch of our own would wake us at once */
     cfa_status status = find_leasable(engine, payment_id, expedite, deadline_us, items, &count);
     if (status != CFA_OK || count == 0)
         return status;
@@ -465,6 +467,8 @@ cfa_status cfa__calls_for_payment(cfa_engine *engine, cfa__id payment_id, int64_
     if (status == CFA_OK) {
         const cfa__lease_answer *leased = command->output;
         int64_t leased_us = ((const cfa__lease_input *)command->input)->leased_us;
+        if (leased->refused_until_us > 0)
+            cfa__circuit_refused(engine, leased->refused_until_us);
         for (int32_t i = 0; i < leased->count && status == CFA_OK; i++) {
             *out_acted = true;
             status = cfa__call_perform(NULL, engine, leased->operations[i], leased->payments[i],
