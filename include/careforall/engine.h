@@ -125,7 +125,8 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine 
 CFA_API int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask);
 
 /* Return a descriptor that is readable when work became due since the last tick, or a provider call
- * in flight moved on; borrowed, -1 if none. Never read it: `cfa_engine_tick` does. */
+ * in flight moved on; borrowed, -1 if none. Never read it: `cfa_engine_tick` does, whatever its mask.
+ * For one loop: of two that wait on it, one may take what was meant for the other. */
 CFA_API int cfa_engine_descriptor(cfa_engine *engine);
 
 /*

@@ -152,9 +152,9 @@ typedef struct cfa_provider_ops {
                           cfa_arena *arena, cfa_webhook_event *out);
 
     /*
-     * Many calls in flight on one thread; either all four or none. With them the engine's
-     * background work uses these from one thread at a time and `call` (which stays required) from
-     * threads that wait for their own payment.
+     * Many calls in flight on one thread; either all four or none. The provider then belongs to one
+     * engine, whose background work uses these from one thread at a time, and `call` (which stays
+     * required) from threads that wait for their own payment.
      *
      * `start` begins a call and never blocks; `call`, `arena` and `out` stay valid until `finish`
      * hands `token` back, once. Not CFA_OK: nothing was sent and no token will come. `finish` moves
