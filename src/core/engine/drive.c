@@ -27,7 +27,9 @@
 /* ---- signals --------------------------------------------------------------------------------- */
 
 void cfa__signal(cfa_engine *engine) {
-    if (engine->event_descriptor >= 0 && !atomic_exchange(&engine->event_signaled, true)) {
+    /* Looked at before it is written: under load it is marked nearly always. */
+    if (engine->event_descriptor >= 0 && !atomic_load(&engine->event_signaled) &&
+        !atomic_exchange(&engine->event_signaled, true)) {
         uint64_t one = 1;
         ssize_t written = write(engine->event_descriptor, &one, sizeof one);
         (void)written; /* the counter cannot overflow: it is read before it is written again */
@@ -281,7 +283,7 @@ struct cfa__runner {
 };
 
 static void thread_wake(struct runner_thread *thread) {
-    if (!atomic_exchange(&thread->sleeping, false))
+    if (!atomic_load(&thread->sleeping) || !atomic_exchange(&thread->sleeping, false))
         return; /* it is awake and looks again before it sleeps */
     uint64_t one = 1;
     ssize_t written = write(thread->wake, &one, sizeof one);
