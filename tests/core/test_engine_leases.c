@@ -3,6 +3,7 @@
  * as the lease decided it; and what was asked for once is not asked for again beside it.
  */
 #include "core/hooked.h"
+#include "core/engine/calls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -315,6 +316,43 @@ START_TEST(a_charge_never_sent_is_not_made_after_the_payment_expired) {
 }
 END_TEST
 
+START_TEST(nor_when_whoever_was_to_end_it_died) {
+    struct book book;
+    open_hooked(&book, _i, true, NULL);
+    cfa_pledge *pledge = commit_only(&book, "k", 100);
+    book_advance(&book, 7 * DAY_US);
+    for (int death = 0; death < 3; death++) { /* leased, and never heard of again */
+        cfa__command *lease;
+        ck_assert_int_eq(cfa__lease_due(&lease, book.engine, 1), CFA_OK);
+        ck_assert_ptr_nonnull(lease);
+        cfa__command_release(book.engine, lease);
+        book_advance(&book, LEASE_US);
+    }
+    book_settle(&book);
+    ck_assert_int_eq(wire.calls, 0);
+    ck_assert_int_eq(play_books_of(&book).charge_count, 0);
+    ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_EXPIRED);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
+START_TEST(nor_by_a_host_that_pulls_its_calls) {
+    struct book book;
+    open_hooked(&book, _i, true, NULL);
+    cfa_pledge *pledge = commit_only(&book, "k", 100);
+    book_advance(&book, 7 * DAY_US);
+    cfa_pulled_call *call;
+    ck_assert_int_eq(cfa_call_next(&call, book.engine, -1), CFA_OK);
+    ck_assert_ptr_null(call);
+    ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_EXPIRED);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 /* ---- captures -------------------------------------------------------------------------------- */
 
 static bool capture_shows;
@@ -394,6 +432,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "pulled_call", a_pulled_call_is_what_its_lease_decided);
     add_per_store(suite, "not_made_late",
                   a_charge_never_sent_is_not_made_after_the_payment_expired);
+    add_per_store(suite, "expired_pulled", nor_by_a_host_that_pulls_its_calls);
+    add_per_store(suite, "expired_dead", nor_when_whoever_was_to_end_it_died);
     add_per_store(suite, "capture_pending", a_capture_accepted_but_not_done_stays_the_only_one);
     return run_suite(suite, argc, argv);
 }

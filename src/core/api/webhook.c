@@ -261,7 +261,19 @@ cfa_status cfa_call_next(cfa_pulled_call **out, cfa_engine *engine, int32_t time
         status = cfa__lease_due(&lease, engine, 1);
         if (status != CFA_OK)
             return status;
-        if (lease != NULL && ((const cfa__lease_answer *)lease->output)->count == 1) {
+        const cfa__lease_answer *leased = lease != NULL ? lease->output : NULL;
+        bool found = leased != NULL && leased->count == 1;
+        if (found && cfa__operation_is_too_late(leased->operations[0], leased->payments[0])) {
+            /* Nothing is sent: this ends it. */
+            status =
+                cfa__call_perform(NULL, engine, leased->operations[0], leased->payments[0],
+                                  ((const cfa__lease_input *)lease->input)->leased_us, deadline_us);
+            cfa__command_release(engine, lease);
+            if (status != CFA_OK && status != CFA_EFENCED)
+                return status;
+            continue;
+        }
+        if (found) {
             status = pulled_make(out, engine, lease);
             if (status != CFA_OK)
                 cfa__command_release(engine, lease);

@@ -218,6 +218,9 @@ typedef struct cfa__lease_answer {
 } cfa__lease_answer;
 /* True when an operation may be leased now. */
 bool cfa__operation_is_leasable(const cfa__operation *operation, bool expedite, int64_t now_us);
+/* True for a leased charge that was never sent and whose donor's time is over: it must not be made
+ * any more. */
+bool cfa__operation_is_too_late(const cfa__operation *operation, const cfa__payment *payment);
 CFA_MUST_CHECK cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command);
 
 /* What became of a call. */

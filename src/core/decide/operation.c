@@ -248,6 +248,12 @@ bool cfa__operation_is_leasable(const cfa__operation *operation, bool expedite, 
            (operation->call == CFA_CALL_RETRIEVE || operation->state == CFA__OPERATION_READY);
 }
 
+bool cfa__operation_is_too_late(const cfa__operation *operation, const cfa__payment *payment) {
+    return operation->call == CFA_CALL_CREATE && operation->state == CFA__OPERATION_READY &&
+           operation->first_sent_us == operation->updated_us &&
+           operation->updated_us >= payment->expires_us;
+}
+
 static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input,
                             const cfa__operation *found, const cfa__payment *payment,
                             const cfa__operation **out) {
@@ -259,8 +265,10 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
     int64_t now_us = cfa__now_us(set);
     if (operation->state == CFA__OPERATION_DEFERRED)
         operation->state = CFA__OPERATION_READY; /* its payment's time is over: it ends unsent */
-    if (!cfa__id_is_null(operation->lease_owner) && operation->call != CFA_CALL_RETRIEVE &&
-        operation->state == CFA__OPERATION_READY) {
+    if (cfa__operation_is_too_late(operation, payment)) {
+        operation->first_sent_us = 0; /* its last owner did not send it either */
+    } else if (!cfa__id_is_null(operation->lease_owner) && operation->call != CFA_CALL_RETRIEVE &&
+               operation->state == CFA__OPERATION_READY) {
         /* Its last owner never reported: the call may have been sent. */
         operation->state = CFA__OPERATION_UNKNOWN;
         if (operation->tries == 0)

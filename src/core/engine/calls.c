@@ -89,14 +89,6 @@ static int64_t lease_left_ms(const cfa_engine *engine, const cfa__operation *ope
     return by_age < by_wall ? by_age : by_wall;
 }
 
-/* True for a charge that was never sent and whose donor's time is over: it must not be made any
- * more. */
-static bool is_too_late(const cfa__operation *operation, const cfa__payment *payment) {
-    return operation->call == CFA_CALL_CREATE && operation->state == CFA__OPERATION_READY &&
-           operation->first_sent_us == operation->updated_us &&
-           operation->updated_us >= payment->expires_us;
-}
-
 void cfa__call_open_window(const cfa_engine *engine, cfa_call *call) {
     if ((engine->provider.ops->capabilities & CFA_PROVIDER_TWO_STEP) != 0)
         return;
@@ -130,7 +122,7 @@ cfa_status cfa__call_open(cfa__call_made *out, cfa_engine *engine, const cfa__op
         return status;
     }
     cfa__call_open_window(engine, &out->call);
-    if (is_too_late(operation, payment))
+    if (cfa__operation_is_too_late(operation, payment))
         out->reply.outcome = CFA_OUTCOME_NOT_SENT;
     else
         out->to_send = true;
