@@ -64,35 +64,62 @@ void check_totals_read(struct process *process, int32_t campaign, int64_t at_lea
 
 /* ---- what the provider says ------------------------------------------------------------------ */
 
-struct truth {
-    bool exists, succeeded;
-    int64_t captured_minor, authorized_minor, charges;
-    uint32_t flags;
-    char ref[64];
-};
-
-static struct truth truth_of(struct sim *sim, const struct donor *donor, cfa_arena *arena) {
+struct truth truth_of(struct sim *sim, const struct donor *donor) {
     struct truth truth = { false, false, 0, 0, 0, 0, "" };
+    cfa_arena *arena;
     cfa_facts facts;
+    require(sim, cfa_arena_new(&arena) == CFA_OK, "no memory");
     cfa_status status =
         cfa_play_payment(&facts, &truth.charges, sim->play, donor->payment_id, arena);
-    if (status != CFA_OK)
-        return truth;
-    truth.exists = true;
-    truth.succeeded = (facts.flags & CFA_FACT_SUCCEEDED) != 0;
-    truth.flags = facts.flags;
-    truth.captured_minor = facts.captured_minor;
-    truth.authorized_minor = facts.authorized_minor;
-    strncpy(truth.ref, facts.ref, sizeof truth.ref - 1);
+    if (status == CFA_OK) {
+        truth.exists = true;
+        truth.succeeded = (facts.flags & CFA_FACT_SUCCEEDED) != 0;
+        truth.flags = facts.flags;
+        truth.captured_minor = facts.captured_minor;
+        truth.authorized_minor = facts.authorized_minor;
+        strncpy(truth.ref, facts.ref, sizeof truth.ref - 1);
+    }
+    cfa_arena_free(arena);
     return truth;
+}
+
+/* ---- events that only say where to look ------------------------------------------------------- */
+
+#define FETCHED_US (30 * MINUTE_US) /* the standing probe of an old payment comes hours later */
+
+void check_fetched_later(struct sim *sim, const char *body) {
+    if (sim->faults || sim->now_us - sim->calm_us < 6 * HOUR_US)
+        return;
+    for (int32_t i = 0; i < sim->donor_count; i++) {
+        const struct donor *donor = &sim->donors[i];
+        if (donor->payment_id[0] != '\0' && strstr(body, donor->payment_id) != NULL &&
+            truth_of(sim, donor).succeeded)
+            schedule(sim, FETCHED_US, EVENT_FETCHED, i, 0);
+    }
+}
+
+static void fetched(struct process *process, void *user) {
+    const struct donor *donor = user;
+    cfa_payment *payment;
+    require(process->sim, cfa_payment_get(&payment, process->engine, donor->payment_id) == CFA_OK,
+            "S3: %s is gone", donor->payment_id);
+    require(process->sim, cfa_payment_state_of(payment) == CFA_PAYMENT_COMPLETED,
+            "%s was not read after an event that only named it", donor->payment_id);
+    cfa_payment_free(payment);
+    cover(THIN_FETCHED);
+}
+
+void check_fetched(struct sim *sim, int32_t number) {
+    struct process *process = free_process(sim);
+    if (process != NULL)
+        (void)within(process, fetched, &sim->donors[number]);
 }
 
 /* ---- until nothing is left to be done -------------------------------------------------------- */
 
 /* True when nothing more will happen to a payment unless somebody outside acts. */
-static bool is_at_rest(struct sim *sim, const struct donor *donor, const cfa_payment *payment,
-                       cfa_arena *arena) {
-    struct truth truth = truth_of(sim, donor, arena);
+static bool is_at_rest(struct sim *sim, const struct donor *donor, const cfa_payment *payment) {
+    struct truth truth = truth_of(sim, donor);
     uint32_t doubt = cfa_payment_flags(payment) & CFA_PAYMENT_FLAG_UNKNOWN;
     const uint32_t ends = CFA_FACT_SUCCEEDED | CFA_FACT_CANCELED | CFA_FACT_EXPIRED;
     if (sim->deaf && truth.exists && (truth.flags & ends) == 0)
@@ -111,9 +138,7 @@ static bool is_at_rest(struct sim *sim, const struct donor *donor, const cfa_pay
 }
 
 static bool all_are_at_rest(struct sim *sim, cfa_engine *engine) {
-    cfa_arena *arena;
     bool rest = true;
-    require(sim, cfa_arena_new(&arena) == CFA_OK, "no memory");
     for (int32_t i = 0; rest && i < sim->donor_count; i++) {
         cfa_payment *payment;
         if (sim->donors[i].refused)
@@ -121,25 +146,22 @@ static bool all_are_at_rest(struct sim *sim, cfa_engine *engine) {
         cfa_status status = cfa_payment_get(&payment, engine, sim->donors[i].payment_id);
         require(sim, status == CFA_OK, "S3: the payment of donor %d: %s", (int)i,
                 cfa_status_name(status));
-        rest = is_at_rest(sim, &sim->donors[i], payment, arena);
+        rest = is_at_rest(sim, &sim->donors[i], payment);
         cfa_payment_free(payment);
     }
-    cfa_arena_free(arena);
     return rest;
 }
 
 static void tell_restless(struct sim *sim, cfa_engine *engine) {
-    cfa_arena *arena;
-    require(sim, cfa_arena_new(&arena) == CFA_OK, "no memory");
     for (int32_t i = 0; i < sim->donor_count; i++) {
         const struct donor *donor = &sim->donors[i];
         cfa_payment *payment;
-        require(sim, donor->acknowledged || donor->refused, "liveness: donor %d has no answer",
-                (int)i);
+        require(sim, donor->acknowledged || donor->refused || donor->kept,
+                "liveness: donor %d has no answer", (int)i);
         if (donor->refused || cfa_payment_get(&payment, engine, donor->payment_id) != CFA_OK)
             continue;
-        struct truth truth = truth_of(sim, donor, arena);
-        require(sim, is_at_rest(sim, donor, payment, arena),
+        struct truth truth = truth_of(sim, donor);
+        require(sim, is_at_rest(sim, donor, payment),
                 "liveness: donor %d: %s is %s, flags %u; the provider: exists %d, flags %u, "
                 "captured %lld",
                 (int)i, donor->payment_id, cfa_payment_state_name(cfa_payment_state_of(payment)),
@@ -197,12 +219,11 @@ static void check_walk(struct sim *sim, cfa_engine *engine, const struct donor *
     cfa_transition_list_free(list);
 }
 
-static void check_payment(struct sim *sim, cfa_engine *engine, struct donor *donor,
-                          cfa_arena *arena) {
+static void check_payment(struct sim *sim, cfa_engine *engine, struct donor *donor) {
     cfa_payment *payment;
     require(sim, cfa_payment_get(&payment, engine, donor->payment_id) == CFA_OK, "S3: %s is gone",
             donor->payment_id);
-    struct truth truth = truth_of(sim, donor, arena);
+    struct truth truth = truth_of(sim, donor);
     cfa_payment_state state = cfa_payment_state_of(payment);
     const char *name = cfa_payment_state_name(state), *ref = cfa_payment_ref(payment);
     require(sim, truth.charges <= 1, "S1: %s was charged %lld times", donor->payment_id,
@@ -213,7 +234,15 @@ static void check_payment(struct sim *sim, cfa_engine *engine, struct donor *don
     require(sim, cfa_payment_captured(payment).minor == truth.captured_minor,
             "S6: %s captured %lld, at the provider %lld", donor->payment_id,
             (long long)cfa_payment_captured(payment).minor, (long long)truth.captured_minor);
-    if (ref != NULL && strcmp(ref, truth.ref) == 0) {
+    require(sim, (cfa_payment_flags(payment) & CFA_PAYMENT_FLAG_CONFLICT) == 0,
+            "%s is in conflict, and nobody lied", donor->payment_id);
+    check_untouched(sim, donor);
+    if (donor->untouched) {
+        require(sim, state == CFA_PAYMENT_EXPIRED, "%s was refused for good, and is %s",
+                donor->payment_id, name);
+        cover(DEFERRED_EXPIRED);
+    }
+    if (ref != NULL && strcmp(intent_of(ref), truth.ref) == 0) {
         require(sim,
                 (state == CFA_PAYMENT_CANCELED) == ((truth.flags & CFA_FACT_CANCELED) != 0) &&
                     (state == CFA_PAYMENT_EXPIRED) == ((truth.flags & CFA_FACT_EXPIRED) != 0),
@@ -236,6 +265,7 @@ static void check_payment(struct sim *sim, cfa_engine *engine, struct donor *don
 struct subject {
     const char *id; /* payment or campaign */
     int64_t sequence;
+    int32_t deferred; /* events that say so */
 };
 
 static int compare_subjects(const void *a, const void *b) {
@@ -246,10 +276,10 @@ static size_t subjects_of(struct sim *sim, struct subject *out) {
     size_t count = 0;
     for (int32_t i = 0; i < sim->donor_count; i++) {
         if (!sim->donors[i].refused)
-            out[count++] = (struct subject){ sim->donors[i].payment_id, 0 };
+            out[count++] = (struct subject){ sim->donors[i].payment_id, 0, 0 };
     }
     for (int32_t i = 0; i < CAMPAIGNS; i++)
-        out[count++] = (struct subject){ sim->campaign_ids[i], 0 };
+        out[count++] = (struct subject){ sim->campaign_ids[i], 0, 0 };
     qsort(out, count, sizeof *out, compare_subjects);
     for (size_t i = 1; i < count; i++)
         require(sim, strcmp(out[i - 1].id, out[i].id) != 0, "S2: two donors have %s", out[i].id);
@@ -257,10 +287,15 @@ static size_t subjects_of(struct sim *sim, struct subject *out) {
 }
 
 static void check_event(struct sim *sim, const cfa_event_view *event, int64_t position,
-                        struct subject *subjects, size_t count) {
+                        struct subject *subjects, size_t count, struct circuit_walk *walk) {
     require(sim, event->position == position, "S7: position %lld follows %lld",
             (long long)event->position, (long long)position - 1);
-    const struct subject key = { event->subject, 0 };
+    note_bytes(sim, event->data.data, event->data.size);
+    if (is_circuit_event(event)) {
+        check_circuit_event(sim, walk, event);
+        return;
+    }
+    const struct subject key = { event->subject, 0, 0 };
     struct subject *subject = bsearch(&key, subjects, count, sizeof *subjects, compare_subjects);
     require(sim, subject != NULL, "S2: the log tells of %s, which nobody made", event->subject);
     require(sim, event->sequence == ++subject->sequence, "S5: %s has sequence %lld after %lld",
@@ -269,22 +304,38 @@ static void check_event(struct sim *sim, const cfa_event_view *event, int64_t po
                  strcmp(event->event_type, "org.careforall.campaign.created.v1") == 0;
     require(sim, first == (event->sequence == 1), "S7: %s begins with %s", event->subject,
             event->event_type);
-    note_bytes(sim, event->data.data, event->data.size);
+    subject->deferred += strcmp(event->event_type, "org.careforall.pledge.deferred.v1") == 0;
+    require(sim, subject->deferred <= 1, "S7: %s is deferred twice", event->subject);
+}
+
+/* Who was refused has an event that says so. */
+static void check_deferred(struct sim *sim, const struct subject *subjects, size_t count) {
+    for (int32_t i = 0; i < sim->donor_count; i++) {
+        const struct donor *donor = &sim->donors[i];
+        const struct subject key = { donor->payment_id, 0, 0 };
+        const struct subject *subject =
+            bsearch(&key, subjects, count, sizeof *subjects, compare_subjects);
+        require(sim, !donor->kept || (subject != NULL && subject->deferred == 1),
+                "S7: no event tells that donor %d was refused", (int)i);
+    }
 }
 
 static void check_log(struct sim *sim, cfa_engine *engine) {
     struct subject *subjects = take(((size_t)sim->donor_count + CAMPAIGNS) * sizeof *subjects);
     size_t count = subjects_of(sim, subjects), size = 1;
     int64_t position = 0;
+    struct circuit_walk walk = { "", 0, 0 };
     while (size > 0) {
         cfa_event_list *list;
         require(sim, cfa_event_page(&list, engine, position, 1000) == CFA_OK,
                 "the log cannot be read");
         size = cfa_event_list_size(list);
         for (size_t i = 0; i < size; i++)
-            check_event(sim, cfa_event_list_at(list, i), ++position, subjects, count);
+            check_event(sim, cfa_event_list_at(list, i), ++position, subjects, count, &walk);
         cfa_event_list_free(list);
     }
+    check_deferred(sim, subjects, count);
+    check_circuit_end(sim, &walk);
     require(sim, sim->broker_position == position, "S8: the log ends at %lld, the sink at %lld",
             (long long)position, (long long)sim->broker_position);
     for (size_t i = 0; i < count; i++) {
@@ -323,15 +374,14 @@ static int32_t pledges_of(struct sim *sim, cfa_engine *engine, int32_t campaign)
     }
 }
 
-static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign,
-                           cfa_arena *arena) {
+static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign) {
     int64_t raised_minor[CURRENCIES] = { 0 }, donations[CURRENCIES] = { 0 };
     int32_t pledges = 0, equal = 0;
     for (int32_t i = 0; i < sim->donor_count; i++) {
         const struct donor *donor = &sim->donors[i];
         if (donor->refused || donor->campaign != campaign)
             continue;
-        struct truth truth = truth_of(sim, donor, arena);
+        struct truth truth = truth_of(sim, donor);
         pledges++;
         for (int32_t currency = 0; currency < CURRENCIES; currency++) {
             if (strcmp(currencies[currency], donor->amount.currency) == 0) {
@@ -366,12 +416,13 @@ static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign
 
 /* ---- what is left in the store --------------------------------------------------------------- */
 
-/* Read every row of an index past the engines. */
-static cfa_query rows_of(struct sim *sim, const cfa_kind *kind, int32_t index, const void *key,
-                         cfa_arena *arena) {
+cfa_query rows_of(struct sim *sim, const cfa_kind *kind, int32_t index, int32_t match,
+                  const void *key, cfa_arena *arena) {
     cfa_session *session;
     int64_t now_us;
-    cfa_query query = { .kind = kind, .index = index, .limit = INT32_MAX, .key = key };
+    cfa_query query = {
+        .kind = kind, .index = index, .match_count = match, .limit = INT32_MAX, .key = key
+    };
     bool read =
         sim->store.ops->session_open(sim->store.self, CFA_SESSION_READ, &session) == CFA_OK &&
         sim->store.ops->begin(session, CFA_SESSION_READ, 0, &now_us) == CFA_OK &&
@@ -382,25 +433,45 @@ static cfa_query rows_of(struct sim *sim, const cfa_kind *kind, int32_t index, c
     return query;
 }
 
+/* An object is bound to the payment that it is at the provider, under either of its names. */
+static void check_object(struct sim *sim, const cfa__provider_object *object, cfa_arena *arena) {
+    const cfa_provider *play = cfa_play_provider(sim->play);
+    const char *ref = cfa_arena_copy(arena, object->ref.data, object->ref.size);
+    require(sim, ref != NULL, "no memory");
+    cfa_call call = {
+        .struct_size = sizeof call, .kind = CFA_CALL_RETRIEVE, .account = "", .ref = intent_of(ref)
+    };
+    cfa_reply reply = { .struct_size = sizeof reply };
+    char payment_id[CFA_ID_TEXT_SIZE];
+    cfa__id_format(payment_id, "pay", object->payment_id);
+    play->ops->call(play->self, &call, arena, &reply);
+    require(sim,
+            reply.outcome == CFA_OUTCOME_DONE && reply.facts.payment_id != NULL &&
+                strcmp(reply.facts.payment_id, payment_id) == 0,
+            "%s is bound to %s, at the provider it is another's", ref, payment_id);
+}
+
 static void check_store(struct sim *sim, cfa_arena *arena) {
     const cfa__provider_object object_key = { .created_us = 0 };
-    cfa_query objects = rows_of(sim, &cfa__provider_object_kind, 0, &object_key, arena);
+    cfa_query objects = rows_of(sim, &cfa__provider_object_kind, 0, 0, &object_key, arena);
     for (int32_t i = 0; i < objects.count; i++) {
         const cfa__provider_object *object = objects.records[i];
         bool bound = !cfa__id_is_null(object->payment_id);
         require(sim, !bound || object->drained_count == object->parked_count,
                 "webhooks stay parked for a bound object");
+        if (bound)
+            check_object(sim, object, arena);
         coverage[COVER_WEBHOOK_DRAINED] += (uint64_t)object->drained_count;
     }
     /* The digest of a random key says version 8, where a time-ordered one has its 7. */
     const cfa__key key = { .created_us = 0 };
-    cfa_query keys = rows_of(sim, &cfa__key_kind, 0, &key, arena);
+    cfa_query keys = rows_of(sim, &cfa__key_kind, 0, 0, &key, arena);
     for (int32_t i = 0; i < keys.count; i++)
         coverage[COVER_KEY_ARCHIVED] +=
             ((const cfa__key *)keys.records[i])->digest.bytes[6] >> 4 == 8;
     const cfa__operation operation_key = { .due_us = 0 };
     cfa_query due =
-        rows_of(sim, &cfa__operation_kind, CFA__OPERATION_BY_DUE, &operation_key, arena);
+        rows_of(sim, &cfa__operation_kind, CFA__OPERATION_BY_DUE, 0, &operation_key, arena);
     for (int32_t i = 0; i < due.count; i++) {
         const cfa__operation *operation = due.records[i];
         require(sim, operation->due_us > cfa_manual_clock_now_us(sim->clock) - HOUR_US,
@@ -421,8 +492,8 @@ void check_all(struct sim *sim) {
             check_nothing_written(process, donor);
             continue;
         }
-        check_payment(sim, engine, donor, arena);
-        charges += truth_of(sim, donor, arena).charges;
+        check_payment(sim, engine, donor);
+        charges += truth_of(sim, donor).charges;
         cfa_pledge *pledge;
         require(sim, cfa_pledge_get(&pledge, engine, donor->pledge_id) == CFA_OK, "S3: %s is gone",
                 donor->pledge_id);
@@ -436,7 +507,7 @@ void check_all(struct sim *sim) {
             "S1: the provider took money that no donor knows of");
     check_log(sim, engine);
     for (int32_t i = 0; i < CAMPAIGNS; i++)
-        check_campaign(sim, engine, i, arena);
+        check_campaign(sim, engine, i);
     check_store(sim, arena);
     cfa_arena_free(arena);
 }

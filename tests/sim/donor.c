@@ -4,6 +4,8 @@
  * holds. Every answer is compared with what was answered before.
  */
 #include "sim/sim.h"
+#include "core/decide/decide.h"
+#include "core/engine/engine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -56,6 +58,8 @@ static void donor_draw(struct sim *sim, int32_t number) {
     donor->asynchronous = draw_below(sim, 4) == 0;
     donor->hurried = draw_below(sim, 4) == 0;
     donor->operation = draw_below(sim, 2) == 0 ? OPERATE_CAPTURE : (int32_t)draw_below(sim, 4);
+    donor->patience_ms = draw_below(sim, 3) == 0 ? -1 : 1 << draw_below(sim, 16);
+    donor->leaves = draw_below(sim, 3) == 0;
     donor->async_process = -1;
     if (draw_below(sim, 3) == 0)
         snprintf(donor->reference, sizeof donor->reference, "person-%d", (int)draw_below(sim, 20));
@@ -65,7 +69,14 @@ void donors_open(struct sim *sim) {
     sim->donors = take((size_t)sim->donations * sizeof *sim->donors);
     int64_t window_us = draw_time(sim, 8 * HOUR_US);
     for (int32_t i = 0; i < sim->donations; i++) {
+        struct donor *donor = &sim->donors[i];
         donor_draw(sim, i);
+        if (i + 1 == sim->donations) { /* shows that everything works again */
+            donor->method = "pm_ok";
+            donor->last = true;
+            donor->late = donor->never_pays = donor->leaves = false;
+            break;
+        }
         int64_t at_us = draw_below(sim, window_us);
         schedule(sim, at_us, EVENT_CREATE, i, 0);
         if (draw_below(sim, 4) == 0)
@@ -135,10 +146,15 @@ static void learn_pledge(struct process *process, struct donor *donor, const cfa
     struct sim *sim = process->sim;
     int32_t number = index_of(sim, donor);
     const char *id = cfa_pledge_id(pledge);
-    if (donor->acknowledged) {
+    if (donor->acknowledged || donor->kept) {
         require(sim, strcmp(donor->pledge_id, id) == 0, "S2: donor %d has two pledges, %s and %s",
                 (int)number, donor->pledge_id, id);
     }
+    if (donor->kept && !donor->acknowledged && cfa_pledge_state(pledge) != CFA_PAYMENT_EXPIRED)
+        cover(REVIVED);
+    if (sim->breaker && !sim->rejects && cfa_pledge_pending(pledge) &&
+        atomic_load(&process->engine->circuit.state) != CFA__BREAKER_CLOSED)
+        cover(QUEUED);
     if (cfa_pledge_replayed(pledge)) {
         cover(REPLAY);
     } else {
@@ -173,6 +189,10 @@ static void learn(struct process *process, struct donor *donor, cfa_status statu
         learn_pledge(process, donor, pledge, asked_us);
         return;
     }
+    if (status == CFA_ECIRCUIT) {
+        check_refusal(process, donor);
+        return;
+    }
     switch (cfa_status_class_of(status)) {
     case CFA_CLASS_TRANSIENT:
         require(sim, sim->faults, "donor %d fails without a fault: %s", (int)number,
@@ -189,7 +209,8 @@ static void learn(struct process *process, struct donor *donor, cfa_status statu
     default:
         require(sim, status == CFA_ECLOSED && sim->campaign_ending[donor->campaign],
                 "donor %d is told %s", (int)number, cfa_status_name(status));
-        require(sim, !donor->acknowledged, "S3: donor %d's pledge is gone", (int)number);
+        require(sim, !donor->acknowledged && !donor->kept, "S3: donor %d's pledge is gone",
+                (int)number);
         cover(CLOSED);
         donor->refused = true;
         break;
@@ -207,7 +228,7 @@ static cfa_pledge_spec spec_of(struct sim *sim, const struct donor *donor) {
     spec.payment_method = sim->one_step ? donor->method : NULL;
     spec.donor_reference = donor->reference[0] != '\0' ? donor->reference : NULL;
     spec.wait = donor->hurried ? CFA_WAIT_COMMIT : CFA_WAIT_ANSWER;
-    spec.timeout_ms = -1; /* never sleep: time is virtual */
+    spec.timeout_ms = donor->patience_ms;
     return spec;
 }
 
@@ -237,16 +258,24 @@ static void ask_port(struct process *process, void *user) {
     cover(ASYNC);
 }
 
+/* Refused, and gone for good. */
+static bool has_left(const struct donor *donor) { return donor->kept && donor->leaves; }
+
 /* Ask once, through whatever process is up. False when none was. */
 static bool ask_somebody(struct sim *sim, int32_t number, bool through_port) {
     struct process *process = free_process(sim);
     struct donor *donor = &sim->donors[number];
     struct request request = { number, 0 };
+    if (has_left(donor))
+        return true;
     if (process == NULL)
         return false;
     if (donor->first_us == 0)
         donor->first_us = sim->now_us;
     stir(sim);
+    check_untouched(sim, donor);
+    donor->untouched = false;
+    donor->overlaps = donor->in_flight > 0;
     donor->in_flight++;
     if (!within(process, through_port ? ask_port : ask, &request))
         donor->written = true;
@@ -255,7 +284,7 @@ static bool ask_somebody(struct sim *sim, int32_t number, bool through_port) {
 }
 
 static bool is_settled(const struct donor *donor) {
-    return donor->refused || donor->answer != NULL;
+    return donor->refused || donor->answer != NULL || has_left(donor);
 }
 
 /* The donor's own patience: again and again with the same key, ever more slowly. */
@@ -276,7 +305,7 @@ static void create_event(struct sim *sim, int32_t number) {
 static void replay_event(struct sim *sim, int32_t number, int32_t age) {
     struct donor *donor = &sim->donors[number];
     bool known = donor->acknowledged;
-    if (donor->refused)
+    if (donor->refused || has_left(donor))
         return;
     if (!ask_somebody(sim, number, false)) {
         schedule(sim, draw_time(sim, MINUTE_US), EVENT_REPLAY, number, age);
@@ -299,6 +328,11 @@ void donors_complete(struct process *process, void *user) {
         struct donor *donor = &sim->donors[cfa_completion_token(completion)];
         cfa_pledge *pledge = cfa_completion_pledge(completion);
         cfa_status status = cfa_completion_status(completion);
+        cfa_error error = CFA_ERROR_INIT;
+        require(sim,
+                cfa_completion_error(&error, completion) == CFA_OK &&
+                    (status == CFA_OK || cfa_error_restore(&error) == status),
+                "a completion without its error");
         cfa_completion_free(completion);
         donor->async_process = -1;
         learn(process, donor, status, pledge, donor->async_us);
@@ -326,7 +360,9 @@ bool donors_are_answered(struct sim *sim) {
     bool answered = true;
     for (int32_t i = 0; i < sim->donor_count; i++) {
         struct donor *donor = &sim->donors[i];
-        if (donor->acknowledged || donor->refused)
+        if (donor->acknowledged || donor->refused || has_left(donor))
+            continue;
+        if (donor->last && !answered)
             continue;
         answered = false;
         if (donor->async_process < 0)
@@ -369,7 +405,7 @@ static void ask_for_another(struct process *process, void *user) {
 static void mismatch_event(struct sim *sim, int32_t number) {
     struct process *process = free_process(sim);
     struct request request = { number, 1 + (int32_t)draw_below(sim, 3) };
-    if (process != NULL && sim->donors[number].acknowledged)
+    if (process != NULL && (sim->donors[number].acknowledged || sim->donors[number].kept))
         (void)within(process, ask_for_another, &request);
 }
 
@@ -419,7 +455,7 @@ static void finish_event(struct sim *sim, int32_t number, int32_t attempt) {
 static const char *ref_of(struct sim *sim, const struct donor *donor, cfa_arena *arena) {
     cfa_facts facts;
     int64_t charges;
-    if (!donor->acknowledged ||
+    if ((!donor->acknowledged && !donor->kept) ||
         cfa_play_payment(&facts, &charges, sim->play, donor->payment_id, arena) != CFA_OK)
         return NULL;
     return facts.ref;

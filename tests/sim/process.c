@@ -12,8 +12,6 @@
 #include <unistd.h>
 
 #define TICK_MIN_US (20 * INT64_C(1000))
-#define STRAGGLE_US                                                                                \
-    (9 * MINUTE_US) /* absence counts as proven ten minutes after the last request */
 
 /* ---- misfortune of the store ----------------------------------------------------------------- */
 
@@ -71,130 +69,6 @@ static int32_t decide(void *user, int32_t call, uint64_t number, cfa_status *out
     return CFA_FAULT_FAIL;
 }
 
-/* ---- the way to the provider ----------------------------------------------------------------- */
-
-static cfa_status provider_prepare(void *self, const cfa_call *call, cfa_arena *arena,
-                                   cfa_slice *out_body) {
-    const cfa_provider *play = cfa_play_provider(((struct process *)self)->sim->play);
-    return play->ops->prepare(play->self, call, arena, out_body);
-}
-
-static cfa_status provider_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,
-                                   cfa_arena *arena, cfa_webhook_event *out) {
-    const cfa_provider *play = cfa_play_provider(((struct process *)self)->sim->play);
-    return play->ops->webhook(play->self, signature, body, now_us, arena, out);
-}
-
-static struct call_memory *remember(struct sim *sim, const char *key) {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *key != '\0'; key++)
-        hash = (hash ^ (unsigned char)*key) * UINT64_C(0x100000001b3);
-    hash |= 1;
-    size_t at = (size_t)(hash >> 8) & (sim->call_capacity - 1);
-    while (sim->calls[at].hash != 0 && sim->calls[at].hash != hash)
-        at = (at + 1) & (sim->call_capacity - 1);
-    if (sim->calls[at].hash == 0)
-        sim->calls[at] = (struct call_memory){ hash, sim->now_us, false };
-    return &sim->calls[at];
-}
-
-static void cover_call(struct sim *sim, const cfa_call *call, const cfa_reply *reply) {
-    struct call_memory *memory = remember(sim, call->idempotency_key);
-    bool found = reply->outcome == CFA_OUTCOME_DONE || reply->outcome == CFA_OUTCOME_PENDING;
-    size_t size = strlen(call->idempotency_key);
-    if (call->kind == CFA_CALL_CREATE && memory->unknown && found)
-        cover(RESEND_RESOLVES);
-    if (call->kind == CFA_CALL_CREATE && strcmp(call->idempotency_key + size - 2, "_1") != 0)
-        cover(NEW_ATTEMPT);
-    if (call->kind == CFA_CALL_LOOKUP && found)
-        cover(LOOKUP_RESOLVES);
-    if (call->kind == CFA_CALL_LOOKUP && sim->now_us - memory->sent_us > DAY_US)
-        cover(KEY_FORGOTTEN);
-    if (reply->stored)
-        cover(CALL_STORED);
-    if (reply->outcome == CFA_OUTCOME_UNKNOWN) {
-        cover(CALL_UNKNOWN);
-        memory->unknown = true;
-    }
-    if (reply->outcome == CFA_OUTCOME_NOT_SENT && call->kind != CFA_CALL_LOOKUP)
-        cover(CALL_NOT_SENT);
-}
-
-static void straggle(struct sim *sim, const cfa_call *call) {
-    sim->stragglers = grow(sim->stragglers, sim->straggler_count, &sim->straggler_capacity,
-                           sizeof *sim->stragglers);
-    struct straggler *straggler = &sim->stragglers[sim->straggler_count];
-    require(sim, cfa_arena_new(&straggler->arena) == CFA_OK, "no memory");
-    cfa_call *copy = &straggler->call;
-    *copy = *call;
-    const char **texts[] = { &copy->operation_id, &copy->payment_id, &copy->idempotency_key,
-                             &copy->account,      &copy->ref,        &copy->payment_method };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        if (*texts[i] != NULL)
-            *texts[i] = cfa_arena_copy(straggler->arena, *texts[i], strlen(*texts[i]));
-    }
-    copy->body.data = cfa_arena_copy(straggler->arena, call->body.data, call->body.size);
-    schedule(sim, draw_below(sim, STRAGGLE_US), EVENT_STRAGGLE, sim->straggler_count++, 0);
-    cover(CALL_STRAGGLES);
-}
-
-void straggler_arrives(struct sim *sim, int32_t number) {
-    struct straggler *straggler = &sim->stragglers[number];
-    const cfa_provider *play = cfa_play_provider(sim->play);
-    cfa_reply reply = { .struct_size = sizeof reply };
-    play->ops->call(play->self, &straggler->call, straggler->arena, &reply);
-    note(sim, "a straggling request arrives", number, straggler->call.kind, reply.outcome);
-    cfa_arena_free(straggler->arena);
-    straggler->arena = NULL;
-    collect_webhooks(sim);
-}
-
-/* Time passes on the way to the provider and back; the other process works meanwhile, and this one
- * may die. */
-static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
-    struct process *process = self;
-    struct sim *sim = process->sim;
-    const cfa_provider *play = cfa_play_provider(sim->play);
-    note(sim, "provider call", process->number, call->kind, 0);
-    note_bytes(sim, call->idempotency_key, strlen(call->idempotency_key));
-    snprintf(process->calling, sizeof process->calling, "%s", call->operation_id);
-    for (int32_t i = 0; i < ENGINES; i++) {
-        if (i != process->number && strcmp(sim->processes[i].calling, process->calling) == 0)
-            cover(CALL_OVERLAP);
-    }
-    if (sim->faults && chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
-        note(sim, "crash before a provider call", process->number, 0, 0);
-        cover(CRASH_BEFORE_CALL);
-        longjmp(process->death, 1);
-    }
-    bool slow = sim->faults && chance(sim, sim->rates.slow_call);
-    bool straggles = sim->faults && chance(sim, sim->rates.straggle);
-    int64_t limit_us = (int64_t)call->timeout_ms * 1000;
-    int64_t there_us = straggles ? limit_us : draw_time(sim, slow ? 15 * SECOND_US : 100000);
-    int64_t began_us = sim->now_us;
-    run_until(sim, sim->now_us + (there_us < limit_us ? there_us : limit_us));
-    if (sim->deaf && call->kind == CFA_CALL_RETRIEVE)
-        *out = (cfa_reply){ .struct_size = sizeof *out };
-    else if (straggles)
-        straggle(sim, call);
-    else
-        play->ops->call(play->self, call, arena, out);
-    collect_webhooks(sim);
-    if (sim->faults && chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
-        note(sim, "crash after a provider call", process->number, out->outcome, 0);
-        cover(CRASH_AFTER_CALL);
-        longjmp(process->death, 1);
-    }
-    run_until(sim, sim->now_us + draw_time(sim, slow ? 15 * SECOND_US : 100000));
-    if (sim->now_us - began_us >= limit_us) {
-        cover(CALL_TIMEOUT);
-        *out = (cfa_reply){ .struct_size = sizeof *out };
-    }
-    process->calling[0] = '\0';
-    cover_call(sim, call, out);
-    note(sim, "provider answers", process->number, out->outcome, out->stored);
-}
-
 /* ---- a sink, the same behind both processes -------------------------------------------------- */
 
 static cfa_status sink_send(void *self, const cfa_event_view *events, size_t count,
@@ -236,8 +110,8 @@ static cfa_status sink_reset(void *self, int64_t position) {
 
 static void sink_close(void *self) { (void)self; }
 
-static const cfa_sink_ops sink_ops = { sizeof sink_ops, "sim", sink_send, sink_poll,
-                                       sink_reset,      NULL,  sink_close };
+static const cfa_sink_ops sink_ops = { sizeof sink_ops, "sim", sink_send,  sink_poll,
+                                       sink_reset,      NULL,  sink_close, NULL };
 
 /* ---- processes ------------------------------------------------------------------------------- */
 
@@ -279,17 +153,19 @@ void stir(struct sim *sim) {
     }
 }
 
-/* What the system does when a process dies: descriptors closed, transactions rolled back. */
-static void die(struct process *process) {
+/* Descriptors are closed, transactions rolled back. */
+void process_dies(struct process *process) {
     struct sim *sim = process->sim;
     sim->deaths++;
     process->busy = false;
     process->calling[0] = '\0';
+    process->saw_open_us = 0;
+    flights_die(process);
     if (process->engine != NULL)
         cover_statistics(process);
     process->engine = NULL;
     process->port = NULL;
-    for (int32_t i = 0; i < 2; i++) {
+    for (int32_t i = 0; i < 3; i++) {
         if (process->descriptors[i] >= 0)
             close(process->descriptors[i]);
         process->descriptors[i] = -1;
@@ -308,20 +184,31 @@ bool within(struct process *process, void (*action)(struct process *process, voi
         process->busy = false;
         return true;
     }
-    die(process);
+    process_dies(process);
     return false;
+}
+
+static void descriptors_forget(struct process *process) {
+    process->descriptors[0] = process->descriptors[1] = process->descriptors[2] = -1;
+}
+
+/* The engine's descriptors are the next free ones: known even if it dies while opening. */
+static void descriptors_foresee(struct process *process) {
+    process->descriptors[0] = eventfd(0, EFD_CLOEXEC);
+    process->descriptors[2] = process->sim->flights ? eventfd(0, EFD_CLOEXEC) : -1;
+    close(process->descriptors[0]);
+    if (process->descriptors[2] >= 0)
+        close(process->descriptors[2]);
 }
 
 void process_make(struct sim *sim, int32_t number) {
     struct process *process = &sim->processes[number];
     process->sim = sim;
     process->number = number;
-    process->descriptors[0] = process->descriptors[1] = -1;
-    process->provider_ops = *cfa_play_provider(sim->play)->ops;
-    process->provider_ops.prepare = provider_prepare;
-    process->provider_ops.call = provider_call;
-    process->provider_ops.webhook = provider_webhook;
-    process->provider = (cfa_provider){ &process->provider_ops, process };
+    descriptors_forget(process);
+    process->readable = eventfd(0, EFD_CLOEXEC);
+    require(sim, process->readable >= 0, "no descriptor");
+    wire_make(process);
     require(sim,
             cfa_fault_storage_new(&process->storage, &process->control, &sim->store, decide,
                                   process) == CFA_OK,
@@ -336,18 +223,20 @@ static void process_open(struct process *process, void *user) {
     options.provider = &process->provider;
     options.platform = cfa_manual_clock_platform(sim->clock);
     options.capture_manual = sim->manual;
-    const cfa_sink_binding sink = { "broker", { &sink_ops, process } };
+    const cfa_sink_binding sink = { .name = "broker", .sink = { &sink_ops, process } };
     options.sinks = &sink;
     options.sink_count = 1;
-    /* The engine's descriptor is the next free one: known even if it dies while opening. */
-    process->descriptors[0] = eventfd(0, EFD_CLOEXEC);
-    close(process->descriptors[0]);
+    options.circuit_failures = sim->breaker ? sim->circuit_failures : -1;
+    options.circuit_rule = sim->rejects ? CFA_CIRCUIT_REJECT : CFA_CIRCUIT_QUEUE;
+    options.circuit_open_ms = sim->circuit_open_ms;
+    options.calls_in_flight = sim->calls_in_flight;
+    descriptors_foresee(process);
     cfa_engine *engine = NULL;
     cfa_status status = cfa_engine_open(&engine, &options);
     note(sim, "engine opens", process->number, status, 0);
     if (status != CFA_OK) {
         require(sim, sim->faults, "an engine does not open: %s", cfa_status_name(status));
-        process->descriptors[0] = -1;
+        descriptors_forget(process);
         schedule(sim, draw_time(sim, 5 * SECOND_US), EVENT_START, process->number, 0);
         return;
     }
@@ -365,13 +254,17 @@ static void process_close(struct process *process, void *user) {
     cfa_engine_close(process->engine);
     process->engine = NULL;
     process->port = NULL;
-    process->descriptors[0] = process->descriptors[1] = -1;
+    descriptors_forget(process);
+    process->saw_open_us = 0;
+    require(process->sim, flights_in_air(process) == 0, "a closed engine left calls in flight");
+    process->life++;
     donors_process_died(process);
 }
 
 void process_free(struct process *process) {
     if (process->engine != NULL)
         (void)within(process, process_close, NULL);
+    close(process->readable);
     process->storage.ops->close(process->storage.self);
 }
 
@@ -383,8 +276,12 @@ static void process_tick(struct process *process, void *user) {
                                       CFA_WORK_ALL,
                                       CFA_WORK_COMMANDS,
                                       CFA_WORK_COMMANDS | CFA_WORK_CALLS,
-                                      CFA_WORK_TOTALS | CFA_WORK_UPKEEP };
-    uint32_t mask = sim->faults ? masks[draw_below(sim, 6)] : (uint32_t)CFA_WORK_ALL;
+                                      CFA_WORK_TOTALS | CFA_WORK_UPKEEP,
+                                      CFA_WORK_ALL | CFA_WORK_NO_COMMIT };
+    uint32_t mask = sim->faults ? masks[draw_below(sim, 7)] : (uint32_t)CFA_WORK_ALL;
+    if ((mask & CFA_WORK_NO_COMMIT) != 0)
+        cover(NO_COMMIT);
+    circuit_watch(process);
     if (chance(sim, 2000)) /* as if very many random keys had come */
         atomic_store(&process->engine->random_keys, 1000000);
     int32_t done = 0;
@@ -397,6 +294,8 @@ static void process_tick(struct process *process, void *user) {
     bool active = status != CFA_OK || done > 0;
     process->idle_us = active ? TICK_MIN_US : process->idle_us * 2;
     int64_t most_us = sim->faults ? 4 * HOUR_US : 10 * MINUTE_US;
+    if (flights_in_air(process) > 0)
+        most_us = MINUTE_US; /* a host looks after its calls */
     if (process->idle_us > most_us)
         process->idle_us = most_us;
 }
@@ -424,8 +323,17 @@ static void restart(struct sim *sim, struct process *process) {
         schedule(sim, draw_time(sim, SECOND_US), EVENT_START, process->number, 0);
 }
 
+/* The host's loop sees that a call in flight has moved, at once or later. */
+static void wake(struct process *process, int32_t life) {
+    struct sim *sim = process->sim;
+    if (process->engine != NULL && process->life == life && flights_in_air(process) > 0 &&
+        !(sim->faults && draw_below(sim, 8) == 0))
+        schedule_tick(process, 1000);
+}
+
 void process_event(struct process *process, const struct event *event) {
     switch (event->kind) {
+    case EVENT_LANDS: wake(process, event->number); break;
     case EVENT_TICK: tick(process, event->number); break;
     case EVENT_START: (void)within(process, process_open, NULL); break;
     default: restart(process->sim, process); break;

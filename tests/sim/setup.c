@@ -80,10 +80,27 @@ static void campaigns_open(struct process *process, void *user) {
     }
 }
 
+/* What the core can do, and may be asked not to. */
+static void draw_kinds(struct sim *sim) {
+    sim->breaker = draw_below(sim, 3) != 0;
+    sim->rejects = draw_below(sim, 3) != 0;
+    sim->circuit_failures = 1 + (int32_t)draw_below(sim, 6);
+    sim->circuit_open_ms = 1000 << draw_below(sim, 11);
+    sim->flights = draw_below(sim, 2) == 0;
+    sim->calls_in_flight = 1 + (int32_t)draw_below(sim, FLIGHTS_MAX);
+    sim->sessions = draw_below(sim, 2) == 0;
+    sim->thin = draw_below(sim, 4) == 0 && !sim->deaf;
+    if (sim->sessions)
+        cover(SESSIONS);
+    if (!sim->breaker)
+        cover(BREAKER_OFF);
+}
+
 void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
     sim->seed = sim->random_state = seed;
     sim->donations = donations;
     sim->trace = trace;
+    waiting_is_virtual(sim);
     draw_rates(sim);
     sim->one_step = draw_below(sim, 2) == 0;
     sim->jumps = draw_below(sim, 2) == 0;
@@ -94,6 +111,7 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
         sim->weather.webhook_lost_ppm = 0;
         cover(DEAF);
     }
+    draw_kinds(sim);
     sim->call_capacity = 1024;
     while (sim->call_capacity < 256 * (size_t)donations)
         sim->call_capacity *= 2;
@@ -124,6 +142,7 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
 void world_calm(struct sim *sim) {
     const cfa_play_weather calm = CFA_PLAY_WEATHER_INIT;
     sim->faults = false;
+    sim->calm_us = sim->now_us;
     sim->weather = calm;
     require(sim, cfa_play_weather_set(sim->play, &calm) == CFA_OK, "the weather is refused");
     note(sim, "faults end", 0, 0, 0);
@@ -144,11 +163,12 @@ void world_close(struct sim *sim) {
     }
     free(sim->donors);
     free(sim->webhooks);
-    for (int32_t i = 0; i < sim->straggler_count; i++)
-        cfa_arena_free(sim->stragglers[i].arena);
-    free(sim->stragglers);
+    for (int32_t i = 0; i < sim->request_count; i++)
+        cfa_arena_free(sim->requests[i].arena);
+    free(sim->requests);
     free(sim->heap);
     free(sim->calls);
+    waiting_is_virtual(NULL);
     require(sim, sim->deaths > 0 || memory_live() == 0, "S14: %zu blocks of memory are left over",
             memory_live());
     memory_discard();

@@ -3,9 +3,10 @@
  * Everything that happens follows from the seed; time is virtual; an engine dies by longjmp out of
  * any storage or provider call.
  *
- * world.c owns time and chance; process.c engines, their misfortune and death; donor.c what donors
- * and operators do; check.c what must be true; trace.c history, coverage and how a violation is
- * told; setup.c beginning and end. Nothing here may read a real clock or real randomness.
+ * world.c owns time and chance; process.c engines, their misfortune and death; wire.c the way to the
+ * provider; donor.c what donors and operators do; check.c what must be true, circuit.c what must be
+ * true of the circuit breaker; trace.c history, coverage and how a violation is told; setup.c
+ * beginning and end. Nothing here may read a real clock or real randomness.
  */
 #ifndef CFA_TESTS_SIM_SIM_H
 #define CFA_TESTS_SIM_SIM_H
@@ -87,6 +88,28 @@
     X(TOTALS_STALE, "last known good totals served")                                               \
     X(ONE_STEP, "one-step provider")                                                               \
     X(TWO_STEP, "two-step provider")                                                               \
+    X(OPENED, "circuit breaker opened")                                                            \
+    X(PROBE_FAILED, "half open: the one call failed")                                              \
+    X(PROBE_SUCCEEDED, "half open: the one call succeeded")                                        \
+    X(CLOSED_EARLY, "circuit breaker closed by a call from before it opened")                      \
+    X(BREAKER_OFF, "no circuit breaker")                                                           \
+    X(QUEUED, "pledge queued while the circuit breaker is open")                                   \
+    X(REFUSED, "pledge kept and refused while the circuit breaker is open")                        \
+    X(REFUSED_AGAIN, "the same key refused again")                                                 \
+    X(REVIVED, "refused pledge revived by its key")                                                \
+    X(DEFERRED_EXPIRED, "refused pledge that nobody asked for again expired unsent")               \
+    X(FLIGHTS_MANY, "more than one call in flight")                                                \
+    X(FLIGHTS_AT_CRASH, "more than one call in flight at a death")                                 \
+    X(FLIGHT_OVERTAKES, "call in flight lands before an older one")                                \
+    X(FLIGHT_REFUSED, "call that does not start")                                                  \
+    X(WAITS, "caller waits in the library")                                                        \
+    X(NO_COMMIT, "tick that leaves commits to others")                                             \
+    X(SESSIONS, "hosted pages whose sessions become payments")                                     \
+    X(ORIGIN_BY_REPLY, "reply names an object and its origin")                                     \
+    X(ORIGIN_PARKED, "event parked under an origin, before the reply")                             \
+    X(ORIGIN_BY_EVENT, "event binds an object to its origin, after the reply")                     \
+    X(THIN, "event that only says where to look")                                                  \
+    X(THIN_FETCHED, "payment read soon after such an event")                                       \
     X(P01, "P01")                                                                                  \
     X(P02, "P02")                                                                                  \
     X(P03, "P03")                                                                                  \
@@ -109,6 +132,22 @@ enum {
 };
 
 struct sim;
+struct process;
+
+#define FLIGHTS_MAX 24
+
+/* A provider call in flight, as its process knows it. */
+struct flight {
+    struct process *process;
+    uint64_t token; /* 0: free */
+    cfa_arena *arena;
+    cfa_reply *reply;
+    int32_t request;
+    int64_t number;      /* counts all flights */
+    int64_t lands_us;    /* 0: the provider has not acted yet */
+    int64_t gives_up_us; /* its time-out */
+    bool slow;
+};
 
 /* One process: an engine behind a faulty storage and a slow provider. */
 struct process {
@@ -120,7 +159,11 @@ struct process {
     cfa_provider provider;
     cfa_engine *engine; /* NULL: dead */
     cfa_port *port;
-    int32_t descriptors[2]; /* of engine and port: the system closes them when a process dies */
+    int32_t descriptors[3]; /* of engine and port: the system closes them when a process dies */
+    struct flight flights[FLIGHTS_MAX];
+    int32_t life;        /* counts deaths and ends */
+    int readable;        /* never: the simulator wakes by events */
+    int64_t saw_open_us; /* since when its engine has known that the breaker is not closed */
     jmp_buf death;
     bool busy;                   /* inside an engine call */
     int32_t losses, doubts;      /* lost races and doubtful commits to come, one after the other */
@@ -149,7 +192,9 @@ enum {
     EVENT_SETTLE,
     EVENT_OPERATE,
     EVENT_EXPIRE,
-    EVENT_STRAGGLE
+    EVENT_REQUEST, /* a request reaches the provider */
+    EVENT_LANDS,   /* a call in flight ended: the process is woken */
+    EVENT_FETCHED  /* by now a thin event's payment must have been read */
 };
 
 /* What the host does with a hold. */
@@ -173,7 +218,13 @@ struct donor {
     int32_t campaign;
     cfa_money amount;
     bool late, never_pays, approves, asynchronous, hurried;
-    bool written; /* something may have been written for the key */
+    bool leaves;    /* never comes back once the circuit breaker has refused */
+    bool last;      /* comes when everything else is over */
+    bool written;   /* something may have been written for the key */
+    bool overlaps;  /* two requests of the donor were under way at once */
+    bool kept;      /* was told CFA_ECIRCUIT: ids below are known from then on */
+    bool untouched; /* and the key has not come again since */
+    int32_t refusals, patience_ms;
     bool acknowledged, refused;
     bool made;                               /* was told that this very request made the pledge */
     int32_t in_flight, tries, async_process; /* -1: none */
@@ -197,10 +248,11 @@ struct call_memory {
     bool unknown;
 };
 
-/* A request that its caller gave up, still on its way. */
-struct straggler {
-    cfa_arena *arena; /* NULL: arrived */
+/* A request on its way; its caller may have given up, or died. */
+struct request_sent {
+    cfa_arena *arena; /* NULL: arrived, or cut off */
     cfa_call call;
+    cfa_reply reply; /* once the provider has acted, for the flight that waits for it */
 };
 
 #define HISTORY_KEPT 50
@@ -221,8 +273,13 @@ struct sim {
     cfa_storage store;
     cfa_play *play;
     bool one_step, manual, authoritative;
-    bool jumps; /* the wall clock does */
-    bool deaf;  /* the provider answers no questions: webhooks are the only net */
+    bool jumps;             /* the wall clock does */
+    bool deaf;              /* the provider answers no questions: webhooks are the only net */
+    bool breaker, rejects;  /* the circuit breaker, and its rule */
+    bool flights, sessions; /* many calls at once; hosted pages */
+    bool thin;              /* some events only say where to look */
+    int32_t circuit_failures, circuit_open_ms, calls_in_flight;
+    int64_t calm_us; /* since when there are no faults */
     bool faults;
     bool silent; /* nobody outside acts any more */
     int32_t deaths;
@@ -238,8 +295,9 @@ struct sim {
     int32_t donor_count;
     struct webhook *webhooks;
     int32_t webhook_count, webhook_capacity, webhooks_waiting;
-    struct straggler *stragglers;
-    int32_t straggler_count, straggler_capacity;
+    struct request_sent *requests;
+    int32_t request_count, request_capacity;
+    int64_t flight_count;
     int64_t broker_position; /* newest event that the sink has */
     struct event *heap;
     int32_t heap_count, heap_capacity;
@@ -285,6 +343,8 @@ void schedule(struct sim *sim, int64_t delay_us, int32_t kind, int32_t subject, 
 void run_until(struct sim *sim, int64_t until_us);
 void collect_webhooks(struct sim *sim);
 void weather_draw(struct sim *sim);
+/* Whoever waits in the library waits in this world's time; NULL: in real time again. */
+void waiting_is_virtual(struct sim *sim);
 
 /* ---- process.c ------------------------------------------------------------------------------- */
 
@@ -297,10 +357,24 @@ bool within(struct process *process, void (*action)(struct process *process, voi
 /* A living engine that is not inside a call, or NULL. */
 struct process *free_process(struct sim *sim);
 bool all_are_busy(const struct sim *sim);
-/* A request that was given up reaches the provider after all. */
-void straggler_arrives(struct sim *sim, int32_t number);
+/* What the system does when a process dies. */
+void process_dies(struct process *process);
 /* Something happened: engines look again soon. */
 void stir(struct sim *sim);
+
+/* ---- wire.c ---------------------------------------------------------------------------------- */
+
+void wire_make(struct process *process);
+void request_arrives(struct sim *sim, int32_t number);
+/* The process died: what was in flight is nobody's. */
+void flights_die(struct process *process);
+int32_t flights_in_air(const struct process *process);
+/* The session's own event about what `body` tells of its payment, or NULL. */
+char *session_event(struct sim *sim, const char *body);
+bool is_session_event(const char *body);
+bool is_thin_event(struct sim *sim, const char *body);
+/* The play provider's name of an object, whichever of its names this is. */
+const char *intent_of(const char *ref);
 
 /* ---- setup.c --------------------------------------------------------------------------------- */
 
@@ -330,6 +404,43 @@ void check_totals_read(struct process *process, int32_t campaign, int64_t at_lea
 void check_liveness(struct sim *sim);
 /* Compare everything with the provider's books and the donors' memory. */
 void check_all(struct sim *sim);
+
+/* What the provider has of a donor's payment. */
+struct truth {
+    bool exists, succeeded;
+    int64_t captured_minor, authorized_minor, charges;
+    uint32_t flags;
+    char ref[64];
+};
+struct truth truth_of(struct sim *sim, const struct donor *donor);
+
+/* Read rows of an index past the engines; `match` fields of the key must be equal. */
+cfa_query rows_of(struct sim *sim, const cfa_kind *kind, int32_t index, int32_t match,
+                  const void *key, cfa_arena *arena);
+
+/* A thin event was applied: its payment must be read soon. */
+void check_fetched_later(struct sim *sim, const char *body);
+void check_fetched(struct sim *sim, int32_t number);
+
+/* ---- circuit.c ------------------------------------------------------------------------------- */
+
+/* The circuit breaker as the log tells of it. */
+struct circuit_walk {
+    char id[CFA_ID_TEXT_SIZE];
+    int64_t sequence;
+    int32_t state; /* 0 closed, 1 open, 2 half open */
+};
+bool is_circuit_event(const cfa_event_view *event);
+void check_circuit_event(struct sim *sim, struct circuit_walk *walk, const cfa_event_view *event);
+void check_circuit_end(struct sim *sim, const struct circuit_walk *walk);
+/* A donor was told CFA_ECIRCUIT. */
+void check_refusal(struct process *process, struct donor *donor);
+/* A key that was refused comes again: nothing may have been charged until now. */
+void check_untouched(struct sim *sim, const struct donor *donor);
+/* A call goes out: the circuit breaker must have let it through. */
+void check_call_allowed(struct process *process, const cfa_call *call);
+/* Remember what the engine knows of the breaker. */
+void circuit_watch(struct process *process);
 
 /* The allocator of a run: what dead processes held is given back at its end. */
 void memory_open(void);

@@ -4,9 +4,12 @@
  */
 #include "sim/sim.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define START_US INT64_C(1767225600000000) /* as the manual clock */
 #define WEBHOOK_TRIES 14
@@ -98,7 +101,56 @@ static void advance_to(struct sim *sim, int64_t at_us) {
     sim->now_us = at_us;
 }
 
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+/* The linker gives us these two: a caller that waits in the library waits in virtual time. */
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                                  const struct timespec *until);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                                  const struct timespec *until);
+
+static struct sim *waiting_world; /* NULL: real time */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out) {
+    if (waiting_world == NULL)
+        return __real_clock_gettime(clock, out);
+    out->tv_sec = (time_t)(1 + waiting_world->now_us / SECOND_US);
+    out->tv_nsec = (long)(waiting_world->now_us % SECOND_US) * 1000;
+    return 0;
+}
+
+/* Wakes early, as a condition may: whoever waits looks again. */
+int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lock,
+                                  const struct timespec *until) {
+    struct sim *sim = waiting_world;
+    if (sim == NULL)
+        return __real_pthread_cond_timedwait(condition, lock, until);
+    int64_t until_us = ((int64_t)until->tv_sec - 1) * SECOND_US + until->tv_nsec / 1000;
+    int64_t step_us = draw_time(sim, SECOND_US / 5);
+    bool over = until_us <= sim->now_us + step_us;
+    cover(WAITS);
+    pthread_mutex_unlock(lock);
+    run_until(sim, over ? until_us : sim->now_us + step_us);
+    pthread_mutex_lock(lock);
+    return over ? ETIMEDOUT : 0;
+}
+
+void waiting_is_virtual(struct sim *sim) { waiting_world = sim; }
+
 /* ---- webhooks -------------------------------------------------------------------------------- */
+
+static void webhook_add(struct sim *sim, char *body) {
+    sim->webhooks =
+        grow(sim->webhooks, sim->webhook_count, &sim->webhook_capacity, sizeof *sim->webhooks);
+    sim->webhooks[sim->webhook_count] = (struct webhook){ body, 0, sim->now_us };
+    sim->webhooks_waiting++;
+    int64_t delay_us = draw_time(sim, SECOND_US);
+    if (sim->faults && chance(sim, sim->rates.late_webhook))
+        delay_us = draw_below(sim, 3 * DAY_US);
+    schedule(sim, delay_us, EVENT_WEBHOOK, sim->webhook_count++, 0);
+}
 
 void collect_webhooks(struct sim *sim) {
     for (;;) {
@@ -107,14 +159,10 @@ void collect_webhooks(struct sim *sim) {
         if (body == NULL)
             break;
         cfa_free(signature);
-        sim->webhooks =
-            grow(sim->webhooks, sim->webhook_count, &sim->webhook_capacity, sizeof *sim->webhooks);
-        sim->webhooks[sim->webhook_count] = (struct webhook){ body, 0, sim->now_us };
-        sim->webhooks_waiting++;
-        int64_t delay_us = draw_time(sim, SECOND_US);
-        if (sim->faults && chance(sim, sim->rates.late_webhook))
-            delay_us = draw_below(sim, 3 * DAY_US);
-        schedule(sim, delay_us, EVENT_WEBHOOK, sim->webhook_count++, 0);
+        char *twin = session_event(sim, body);
+        webhook_add(sim, body);
+        if (twin != NULL)
+            webhook_add(sim, twin);
     }
     stir(sim);
 }
@@ -128,8 +176,16 @@ static void cover_verdict(struct sim *sim, const struct webhook *webhook,
     case CFA_WEBHOOK_DUPLICATE: cover(WEBHOOK_DUPLICATE); break;
     case CFA_WEBHOOK_STALE: cover(WEBHOOK_STALE); break;
     case CFA_WEBHOOK_PARKED: cover(WEBHOOK_PARKED); break;
+    case CFA_WEBHOOK_QUARANTINED:
+    case CFA_WEBHOOK_CONTRADICTION: violation(sim, "S11: a true webhook is refused: %d", verdict);
     default: break;
     }
+    if (is_session_event(webhook->body) && verdict == CFA_WEBHOOK_PARKED)
+        cover(ORIGIN_PARKED);
+    if (is_session_event(webhook->body) && verdict == CFA_WEBHOOK_APPLIED)
+        cover(ORIGIN_BY_EVENT);
+    if (is_thin_event(sim, webhook->body) && verdict == CFA_WEBHOOK_APPLIED)
+        check_fetched_later(sim, webhook->body);
 }
 
 static void webhook_deliver(struct process *process, void *user) {
@@ -269,13 +325,15 @@ static void dispatch(struct sim *sim, const struct event *event) {
     switch (event->kind) {
     case EVENT_TICK:
     case EVENT_START:
+    case EVENT_LANDS:
     case EVENT_RESTART: process_event(&sim->processes[event->subject], event); break;
     case EVENT_WEBHOOK: webhook_event(sim, event->subject); break;
     case EVENT_READ: read_event(sim); break;
     case EVENT_JUMP: jump(sim); break;
     case EVENT_WEATHER: weather_draw(sim); break;
     case EVENT_END_CAMPAIGN: campaign_event(sim, event->subject); break;
-    case EVENT_STRAGGLE: straggler_arrives(sim, event->subject); break;
+    case EVENT_REQUEST: request_arrives(sim, event->subject); break;
+    case EVENT_FETCHED: check_fetched(sim, event->subject); break;
     default: donor_event(sim, event); break;
     }
 }
