@@ -54,7 +54,20 @@ type Options struct {
 	PaymentExpires time.Duration // unpaid payments are cancelled after this
 	AnswerKept     time.Duration
 	TotalsMaxAge   time.Duration // how old a cached total may be; negative: not at all
+	CallsInFlight  int           // of a provider that can have many
+
+	CircuitRule     CircuitRule   // of pledges while the provider is out
+	CircuitFailures int           // so many failed calls, if they are half of the newest, open the breaker; negative: never
+	CircuitOpen     time.Duration // how long it stays open before one call tries
 }
+
+// CircuitRule says what happens to a pledge while the provider's circuit breaker is open.
+type CircuitRule int32
+
+const (
+	CircuitReject CircuitRule = 0 // kept; the call is ECIRCUIT, and only the same key makes the provider call
+	CircuitQueue  CircuitRule = 1 // pending; the provider call follows by itself
+)
 
 // Adapter is what an engine takes as its payment provider: a *Play, or Host around a Provider written in Go.
 type Adapter interface {
@@ -108,7 +121,8 @@ func open(path string, storage native.Storage, options Options) (*Engine, error)
 	err := native.Engine_open(&handle, path, storage, provider, options.Account, flag(options.Livemode),
 		flag(options.CaptureManual), clamp(int64(options.QueueLimit)), clamp(int64(options.BatchLimit)),
 		milliseconds(options.Timeout), milliseconds(options.CallTimeout), options.PaymentExpires.Milliseconds(),
-		options.AnswerKept.Milliseconds(), milliseconds(options.TotalsMaxAge))
+		options.AnswerKept.Milliseconds(), milliseconds(options.TotalsMaxAge), clamp(int64(options.CallsInFlight)),
+		int32(options.CircuitRule), clamp(int64(options.CircuitFailures)), milliseconds(options.CircuitOpen))
 	if err != nil {
 		if options.Provider != nil {
 			options.Provider.release()
@@ -173,7 +187,8 @@ const (
 	WorkTotals
 	WorkRelay
 	WorkUpkeep
-	WorkAll = WorkCommands | WorkCalls | WorkTotals | WorkRelay | WorkUpkeep
+	WorkNoCommit // not work: leave every commit to other threads
+	WorkAll      = WorkCommands | WorkCalls | WorkTotals | WorkRelay | WorkUpkeep
 )
 
 // Tick does due work for about budget and returns the number of steps done.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"careforall.org/go/internal/native"
 )
@@ -58,6 +59,7 @@ const (
 	ESCHEMA      Status = -205
 	EREADONLY    Status = -206
 	EMODE        Status = -207
+	EREFUSED     Status = -208
 	EEXISTS      Status = -301
 	EKEYREUSE    Status = -302
 	ESTATE       Status = -303
@@ -85,11 +87,12 @@ func (s Status) Class() Class { return Class(native.Status_class_of(int32(s))) }
 // Error is a call that failed. It never holds a secret or personal data.
 type Error struct {
 	Status     Status
-	NativeCode int    // the database's or system's own code, 0 if none
-	Origin     string // "core.pledge", "storage.sqlite", ...
-	Field      string // the input field at fault, "" if none
-	Message    string // one line: what is wrong and the rule it breaks
-	Key        string // of a command: the idempotency key it ran under, also when the call drew it
+	NativeCode int           // the database's or system's own code, 0 if none
+	Origin     string        // "core.pledge", "storage.sqlite", ...
+	Field      string        // the input field at fault, "" if none
+	Message    string        // one line: what is wrong and the rule it breaks
+	Key        string        // of a command: the idempotency key it ran under, also when the call drew it
+	RetryAfter time.Duration // when to try again at the earliest, such as after ECIRCUIT; 0: unspecified
 }
 
 func (e *Error) Error() string {
@@ -124,7 +127,8 @@ func wrapKey(err error, key string) error {
 		return err
 	}
 	made := &Error{Status: Status(failure.Status), NativeCode: int(failure.NativeCode), Origin: failure.Origin,
-		Field: failure.Field, Message: failure.Message, Key: key}
+		Field: failure.Field, Message: failure.Message, Key: key,
+		RetryAfter: time.Duration(failure.RetryAfterMs) * time.Millisecond}
 	if made.Message == "" {
 		made.Message = native.Status_text(failure.Status)
 	}

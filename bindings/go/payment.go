@@ -200,6 +200,7 @@ type WebhookEvent struct {
 	Account    string
 	Livemode   bool
 	Irrelevant bool // authentic, but nothing for us
+	Fetch      bool // Facts only name the object, whose state is to be read
 	Facts      Facts
 }
 
@@ -215,6 +216,7 @@ func (e *Engine) AcceptWebhook(ctx context.Context, event WebhookEvent) (Webhook
 	err = native.Webhook_accept(&verdict, e.handle, event.EventID, event.EventType, event.Account,
 		flag(event.Livemode), flag(!event.Irrelevant), facts.Ref, facts.PaymentID, facts.Amount.native(),
 		uint32(facts.Flags), facts.AuthorizedMinor, facts.CapturedMinor, clamp(int64(facts.Attempt)),
-		microseconds(facts.Occurred), facts.FailureCode, facts.CancelReason, limit)
+		microseconds(facts.Occurred), facts.FailureCode, facts.CancelReason, facts.OriginRef,
+		flag(event.Fetch), limit)
 	return WebhookVerdict(verdict), wrap(err)
 }

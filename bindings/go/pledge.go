@@ -42,6 +42,7 @@ type Pledge struct {
 	Pending      bool   // the provider has not answered: there is no final answer yet
 	Answer       []byte // fixed once: equal bytes for every repeat of the key
 	ClientSecret string // what the donor's browser confirms with
+	RedirectURL  string // the provider's hosted page where the donor pays
 	Position     int64  // for Totals' AtLeast
 }
 
@@ -62,6 +63,8 @@ type PledgeSpec struct {
 	Visibility     Visibility
 	Wait           WaitFor
 	Traceparent    string
+	ReturnURL      string // where the provider's hosted page sends the donor afterwards
+	CancelURL      string
 }
 
 // CreatePledge creates a pledge and its payment, once per (scope, key). Durable when it returns.
@@ -78,7 +81,7 @@ func (e *Engine) CreatePledge(ctx context.Context, spec PledgeSpec) (*Pledge, er
 	var handle native.Pledge
 	err = native.Pledge_create(&handle, e.handle, key, spec.Scope, spec.CampaignID, spec.Amount.native(),
 		spec.PaymentMethod, spec.DonorReference, spec.DonorName, spec.DonorEmail, spec.DonorMessage,
-		int32(spec.Visibility), int32(spec.Wait), limit, spec.Traceparent)
+		int32(spec.Visibility), int32(spec.Wait), limit, spec.Traceparent, spec.ReturnURL, spec.CancelURL)
 	if err != nil {
 		return nil, wrapKey(err, key)
 	}
@@ -153,6 +156,7 @@ func readPledge(handle native.Pledge) *Pledge {
 		Pending:      native.Pledge_pending(handle) != 0,
 		Answer:       []byte(native.Pledge_answer(handle)),
 		ClientSecret: native.Pledge_client_secret(handle),
+		RedirectURL:  native.Pledge_redirect_url(handle),
 		Position:     native.Pledge_position(handle),
 	}
 }

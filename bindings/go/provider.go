@@ -17,6 +17,7 @@ const (
 	CallCancel   CallKind = 3
 	CallRetrieve CallKind = 4
 	CallLookup   CallKind = 5
+	CallRefund   CallKind = 6
 )
 
 // Outcome is what became of a call. Unknown is the safe reading, and the zero value.
@@ -54,6 +55,7 @@ type Facts struct {
 	Occurred        time.Time
 	FailureCode     string
 	CancelReason    string
+	OriginRef       string // the object that Ref grew out of, such as the hosted page
 }
 
 // Request is one provider call. Body was fixed before the call was committed: equal for every repeat, as is
@@ -72,6 +74,8 @@ type Request struct {
 	CreatedFrom    time.Time
 	CreatedUntil   time.Time
 	Now            time.Time
+	ReturnURL      string // where a hosted page sends the donor afterwards
+	CancelURL      string
 }
 
 // Reply is what a provider answered. The zero value: nobody knows, so it will be asked again.
@@ -82,6 +86,8 @@ type Reply struct {
 	Code         string
 	Stored       bool
 	RetryAfter   time.Duration
+	RedirectURL  string // the provider's hosted page for the donor
+	Unavailable  bool   // it could not be reached or was too busy: counts for the circuit breaker
 }
 
 // Capabilities are a set of Provider values.
@@ -157,7 +163,8 @@ func (e *Engine) ServeOne(ctx context.Context, provider Provider, wait time.Dura
 	err := native.Call_done(e.handle, call, int32(reply.Outcome), flag(reply.Stored), facts.Ref, facts.PaymentID,
 		facts.Amount.native(), uint32(facts.Flags), facts.AuthorizedMinor, facts.CapturedMinor,
 		clamp(int64(facts.Attempt)), microseconds(facts.Occurred), facts.FailureCode, facts.CancelReason,
-		reply.ClientSecret, reply.Code, reply.RetryAfter.Milliseconds(), 0)
+		facts.OriginRef, reply.ClientSecret, reply.Code, reply.RetryAfter.Milliseconds(), reply.RedirectURL,
+		flag(reply.Unavailable), 0)
 	return true, wrap(err)
 }
 
@@ -176,5 +183,6 @@ func ask(ctx context.Context, provider Provider, call native.Call) (reply Reply)
 		Amount: Money{call.AmountMinor, call.Currency}, PaymentMethod: call.PaymentMethod,
 		CaptureManual: call.CaptureManual, Body: call.Body, CreatedFrom: instant(call.CreatedFromUs),
 		CreatedUntil: instant(call.CreatedUntilUs), Now: instant(call.NowUs),
+		ReturnURL: call.ReturnURL, CancelURL: call.CancelURL,
 	})
 }

@@ -12,7 +12,8 @@
  *   cfa_slice                  bytes
  *   cfa_X *, cfa_X **out       an opaque handle that the typed layer frees
  *   int32_t, uint32_t, int64_t, uint64_t, size_t and their `*out`
- *   const cfa_event_view *, const cfa_call *, const cfa_totals_row *   a copy; none is NULL
+ *   const cfa_event_view *, const cfa_cursor_view *, const cfa_letter_view *, const cfa_call *,
+ *   const cfa_totals_row *     a copy; none is NULL
  *
  * and %blocking(name) for functions that may wait. ../python/tests/test_coverage.py fails when an
  * exported function is neither wrapped here nor listed in skipped.txt.
@@ -142,6 +143,7 @@
 %wrap(pledge_pending)
 %wrap(pledge_answer)
 %wrap(pledge_client_secret)
+%wrap(pledge_redirect_url)
 %wrap(pledge_position)
 %wrap(pledge_free)
 %blocking(shim_pledge_create)
@@ -221,6 +223,28 @@
 %blocking(cfa_subscription_ack)
 %blocking(cfa_subscription_free)
 
+/* cursors and dead letters */
+%wrap_shim(cursor_page)
+%wrap(cursor_list_size)
+%wrap(cursor_list_at)
+%wrap(cursor_list_next)
+%wrap(cursor_list_replayed)
+%wrap(cursor_list_free)
+%wrap(letter_page)
+%wrap(letter_list_size)
+%wrap(letter_list_at)
+%wrap(letter_list_free)
+%wrap(cursor_rewind)
+%wrap(cursor_pause)
+%wrap(cursor_resume)
+%wrap(letter_requeue)
+%blocking(shim_cursor_page)
+%blocking(cfa_letter_page)
+%blocking(cfa_cursor_rewind)
+%blocking(cfa_cursor_pause)
+%blocking(cfa_cursor_resume)
+%blocking(cfa_letter_requeue)
+
 /* pulled provider calls */
 %wrap_shim(provider_new)
 %wrap_shim(provider_free)
@@ -271,6 +295,9 @@
 %wrap_constant(WORK_RELAY)
 %wrap_constant(WORK_UPKEEP)
 %wrap_constant(WORK_ALL)
+%wrap_constant(WORK_NO_COMMIT)
+%wrap_constant(CIRCUIT_REJECT)
+%wrap_constant(CIRCUIT_QUEUE)
 %wrap_constant(PAYMENT_PENDING)
 %wrap_constant(PAYMENT_REQUIRES_ACTION)
 %wrap_constant(PAYMENT_PROCESSING)
@@ -284,6 +311,9 @@
 %wrap_constant(PAYMENT_FLAG_CONFLICT)
 %wrap_constant(PAYMENT_FLAG_SETTLED)
 %wrap_constant(PAYMENT_FLAG_LATE)
+%wrap_constant(CURSOR_RUNS)
+%wrap_constant(CURSOR_PAUSED)
+%wrap_constant(CURSOR_STOPPED)
 %wrap_constant(WEBHOOK_APPLIED)
 %wrap_constant(WEBHOOK_DUPLICATE)
 %wrap_constant(WEBHOOK_STALE)
@@ -296,6 +326,7 @@
 %wrap_constant(CALL_CANCEL)
 %wrap_constant(CALL_RETRIEVE)
 %wrap_constant(CALL_LOOKUP)
+%wrap_constant(CALL_REFUND)
 %wrap_constant(OUTCOME_UNKNOWN)
 %wrap_constant(OUTCOME_DONE)
 %wrap_constant(OUTCOME_PENDING)

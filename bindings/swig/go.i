@@ -19,7 +19,7 @@
 %fragment("careforall_failure", "header", fragment = "AllocateString") %{
 #include <stdio.h>
 
-/* "status NUL native NUL origin NUL field NUL message", in memory that the Go side frees. */
+/* "status NUL native NUL retry NUL origin NUL field NUL message", in memory that the Go side frees. */
 static _gostring_ careforall_failure(cfa_status status)
 {
     _gostring_ none = { NULL, 0 };
@@ -31,9 +31,9 @@ static _gostring_ careforall_failure(cfa_status status)
         error.status = status;
     }
     char text[sizeof error + 64];
-    const int size = snprintf(text, sizeof text, "%d%c%d%c%s%c%s%c%s", (int)status, 0,
-                              (int)error.native_code, 0, error.origin, 0, error.field, 0,
-                              error.message);
+    const int size = snprintf(text, sizeof text, "%d%c%d%c%lld%c%s%c%s%c%s", (int)status, 0,
+                              (int)error.native_code, 0, (long long)error.retry_after_ms, 0,
+                              error.origin, 0, error.field, 0, error.message);
     return Swig_AllocateString(text, (size_t)size);
 }
 %}
@@ -129,10 +129,14 @@ static char *careforall_text(_gostring_ text)
 %handle(cfa_transition_list, TransitionList)
 %handle(cfa_totals, Totals)
 %handle(cfa_event_list, EventList)
+%handle(cfa_cursor_list, CursorList)
+%handle(cfa_letter_list, LetterList)
 %handle(cfa_subscription, Subscription)
 %handle(cfa_pulled_call, PulledCall)
 %handle(cfa_money_rules, Rules)
 
 %typemap(gotype) const cfa_event_view * "EventView"
+%typemap(gotype) const cfa_cursor_view * "CursorView"
+%typemap(gotype) const cfa_letter_view * "LetterView"
 %typemap(gotype) const cfa_call * "CallView"
 %typemap(gotype) const cfa_totals_row * "TotalsRow"

@@ -26,9 +26,10 @@ static void careforall_raise(cfa_status status)
     if (module == NULL)
         return;
     const Py_ssize_t size = (Py_ssize_t)strlen(error.message);
-    PyObject *raised = PyObject_CallMethod(module, "from_detail", "iissN", (int)status,
+    PyObject *raised = PyObject_CallMethod(module, "from_detail", "iissNL", (int)status,
                                            (int)error.native_code, error.origin, error.field,
-                                           PyUnicode_DecodeUTF8(error.message, size, "replace"));
+                                           PyUnicode_DecodeUTF8(error.message, size, "replace"),
+                                           (long long)error.retry_after_ms);
     if (raised != NULL)
         PyErr_SetObject((PyObject *)Py_TYPE(raised), raised);
     Py_XDECREF(raised);
@@ -178,6 +179,8 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %handle(cfa_transition_list)
 %handle(cfa_totals)
 %handle(cfa_event_list)
+%handle(cfa_cursor_list)
+%handle(cfa_letter_list)
 %handle(cfa_subscription)
 %handle(cfa_pulled_call)
 
@@ -248,6 +251,26 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
                       careforall_text($1->traceparent), careforall_bytes($1->data));
 %}
 
+%typemap(out) const cfa_cursor_view * %{
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(NLLLLLOiNLLLLLL)", careforall_text($1->name), (long long)$1->head,
+                      (long long)$1->acknowledged, (long long)$1->lag, (long long)$1->oldest_us,
+                      (long long)$1->epoch, $1->owned ? Py_True : Py_False, (int)$1->paused,
+                      careforall_text($1->reason), (long long)$1->paused_us,
+                      (long long)$1->updated_us, (long long)$1->refused,
+                      (long long)$1->refused_tries, (long long)$1->dead_count,
+                      (long long)$1->requeued_count);
+%}
+
+%typemap(out) const cfa_letter_view * %{
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(LNNNLLNLLO)", (long long)$1->position, careforall_text($1->event_id),
+                      careforall_text($1->event_type), careforall_text($1->subject),
+                      (long long)$1->tries, (long long)$1->code, careforall_text($1->reason),
+                      (long long)$1->first_us, (long long)$1->last_us,
+                      $1->requeued ? Py_True : Py_False);
+%}
+
 %typemap(out) const cfa_totals_row * %{
   $result = $1 == NULL ? careforall_none()
       : Py_BuildValue("(sLLLLLLLL)", $1->currency, (long long)$1->pledged_minor,
@@ -259,11 +282,12 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 
 %typemap(out) const cfa_call * %{
   $result = $1 == NULL ? careforall_none()
-      : Py_BuildValue("(iNNNNNNNONLLLi)", (int)$1->kind, careforall_text($1->operation_id),
+      : Py_BuildValue("(iNNNNNNNONLLLiNN)", (int)$1->kind, careforall_text($1->operation_id),
                       careforall_text($1->payment_id), careforall_text($1->idempotency_key),
                       careforall_text($1->account), careforall_text($1->ref),
                       careforall_money($1->amount), careforall_text($1->payment_method),
                       $1->capture_manual ? Py_True : Py_False, careforall_bytes($1->body),
                       (long long)$1->created_from_us, (long long)$1->created_until_us,
-                      (long long)$1->now_us, (int)$1->timeout_ms);
+                      (long long)$1->now_us, (int)$1->timeout_ms, careforall_text($1->return_url),
+                      careforall_text($1->cancel_url));
 %}

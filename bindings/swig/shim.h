@@ -46,7 +46,9 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
                                           int32_t capture_manual, int32_t queue_limit,
                                           int32_t batch_limit, int32_t timeout_ms,
                                           int32_t call_timeout_ms, int64_t payment_expires_ms,
-                                          int64_t answer_kept_ms, int32_t totals_max_age_ms)
+                                          int64_t answer_kept_ms, int32_t totals_max_age_ms,
+                                          int32_t calls_in_flight, int32_t circuit_rule,
+                                          int32_t circuit_failures, int32_t circuit_open_ms)
 {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.storage = storage;
@@ -61,6 +63,10 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
     options.payment_expires_ms = payment_expires_ms;
     options.answer_kept_ms = answer_kept_ms;
     options.totals_max_age_ms = totals_max_age_ms;
+    options.calls_in_flight = calls_in_flight;
+    options.circuit_rule = circuit_rule;
+    options.circuit_failures = circuit_failures;
+    options.circuit_open_ms = circuit_open_ms;
     return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
 }
 
@@ -115,13 +121,23 @@ static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine 
     return cfa_campaign_page(out, engine, &page);
 }
 
+static inline cfa_status shim_cursor_page(cfa_cursor_list **out, cfa_engine *engine,
+                                          const char *after, int32_t limit)
+{
+    cfa_page page = CFA_PAGE_INIT;
+    page.after = after;
+    page.limit = limit;
+    return cfa_cursor_page(out, engine, &page);
+}
+
 static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine, const char *key,
                                             const char *scope, const char *campaign_id,
                                             cfa_money amount, const char *payment_method,
                                             const char *donor_reference, const char *donor_name,
                                             const char *donor_email, const char *donor_message,
                                             int32_t visibility, int32_t wait, int32_t timeout_ms,
-                                            const char *traceparent)
+                                            const char *traceparent, const char *return_url,
+                                            const char *cancel_url)
 {
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
     spec.key = key;
@@ -137,6 +153,8 @@ static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine
     spec.wait = wait;
     spec.timeout_ms = timeout_ms;
     spec.traceparent = traceparent;
+    spec.return_url = return_url;
+    spec.cancel_url = cancel_url;
     return cfa_pledge_create(out, engine, &spec);
 }
 
@@ -166,7 +184,7 @@ static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine,
 static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount,
                                    uint32_t flags, int64_t authorized_minor, int64_t captured_minor,
                                    int32_t attempt, int64_t occurred_us, const char *failure_code,
-                                   const char *cancel_reason)
+                                   const char *cancel_reason, const char *origin_ref)
 {
     cfa_facts facts = CFA_FACTS_INIT;
     facts.ref = ref;
@@ -179,6 +197,7 @@ static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_
     facts.occurred_us = occurred_us;
     facts.failure_code = failure_code;
     facts.cancel_reason = cancel_reason;
+    facts.origin_ref = origin_ref;
     return facts;
 }
 
@@ -187,9 +206,10 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
                                         cfa_money amount, uint32_t flags, int64_t authorized_minor,
                                         int64_t captured_minor, int32_t attempt,
                                         int64_t occurred_us, const char *failure_code,
-                                        const char *cancel_reason, const char *client_secret,
-                                        const char *code, int64_t retry_after_ms,
-                                        int32_t timeout_ms)
+                                        const char *cancel_reason, const char *origin_ref,
+                                        const char *client_secret, const char *code,
+                                        int64_t retry_after_ms, const char *redirect_url,
+                                        int32_t unavailable, int32_t timeout_ms)
 {
     cfa_reply reply;
     memset(&reply, 0, sizeof reply);
@@ -197,10 +217,12 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
     reply.outcome = outcome;
     reply.stored = stored;
     reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason);
+                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
     reply.client_secret = client_secret;
     reply.code = code;
     reply.retry_after_ms = retry_after_ms;
+    reply.redirect_url = redirect_url;
+    reply.unavailable = unavailable;
     return cfa_call_done(engine, call, &reply, timeout_ms);
 }
 
@@ -211,7 +233,8 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
                                              uint32_t flags, int64_t authorized_minor,
                                              int64_t captured_minor, int32_t attempt,
                                              int64_t occurred_us, const char *failure_code,
-                                             const char *cancel_reason, int32_t timeout_ms)
+                                             const char *cancel_reason, const char *origin_ref,
+                                             int32_t fetch, int32_t timeout_ms)
 {
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
@@ -222,7 +245,8 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
     event.livemode = livemode;
     event.relevant = relevant;
     event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason);
+                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
+    event.fetch = fetch;
     return cfa_webhook_accept(out, engine, &event, timeout_ms);
 }
 
@@ -291,11 +315,14 @@ static inline void shim_put_int(shim_text *text, const char *name, int64_t value
 /* One JSON object, members in alphabetical order, no spaces: equal calls make equal bytes. */
 static inline void shim_put_call(shim_text *text, const cfa_call *call)
 {
-    static const char *const kinds[] = { "", "create", "capture", "cancel", "retrieve", "lookup" };
+    static const char *const kinds[] = { "",         "create", "capture", "cancel",
+                                         "retrieve", "lookup", "refund" };
     const int32_t last = (int32_t)(sizeof kinds / sizeof kinds[0]) - 1;
     const int32_t kind = call->kind > 0 && call->kind <= last ? call->kind : 0;
     shim_put_text(text, "{\"account\":", call->account != NULL ? call->account : "");
     shim_put_int(text, ",\"amount\":", call->amount.minor);
+    if (kind == CFA_CALL_CREATE)
+        shim_put_text(text, ",\"cancel_url\":", call->cancel_url);
     shim_put_raw(text, ",\"capture_manual\":");
     shim_put_raw(text, call->capture_manual ? "true" : "false");
     if (kind == CFA_CALL_LOOKUP) {
@@ -309,6 +336,8 @@ static inline void shim_put_call(shim_text *text, const cfa_call *call)
     shim_put_text(text, ",\"payment_id\":", call->payment_id);
     shim_put_text(text, ",\"payment_method\":", call->payment_method);
     shim_put_text(text, ",\"ref\":", call->ref);
+    if (kind == CFA_CALL_CREATE)
+        shim_put_text(text, ",\"return_url\":", call->return_url);
     shim_put(text, '}');
 }
 

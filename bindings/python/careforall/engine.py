@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from . import errors, native
 from .gate import Gate
-from .models import (Campaign, Event, LateRule, Payment, Pledge, Totals, Transition, Visibility, Wait,
-                     WebhookVerdict, Work)
+from .models import (Campaign, CircuitRule, Cursor, DeadLetter, Event, LateRule, Payment, Pledge, Totals, Transition,
+                     Visibility, Wait, WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, PlayProvider, Provider, Reply, Request, WebhookEvent
 from .subscription import Subscription
@@ -52,13 +52,15 @@ class Engine:
     def __init__(self, path: str | None, storage: Any, provider: PlayProvider | Provider | None, account: str,
                  livemode: bool, capture_manual: bool, queue_limit: int, batch_limit: int, timeout: float | None,
                  call_timeout: float | None, payment_expires: timedelta | None, answer_kept: timedelta | None,
-                 totals_max_age: float | None) -> None:
+                 totals_max_age: float | None, calls_in_flight: int, circuit_rule: CircuitRule,
+                 circuit_failures: int, circuit_open: float | None) -> None:
         adapter = Adapter(provider)
         try:
             handle = native.engine_open(path, storage, adapter.handle, account, livemode, capture_manual,
                                         queue_limit, batch_limit, to_ms(timeout), to_ms(call_timeout),
                                         span_to_ms(payment_expires), span_to_ms(answer_kept),
-                                        to_ms(totals_max_age))
+                                        to_ms(totals_max_age), calls_in_flight, circuit_rule, circuit_failures,
+                                        to_ms(circuit_open))
         except BaseException:
             native.storage_free(storage)
             raise
@@ -74,26 +76,32 @@ class Engine:
                account: str = "", livemode: bool = False, capture_manual: bool = False, queue_limit: int = 0,
                batch_limit: int = 0, timeout: float | None = None, call_timeout: float | None = None,
                payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
-               totals_max_age: float | None = None) -> Engine:
+               totals_max_age: float | None = None, calls_in_flight: int = 0,
+               circuit_rule: CircuitRule = CircuitRule.REJECT, circuit_failures: int = 0,
+               circuit_open: float | None = None) -> Engine:
         """Open a book in one SQLite file, created if needed. Mode, provider and account are pinned at the first
-        start. Zero and None are the library's defaults."""
+        start. Zero and None are the library's defaults; negative ``circuit_failures`` never open the breaker."""
         text = os.fspath(path)
         if not isinstance(text, str):
             raise TypeError(f"a path is str, not {type(text).__name__}")
         if not text or "\0" in text:
             raise errors.invalid(native.EINVAL, "path", "a path is not empty and holds no NUL")
         return cls(text, None, provider, account, livemode, capture_manual, queue_limit, batch_limit, timeout,
-                   call_timeout, payment_expires, answer_kept, totals_max_age)
+                   call_timeout, payment_expires, answer_kept, totals_max_age, calls_in_flight, circuit_rule,
+                   circuit_failures, circuit_open)
 
     @classmethod
     def memory(cls, *, provider: PlayProvider | Provider | None = None, account: str = "", livemode: bool = False,
                capture_manual: bool = False, queue_limit: int = 0, batch_limit: int = 0,
                timeout: float | None = None, call_timeout: float | None = None,
                payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
-               totals_max_age: float | None = None) -> Engine:
+               totals_max_age: float | None = None, calls_in_flight: int = 0,
+               circuit_rule: CircuitRule = CircuitRule.REJECT, circuit_failures: int = 0,
+               circuit_open: float | None = None) -> Engine:
         """Open an empty book that lives in this process alone, for tests."""
         return cls(None, native.memory_storage_new(), provider, account, livemode, capture_manual, queue_limit,
-                   batch_limit, timeout, call_timeout, payment_expires, answer_kept, totals_max_age)
+                   batch_limit, timeout, call_timeout, payment_expires, answer_kept, totals_max_age,
+                   calls_in_flight, circuit_rule, circuit_failures, circuit_open)
 
     def close(self) -> None:
         """Refuse new calls, wait for those that run, and close. A repeat does nothing.
@@ -219,17 +227,20 @@ class Engine:
                       donor_name: str | None = None, donor_email: str | None = None,
                       donor_message: str | None = None, visibility: Visibility = Visibility.PUBLIC,
                       wait: Wait = Wait.ANSWER, timeout: float | None = None,
-                      traceparent: str | None = None) -> Pledge:
+                      traceparent: str | None = None, return_url: str | None = None,
+                      cancel_url: str | None = None) -> Pledge:
         """Create a pledge and its payment, once per (scope, key). Durable when it returns.
 
         Pass the ``key`` that the donor's form was made with: a double click, a retry or a resend then returns
         the same pledge with ``replayed`` set and never charges again. Without it the call draws a fresh key,
         which protects this one call only; an error carries it in ``error.key`` for the repeat.
+        ``return_url`` and ``cancel_url`` are where the provider's hosted page sends the donor afterwards.
         """
         return self._command(
             key, lambda handle, used: native.pledge_create(
                 handle, used, scope, campaign_id, to_pair(amount), payment_method, donor_reference, donor_name,
-                donor_email, donor_message, visibility, wait, to_ms(timeout), traceparent),
+                donor_email, donor_message, visibility, wait, to_ms(timeout), traceparent, return_url,
+                cancel_url),
             Pledge._read, native.pledge_free)
 
     def pledge(self, pledge_id: str) -> Pledge:
@@ -300,7 +311,7 @@ class Engine:
         return WebhookVerdict(self._call(
             lambda handle: native.webhook_accept(handle, event.event_id, event.event_type, event.account,
                                                  event.livemode, event.relevant, *event.facts._arguments(),
-                                                 to_ms(timeout))))
+                                                 event.fetch, to_ms(timeout))))
 
     # ---- totals and events ----------------------------------------------------------------------------------
 
@@ -323,6 +334,49 @@ class Engine:
     def subscribe(self, name: str) -> Subscription:
         """Open the durable subscription ``name``; an earlier reader of that name is fenced off."""
         return Subscription(self, name)
+
+    # ---- cursors and dead letters, for operators ----------------------------------------------------------------
+
+    def cursors(self) -> list[Cursor]:
+        """The cursors of all sinks and subscriptions, by name."""
+        cursors: list[Cursor] = []
+        after: str | None = None
+        while True:
+            page, after = self._read(lambda handle, start=after: native.cursor_page(handle, start, 0),
+                                     Cursor._read_page, native.cursor_list_free)
+            cursors += page
+            if after is None:
+                return cursors
+
+    def dead_letters(self, name: str, after: int = 0, *, limit: int = 100) -> list[DeadLetter]:
+        """A sink's dead letters behind a position."""
+        return self._read(lambda handle: native.letter_page(handle, name, after, limit), DeadLetter._read_list,
+                          native.letter_list_free)
+
+    def rewind(self, name: str, position: int, *, expected: int, key: str | None = None,
+               scope: str | None = None) -> Cursor:
+        """Deliver everything behind ``position`` again; whoever runs the sink starts over there.
+
+        ``expected`` is where the cursor stands, so that nobody rewinds what moved meanwhile: pause a sink that runs.
+        """
+        return self._command(
+            key, lambda handle, used: native.cursor_rewind(handle, name, expected, position, scope, used),
+            Cursor._read, native.cursor_list_free)
+
+    def requeue(self, name: str, position: int = 0, *, key: str | None = None, scope: str | None = None) -> Cursor:
+        """Deliver a dead letter again, out of order; 0: all of the sink's. What is refused again stays."""
+        return self._command(
+            key, lambda handle, used: native.letter_requeue(handle, name, position, scope, used), Cursor._read,
+            native.cursor_list_free)
+
+    def pause(self, name: str, reason: str) -> Cursor:
+        """Stop a sink in every process, also over restarts. A repeat changes nothing."""
+        return self._read(lambda handle: native.cursor_pause(handle, name, reason), Cursor._read,
+                          native.cursor_list_free)
+
+    def resume(self, name: str) -> Cursor:
+        """Go on after a pause, whoever paused it. A repeat changes nothing."""
+        return self._read(lambda handle: native.cursor_resume(handle, name), Cursor._read, native.cursor_list_free)
 
     # ---- driving ----------------------------------------------------------------------------------------------
 
@@ -379,7 +433,8 @@ class Engine:
             try:
                 reply = _ask(provider, Request._read(native.pulled_call_view(call)))
                 native.call_done(handle, call, reply.outcome, reply.stored, *reply.facts._arguments(),
-                                 reply.client_secret, reply.code, int(reply.retry_after * 1000), 0)
+                                 reply.client_secret, reply.code, int(reply.retry_after * 1000),
+                                 reply.redirect_url, reply.unavailable, 0)
             except errors.ConflictError as error:
                 if error.status != native.EFENCED:
                     raise

@@ -5,6 +5,7 @@ InvalidError              fix the call
 PermanentError            tell the user
 ConflictError             re-read, then decide
 TransientError            retry: it certainly did not happen
+CircuitOpenError          the same, after ``retry_after``: the provider is out
 InDoubtError              it may have happened: repeat with the same key, or ask
 InternalError             report it
 ========================  ==============================================================
@@ -16,7 +17,7 @@ from . import native
 
 __all__ = [
     "CareForAllError", "InvalidError", "PermanentError", "ConflictError", "TransientError",
-    "InDoubtError", "InternalError",
+    "CircuitOpenError", "InDoubtError", "InternalError",
 ]
 
 
@@ -24,11 +25,12 @@ class CareForAllError(Exception):
     """A call that failed. Never holds a secret or personal data.
 
     ``key`` is the idempotency key of a command that takes one, also when the call drew it: repeat the
-    command with it after a TransientError or InDoubtError.
+    command with it after a TransientError or InDoubtError. ``retry_after`` is when to try again at the
+    earliest, in seconds; 0: unspecified.
     """
 
     def __init__(self, status: int, message: str, *, origin: str = "", field: str = "",
-                 native_code: int = 0) -> None:
+                 native_code: int = 0, retry_after: float = 0) -> None:
         super().__init__(status, message)
         self.status = status
         self.name: str = native.status_name(status)
@@ -36,6 +38,7 @@ class CareForAllError(Exception):
         self.origin = origin
         self.field = field
         self.native_code = native_code
+        self.retry_after = retry_after
         self.key: str | None = None
 
     @property
@@ -49,7 +52,7 @@ class CareForAllError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return from_detail, (self.status, self.native_code, self.origin, self.field, self.message), \
-            {"key": self.key}
+            {"key": self.key, "retry_after": self.retry_after}
 
 
 class InvalidError(CareForAllError):
@@ -66,6 +69,10 @@ class ConflictError(CareForAllError):
 
 class TransientError(CareForAllError):
     """Nothing was done; a later attempt may succeed."""
+
+
+class CircuitOpenError(TransientError):
+    """The provider is out and was not asked. The pledge is kept: only its key makes the provider call."""
 
 
 class InDoubtError(CareForAllError):
@@ -86,10 +93,13 @@ _CLASSES: dict[int, type[CareForAllError]] = {
 }
 
 
-def from_detail(status: int, native_code: int, origin: str, field: str, message: str) -> CareForAllError:
+def from_detail(status: int, native_code: int, origin: str, field: str, message: str,
+                retry_after_ms: int = 0) -> CareForAllError:
     """Build the exception of a status. Called by the native layer."""
-    kind = _CLASSES.get(native.status_class_of(status), InternalError)
-    return kind(status, message, origin=origin, field=field, native_code=native_code)
+    kind = CircuitOpenError if status == native.ECIRCUIT else \
+        _CLASSES.get(native.status_class_of(status), InternalError)
+    return kind(status, message, origin=origin, field=field, native_code=native_code,
+                retry_after=retry_after_ms / 1000)
 
 
 def invalid(status: int, field: str, message: str) -> CareForAllError:

@@ -14,8 +14,9 @@ from .money import Money, from_pair
 from .times import from_us, maybe_from_us
 
 __all__ = [
-    "Campaign", "CampaignState", "Event", "LateRule", "Payment", "PaymentFlag", "PaymentState", "Pledge",
-    "Totals", "TotalsRow", "Transition", "Visibility", "Wait", "WebhookVerdict", "Work",
+    "Campaign", "CampaignState", "CircuitRule", "Cursor", "CursorState", "DeadLetter", "Event", "LateRule", "Payment",
+    "PaymentFlag", "PaymentState", "Pledge", "Totals", "TotalsRow", "Transition", "Visibility", "Wait",
+    "WebhookVerdict", "Work",
 ]
 
 
@@ -29,6 +30,13 @@ class LateRule(IntEnum):
 
     ACCEPT = native.LATE_ACCEPT
     REFUSE = native.LATE_REFUSE
+
+
+class CircuitRule(IntEnum):
+    """What happens to a pledge while the provider's circuit breaker is open."""
+
+    REJECT = native.CIRCUIT_REJECT   #: kept; CircuitOpenError, and only the same key makes the provider call
+    QUEUE = native.CIRCUIT_QUEUE     #: pending; the provider call follows by itself
 
 
 class PaymentState(IntEnum):
@@ -58,6 +66,14 @@ class PaymentFlag(IntFlag):
     LATE = native.PAYMENT_FLAG_LATE
 
 
+class CursorState(IntEnum):
+    """Whether a cursor moves. STOPPED: by its sink's own failure, which an engine that opens tries once more."""
+
+    RUNS = native.CURSOR_RUNS
+    PAUSED = native.CURSOR_PAUSED
+    STOPPED = native.CURSOR_STOPPED
+
+
 class Visibility(IntEnum):
     PUBLIC = native.VISIBILITY_PUBLIC
     OWNER = native.VISIBILITY_OWNER
@@ -83,7 +99,7 @@ class WebhookVerdict(IntEnum):
 
 
 class Work(IntFlag):
-    """What a tick or the runner may do."""
+    """What a tick or the runner may do. NO_COMMIT is no work: it leaves every commit to other threads."""
 
     COMMANDS = native.WORK_COMMANDS
     CALLS = native.WORK_CALLS
@@ -91,6 +107,7 @@ class Work(IntFlag):
     RELAY = native.WORK_RELAY
     UPKEEP = native.WORK_UPKEEP
     ALL = native.WORK_ALL
+    NO_COMMIT = native.WORK_NO_COMMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +145,8 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Pledge:
-    """A promise and its payment. ``answer`` is fixed once: equal bytes for every repeat of the key."""
+    """A promise and its payment. ``answer`` is fixed once: equal bytes for every repeat of the key. The donor
+    pays with ``client_secret`` in the host's page, or at ``redirect_url``, the provider's."""
 
     id: str
     campaign_id: str
@@ -145,6 +163,7 @@ class Pledge:
     pending: bool
     answer: bytes
     client_secret: str | None
+    redirect_url: str | None
     position: int
 
     @classmethod
@@ -165,6 +184,7 @@ class Pledge:
             pending=bool(native.pledge_pending(handle)),
             answer=native.pledge_answer(handle),
             client_secret=native.pledge_client_secret(handle),
+            redirect_url=native.pledge_redirect_url(handle),
             position=native.pledge_position(handle),
         )
 
@@ -310,3 +330,73 @@ class Event:
              data) = native.event_list_at(handle, index)
             events.append(cls(position, source, id_, type_, subject, sequence, from_us(time_us), traceparent, data))
         return events
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a sink or subscription has come in the log, as it stood when it was read.
+
+    ``name`` is a sink's, "totals" of the projector, "sub.NAME" of a subscription. Everything up to ``acknowledged``
+    was delivered, or is a dead letter; ``oldest`` is when the first event behind that was made. ``replayed`` is of a
+    command whose key was used before: nothing was done now.
+    """
+
+    name: str
+    head: int
+    acknowledged: int
+    lag: int
+    oldest: datetime | None
+    epoch: int
+    owned: bool
+    state: CursorState
+    reason: str | None
+    paused: datetime | None
+    updated: datetime | None
+    refused: int
+    refused_tries: int
+    dead_count: int
+    requeued_count: int
+    replayed: bool = False
+
+    @classmethod
+    def _at(cls, handle: Any, index: int, replayed: bool = False) -> Cursor:
+        (name, head, acknowledged, lag, oldest_us, epoch, owned, state, reason, paused_us, updated_us, refused,
+         refused_tries, dead_count, requeued_count) = native.cursor_list_at(handle, index)
+        return cls(name, head, acknowledged, lag, maybe_from_us(oldest_us), epoch, owned, CursorState(state), reason,
+                   maybe_from_us(paused_us), maybe_from_us(updated_us), refused, refused_tries, dead_count,
+                   requeued_count, replayed)
+
+    @classmethod
+    def _read(cls, handle: Any) -> Cursor:
+        return cls._at(handle, 0, bool(native.cursor_list_replayed(handle)))
+
+    @classmethod
+    def _read_page(cls, handle: Any) -> tuple[list[Cursor], str | None]:
+        return ([cls._at(handle, index) for index in range(native.cursor_list_size(handle))],
+                native.cursor_list_next(handle))
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that a sink refused, set aside. ``code`` and ``reason`` are the sink's own, of the newest refusal."""
+
+    position: int
+    event_id: str
+    event_type: str
+    subject: str
+    tries: int
+    code: int
+    reason: str | None
+    first: datetime
+    last: datetime
+    requeued: bool
+
+    @classmethod
+    def _read_list(cls, handle: Any) -> list[DeadLetter]:
+        letters = []
+        for index in range(native.letter_list_size(handle)):
+            (position, event_id, event_type, subject, tries, code, reason, first_us, last_us,
+             requeued) = native.letter_list_at(handle, index)
+            letters.append(cls(position, event_id, event_type, subject, tries, code, reason, from_us(first_us),
+                               from_us(last_us), requeued))
+        return letters

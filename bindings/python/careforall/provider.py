@@ -27,6 +27,7 @@ class CallKind(IntEnum):
     CANCEL = native.CALL_CANCEL
     RETRIEVE = native.CALL_RETRIEVE
     LOOKUP = native.CALL_LOOKUP
+    REFUND = native.CALL_REFUND
 
 
 class Outcome(IntEnum):
@@ -51,7 +52,8 @@ class Fact(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the provider knows about a payment. Facts only grow, so their order does not matter."""
+    """What the provider knows about a payment. Facts only grow, so their order does not matter. ``origin_ref``
+    is the object that ``ref`` grew out of, such as the hosted page that the payment was made on."""
 
     ref: str | None = None
     payment_id: str | None = None
@@ -63,10 +65,12 @@ class Facts:
     occurred: datetime | None = None
     failure_code: str | None = None
     cancel_reason: str | None = None
+    origin_ref: str | None = None
 
     def _arguments(self) -> tuple[Any, ...]:
         return (self.ref, self.payment_id, to_pair(self.amount), int(self.flags), self.authorized_minor,
-                self.captured_minor, self.attempt, to_us(self.occurred), self.failure_code, self.cancel_reason)
+                self.captured_minor, self.attempt, to_us(self.occurred), self.failure_code, self.cancel_reason,
+                self.origin_ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +92,22 @@ class Request:
     created_until: datetime | None
     now: datetime | None
     timeout: float
+    return_url: str | None
+    cancel_url: str | None
 
     @classmethod
     def _read(cls, view: tuple[Any, ...]) -> Request:
         (kind, operation_id, payment_id, key, account, ref, amount, method, manual, body, created_from,
-         created_until, now, timeout_ms) = view
+         created_until, now, timeout_ms, return_url, cancel_url) = view
         return cls(CallKind(kind), operation_id, payment_id, key, account, ref, from_pair(amount), method,
                    manual, body, maybe_from_us(created_from), maybe_from_us(created_until), maybe_from_us(now),
-                   timeout_ms / 1000)
+                   timeout_ms / 1000, return_url, cancel_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a provider answered. Without arguments: nobody knows, so it will be asked again."""
+    """What a provider answered. Without arguments: nobody knows, so it will be asked again. ``redirect_url`` is its
+    hosted page; ``unavailable``, that it could not be reached or was too busy, counts for the circuit breaker."""
 
     outcome: Outcome = Outcome.UNKNOWN
     facts: Facts = field(default_factory=Facts)
@@ -108,6 +115,8 @@ class Reply:
     code: str | None = None
     stored: bool = False
     retry_after: float = 0
+    redirect_url: str | None = None
+    unavailable: bool = False
 
 
 @runtime_checkable
@@ -126,7 +135,8 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """An event that the host verified itself, for ``Engine.accept_webhook``."""
+    """An event that the host verified itself, for ``Engine.accept_webhook``. ``fetch``: its facts only name the
+    object, whose state is to be read."""
 
     event_id: str
     event_type: str
@@ -134,6 +144,7 @@ class WebhookEvent:
     account: str = ""
     livemode: bool = False
     relevant: bool = True
+    fetch: bool = False
 
 
 class PlayFault(IntEnum):

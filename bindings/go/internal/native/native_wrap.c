@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_6cc6394e9da30b7d(const char*);
+  void cgo_panic__native_9dbdf2555eec9da7(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_6cc6394e9da30b7d(p);
+  cgo_panic__native_9dbdf2555eec9da7(p);
 }
 
 
@@ -245,7 +245,9 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
                                           int32_t capture_manual, int32_t queue_limit,
                                           int32_t batch_limit, int32_t timeout_ms,
                                           int32_t call_timeout_ms, int64_t payment_expires_ms,
-                                          int64_t answer_kept_ms, int32_t totals_max_age_ms)
+                                          int64_t answer_kept_ms, int32_t totals_max_age_ms,
+                                          int32_t calls_in_flight, int32_t circuit_rule,
+                                          int32_t circuit_failures, int32_t circuit_open_ms)
 {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.storage = storage;
@@ -260,6 +262,10 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
     options.payment_expires_ms = payment_expires_ms;
     options.answer_kept_ms = answer_kept_ms;
     options.totals_max_age_ms = totals_max_age_ms;
+    options.calls_in_flight = calls_in_flight;
+    options.circuit_rule = circuit_rule;
+    options.circuit_failures = circuit_failures;
+    options.circuit_open_ms = circuit_open_ms;
     return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
 }
 
@@ -314,13 +320,23 @@ static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine 
     return cfa_campaign_page(out, engine, &page);
 }
 
+static inline cfa_status shim_cursor_page(cfa_cursor_list **out, cfa_engine *engine,
+                                          const char *after, int32_t limit)
+{
+    cfa_page page = CFA_PAGE_INIT;
+    page.after = after;
+    page.limit = limit;
+    return cfa_cursor_page(out, engine, &page);
+}
+
 static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine, const char *key,
                                             const char *scope, const char *campaign_id,
                                             cfa_money amount, const char *payment_method,
                                             const char *donor_reference, const char *donor_name,
                                             const char *donor_email, const char *donor_message,
                                             int32_t visibility, int32_t wait, int32_t timeout_ms,
-                                            const char *traceparent)
+                                            const char *traceparent, const char *return_url,
+                                            const char *cancel_url)
 {
     cfa_pledge_spec spec = CFA_PLEDGE_SPEC_INIT;
     spec.key = key;
@@ -336,6 +352,8 @@ static inline cfa_status shim_pledge_create(cfa_pledge **out, cfa_engine *engine
     spec.wait = wait;
     spec.timeout_ms = timeout_ms;
     spec.traceparent = traceparent;
+    spec.return_url = return_url;
+    spec.cancel_url = cancel_url;
     return cfa_pledge_create(out, engine, &spec);
 }
 
@@ -365,7 +383,7 @@ static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine,
 static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount,
                                    uint32_t flags, int64_t authorized_minor, int64_t captured_minor,
                                    int32_t attempt, int64_t occurred_us, const char *failure_code,
-                                   const char *cancel_reason)
+                                   const char *cancel_reason, const char *origin_ref)
 {
     cfa_facts facts = CFA_FACTS_INIT;
     facts.ref = ref;
@@ -378,6 +396,7 @@ static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_
     facts.occurred_us = occurred_us;
     facts.failure_code = failure_code;
     facts.cancel_reason = cancel_reason;
+    facts.origin_ref = origin_ref;
     return facts;
 }
 
@@ -386,9 +405,10 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
                                         cfa_money amount, uint32_t flags, int64_t authorized_minor,
                                         int64_t captured_minor, int32_t attempt,
                                         int64_t occurred_us, const char *failure_code,
-                                        const char *cancel_reason, const char *client_secret,
-                                        const char *code, int64_t retry_after_ms,
-                                        int32_t timeout_ms)
+                                        const char *cancel_reason, const char *origin_ref,
+                                        const char *client_secret, const char *code,
+                                        int64_t retry_after_ms, const char *redirect_url,
+                                        int32_t unavailable, int32_t timeout_ms)
 {
     cfa_reply reply;
     memset(&reply, 0, sizeof reply);
@@ -396,10 +416,12 @@ static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *cal
     reply.outcome = outcome;
     reply.stored = stored;
     reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason);
+                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
     reply.client_secret = client_secret;
     reply.code = code;
     reply.retry_after_ms = retry_after_ms;
+    reply.redirect_url = redirect_url;
+    reply.unavailable = unavailable;
     return cfa_call_done(engine, call, &reply, timeout_ms);
 }
 
@@ -410,7 +432,8 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
                                              uint32_t flags, int64_t authorized_minor,
                                              int64_t captured_minor, int32_t attempt,
                                              int64_t occurred_us, const char *failure_code,
-                                             const char *cancel_reason, int32_t timeout_ms)
+                                             const char *cancel_reason, const char *origin_ref,
+                                             int32_t fetch, int32_t timeout_ms)
 {
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
@@ -421,7 +444,8 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
     event.livemode = livemode;
     event.relevant = relevant;
     event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason);
+                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
+    event.fetch = fetch;
     return cfa_webhook_accept(out, engine, &event, timeout_ms);
 }
 
@@ -490,11 +514,14 @@ static inline void shim_put_int(shim_text *text, const char *name, int64_t value
 /* One JSON object, members in alphabetical order, no spaces: equal calls make equal bytes. */
 static inline void shim_put_call(shim_text *text, const cfa_call *call)
 {
-    static const char *const kinds[] = { "", "create", "capture", "cancel", "retrieve", "lookup" };
+    static const char *const kinds[] = { "",         "create", "capture", "cancel",
+                                         "retrieve", "lookup", "refund" };
     const int32_t last = (int32_t)(sizeof kinds / sizeof kinds[0]) - 1;
     const int32_t kind = call->kind > 0 && call->kind <= last ? call->kind : 0;
     shim_put_text(text, "{\"account\":", call->account != NULL ? call->account : "");
     shim_put_int(text, ",\"amount\":", call->amount.minor);
+    if (kind == CFA_CALL_CREATE)
+        shim_put_text(text, ",\"cancel_url\":", call->cancel_url);
     shim_put_raw(text, ",\"capture_manual\":");
     shim_put_raw(text, call->capture_manual ? "true" : "false");
     if (kind == CFA_CALL_LOOKUP) {
@@ -508,6 +535,8 @@ static inline void shim_put_call(shim_text *text, const cfa_call *call)
     shim_put_text(text, ",\"payment_id\":", call->payment_id);
     shim_put_text(text, ",\"payment_method\":", call->payment_method);
     shim_put_text(text, ",\"ref\":", call->ref);
+    if (kind == CFA_CALL_CREATE)
+        shim_put_text(text, ",\"return_url\":", call->return_url);
     shim_put(text, '}');
 }
 
@@ -679,7 +708,7 @@ static char *careforall_text(_gostring_ text)
 
 #include <stdio.h>
 
-/* "status NUL native NUL origin NUL field NUL message", in memory that the Go side frees. */
+/* "status NUL native NUL retry NUL origin NUL field NUL message", in memory that the Go side frees. */
 static _gostring_ careforall_failure(cfa_status status)
 {
     _gostring_ none = { NULL, 0 };
@@ -691,9 +720,9 @@ static _gostring_ careforall_failure(cfa_status status)
         error.status = status;
     }
     char text[sizeof error + 64];
-    const int size = snprintf(text, sizeof text, "%d%c%d%c%s%c%s%c%s", (int)status, 0,
-                              (int)error.native_code, 0, error.origin, 0, error.field, 0,
-                              error.message);
+    const int size = snprintf(text, sizeof text, "%d%c%d%c%lld%c%s%c%s%c%s", (int)status, 0,
+                              (int)error.native_code, 0, (long long)error.retry_after_ms, 0,
+                              error.origin, 0, error.field, 0, error.message);
     return Swig_AllocateString(text, (size_t)size);
 }
 
@@ -701,7 +730,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_6cc6394e9da30b7d(void *_swig_go_0) {
+void _wrap_Swig_free_native_9dbdf2555eec9da7(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -711,7 +740,7 @@ void _wrap_Swig_free_native_6cc6394e9da30b7d(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_6cc6394e9da30b7d(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_9dbdf2555eec9da7(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -724,7 +753,7 @@ void *_wrap_Swig_malloc_native_6cc6394e9da30b7d(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_6cc6394e9da30b7d() {
+_gostring_ _wrap_version_native_9dbdf2555eec9da7() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -738,7 +767,7 @@ _gostring_ _wrap_version_native_6cc6394e9da30b7d() {
 }
 
 
-void _wrap_free_native_6cc6394e9da30b7d(void *_swig_go_0) {
+void _wrap_free_native_9dbdf2555eec9da7(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -748,7 +777,7 @@ void _wrap_free_native_6cc6394e9da30b7d(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_6cc6394e9da30b7d() {
+intgo _wrap_OK_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -760,7 +789,7 @@ intgo _wrap_OK_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EINVAL_native_6cc6394e9da30b7d() {
+intgo _wrap_EINVAL_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -772,7 +801,7 @@ intgo _wrap_EINVAL_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ERANGE_native_6cc6394e9da30b7d() {
+intgo _wrap_ERANGE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -784,7 +813,7 @@ intgo _wrap_ERANGE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ECURRENCY_native_6cc6394e9da30b7d() {
+intgo _wrap_ECURRENCY_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -796,7 +825,7 @@ intgo _wrap_ECURRENCY_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EAMOUNT_native_6cc6394e9da30b7d() {
+intgo _wrap_EAMOUNT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -808,7 +837,7 @@ intgo _wrap_EAMOUNT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ENOTSUP_native_6cc6394e9da30b7d() {
+intgo _wrap_ENOTSUP_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -820,7 +849,7 @@ intgo _wrap_ENOTSUP_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EABI_native_6cc6394e9da30b7d() {
+intgo _wrap_EABI_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -832,7 +861,7 @@ intgo _wrap_EABI_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EMISUSE_native_6cc6394e9da30b7d() {
+intgo _wrap_EMISUSE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -844,7 +873,7 @@ intgo _wrap_EMISUSE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ETOOLONG_native_6cc6394e9da30b7d() {
+intgo _wrap_ETOOLONG_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -856,7 +885,7 @@ intgo _wrap_ETOOLONG_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EENCODING_native_6cc6394e9da30b7d() {
+intgo _wrap_EENCODING_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -868,7 +897,7 @@ intgo _wrap_EENCODING_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ECARD_native_6cc6394e9da30b7d() {
+intgo _wrap_ECARD_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -880,7 +909,7 @@ intgo _wrap_ECARD_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EKEY_native_6cc6394e9da30b7d() {
+intgo _wrap_EKEY_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -892,7 +921,7 @@ intgo _wrap_EKEY_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_6cc6394e9da30b7d() {
+intgo _wrap_ENOTFOUND_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -904,7 +933,7 @@ intgo _wrap_ENOTFOUND_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EDECLINED_native_6cc6394e9da30b7d() {
+intgo _wrap_EDECLINED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -916,7 +945,7 @@ intgo _wrap_EDECLINED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ECLOSED_native_6cc6394e9da30b7d() {
+intgo _wrap_ECLOSED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -928,7 +957,7 @@ intgo _wrap_ECLOSED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_6cc6394e9da30b7d() {
+intgo _wrap_ESIGNATURE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -940,7 +969,7 @@ intgo _wrap_ESIGNATURE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ESCHEMA_native_6cc6394e9da30b7d() {
+intgo _wrap_ESCHEMA_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -952,7 +981,7 @@ intgo _wrap_ESCHEMA_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EREADONLY_native_6cc6394e9da30b7d() {
+intgo _wrap_EREADONLY_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -964,7 +993,7 @@ intgo _wrap_EREADONLY_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EMODE_native_6cc6394e9da30b7d() {
+intgo _wrap_EMODE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -976,7 +1005,19 @@ intgo _wrap_EMODE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EEXISTS_native_6cc6394e9da30b7d() {
+intgo _wrap_EREFUSED_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_EREFUSED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_EEXISTS_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -988,7 +1029,7 @@ intgo _wrap_EEXISTS_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_6cc6394e9da30b7d() {
+intgo _wrap_EKEYREUSE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1000,7 +1041,7 @@ intgo _wrap_EKEYREUSE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ESTATE_native_6cc6394e9da30b7d() {
+intgo _wrap_ESTATE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1012,7 +1053,7 @@ intgo _wrap_ESTATE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EVERSION_native_6cc6394e9da30b7d() {
+intgo _wrap_EVERSION_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1024,7 +1065,7 @@ intgo _wrap_EVERSION_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EFENCED_native_6cc6394e9da30b7d() {
+intgo _wrap_EFENCED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1036,7 +1077,7 @@ intgo _wrap_EFENCED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EBUSY_native_6cc6394e9da30b7d() {
+intgo _wrap_EBUSY_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1048,7 +1089,7 @@ intgo _wrap_EBUSY_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EIO_native_6cc6394e9da30b7d() {
+intgo _wrap_EIO_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1060,7 +1101,7 @@ intgo _wrap_EIO_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_6cc6394e9da30b7d() {
+intgo _wrap_ETIMEOUT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1072,7 +1113,7 @@ intgo _wrap_ETIMEOUT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_6cc6394e9da30b7d() {
+intgo _wrap_EUNAVAILABLE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1084,7 +1125,7 @@ intgo _wrap_EUNAVAILABLE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EQUEUE_native_6cc6394e9da30b7d() {
+intgo _wrap_EQUEUE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1096,7 +1137,7 @@ intgo _wrap_EQUEUE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ENOSPACE_native_6cc6394e9da30b7d() {
+intgo _wrap_ENOSPACE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1108,7 +1149,7 @@ intgo _wrap_ENOSPACE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ECLOSING_native_6cc6394e9da30b7d() {
+intgo _wrap_ECLOSING_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1120,7 +1161,7 @@ intgo _wrap_ECLOSING_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_6cc6394e9da30b7d() {
+intgo _wrap_ECIRCUIT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1132,7 +1173,7 @@ intgo _wrap_ECIRCUIT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EINDOUBT_native_6cc6394e9da30b7d() {
+intgo _wrap_EINDOUBT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1144,7 +1185,7 @@ intgo _wrap_EINDOUBT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ENOMEM_native_6cc6394e9da30b7d() {
+intgo _wrap_ENOMEM_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1156,7 +1197,7 @@ intgo _wrap_ENOMEM_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_ECORRUPT_native_6cc6394e9da30b7d() {
+intgo _wrap_ECORRUPT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1168,7 +1209,7 @@ intgo _wrap_ECORRUPT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_EBUG_native_6cc6394e9da30b7d() {
+intgo _wrap_EBUG_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1180,7 +1221,7 @@ intgo _wrap_EBUG_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_OK_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_OK_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1192,7 +1233,7 @@ intgo _wrap_CLASS_OK_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_INVALID_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1204,7 +1245,7 @@ intgo _wrap_CLASS_INVALID_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_PERMANENT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1216,7 +1257,7 @@ intgo _wrap_CLASS_PERMANENT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_CONFLICT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1228,7 +1269,7 @@ intgo _wrap_CLASS_CONFLICT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_TRANSIENT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1240,7 +1281,7 @@ intgo _wrap_CLASS_TRANSIENT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_IN_DOUBT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1252,7 +1293,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_6cc6394e9da30b7d() {
+intgo _wrap_CLASS_INTERNAL_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1264,7 +1305,7 @@ intgo _wrap_CLASS_INTERNAL_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_status_name_native_6cc6394e9da30b7d(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_9dbdf2555eec9da7(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1280,7 +1321,7 @@ _gostring_ _wrap_status_name_native_6cc6394e9da30b7d(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_6cc6394e9da30b7d(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_9dbdf2555eec9da7(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1296,7 +1337,7 @@ _gostring_ _wrap_status_text_native_6cc6394e9da30b7d(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_6cc6394e9da30b7d(int _swig_go_0) {
+int _wrap_status_class_of_native_9dbdf2555eec9da7(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1309,7 +1350,7 @@ int _wrap_status_class_of_native_6cc6394e9da30b7d(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1327,7 +1368,7 @@ _gostring_ _wrap_money_make_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1343,7 +1384,7 @@ _gostring_ _wrap_money_parse_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1360,7 +1401,7 @@ _gostring_ _wrap_money_add_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1377,7 +1418,7 @@ _gostring_ _wrap_money_sub_native_6cc6394e9da30b7d(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1394,7 +1435,7 @@ _gostring_ _wrap_money_compare_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_6cc6394e9da30b7d(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_9dbdf2555eec9da7(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1410,7 +1451,7 @@ _gostring_ _wrap_currency_exponent_native_6cc6394e9da30b7d(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_6cc6394e9da30b7d() {
+cfa_money_rules *_wrap_money_rules_stripe_native_9dbdf2555eec9da7() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1421,7 +1462,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_money_check_native_6cc6394e9da30b7d(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_9dbdf2555eec9da7(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1436,7 +1477,7 @@ _gostring_ _wrap_money_check_native_6cc6394e9da30b7d(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_6cc6394e9da30b7d() {
+intgo _wrap_FACT_SUCCEEDED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1448,7 +1489,7 @@ intgo _wrap_FACT_SUCCEEDED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_6cc6394e9da30b7d() {
+intgo _wrap_FACT_CANCELED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1460,7 +1501,7 @@ intgo _wrap_FACT_CANCELED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_6cc6394e9da30b7d() {
+intgo _wrap_FACT_EXPIRED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1472,7 +1513,7 @@ intgo _wrap_FACT_EXPIRED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_6cc6394e9da30b7d() {
+intgo _wrap_FACT_NEEDS_ACTION_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1484,7 +1525,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_6cc6394e9da30b7d() {
+intgo _wrap_FACT_PROCESSING_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1496,7 +1537,7 @@ intgo _wrap_FACT_PROCESSING_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_6cc6394e9da30b7d() {
+intgo _wrap_FACT_FAILED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1508,7 +1549,7 @@ intgo _wrap_FACT_FAILED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_6cc6394e9da30b7d() {
+intgo _wrap_CALL_CREATE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1520,7 +1561,7 @@ intgo _wrap_CALL_CREATE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_6cc6394e9da30b7d() {
+intgo _wrap_CALL_CAPTURE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1532,7 +1573,7 @@ intgo _wrap_CALL_CAPTURE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_6cc6394e9da30b7d() {
+intgo _wrap_CALL_CANCEL_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1544,7 +1585,7 @@ intgo _wrap_CALL_CANCEL_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_6cc6394e9da30b7d() {
+intgo _wrap_CALL_RETRIEVE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1556,7 +1597,7 @@ intgo _wrap_CALL_RETRIEVE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_6cc6394e9da30b7d() {
+intgo _wrap_CALL_LOOKUP_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1568,7 +1609,19 @@ intgo _wrap_CALL_LOOKUP_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_6cc6394e9da30b7d() {
+intgo _wrap_CALL_REFUND_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_CALL_REFUND;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_OUTCOME_UNKNOWN_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1580,7 +1633,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_6cc6394e9da30b7d() {
+intgo _wrap_OUTCOME_DONE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1592,7 +1645,7 @@ intgo _wrap_OUTCOME_DONE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_6cc6394e9da30b7d() {
+intgo _wrap_OUTCOME_PENDING_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1604,7 +1657,7 @@ intgo _wrap_OUTCOME_PENDING_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_6cc6394e9da30b7d() {
+intgo _wrap_OUTCOME_REFUSED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1616,7 +1669,7 @@ intgo _wrap_OUTCOME_REFUSED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_6cc6394e9da30b7d() {
+intgo _wrap_OUTCOME_NOT_SENT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1628,7 +1681,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_6cc6394e9da30b7d() {
+intgo _wrap_PROVIDER_TWO_STEP_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1640,7 +1693,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_6cc6394e9da30b7d() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1652,7 +1705,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_call_next_native_6cc6394e9da30b7d(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_9dbdf2555eec9da7(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -1669,7 +1722,7 @@ _gostring_ _wrap_call_next_native_6cc6394e9da30b7d(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_6cc6394e9da30b7d(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_9dbdf2555eec9da7(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -1682,7 +1735,7 @@ cfa_call *_wrap_pulled_call_view_native_6cc6394e9da30b7d(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_6cc6394e9da30b7d(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_9dbdf2555eec9da7(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -1692,7 +1745,31 @@ void _wrap_pulled_call_free_native_6cc6394e9da30b7d(cfa_pulled_call *_swig_go_0)
 }
 
 
-void _wrap_engine_close_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
+intgo _wrap_CIRCUIT_REJECT_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_CIRCUIT_REJECT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_CIRCUIT_QUEUE_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_CIRCUIT_QUEUE;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_engine_close_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1702,7 +1779,7 @@ void _wrap_engine_close_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_6cc6394e9da30b7d() {
+intgo _wrap_WORK_COMMANDS_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1714,7 +1791,7 @@ intgo _wrap_WORK_COMMANDS_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_6cc6394e9da30b7d() {
+intgo _wrap_WORK_CALLS_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1726,7 +1803,7 @@ intgo _wrap_WORK_CALLS_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_6cc6394e9da30b7d() {
+intgo _wrap_WORK_TOTALS_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1738,7 +1815,7 @@ intgo _wrap_WORK_TOTALS_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_6cc6394e9da30b7d() {
+intgo _wrap_WORK_RELAY_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1750,7 +1827,7 @@ intgo _wrap_WORK_RELAY_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_6cc6394e9da30b7d() {
+intgo _wrap_WORK_UPKEEP_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1762,7 +1839,7 @@ intgo _wrap_WORK_UPKEEP_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WORK_ALL_native_6cc6394e9da30b7d() {
+intgo _wrap_WORK_ALL_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1774,7 +1851,19 @@ intgo _wrap_WORK_ALL_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+intgo _wrap_WORK_NO_COMMIT_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_WORK_NO_COMMIT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_engine_tick_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -1793,7 +1882,7 @@ _gostring_ _wrap_engine_tick_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -1808,7 +1897,7 @@ int _wrap_engine_next_due_ms_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -1821,7 +1910,7 @@ intgo _wrap_engine_descriptor_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -1836,7 +1925,7 @@ _gostring_ _wrap_runner_start_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1846,7 +1935,7 @@ void _wrap_runner_stop_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -1861,7 +1950,7 @@ _gostring_ _wrap_engine_statistics_native_6cc6394e9da30b7d(char **_swig_go_0, cf
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_6cc6394e9da30b7d() {
+intgo _wrap_CAMPAIGN_OPEN_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1873,7 +1962,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_6cc6394e9da30b7d() {
+intgo _wrap_CAMPAIGN_ENDED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1885,7 +1974,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_6cc6394e9da30b7d() {
+intgo _wrap_LATE_ACCEPT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1897,7 +1986,7 @@ intgo _wrap_LATE_ACCEPT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_6cc6394e9da30b7d() {
+intgo _wrap_LATE_REFUSE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -1909,7 +1998,7 @@ intgo _wrap_LATE_REFUSE_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_campaign_end_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_campaign_end_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1935,7 +2024,7 @@ _gostring_ _wrap_campaign_end_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_campaign_get_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -1953,7 +2042,7 @@ _gostring_ _wrap_campaign_get_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -1966,7 +2055,7 @@ long long _wrap_campaign_list_size_native_6cc6394e9da30b7d(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -1981,7 +2070,7 @@ cfa_campaign *_wrap_campaign_list_at_native_6cc6394e9da30b7d(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1997,7 +2086,7 @@ _gostring_ _wrap_campaign_list_next_native_6cc6394e9da30b7d(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2007,7 +2096,7 @@ void _wrap_campaign_list_free_native_6cc6394e9da30b7d(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2023,7 +2112,7 @@ _gostring_ _wrap_campaign_id_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2039,7 +2128,7 @@ _gostring_ _wrap_campaign_title_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2055,7 +2144,7 @@ _gostring_ _wrap_campaign_currencies_native_6cc6394e9da30b7d(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2068,7 +2157,7 @@ cfa_money _wrap_campaign_goal_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2081,7 +2170,7 @@ long long _wrap_campaign_deadline_us_native_6cc6394e9da30b7d(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2094,7 +2183,7 @@ int _wrap_campaign_late_rule_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2107,7 +2196,7 @@ int _wrap_campaign_state_of_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_6cc6394e9da30b7d(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_9dbdf2555eec9da7(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2123,7 +2212,7 @@ _gostring_ _wrap_campaign_state_name_native_6cc6394e9da30b7d(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2136,7 +2225,7 @@ long long _wrap_campaign_version_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2149,7 +2238,7 @@ long long _wrap_campaign_created_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2162,7 +2251,7 @@ long long _wrap_campaign_updated_us_native_6cc6394e9da30b7d(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2175,7 +2264,7 @@ int _wrap_campaign_replayed_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2188,7 +2277,7 @@ long long _wrap_campaign_position_native_6cc6394e9da30b7d(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2198,7 +2287,7 @@ void _wrap_campaign_free_native_6cc6394e9da30b7d(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_PENDING_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2210,7 +2299,7 @@ intgo _wrap_PAYMENT_PENDING_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2222,7 +2311,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_PROCESSING_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2234,7 +2323,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2246,7 +2335,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_CAPTURED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2258,7 +2347,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_COMPLETED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2270,7 +2359,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_FAILED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2282,7 +2371,7 @@ intgo _wrap_PAYMENT_FAILED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_CANCELED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2294,7 +2383,7 @@ intgo _wrap_PAYMENT_CANCELED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_EXPIRED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2306,7 +2395,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2318,7 +2407,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2330,7 +2419,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2342,7 +2431,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_6cc6394e9da30b7d() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2354,7 +2443,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_payment_get_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2372,7 +2461,7 @@ _gostring_ _wrap_payment_get_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2392,7 +2481,7 @@ _gostring_ _wrap_payment_wait_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_capture_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_payment_capture_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2420,7 +2509,7 @@ _gostring_ _wrap_payment_capture_native_6cc6394e9da30b7d(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_payment_cancel_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2446,7 +2535,7 @@ _gostring_ _wrap_payment_cancel_native_6cc6394e9da30b7d(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2462,7 +2551,7 @@ _gostring_ _wrap_payment_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2478,7 +2567,7 @@ _gostring_ _wrap_payment_pledge_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2494,7 +2583,7 @@ _gostring_ _wrap_payment_campaign_id_native_6cc6394e9da30b7d(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -2507,7 +2596,7 @@ int _wrap_payment_state_of_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_6cc6394e9da30b7d(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_9dbdf2555eec9da7(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2523,7 +2612,7 @@ _gostring_ _wrap_payment_state_name_native_6cc6394e9da30b7d(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -2536,7 +2625,7 @@ int _wrap_payment_flags_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2549,7 +2638,7 @@ cfa_money _wrap_payment_amount_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2562,7 +2651,7 @@ cfa_money _wrap_payment_authorized_native_6cc6394e9da30b7d(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2575,7 +2664,7 @@ cfa_money _wrap_payment_captured_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_ref_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2591,7 +2680,7 @@ _gostring_ _wrap_payment_ref_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2607,7 +2696,7 @@ _gostring_ _wrap_payment_failure_code_native_6cc6394e9da30b7d(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2620,7 +2709,7 @@ long long _wrap_payment_sequence_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2633,7 +2722,7 @@ long long _wrap_payment_created_us_native_6cc6394e9da30b7d(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2646,7 +2735,7 @@ long long _wrap_payment_updated_us_native_6cc6394e9da30b7d(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2659,7 +2748,7 @@ long long _wrap_payment_position_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -2669,7 +2758,7 @@ void _wrap_payment_free_native_6cc6394e9da30b7d(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_6cc6394e9da30b7d(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_9dbdf2555eec9da7(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2687,7 +2776,7 @@ _gostring_ _wrap_payment_history_native_6cc6394e9da30b7d(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2700,7 +2789,7 @@ long long _wrap_transition_list_size_native_6cc6394e9da30b7d(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2715,7 +2804,7 @@ int _wrap_transition_from_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2730,7 +2819,7 @@ int _wrap_transition_to_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2748,7 +2837,7 @@ _gostring_ _wrap_transition_rule_native_6cc6394e9da30b7d(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -2763,7 +2852,7 @@ int _wrap_transition_implied_native_6cc6394e9da30b7d(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -2778,7 +2867,7 @@ long long _wrap_transition_at_us_native_6cc6394e9da30b7d(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_6cc6394e9da30b7d(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -2788,7 +2877,7 @@ void _wrap_transition_list_free_native_6cc6394e9da30b7d(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_APPLIED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2800,7 +2889,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2812,7 +2901,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_STALE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2824,7 +2913,7 @@ intgo _wrap_WEBHOOK_STALE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_PARKED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2836,7 +2925,7 @@ intgo _wrap_WEBHOOK_PARKED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_IGNORED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2848,7 +2937,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2860,7 +2949,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_6cc6394e9da30b7d() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2872,7 +2961,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -2893,7 +2982,7 @@ _gostring_ _wrap_webhook_receive_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_6cc6394e9da30b7d(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_9dbdf2555eec9da7(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2909,7 +2998,7 @@ _gostring_ _wrap_webhook_verdict_name_native_6cc6394e9da30b7d(int _swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_6cc6394e9da30b7d() {
+intgo _wrap_VISIBILITY_PUBLIC_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2921,7 +3010,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_6cc6394e9da30b7d() {
+intgo _wrap_VISIBILITY_OWNER_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2933,7 +3022,7 @@ intgo _wrap_VISIBILITY_OWNER_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_6cc6394e9da30b7d() {
+intgo _wrap_VISIBILITY_HIDDEN_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2945,7 +3034,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_6cc6394e9da30b7d() {
+intgo _wrap_WAIT_ANSWER_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2957,7 +3046,7 @@ intgo _wrap_WAIT_ANSWER_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_6cc6394e9da30b7d() {
+intgo _wrap_WAIT_COMMIT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2969,7 +3058,7 @@ intgo _wrap_WAIT_COMMIT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_6cc6394e9da30b7d() {
+intgo _wrap_WAIT_PAID_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -2981,7 +3070,7 @@ intgo _wrap_WAIT_PAID_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2999,7 +3088,7 @@ _gostring_ _wrap_pledge_get_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3020,7 +3109,7 @@ _gostring_ _wrap_pledge_find_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3033,7 +3122,7 @@ long long _wrap_pledge_list_size_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -3048,7 +3137,7 @@ cfa_pledge *_wrap_pledge_list_at_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3064,7 +3153,7 @@ _gostring_ _wrap_pledge_list_next_native_6cc6394e9da30b7d(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -3074,7 +3163,7 @@ void _wrap_pledge_list_free_native_6cc6394e9da30b7d(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_donor_erase_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_donor_erase_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3092,7 +3181,7 @@ _gostring_ _wrap_donor_erase_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_pledge_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3108,7 +3197,7 @@ _gostring_ _wrap_pledge_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3124,7 +3213,7 @@ _gostring_ _wrap_pledge_campaign_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3140,7 +3229,7 @@ _gostring_ _wrap_pledge_payment_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3153,7 +3242,7 @@ cfa_money _wrap_pledge_amount_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3166,7 +3255,7 @@ int _wrap_pledge_state_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3179,7 +3268,7 @@ long long _wrap_pledge_created_us_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3195,7 +3284,7 @@ _gostring_ _wrap_pledge_donor_id_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3211,7 +3300,7 @@ _gostring_ _wrap_pledge_donor_name_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3227,7 +3316,7 @@ _gostring_ _wrap_pledge_donor_email_native_6cc6394e9da30b7d(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3243,7 +3332,7 @@ _gostring_ _wrap_pledge_donor_message_native_6cc6394e9da30b7d(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -3256,7 +3345,7 @@ int _wrap_pledge_visibility_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3269,7 +3358,7 @@ int _wrap_pledge_replayed_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3282,7 +3371,7 @@ int _wrap_pledge_pending_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -3298,7 +3387,7 @@ _gostring_ _wrap_pledge_answer_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3314,7 +3403,23 @@ _gostring_ _wrap_pledge_client_secret_native_6cc6394e9da30b7d(cfa_pledge *_swig_
 }
 
 
-long long _wrap_pledge_position_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+  cfa_pledge *arg1 = (cfa_pledge *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_pledge **)&_swig_go_0; 
+  
+  result = (char *)cfa_pledge_redirect_url((struct cfa_pledge const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+long long _wrap_pledge_position_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3327,7 +3432,7 @@ long long _wrap_pledge_position_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -3337,7 +3442,7 @@ void _wrap_pledge_free_native_6cc6394e9da30b7d(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3357,7 +3462,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_6cc6394e9da30b7d(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3373,7 +3478,7 @@ _gostring_ _wrap_totals_campaign_id_native_6cc6394e9da30b7d(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3386,7 +3491,7 @@ long long _wrap_totals_position_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3399,7 +3504,7 @@ long long _wrap_totals_version_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3412,7 +3517,7 @@ long long _wrap_totals_as_of_us_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3425,7 +3530,7 @@ int _wrap_totals_stale_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3438,7 +3543,7 @@ long long _wrap_totals_size_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -3453,7 +3558,7 @@ cfa_totals_row *_wrap_totals_at_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -3463,7 +3568,7 @@ void _wrap_totals_free_native_6cc6394e9da30b7d(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3483,7 +3588,7 @@ _gostring_ _wrap_totals_verify_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_6cc6394e9da30b7d(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_9dbdf2555eec9da7(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -3502,7 +3607,7 @@ _gostring_ _wrap_event_page_native_6cc6394e9da30b7d(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3515,7 +3620,7 @@ long long _wrap_event_list_size_native_6cc6394e9da30b7d(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -3530,7 +3635,7 @@ cfa_event_view *_wrap_event_list_at_native_6cc6394e9da30b7d(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -3540,7 +3645,7 @@ void _wrap_event_list_free_native_6cc6394e9da30b7d(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_6cc6394e9da30b7d(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_9dbdf2555eec9da7(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3558,7 +3663,7 @@ _gostring_ _wrap_subscription_open_native_6cc6394e9da30b7d(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_6cc6394e9da30b7d(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_9dbdf2555eec9da7(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -3577,7 +3682,7 @@ _gostring_ _wrap_subscription_next_native_6cc6394e9da30b7d(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_6cc6394e9da30b7d(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_9dbdf2555eec9da7(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -3592,7 +3697,7 @@ _gostring_ _wrap_subscription_ack_native_6cc6394e9da30b7d(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_6cc6394e9da30b7d(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_9dbdf2555eec9da7(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -3602,7 +3707,263 @@ void _wrap_subscription_free_native_6cc6394e9da30b7d(cfa_subscription *_swig_go_
 }
 
 
-void _wrap_play_free_native_6cc6394e9da30b7d(cfa_play *_swig_go_0) {
+intgo _wrap_CURSOR_RUNS_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_CURSOR_RUNS;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_CURSOR_PAUSED_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_CURSOR_PAUSED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_CURSOR_STOPPED_native_9dbdf2555eec9da7() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_CURSOR_STOPPED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_cursor_list_size_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+  cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list **)&_swig_go_0; 
+  
+  result = cfa_cursor_list_size((struct cfa_cursor_list const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_cursor_view *_wrap_cursor_list_at_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+  cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
+  size_t arg2 ;
+  cfa_cursor_view *result = 0 ;
+  cfa_cursor_view *_swig_go_result;
+  
+  arg1 = *(cfa_cursor_list **)&_swig_go_0; 
+  arg2 = (size_t)_swig_go_1; 
+  
+  result = (cfa_cursor_view *)cfa_cursor_list_at((struct cfa_cursor_list const *)arg1,arg2);
+  *(cfa_cursor_view **)&_swig_go_result = (cfa_cursor_view *)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_cursor_list_next_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+  cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list **)&_swig_go_0; 
+  
+  result = (char *)cfa_cursor_list_next((struct cfa_cursor_list const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+int _wrap_cursor_list_replayed_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+  cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
+  int32_t result;
+  int _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list **)&_swig_go_0; 
+  
+  result = (int32_t)cfa_cursor_list_replayed((struct cfa_cursor_list const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_cursor_list_free_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+  cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
+  
+  arg1 = *(cfa_cursor_list **)&_swig_go_0; 
+  
+  cfa_cursor_list_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_letter_page_native_9dbdf2555eec9da7(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+  cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  int32_t arg5 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_letter_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int32_t)_swig_go_4; 
+  
+  result = (cfa_status)cfa_letter_page(arg1,arg2,(char const *)arg3,arg4,arg5);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+long long _wrap_letter_list_size_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0) {
+  cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_letter_list **)&_swig_go_0; 
+  
+  result = cfa_letter_list_size((struct cfa_letter_list const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_letter_view *_wrap_letter_list_at_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+  cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
+  size_t arg2 ;
+  cfa_letter_view *result = 0 ;
+  cfa_letter_view *_swig_go_result;
+  
+  arg1 = *(cfa_letter_list **)&_swig_go_0; 
+  arg2 = (size_t)_swig_go_1; 
+  
+  result = (cfa_letter_view *)cfa_letter_list_at((struct cfa_letter_list const *)arg1,arg2);
+  *(cfa_letter_view **)&_swig_go_result = (cfa_letter_view *)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_letter_list_free_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0) {
+  cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
+  
+  arg1 = *(cfa_letter_list **)&_swig_go_0; 
+  
+  cfa_letter_list_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_cursor_rewind_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  int64_t arg5 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  
+  result = (cfa_status)cfa_cursor_rewind(arg1,arg2,(char const *)arg3,arg4,arg5,(char const *)arg6,(char const *)arg7);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_cursor_pause_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  
+  result = (cfa_status)cfa_cursor_pause(arg1,arg2,(char const *)arg3,(char const *)arg4);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_cursor_resume_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)cfa_cursor_resume(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_letter_requeue_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  
+  result = (cfa_status)cfa_letter_requeue(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  return _swig_go_result;
+}
+
+
+void _wrap_play_free_native_9dbdf2555eec9da7(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -3612,7 +3973,7 @@ void _wrap_play_free_native_6cc6394e9da30b7d(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_6cc6394e9da30b7d(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_9dbdf2555eec9da7(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -3625,7 +3986,7 @@ cfa_provider *_wrap_play_provider_native_6cc6394e9da30b7d(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3644,7 +4005,7 @@ _gostring_ _wrap_play_confirm_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3662,7 +4023,7 @@ _gostring_ _wrap_play_act_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3680,7 +4041,7 @@ _gostring_ _wrap_play_settle_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -3696,7 +4057,7 @@ _gostring_ _wrap_play_expire_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, _gost
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_NONE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3708,7 +4069,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3720,7 +4081,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3732,7 +4093,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3744,7 +4105,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3756,7 +4117,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3768,7 +4129,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_6cc6394e9da30b7d() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_6cc6394e9da30b7d() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_9dbdf2555eec9da7() {
   int result;
   intgo _swig_go_result;
   
@@ -3780,7 +4141,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_6cc6394e9da30b7d() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -3795,7 +4156,7 @@ _gostring_ _wrap_play_fault_next_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3814,7 +4175,7 @@ _gostring_ _wrap_play_deliver_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_6cc6394e9da30b7d(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_9dbdf2555eec9da7(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -3831,7 +4192,7 @@ _gostring_ _wrap_play_webhook_take_native_6cc6394e9da30b7d(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -3850,7 +4211,7 @@ _gostring_ _wrap_play_sign_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_6cc6394e9da30b7d(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_9dbdf2555eec9da7(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -3863,7 +4224,7 @@ _gostring_ _wrap_memory_storage_new_native_6cc6394e9da30b7d(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_6cc6394e9da30b7d(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_9dbdf2555eec9da7(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -3873,7 +4234,7 @@ void _wrap_storage_free_native_6cc6394e9da30b7d(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_6cc6394e9da30b7d(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_engine_open_native_9dbdf2555eec9da7(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -3888,6 +4249,10 @@ _gostring_ _wrap_engine_open_native_6cc6394e9da30b7d(cfa_engine **_swig_go_0, _g
   int64_t arg12 ;
   int64_t arg13 ;
   int32_t arg14 ;
+  int32_t arg15 ;
+  int32_t arg16 ;
+  int32_t arg17 ;
+  int32_t arg18 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -3905,8 +4270,12 @@ _gostring_ _wrap_engine_open_native_6cc6394e9da30b7d(cfa_engine **_swig_go_0, _g
   arg12 = (int64_t)_swig_go_11; 
   arg13 = (int64_t)_swig_go_12; 
   arg14 = (int32_t)_swig_go_13; 
+  arg15 = (int32_t)_swig_go_14; 
+  arg16 = (int32_t)_swig_go_15; 
+  arg17 = (int32_t)_swig_go_16; 
+  arg18 = (int32_t)_swig_go_17; 
   
-  result = (cfa_status)shim_engine_open(arg1,(char const *)arg2,(cfa_storage const *)arg3,(struct cfa_provider const *)arg4,(char const *)arg5,arg6,arg7,arg8,arg9,arg10,arg11,arg12,arg13,arg14);
+  result = (cfa_status)shim_engine_open(arg1,(char const *)arg2,(cfa_storage const *)arg3,(struct cfa_provider const *)arg4,(char const *)arg5,arg6,arg7,arg8,arg9,arg10,arg11,arg12,arg13,arg14,arg15,arg16,arg17,arg18);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg2); 
   free((void *)arg5); 
@@ -3914,7 +4283,7 @@ _gostring_ _wrap_engine_open_native_6cc6394e9da30b7d(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_campaign_create_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3949,7 +4318,7 @@ _gostring_ _wrap_campaign_create_native_6cc6394e9da30b7d(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_6cc6394e9da30b7d(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_update_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3989,7 +4358,7 @@ _gostring_ _wrap_campaign_update_native_6cc6394e9da30b7d(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_page_native_6cc6394e9da30b7d(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_9dbdf2555eec9da7(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4009,7 +4378,27 @@ _gostring_ _wrap_campaign_page_native_6cc6394e9da30b7d(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_pledge_create_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14) {
+_gostring_ _wrap_cursor_page_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int32_t arg4 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int32_t)_swig_go_3; 
+  
+  result = (cfa_status)shim_cursor_page(arg1,arg2,(char const *)arg3,arg4);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_pledge_create_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4025,6 +4414,8 @@ _gostring_ _wrap_pledge_create_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, 
   int32_t arg13 ;
   int32_t arg14 ;
   char *arg15 = (char *) 0 ;
+  char *arg16 = (char *) 0 ;
+  char *arg17 = (char *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4043,8 +4434,10 @@ _gostring_ _wrap_pledge_create_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, 
   arg13 = (int32_t)_swig_go_12; 
   arg14 = (int32_t)_swig_go_13; 
   arg15 = careforall_text(_swig_go_14); 
+  arg16 = careforall_text(_swig_go_15); 
+  arg17 = careforall_text(_swig_go_16); 
   
-  result = (cfa_status)shim_pledge_create(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,(char const *)arg7,(char const *)arg8,(char const *)arg9,(char const *)arg10,(char const *)arg11,arg12,arg13,arg14,(char const *)arg15);
+  result = (cfa_status)shim_pledge_create(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,(char const *)arg7,(char const *)arg8,(char const *)arg9,(char const *)arg10,(char const *)arg11,arg12,arg13,arg14,(char const *)arg15,(char const *)arg16,(char const *)arg17);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   free((void *)arg4); 
@@ -4055,11 +4448,13 @@ _gostring_ _wrap_pledge_create_native_6cc6394e9da30b7d(cfa_pledge **_swig_go_0, 
   free((void *)arg10); 
   free((void *)arg11); 
   free((void *)arg15); 
+  free((void *)arg16); 
+  free((void *)arg17); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_pledge_page_native_6cc6394e9da30b7d(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_9dbdf2555eec9da7(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4082,7 +4477,7 @@ _gostring_ _wrap_pledge_page_native_6cc6394e9da30b7d(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_6cc6394e9da30b7d(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_9dbdf2555eec9da7(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4106,7 +4501,7 @@ _gostring_ _wrap_totals_get_native_6cc6394e9da30b7d(cfa_totals **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_call_done_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, long long _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_call_done_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, long long _swig_go_17, _gostring_ _swig_go_18, int _swig_go_19, int _swig_go_20) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -4123,8 +4518,11 @@ _gostring_ _wrap_call_done_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, cfa_p
   char *arg14 = (char *) 0 ;
   char *arg15 = (char *) 0 ;
   char *arg16 = (char *) 0 ;
-  int64_t arg17 ;
-  int32_t arg18 ;
+  char *arg17 = (char *) 0 ;
+  int64_t arg18 ;
+  char *arg19 = (char *) 0 ;
+  int32_t arg20 ;
+  int32_t arg21 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4144,10 +4542,13 @@ _gostring_ _wrap_call_done_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, cfa_p
   arg14 = careforall_text(_swig_go_13); 
   arg15 = careforall_text(_swig_go_14); 
   arg16 = careforall_text(_swig_go_15); 
-  arg17 = (int64_t)_swig_go_16; 
-  arg18 = (int32_t)_swig_go_17; 
+  arg17 = careforall_text(_swig_go_16); 
+  arg18 = (int64_t)_swig_go_17; 
+  arg19 = careforall_text(_swig_go_18); 
+  arg20 = (int32_t)_swig_go_19; 
+  arg21 = (int32_t)_swig_go_20; 
   
-  result = (cfa_status)shim_call_done(arg1,arg2,arg3,arg4,(char const *)arg5,(char const *)arg6,arg7,arg8,arg9,arg10,arg11,arg12,(char const *)arg13,(char const *)arg14,(char const *)arg15,(char const *)arg16,arg17,arg18);
+  result = (cfa_status)shim_call_done(arg1,arg2,arg3,arg4,(char const *)arg5,(char const *)arg6,arg7,arg8,arg9,arg10,arg11,arg12,(char const *)arg13,(char const *)arg14,(char const *)arg15,(char const *)arg16,(char const *)arg17,arg18,(char const *)arg19,arg20,arg21);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg5); 
   free((void *)arg6); 
@@ -4155,11 +4556,13 @@ _gostring_ _wrap_call_done_native_6cc6394e9da30b7d(cfa_engine *_swig_go_0, cfa_p
   free((void *)arg14); 
   free((void *)arg15); 
   free((void *)arg16); 
+  free((void *)arg17); 
+  free((void *)arg19); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_webhook_accept_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_webhook_accept_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, _gostring_ _swig_go_17, int _swig_go_18, int _swig_go_19) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4177,7 +4580,9 @@ _gostring_ _wrap_webhook_accept_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_eng
   int64_t arg15 ;
   char *arg16 = (char *) 0 ;
   char *arg17 = (char *) 0 ;
-  int32_t arg18 ;
+  char *arg18 = (char *) 0 ;
+  int32_t arg19 ;
+  int32_t arg20 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4198,9 +4603,11 @@ _gostring_ _wrap_webhook_accept_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_eng
   arg15 = (int64_t)_swig_go_14; 
   arg16 = careforall_text(_swig_go_15); 
   arg17 = careforall_text(_swig_go_16); 
-  arg18 = (int32_t)_swig_go_17; 
+  arg18 = careforall_text(_swig_go_17); 
+  arg19 = (int32_t)_swig_go_18; 
+  arg20 = (int32_t)_swig_go_19; 
   
-  result = (cfa_status)shim_webhook_accept(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,arg7,(char const *)arg8,(char const *)arg9,arg10,arg11,arg12,arg13,arg14,arg15,(char const *)arg16,(char const *)arg17,arg18);
+  result = (cfa_status)shim_webhook_accept(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,arg7,(char const *)arg8,(char const *)arg9,arg10,arg11,arg12,arg13,arg14,arg15,(char const *)arg16,(char const *)arg17,(char const *)arg18,arg19,arg20);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   free((void *)arg4); 
@@ -4209,11 +4616,12 @@ _gostring_ _wrap_webhook_accept_native_6cc6394e9da30b7d(int *_swig_go_0, cfa_eng
   free((void *)arg9); 
   free((void *)arg16); 
   free((void *)arg17); 
+  free((void *)arg18); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_provider_new_native_6cc6394e9da30b7d(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_9dbdf2555eec9da7(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -4231,7 +4639,7 @@ _gostring_ _wrap_provider_new_native_6cc6394e9da30b7d(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_6cc6394e9da30b7d(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_9dbdf2555eec9da7(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -4241,7 +4649,7 @@ void _wrap_provider_free_native_6cc6394e9da30b7d(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_6cc6394e9da30b7d(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_9dbdf2555eec9da7(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -4265,7 +4673,7 @@ _gostring_ _wrap_play_new_native_6cc6394e9da30b7d(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -4296,7 +4704,7 @@ _gostring_ _wrap_play_weather_set_native_6cc6394e9da30b7d(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_6cc6394e9da30b7d(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
+_gostring_ _wrap_play_books_get_native_9dbdf2555eec9da7(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4319,7 +4727,7 @@ _gostring_ _wrap_play_books_get_native_6cc6394e9da30b7d(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_6cc6394e9da30b7d(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_9dbdf2555eec9da7(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4337,7 +4745,7 @@ _gostring_ _wrap_play_payment_native_6cc6394e9da30b7d(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_key_new_native_6cc6394e9da30b7d(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_9dbdf2555eec9da7(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4350,7 +4758,7 @@ _gostring_ _wrap_key_new_native_6cc6394e9da30b7d(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_6cc6394e9da30b7d(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;

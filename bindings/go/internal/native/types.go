@@ -30,19 +30,21 @@ func init() {
 // Failure is what a call that failed left on its thread, copied before the call returned.
 type Failure struct {
 	Status, NativeCode     int32
+	RetryAfterMs           int64
 	Origin, Field, Message string
 }
 
 func (f *Failure) Error() string { return f.Message }
 
 func failure(text string) error {
-	part := strings.SplitN(text, "\x00", 5)
-	if len(part) != 5 {
+	part := strings.SplitN(text, "\x00", 6)
+	if len(part) != 6 {
 		return &Failure{Status: int32(C.CFA_EBUG), Message: "an error without detail"}
 	}
 	status, _ := strconv.ParseInt(part[0], 10, 32)
 	native, _ := strconv.ParseInt(part[1], 10, 32)
-	return &Failure{int32(status), int32(native), part[2], part[3], part[4]}
+	retryAfter, _ := strconv.ParseInt(part[2], 10, 64)
+	return &Failure{int32(status), int32(native), retryAfter, part[3], part[4], part[5]}
 }
 
 // Handles of the C library. Each is freed by its own function, once.
@@ -59,6 +61,8 @@ type (
 	TransitionList unsafe.Pointer
 	Totals         unsafe.Pointer
 	EventList      unsafe.Pointer
+	CursorList     unsafe.Pointer
+	LetterList     unsafe.Pointer
 	Subscription   unsafe.Pointer
 	PulledCall     unsafe.Pointer
 	Rules          unsafe.Pointer
@@ -96,9 +100,11 @@ func Take(text Text) (string, bool) {
 
 // Views of structs, valid as long as what they were read from.
 type (
-	EventView = *C.cfa_event_view
-	CallView  = *C.cfa_call
-	TotalsRow = *C.cfa_totals_row
+	EventView  = *C.cfa_event_view
+	CursorView = *C.cfa_cursor_view
+	LetterView = *C.cfa_letter_view
+	CallView   = *C.cfa_call
+	TotalsRow  = *C.cfa_totals_row
 )
 
 func bytes(slice C.cfa_slice) []byte { return C.GoBytes(slice.data, C.int(slice.size)) }
@@ -120,6 +126,45 @@ func CopyEvent(view EventView) Event {
 	}
 }
 
+// Cursor is a copy of one cursor.
+type Cursor struct {
+	Name                                  string
+	Head, Acknowledged, Lag, OldestUs     int64
+	Epoch                                 int64
+	Owned                                 bool
+	Paused                                int32
+	Reason                                string
+	PausedUs, UpdatedUs                   int64
+	Refused, RefusedTries, Dead, Requeued int64
+}
+
+func CopyCursor(view CursorView) Cursor {
+	return Cursor{
+		C.GoString(view.name), int64(view.head), int64(view.acknowledged), int64(view.lag), int64(view.oldest_us),
+		int64(view.epoch), view.owned != 0, int32(view.paused), C.GoString(view.reason), int64(view.paused_us),
+		int64(view.updated_us), int64(view.refused), int64(view.refused_tries), int64(view.dead_count),
+		int64(view.requeued_count),
+	}
+}
+
+// Letter is a copy of one dead letter.
+type Letter struct {
+	Position                    int64
+	EventID, EventType, Subject string
+	Tries, Code                 int64
+	Reason                      string
+	FirstUs, LastUs             int64
+	Requeued                    bool
+}
+
+func CopyLetter(view LetterView) Letter {
+	return Letter{
+		int64(view.position), C.GoString(view.event_id), C.GoString(view.event_type), C.GoString(view.subject),
+		int64(view.tries), int64(view.code), C.GoString(view.reason), int64(view.first_us), int64(view.last_us),
+		view.requeued != 0,
+	}
+}
+
 // Call is a copy of one provider call.
 type Call struct {
 	Kind                                                 int32
@@ -130,6 +175,7 @@ type Call struct {
 	Body                                                 []byte
 	CreatedFromUs, CreatedUntilUs, NowUs                 int64
 	TimeoutMs                                            int32
+	ReturnURL, CancelURL                                 string
 }
 
 func CopyCall(view CallView) Call {
@@ -139,6 +185,7 @@ func CopyCall(view CallView) Call {
 		C.GoString(view.idempotency_key), C.GoString(view.account), C.GoString(view.ref), minor, currency,
 		C.GoString(view.payment_method), view.capture_manual != 0, bytes(view.body),
 		int64(view.created_from_us), int64(view.created_until_us), int64(view.now_us), int32(view.timeout_ms),
+		C.GoString(view.return_url), C.GoString(view.cancel_url),
 	}
 }
 
