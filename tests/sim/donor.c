@@ -58,7 +58,7 @@ static void donor_draw(struct sim *sim, int32_t number) {
     donor->asynchronous = draw_below(sim, 4) == 0;
     donor->hurried = draw_below(sim, 4) == 0;
     donor->operation = draw_below(sim, 2) == 0 ? OPERATE_CAPTURE : (int32_t)draw_below(sim, 4);
-    donor->patience_ms = draw_below(sim, 3) == 0 ? -1 : 1 << draw_below(sim, 16);
+    donor->patience_ms = draw_below(sim, 3) == 0 ? -1 : 1 << draw_below(sim, 14);
     donor->leaves = draw_below(sim, 3) == 0;
     donor->async_process = -1;
     if (draw_below(sim, 3) == 0)

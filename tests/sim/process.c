@@ -276,11 +276,12 @@ static void process_tick(struct process *process, void *user) {
                                       CFA_WORK_ALL,
                                       CFA_WORK_COMMANDS,
                                       CFA_WORK_COMMANDS | CFA_WORK_CALLS,
-                                      CFA_WORK_TOTALS | CFA_WORK_UPKEEP,
-                                      CFA_WORK_ALL | CFA_WORK_NO_COMMIT };
-    uint32_t mask = sim->faults ? masks[draw_below(sim, 7)] : (uint32_t)CFA_WORK_ALL;
-    if ((mask & CFA_WORK_NO_COMMIT) != 0)
+                                      CFA_WORK_TOTALS | CFA_WORK_UPKEEP };
+    uint32_t mask = sim->faults ? masks[draw_below(sim, 6)] : (uint32_t)CFA_WORK_ALL;
+    if (sim->faults && draw_below(sim, 64) == 0) {
+        mask |= CFA_WORK_NO_COMMIT;
         cover(NO_COMMIT);
+    }
     circuit_watch(process);
     if (chance(sim, 2000)) /* as if very many random keys had come */
         atomic_store(&process->engine->random_keys, 1000000);

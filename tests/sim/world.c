@@ -128,7 +128,7 @@ int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *lo
     if (sim == NULL)
         return __real_pthread_cond_timedwait(condition, lock, until);
     int64_t until_us = ((int64_t)until->tv_sec - 1) * SECOND_US + until->tv_nsec / 1000;
-    int64_t step_us = draw_time(sim, SECOND_US / 5);
+    int64_t step_us = draw_time(sim, SECOND_US);
     bool over = until_us <= sim->now_us + step_us;
     cover(WAITS);
     pthread_mutex_unlock(lock);
