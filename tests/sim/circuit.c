@@ -112,16 +112,18 @@ void check_untouched(struct sim *sim, const struct donor *donor) {
 
 void circuit_watch(struct process *process) {
     bool closed = atomic_load(&process->engine->circuit.state) == CFA__BREAKER_CLOSED;
-    process->saw_open_us = closed ? 0 : cfa_manual_clock_now_us(process->sim->clock);
+    /* One tick late: what was asked for before the engine knew may be committed a little later. */
+    process->saw_open_us = closed ? 0 : process->sees_open_us;
+    process->sees_open_us = closed ? 0 : cfa_manual_clock_now_us(process->sim->clock);
 }
 
-/* Both times are the book's: when the breaker moved, and when this call was leased. An engine that
- * knew of it by then must have asked. */
+/* All times are the book's: when the breaker moved, and when this call was leased. An engine that
+ * knew of the outage by then must have asked. */
 static void check_lease(struct process *process, const cfa__breaker *breaker,
                         const cfa__operation *operation) {
     int64_t leased_us = operation->updated_us, moved_us = breaker->updated_us;
-    bool knew = process->saw_open_us > moved_us && leased_us > process->saw_open_us;
-    if (breaker->state == CFA__BREAKER_CLOSED || !knew)
+    bool knew = process->saw_open_us > breaker->opened_us && leased_us > process->saw_open_us;
+    if (breaker->state == CFA__BREAKER_CLOSED || !knew || leased_us <= moved_us)
         return;
     require(process->sim, breaker->state != CFA__BREAKER_OPEN,
             "a call goes out, leased %lld us after the circuit breaker opened",

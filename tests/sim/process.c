@@ -159,7 +159,7 @@ void process_dies(struct process *process) {
     sim->deaths++;
     process->busy = false;
     process->calling[0] = '\0';
-    process->saw_open_us = 0;
+    process->saw_open_us = process->sees_open_us = 0;
     flights_die(process);
     if (process->engine != NULL)
         cover_statistics(process);
@@ -255,7 +255,7 @@ static void process_close(struct process *process, void *user) {
     process->engine = NULL;
     process->port = NULL;
     descriptors_forget(process);
-    process->saw_open_us = 0;
+    process->saw_open_us = process->sees_open_us = 0;
     require(process->sim, flights_in_air(process) == 0, "a closed engine left calls in flight");
     process->life++;
     donors_process_died(process);

@@ -161,9 +161,10 @@ struct process {
     cfa_port *port;
     int32_t descriptors[3]; /* of engine and port: the system closes them when a process dies */
     struct flight flights[FLIGHTS_MAX];
-    int32_t life;        /* counts deaths and ends */
-    int readable;        /* never: the simulator wakes by events */
-    int64_t saw_open_us; /* since when its engine has known that the breaker is not closed */
+    int32_t life;         /* counts deaths and ends */
+    int readable;         /* never: the simulator wakes by events */
+    int64_t saw_open_us;  /* its engine knew that the breaker is not closed; 0: it did not */
+    int64_t sees_open_us; /* the same, one tick later */
     jmp_buf death;
     bool busy;                   /* inside an engine call */
     int32_t losses, doubts;      /* lost races and doubtful commits to come, one after the other */
