@@ -353,7 +353,7 @@ static cfa_status finish(cfa_cursor_list **out, cfa_engine *engine, cfa__command
     if (status == CFA_OK) {
         const cfa__cursor_answer *answer = command->output;
         if (!answer->replayed)
-            cfa__log(engine, CFA_LOG_WARNING, event, text);
+            cfa__log(engine, CFA_LOG_INFO, event, text);
         cfa__relays_nudge(engine);
         status = cfa__status_committed(answer_show(out, engine, answer), ORIGIN);
     }
@@ -421,7 +421,7 @@ static cfa_status requeue_step(cfa_cursor_list **out, cfa_engine *engine, const 
         if (!answer->replayed) {
             char text[LOG_TEXT_SIZE];
             snprintf(text, sizeof text, "%s: %lld", name, (long long)answer->changed);
-            cfa__log(engine, CFA_LOG_WARNING, "dead_letters_requeued", text);
+            cfa__log(engine, CFA_LOG_INFO, "dead_letters_requeued", text);
         }
         if (answer->next == 0)
             status = cfa__status_committed(answer_show(out, engine, answer), ORIGIN);

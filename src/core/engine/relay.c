@@ -437,11 +437,11 @@ static void sink_key(cfa__sink *key, const cfa__relay *relay) {
 }
 
 /* Read the rows of all our sinks, and for each the oldest event that it has not acknowledged. */
-static cfa_status look_into(cfa_engine *engine, cfa__reader *reader) {
+static cfa_status look_into(cfa_engine *engine, cfa__reader *reader, int64_t head) {
     cfa__sink keys[CFA__SINKS_MAX];
     cfa__event events[CFA__SINKS_MAX];
     cfa_query rows[CFA__SINKS_MAX], oldest[CFA__SINKS_MAX];
-    size_t count = (size_t)engine->relay_count;
+    size_t count = (size_t)engine->relay_count, which[CFA__SINKS_MAX] = { 0 };
     memset(rows, 0, sizeof rows);
     memset(oldest, 0, sizeof oldest);
     for (size_t i = 0; i < count; i++) {
@@ -450,20 +450,25 @@ static cfa_status look_into(cfa_engine *engine, cfa__reader *reader) {
             (cfa_query){ .kind = &cfa__sink_kind, .match_count = 1, .limit = 1, .key = &keys[i] };
     }
     cfa_status status = cfa__read_queries(engine, reader, rows, count);
+    size_t behind = 0; /* whoever has everything is not asked about again */
     for (size_t i = 0; status == CFA_OK && i < count; i++) {
         memset(&events[i], 0, sizeof events[i]);
         events[i].position =
             rows[i].count == 1 ? ((const cfa__sink *)rows[i].records[0])->acknowledged + 1 : 1;
-        oldest[i] = (cfa_query){
+        if (events[i].position > head)
+            continue;
+        which[i] = behind;
+        oldest[behind++] = (cfa_query){
             .kind = &cfa__event_kind, .match_count = 1, .limit = 1, .key = &events[i]
         };
     }
-    if (status == CFA_OK)
-        status = cfa__read_queries(engine, reader, oldest, count);
+    if (status == CFA_OK && behind > 0)
+        status = cfa__read_queries(engine, reader, oldest, behind);
     for (size_t i = 0; status == CFA_OK && i < count; i++) {
         struct seen *seen = &engine->relays[i]->seen;
         const cfa__sink *row = rows[i].count == 1 ? rows[i].records[0] : NULL;
-        const cfa__event *event = oldest[i].count == 1 ? oldest[i].records[0] : NULL;
+        const cfa_query *first = events[i].position <= head ? &oldest[which[i]] : NULL;
+        const cfa__event *event = first != NULL && first->count == 1 ? first->records[0] : NULL;
         atomic_store(&seen->epoch, row != NULL ? row->epoch : 0);
         atomic_store(&seen->acknowledged, events[i].position - 1);
         atomic_store(&seen->paused, row != NULL ? row->paused : CFA_CURSOR_RUNS);
@@ -490,7 +495,7 @@ static cfa_status look(cfa_engine *engine) {
         if (status == CFA_OK)
             atomic_store(&engine->head_read_us, now);
         if (status == CFA_OK)
-            status = look_into(engine, reader);
+            status = look_into(engine, reader, head);
         cfa__read_end(engine, reader);
     }
     if (status != CFA_OK)
