@@ -296,6 +296,28 @@ static bool has_leased(const cfa__operation *const *operations, const cfa__lease
     return false;
 }
 
+/* True when leasing it now sends nothing: its donor's time was over before any call was made. */
+static bool ends_unsent(const cfa__operation *operation, const cfa__payment *payment,
+                        int64_t now_us) {
+    if (operation->call != CFA_CALL_CREATE || now_us < payment->expires_us)
+        return false;
+    return operation->state == CFA__OPERATION_DEFERRED ||
+           (operation->state == CFA__OPERATION_READY &&
+            (operation->first_sent_us == 0 || cfa__operation_is_too_late(operation, payment)));
+}
+
+/* True when a call would go out: only then the breaker is asked, whose one turn to try it takes. */
+static bool sends_any(const cfa__operation *const *operations, const cfa__payment *const *payments,
+                      const cfa__lease_input *input, int64_t now_us) {
+    for (int32_t i = 0; i < input->count; i++) {
+        if (operations[i] != NULL && payments[i] != NULL &&
+            cfa__operation_is_leasable(operations[i], input->expedite, now_us) &&
+            !ends_unsent(operations[i], payments[i], now_us))
+            return true;
+    }
+    return false;
+}
+
 cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
     const cfa__lease_input *input = command->input;
     cfa__lease_answer *answer = command->output;
@@ -317,7 +339,9 @@ cfa_status cfa__operation_lease(cfa__working_set *set, cfa__command *command) {
     bool admitted = true;
     int64_t retry_us = 0;
     cfa_status admission = CFA_OK;
-    if (missed || !has_leased(operations, input)) /* not our own earlier commit, decided again */
+    /* Not for our own earlier commit, decided again. */
+    if (missed || (!has_leased(operations, input) &&
+                   sends_any(operations, payments, input, cfa__now_us(set))))
         admission = cfa__circuit_admit(set, &input->circuit, &admitted, &retry_us);
     if (missed || admission != CFA_OK)
         return admission < 0 ? admission : CFA__MISS;

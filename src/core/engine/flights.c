@@ -173,6 +173,13 @@ static void land(cfa_engine *engine, cfa__flight *flight) {
     report(engine, ready, &made);
 }
 
+static void log_unstarted(const cfa_engine *engine, cfa_status status) {
+    cfa_error error = CFA_ERROR_INIT;
+    bool told = cfa_error_last(&error) == CFA_OK && error.status == status;
+    cfa__log(engine, CFA_LOG_WARNING, "call_not_started",
+             told ? error.message : cfa_status_text(status));
+}
+
 static void start(cfa_engine *engine, cfa__ready_call *ready) {
     cfa__flight *flight = engine->free_flight;
     if (!open_call(engine, ready, &flight->made))
@@ -188,6 +195,8 @@ static void start(cfa_engine *engine, cfa__ready_call *ready) {
             ops->start(engine->provider.self, &made->call, made->arena, &made->reply, token);
         if (status == CFA_OK)
             return;
+        log_unstarted(engine, status);
+        made->to_send = false; /* which says nothing about the provider */
         made->reply.outcome =
             made->kind == CFA_CALL_LOOKUP ? CFA_OUTCOME_UNKNOWN : CFA_OUTCOME_NOT_SENT;
     }
