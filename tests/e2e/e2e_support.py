@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
 
 # pylint: disable=wrong-import-position,unused-import
-from conftest import BINARY, DEADLINE_S, TOKEN, Server, environment, eventually, new_key  # noqa: E402, F401
+from conftest import BINARY, DEADLINE_S, ROOT, TOKEN, Server, environment, eventually, new_key  # noqa: E402, F401
 from test_server_stripe import (DECLINED, GOOD, KEY, SECURE, THANKS, Wire, path_of,  # noqa: E402, F401
                                 post_webhook)
 
