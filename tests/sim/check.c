@@ -236,6 +236,8 @@ static void check_payment(struct sim *sim, cfa_engine *engine, struct donor *don
             (long long)cfa_payment_captured(payment).minor, (long long)truth.captured_minor);
     require(sim, (cfa_payment_flags(payment) & CFA_PAYMENT_FLAG_CONFLICT) == 0,
             "%s is in conflict, and nobody lied", donor->payment_id);
+    require(sim, state != CFA_PAYMENT_FAILED || truth.exists, "%s failed, and nobody refused it",
+            donor->payment_id);
     check_untouched(sim, donor);
     if (donor->untouched) {
         require(sim, state == CFA_PAYMENT_EXPIRED, "%s was refused for good, and is %s",

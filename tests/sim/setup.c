@@ -30,6 +30,7 @@ static void draw_rates(struct sim *sim) {
     sim->rates.slow_call = draw_rate(sim, 1000, 100000);
     sim->rates.straggle = draw_rate(sim, 5000, 200000);
     sim->rates.late_webhook = draw_rate(sim, 1000, 100000);
+    sim->rates.no_start = draw_rate(sim, 1000, 400000);
     sim->weather = (cfa_play_weather)CFA_PLAY_WEATHER_INIT;
     sim->weather.reply_lost_ppm = draw_rate(sim, 1000, 100000);
     sim->weather.request_lost_ppm = draw_rate(sim, 1000, 100000);

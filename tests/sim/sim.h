@@ -260,7 +260,7 @@ struct request_sent {
 
 struct rates {
     /* Parts per million. */
-    int32_t crash, call_crash, doubt, fail, slow_call, straggle, late_webhook;
+    int32_t crash, call_crash, doubt, fail, slow_call, straggle, late_webhook, no_start;
 };
 
 struct sim {

@@ -302,7 +302,7 @@ static cfa_status provider_start(void *self, const cfa_call *call, cfa_arena *ar
     }
     require(sim, flights_in_air(process) < sim->calls_in_flight && flight != NULL,
             "more calls in flight than allowed");
-    if (sim->faults && draw_below(sim, 64) == 0) {
+    if (sim->faults && chance(sim, sim->rates.no_start)) {
         cover(FLIGHT_REFUSED);
         return cfa_error_set(CFA_EUNAVAILABLE, "provider.sim", NULL, 0, "no way to send it");
     }
