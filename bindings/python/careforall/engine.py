@@ -17,7 +17,7 @@ from .gate import Gate
 from .models import (Campaign, CircuitRule, Cursor, DeadLetter, Event, LateRule, Payment, Pledge, Totals, Transition,
                      Visibility, Wait, WebhookVerdict, Work)
 from .money import Money, to_pair
-from .provider import Adapter, PlayProvider, Provider, Reply, Request, WebhookEvent
+from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
 from .subscription import Subscription
 from .times import span_to_ms, to_ms, to_us
 
@@ -49,7 +49,7 @@ class Engine:
     Any thread may call any method at once. ``close`` waits for the calls that run and refuses new ones.
     """
 
-    def __init__(self, path: str | None, storage: Any, provider: PlayProvider | Provider | None, account: str,
+    def __init__(self, path: str | None, storage: Any, provider: NativeProvider | Provider | None, account: str,
                  livemode: bool, capture_manual: bool, queue_limit: int, batch_limit: int, timeout: float | None,
                  call_timeout: float | None, payment_expires: timedelta | None, answer_kept: timedelta | None,
                  totals_max_age: float | None, calls_in_flight: int, circuit_rule: CircuitRule,
@@ -62,6 +62,7 @@ class Engine:
                                         to_ms(totals_max_age), calls_in_flight, circuit_rule, circuit_failures,
                                         to_ms(circuit_open))
         except BaseException:
+            adapter.release()
             native.storage_free(storage)
             raise
         self._gate = Gate(handle, storage, adapter)
@@ -72,7 +73,7 @@ class Engine:
     # ---- opening and closing -----------------------------------------------------------------------
 
     @classmethod
-    def sqlite(cls, path: str | os.PathLike[str], *, provider: PlayProvider | Provider | None = None,
+    def sqlite(cls, path: str | os.PathLike[str], *, provider: NativeProvider | Provider | None = None,
                account: str = "", livemode: bool = False, capture_manual: bool = False, queue_limit: int = 0,
                batch_limit: int = 0, timeout: float | None = None, call_timeout: float | None = None,
                payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
@@ -91,7 +92,7 @@ class Engine:
                    circuit_failures, circuit_open)
 
     @classmethod
-    def memory(cls, *, provider: PlayProvider | Provider | None = None, account: str = "", livemode: bool = False,
+    def memory(cls, *, provider: NativeProvider | Provider | None = None, account: str = "", livemode: bool = False,
                capture_manual: bool = False, queue_limit: int = 0, batch_limit: int = 0,
                timeout: float | None = None, call_timeout: float | None = None,
                payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
@@ -412,7 +413,7 @@ class Engine:
         now. Several threads may serve at once. Returns how many calls were made. TransientError: the store could
         not be reached, and the calls stay due."""
         serving = self._provider if provider is None else provider
-        if isinstance(serving, PlayProvider) or not isinstance(serving, Provider):
+        if isinstance(serving, NativeProvider) or not isinstance(serving, Provider):
             raise TypeError("serve_provider needs a provider with a method call")
         until = time.monotonic() + budget
         served = 0

@@ -6,12 +6,13 @@ import threading
 from typing import Any
 
 from . import errors, native
+from .provider import Adapter
 
 
 class Gate:
     """Counts the calls inside, lets none in once it is shut, and owns the native handles."""
 
-    def __init__(self, engine: Any, storage: Any, adapter: object) -> None:
+    def __init__(self, engine: Any, storage: Any, adapter: Adapter) -> None:
         self._engine = engine
         self._storage = storage
         self._adapter = adapter   # alive until the engine is closed
@@ -63,4 +64,4 @@ class Gate:
             self.abandon(number)
         native.engine_close(self._engine)
         native.storage_free(self._storage)
-        self._adapter = None
+        self._adapter.release()

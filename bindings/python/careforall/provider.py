@@ -168,7 +168,19 @@ class Books:
     webhooks_pending: int
 
 
-class PlayProvider:
+class NativeProvider:
+    """A provider that the library brings: ``PlayProvider``, ``careforall.stripe.StripeProvider``."""
+
+    _adapter: Any
+
+    def _lend(self) -> None:
+        """An engine begins to use it."""
+
+    def _take_back(self) -> None:
+        """That engine is closed."""
+
+
+class PlayProvider(NativeProvider):
     """A provider inside the process, for tests and for trying things out. No money moves.
 
     Payment methods: ``pm_ok``, ``pm_declined``, ``pm_funds``, ``pm_action`` (see ``act``), ``pm_slow`` (see
@@ -179,6 +191,7 @@ class PlayProvider:
                  webhook_secret: str | None = None) -> None:
         self._handle = native.play_new(seed, one_step, not lookup_authoritative, 0, webhook_secret)
         weakref.finalize(self, native.play_free, self._handle).atexit = False   # engines may still run then
+        self._adapter = native.play_provider(self._handle)
 
     def confirm(self, client_secret: str, payment_method: str = "pm_ok") -> None:
         """Confirm an intent as the donor's browser would. PermanentError when declined."""
@@ -236,12 +249,13 @@ class PlayProvider:
 class Adapter:
     """What an engine holds of its provider: the native adapter, and whatever keeps that alive."""
 
-    def __init__(self, provider: PlayProvider | Provider | None) -> None:
+    def __init__(self, provider: NativeProvider | Provider | None) -> None:
         self.owner = provider
         if provider is None:
             self.handle = None
-        elif isinstance(provider, PlayProvider):
-            self.handle = native.play_provider(provider._handle)
+        elif isinstance(provider, NativeProvider):
+            provider._lend()
+            self.handle = provider._adapter
         elif isinstance(provider, Provider):
             capabilities = native.PROVIDER_TWO_STEP if getattr(provider, "two_step", True) else 0
             if getattr(provider, "lookup_authoritative", False):
@@ -250,3 +264,9 @@ class Adapter:
             weakref.finalize(self, native.provider_free, self.handle).atexit = False
         else:
             raise TypeError(f"a provider has a name and a method call, {type(provider).__name__} has not")
+
+    def release(self) -> None:
+        """The engine does not use it any more. Called once."""
+        if isinstance(self.owner, NativeProvider):
+            self.owner._take_back()
+        self.owner = None

@@ -708,7 +708,7 @@ static char *careforall_text(_gostring_ text)
 
 #include <stdio.h>
 
-/* "status NUL native NUL retry NUL origin NUL field NUL message", in memory that the Go side frees. */
+/* "status NUL native NUL retry NUL origin NUL field NUL message", in memory that Go frees. */
 static _gostring_ careforall_failure(cfa_status status)
 {
     _gostring_ none = { NULL, 0 };
