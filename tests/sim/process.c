@@ -313,11 +313,17 @@ static void tick(struct process *process, int32_t number) {
                                                     : process->idle_us);
 }
 
-static void restart(struct sim *sim, struct process *process) {
-    if (process->engine == NULL || process->busy) {
-        schedule(sim, MINUTE_US, EVENT_RESTART, process->number, 0);
+#define RESTART_TRIES 400 /* to find calls in flight */
+
+static void restart(struct sim *sim, struct process *process, int32_t tries) {
+    bool worth =
+        !sim->flights || !sim->faults || tries >= RESTART_TRIES || flights_in_air(process) > 0;
+    if (process->engine == NULL || process->busy || !worth) {
+        schedule(sim, draw_time(sim, 5 * SECOND_US), EVENT_RESTART, process->number, tries + 1);
         return;
     }
+    if (flights_in_air(process) > 0)
+        cover(FLIGHTS_AT_CLOSE);
     note(sim, "engine closes", process->number, 0, 0);
     cover(RESTART);
     if (within(process, process_close, NULL))
@@ -337,6 +343,6 @@ void process_event(struct process *process, const struct event *event) {
     case EVENT_LANDS: wake(process, event->number); break;
     case EVENT_TICK: tick(process, event->number); break;
     case EVENT_START: (void)within(process, process_open, NULL); break;
-    default: restart(process->sim, process); break;
+    default: restart(process->sim, process, event->number); break;
     }
 }

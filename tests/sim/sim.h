@@ -100,6 +100,7 @@
     X(DEFERRED_EXPIRED, "refused pledge that nobody asked for again expired unsent")               \
     X(FLIGHTS_MANY, "more than one call in flight")                                                \
     X(FLIGHTS_AT_CRASH, "more than one call in flight at a death")                                 \
+    X(FLIGHTS_AT_CLOSE, "engine closed with calls in flight")                                      \
     X(FLIGHT_OVERTAKES, "call in flight lands before an older one")                                \
     X(FLIGHT_REFUSED, "call that does not start")                                                  \
     X(WAITS, "caller waits in the library")                                                        \
