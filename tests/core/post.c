@@ -29,6 +29,8 @@ static cfa_status post_send(void *self, const cfa_event_view *events, size_t cou
         int64_t position = events[i].position;
         ck_assert_int_lt(position, POSITIONS_MAX);
         post->gap = post->gap || position != post->window + 1;
+        post->behind +=
+            post->refused[post->only] > 0 && position > post->only && post->last < post->only;
         *out_taken = i;
         if (!post->late && refuses(post, position))
             return refusal(position);

@@ -22,6 +22,7 @@ struct post {
     int times[POSITIONS_MAX];   /* deliveries of a position, in order */
     int again[POSITIONS_MAX];   /* out of order */
     int refused[POSITIONS_MAX]; /* tries that were refused */
+    int behind;                 /* taken behind one that was refused before, with its fate open */
     bool gap;
 };
 

@@ -3,6 +3,7 @@
  * is lost, nothing is both delivered and dead, a rewind fences whoever runs the sink, a pause holds
  * in every process, and a repeat does nothing twice.
  */
+#include "core/engine/relay.h"
 #include "post.h"
 
 #include <stdio.h>
@@ -53,6 +54,7 @@ static void set_aside(int store, bool late) {
     post_deliver(&book);
     int64_t head = head_of(book.engine);
     ck_assert_int_eq(post.refused[4], 3);
+    ck_assert_int_eq(post.behind, 0);
     for (int64_t i = 1; i <= head; i++)
         ck_assert_int_eq(post.times[i], i == 4 ? 0 : 1);
     cfa_letter_list *list;
@@ -353,6 +355,90 @@ START_TEST(a_pause_holds_in_every_engine_and_over_restarts) {
 }
 END_TEST
 
+/* ---- who may do what to a cursor ------------------------------------------------------------- */
+
+static cfa_status ask(struct book *book, cfa__decide decide, cfa__sink_input input,
+                      cfa__sink_answer *out) {
+    input.name = (cfa_slice){ "bare", 4 };
+    input.lease_ms = 10000;
+    return cfa__sink_command(book->engine, decide, &input, cfa__deadline_us(book->engine, 0), out);
+}
+
+START_TEST(nobody_leads_a_paused_cursor_and_an_old_epoch_moves_none) {
+    struct book book;
+    cfa_cursor_list *list;
+    cfa__sink_answer answer;
+    cfa__sink_input first = { .owner = { { 1 } }, .position = 1 }, second = { .owner = { { 2 } } };
+    book_open(&book, _i);
+    post_gifts(&book, 2);
+    ck_assert_int_eq(ask(&book, cfa__sink_lead, first, &answer), CFA_OK);
+    ck_assert(answer.leads);
+    first.epoch = answer.epoch;
+    ck_assert_int_eq(cfa_cursor_pause(&list, book.engine, "bare", "why"), CFA_OK);
+    cfa_cursor_list_free(list);
+    second.opening = second.take_over = true;
+    ck_assert_int_eq(ask(&book, cfa__sink_lead, second, &answer), CFA_OK);
+    ck_assert(!answer.leads && answer.paused);
+    ck_assert_int_eq(ask(&book, cfa__sink_lead, first, &answer), CFA_OK);
+    ck_assert(!answer.leads && answer.paused);
+    /* What it has may still be acknowledged. */
+    ck_assert_int_eq(ask(&book, cfa__sink_settle, first, &answer), CFA_OK);
+    ck_assert_int_eq(answer.acknowledged, 1);
+    ck_assert_int_eq(cfa_cursor_resume(&list, book.engine, "bare"), CFA_OK);
+    cfa_cursor_list_free(list);
+    ck_assert_int_eq(cfa_cursor_rewind(&list, book.engine, "bare", 1, 0, NULL, "back"), CFA_OK);
+    cfa_cursor_list_free(list);
+    expect_error(ask(&book, cfa__sink_settle, first, &answer), CFA_EFENCED, NULL);
+    ck_assert_int_eq(ask(&book, cfa__sink_lead, first, &answer), CFA_OK);
+    ck_assert(answer.leads && answer.epoch > first.epoch);
+    /* Also when it is its own, from before the rewind. */
+    static const cfa__decide moves[] = { cfa__sink_settle, cfa__sink_refuse, cfa__sink_redelivered,
+                                         cfa__sink_stop };
+    for (size_t i = 0; i < COUNT(moves); i++)
+        expect_error(ask(&book, moves[i], first, &answer), CFA_EFENCED, NULL);
+    ck_assert_int_eq(cursor_of(book.engine, "bare")->acknowledged, 0);
+    post_forget_cursors();
+    book_close(&book);
+}
+END_TEST
+
+/* After a commit in doubt a command is decided again, with its effects there already. */
+START_TEST(what_was_committed_already_is_not_done_twice) {
+    struct book book;
+    cfa__sink_answer answer;
+    cfa__sink_input input = { .owner = { { 1 } }, .position = 1, .tries_max = 2, .code = 7 };
+    book_open(&book, _i);
+    post_gifts(&book, 2);
+    ck_assert_int_eq(ask(&book, cfa__sink_lead, input, &answer), CFA_OK);
+    input.epoch = answer.epoch;
+    input.reason = (cfa_slice){ "no", 2 };
+    for (input.tries = 1; input.tries <= 2; input.tries++) {
+        for (int again = 0; again < 2; again++) {
+            ck_assert_int_eq(ask(&book, cfa__sink_refuse, input, &answer), CFA_OK);
+            ck_assert_int_eq(answer.refused_tries, input.tries == 1 ? 1 : 0);
+            ck_assert_int_eq(answer.acknowledged, input.tries == 1 ? 0 : 1);
+        }
+    }
+    ck_assert_int_eq(cursor_of(book.engine, "bare")->dead_count, 1);
+    ck_assert_int_eq(rows_of(&book, "dead_letter"), 1);
+    for (int refused = 1; refused >= 0; refused--) {
+        cfa_cursor_list *list;
+        ck_assert_int_eq(cfa_letter_requeue(&list, book.engine, "bare", 1, NULL,
+                                            refused != 0 ? "first" : "second"),
+                         CFA_OK);
+        cfa_cursor_list_free(list);
+        input.refused = refused != 0;
+        for (int again = 0; again < 2; again++)
+            ck_assert_int_eq(ask(&book, cfa__sink_redelivered, input, &answer), CFA_OK);
+        ck_assert_int_eq(answer.requeued_count, 0);
+        ck_assert_int_eq(cursor_of(book.engine, "bare")->dead_count, refused);
+        ck_assert_int_eq(rows_of(&book, "dead_letter"), refused);
+    }
+    post_forget_cursors();
+    book_close(&book);
+}
+END_TEST
+
 /* ---- what is shown --------------------------------------------------------------------------- */
 
 static void expect_statistic(cfa_engine *engine, const char *wanted) {
@@ -453,6 +539,8 @@ int main(int argc, char **argv) {
     PER_STORE(a_rewind_fences_who_runs_the_sink_and_delivers_again);
     PER_STORE(a_rewound_subscription_tells_its_reader);
     PER_STORE(a_pause_holds_in_every_engine_and_over_restarts);
+    PER_STORE(nobody_leads_a_paused_cursor_and_an_old_epoch_moves_none);
+    PER_STORE(what_was_committed_already_is_not_done_twice);
     PER_STORE(cursors_are_listed_by_pages_and_the_statistics_name_the_worst);
     PER_STORE(bindings_of_an_older_host_are_read_by_their_own_size);
     return run_suite(suite, argc, argv);
