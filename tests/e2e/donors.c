@@ -1,7 +1,8 @@
 /*
  * donors.c - many donors at once, over HTTP: each asks for a pledge with a key of its own, asks
  * again with the same key whenever the answer was lost or told it to wait, may click twice, and
- * pays at the provider. Prints one line of JSON per donor that was acknowledged, and a summary.
+ * pays at the provider; some go away, before the answer or after it. Prints one line of JSON per
+ * donor that was acknowledged, and a summary.
  *
  * It trusts nobody: equal keys must give equal bytes, and what it prints is what the books of the
  * server and of the provider are compared with. One thread, libcurl's multi interface.
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 enum {
@@ -27,6 +29,10 @@ enum {
     CLICK_PPM = 150000,  /* who clicks twice at the same moment */
     DECLINE_PPM = 50000, /* whose first card is declined */
     LEAVE_PPM = 30000,   /* who never pays */
+    GO_PPM = 10000,      /* who does not even wait for the answer */
+    SECURE_PPM = 40000,  /* whose bank asks back */
+    BANK_PPM = 20000,    /* whose money comes later */
+    BROKEN_PPM = 10000,  /* whose money was to come later, and does not */
     MINOR_MIN = 100,
     MINOR_SPREAD = 9900
 };
@@ -55,7 +61,8 @@ struct donor {
     int64_t number;
     enum stage stage;
     int64_t minor;
-    bool clicks_twice, leaves, declined_first;
+    bool clicks_twice, leaves, goes, declined_first, paying_method;
+    const char *method;
     int tries, waiting;
     int64_t due_ms;
     char key[64], payment_id[64], pledge_id[64];
@@ -74,8 +81,9 @@ struct run {
     struct options options;
     CURLM *multi;
     struct donor *donors;
-    int64_t next, over, acknowledged, paid, retries, double_clicks, given_up;
-    int64_t statuses[6]; /* by their hundreds; 0: no answer */
+    int64_t next, over, acknowledged, paid, retries, double_clicks, gone, given_up;
+    int64_t statuses[6];                       /* by their hundreds; 0: no answer */
+    int64_t pending, refused, broken, hurried; /* 202; 503; other 5xx; told no time to come back */
     uint64_t random;
     int64_t end_ms;
 };
@@ -171,8 +179,21 @@ static void pay(struct run *run, struct donor *donor) {
     snprintf(request->url, sizeof request->url, "%s/_sandbox/pay", run->options.provider);
     snprintf(request->sent, sizeof request->sent,
              "{\"payment_id\":\"%s\",\"payment_method\":\"%s\"}", donor->payment_id,
-             donor->declined_first ? "pm_card_chargeDeclined" : "pm_card_visa");
+             donor->declined_first ? "pm_card_chargeDeclined" : donor->method);
     send_request(run, request);
+}
+
+static void choose_method(struct run *run, struct donor *donor) {
+    uint32_t draw_ppm = draw(run, 1000000);
+    donor->paying_method = draw_ppm >= BROKEN_PPM;
+    if (draw_ppm < BROKEN_PPM)
+        donor->method = "pm_usBankAccount_insufficientFunds";
+    else if (draw_ppm < BROKEN_PPM + BANK_PPM)
+        donor->method = "pm_usBankAccount_success";
+    else if (draw_ppm < BROKEN_PPM + BANK_PPM + SECURE_PPM)
+        donor->method = "pm_card_authenticationRequired";
+    else
+        donor->method = "pm_card_visa";
 }
 
 static void donor_new(struct run *run, struct donor *donor) {
@@ -183,7 +204,9 @@ static void donor_new(struct run *run, struct donor *donor) {
     donor->minor = MINOR_MIN + (int64_t)draw(run, MINOR_SPREAD);
     donor->clicks_twice = draw(run, 1000000) < CLICK_PPM;
     donor->leaves = draw(run, 1000000) < LEAVE_PPM;
+    donor->goes = draw(run, 1000000) < GO_PPM;
     donor->declined_first = draw(run, 1000000) < DECLINE_PPM;
+    choose_method(run, donor);
     donor->tries = 0;
     run->double_clicks += donor->clicks_twice;
     snprintf(donor->key, sizeof donor->key, "%s-%08x%08x-%lld", options->prefix,
@@ -202,9 +225,9 @@ static void donor_new(struct run *run, struct donor *donor) {
 static void donor_over(struct run *run, struct donor *donor, bool paid) {
     if (donor->pledge_id[0] != '\0') {
         printf("{\"key\":\"%s\",\"pledge_id\":\"%s\",\"payment_id\":\"%s\",\"minor\":%lld,"
-               "\"paid\":%s}\n",
+               "\"method\":\"%s\",\"paid\":%s}\n",
                donor->key, donor->pledge_id, donor->payment_id, (long long)donor->minor,
-               paid ? "true" : "false");
+               donor->method, paid ? "true" : "false");
     }
     run->paid += paid;
     run->over++;
@@ -225,6 +248,17 @@ static void later(struct run *run, struct donor *donor, long retry_after_s) {
 static bool copy_text(char *out, size_t size, const json_t *object, const char *name) {
     const char *text = json_string_value(json_object_get(object, name));
     return text != NULL && (size_t)snprintf(out, size, "%s", text) < size;
+}
+
+static void count_answer(struct run *run, const struct reply *reply) {
+    bool waits = reply->status == 202 || reply->status == 503;
+    run->statuses[reply->complete && reply->status < 600 ? reply->status / 100 : 0]++;
+    if (!reply->complete)
+        return;
+    run->pending += reply->status == 202;
+    run->refused += reply->status == 503;
+    run->broken += reply->status >= 500 && reply->status != 503;
+    run->hurried += waits && reply->retry_after_s < 1;
 }
 
 /* A final answer: the same bytes for every request with this key, for ever. */
@@ -269,6 +303,11 @@ static void after_pledge(struct run *run, struct donor *donor) {
         if (reply->retry_after_s > retry_after_s)
             retry_after_s = reply->retry_after_s;
     }
+    if (donor->goes && donor->stage == STAGE_PLEDGE && !answered) {
+        run->gone++;
+        donor_over(run, donor, false);
+        return;
+    }
     if (!answered) {
         later(run, donor, retry_after_s);
         return;
@@ -289,9 +328,9 @@ static void after_pay(struct run *run, struct donor *donor) {
     if (!reply->complete || reply->status >= 500) {
         later(run, donor, 0); /* whether it was paid shows in the next try: 409 when it is over */
     } else if (reply->status == 200 && !donor->declined_first) {
-        donor_over(run, donor, true);
+        donor_over(run, donor, donor->paying_method);
     } else if (reply->status == 409) {
-        donor_over(run, donor, true);
+        donor_over(run, donor, donor->paying_method);
     } else if (donor->declined_first) {
         donor->declined_first = false;
         later(run, donor, 0);
@@ -319,8 +358,7 @@ static void on_finished(struct run *run, CURLMsg *message) {
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
     curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &request->reply.status);
     request->reply.complete = message->data.result == CURLE_OK;
-    int class = request->reply.complete ? (int)(request->reply.status / 100) : 0;
-    run->statuses[class >= 0 && class < 6 ? class : 0]++;
+    count_answer(run, &request->reply);
     curl_multi_remove_handle(run->multi, request->handle);
     request->busy = false;
     struct donor *donor = request->donor;
@@ -409,6 +447,26 @@ static void read_options(struct options *out, int argc, char **argv) {
             "[--seed N] [--prefix TEXT] [--seconds N] [--no-pay]");
 }
 
+static void print_summary(const struct run *run, int64_t took_ms) {
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {
+        { "donors", run->next },       { "acknowledged", run->acknowledged },
+        { "paid", run->paid },         { "gone", run->gone },
+        { "given_up", run->given_up }, { "double_clicks", run->double_clicks },
+        { "retries", run->retries },   { "no_answer", run->statuses[0] },
+        { "2xx", run->statuses[2] },   { "4xx", run->statuses[4] },
+        { "5xx", run->statuses[5] },   { "pending", run->pending },
+        { "refused", run->refused },   { "broken", run->broken },
+        { "hurried", run->hurried },   { "took_ms", took_ms },
+    };
+    printf("{\"summary\":true");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        printf(",\"%s\":%lld", counts[i].name, (long long)counts[i].value);
+    printf("}\n");
+}
+
 int main(int argc, char **argv) {
     struct run run = { 0 };
     read_options(&run.options, argc, argv);
@@ -430,14 +488,7 @@ int main(int argc, char **argv) {
     int64_t started = now_ms();
     run_all(&run);
     int64_t took = now_ms() - started;
-    printf(
-        "{\"summary\":true,\"donors\":%lld,\"acknowledged\":%lld,\"paid\":%lld,\"given_up\":%lld,"
-        "\"double_clicks\":%lld,\"retries\":%lld,\"no_answer\":%lld,\"2xx\":%lld,\"4xx\":%lld,"
-        "\"5xx\":%lld,\"took_ms\":%lld}\n",
-        (long long)run.next, (long long)run.acknowledged, (long long)run.paid,
-        (long long)run.given_up, (long long)run.double_clicks, (long long)run.retries,
-        (long long)run.statuses[0], (long long)run.statuses[2], (long long)run.statuses[4],
-        (long long)run.statuses[5], (long long)took);
+    print_summary(&run, took);
     for (int i = 0; i < run.options.in_flight; i++) {
         for (int j = 0; j < 2; j++)
             curl_easy_cleanup(run.donors[i].requests[j].handle);

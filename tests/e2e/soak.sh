@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Donations in great number over real wires, with every fault of the sandbox: the books of both sides must agree.
+#
+#   tests/e2e/soak.sh [BUILD] [options of soak.py]      BUILD: the build folder, default build/dev
+#
+# The normal run takes about two minutes; --donations N makes it longer. Needs faketime, to move the clock of both programs.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=${1:-$root/build/dev}
+shift || true
+"$root/cmake/install-packages" libfaketime
+cmake --build "$build" --target donors careforall-server careforall-sandbox >/dev/null
+exec python3 "$root/tests/e2e/soak.py" "$@" "$build"
