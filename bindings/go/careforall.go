@@ -43,7 +43,7 @@ func NewKey() (string, error) {
 
 // Options of a book. The zero value of each field is the library's default.
 type Options struct {
-	Provider       Adapter // a *Play or Host(provider); nil: pledges are refused
+	Provider       Adapter // a *Play, a *stripe.Provider or Host(provider); nil: pledges are refused
 	Account        string  // provider account; pinned with Livemode at the book's first start
 	Livemode       bool
 	CaptureManual  bool // authorize first, capture by CapturePayment
@@ -69,19 +69,20 @@ const (
 	CircuitQueue  CircuitRule = 1 // pending; the provider call follows by itself
 )
 
-// Adapter is what an engine takes as its payment provider: a *Play, or Host around a Provider written in Go.
+// Adapter is what an engine takes as its payment provider: a *Play, a *Provider of the package stripe, or Host around a
+// Provider written in Go.
 type Adapter interface {
-	acquire() (native.Provider, error)
-	release()
+	// Lend is for engines: what the library calls, and how to give it back after the close.
+	Lend() (provider native.Provider, giveBack func(), err error)
 }
 
 // Engine is one open book.
 type Engine struct {
-	gate    gate
-	closing sync.Once
-	handle  native.Engine
-	storage native.Storage
-	adapter Adapter
+	gate     gate
+	closing  sync.Once
+	handle   native.Engine
+	storage  native.Storage
+	giveBack func() // the provider
 
 	mutex         sync.Mutex
 	subscriptions map[*Subscription]struct{}
@@ -111,9 +112,10 @@ func OpenMemory(options Options) (*Engine, error) {
 
 func open(path string, storage native.Storage, options Options) (*Engine, error) {
 	var provider native.Provider
+	giveBack := func() {}
 	if options.Provider != nil {
 		var err error
-		if provider, err = options.Provider.acquire(); err != nil {
+		if provider, giveBack, err = options.Provider.Lend(); err != nil {
 			return nil, err
 		}
 	}
@@ -124,12 +126,10 @@ func open(path string, storage native.Storage, options Options) (*Engine, error)
 		options.AnswerKept.Milliseconds(), milliseconds(options.TotalsMaxAge), clamp(int64(options.CallsInFlight)),
 		int32(options.CircuitRule), clamp(int64(options.CircuitFailures)), milliseconds(options.CircuitOpen))
 	if err != nil {
-		if options.Provider != nil {
-			options.Provider.release()
-		}
+		giveBack()
 		return nil, wrap(err)
 	}
-	engine := &Engine{handle: handle, storage: storage, adapter: options.Provider,
+	engine := &Engine{handle: handle, storage: storage, giveBack: giveBack,
 		subscriptions: map[*Subscription]struct{}{}}
 	engine.gate.drained = make(chan struct{})
 	return engine, nil
@@ -148,9 +148,7 @@ func (e *Engine) Close() error {
 		e.subscriptions = nil
 		native.Engine_close(e.handle)
 		native.Storage_free(e.storage)
-		if e.adapter != nil {
-			e.adapter.release()
-		}
+		e.giveBack()
 	})
 	return nil
 }

@@ -1,7 +1,6 @@
 package careforall
 
 import (
-	"sync"
 	"time"
 
 	"careforall.org/go/internal/native"
@@ -11,8 +10,8 @@ import (
 //
 // Payment methods: "pm_ok", "pm_declined", "pm_funds", "pm_action" (see Act), "pm_slow" (see Settle).
 type Play struct {
-	handle  native.Play
-	handles handles
+	handle native.Play
+	shared *native.Shared
 }
 
 // PlayOptions of a play provider. The zero value of each field is the default.
@@ -31,34 +30,29 @@ func NewPlay(options PlayOptions) (*Play, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
-	play := &Play{handle: handle}
-	_, err = play.acquire() // our own reference, until Close
-	return play, err
+	return &Play{handle: handle, shared: native.Share(func() { native.Play_free(handle) })}, nil
 }
 
-func (p *Play) acquire() (native.Provider, error) {
-	return p.handles.acquire(func() (native.Provider, func(), error) {
-		if p.handles.spent {
-			return nil, nil, failed(EMISUSE, "provider", "the play provider is closed")
-		}
-		return native.Play_provider(p.handle), func() { native.Play_free(p.handle) }, nil
-	})
+// Lend is for engines.
+func (p *Play) Lend() (native.Provider, func(), error) {
+	if !p.shared.Acquire() {
+		return nil, nil, failed(EMISUSE, "provider", "the provider is closed")
+	}
+	return native.Play_provider(p.handle), p.shared.Release, nil
 }
-
-func (p *Play) release() { p.handles.release() }
 
 // Close frees the provider, once the engines that use it are closed too. A repeat does nothing.
 func (p *Play) Close() error {
-	p.handles.giveUp()
+	p.shared.GiveUp()
 	return nil
 }
 
 // use runs a call while the provider cannot be freed.
 func (p *Play) use(call func() error) error {
-	if !p.handles.borrow() {
-		return failed(EMISUSE, "", "the play provider is closed")
+	if !p.shared.Acquire() {
+		return failed(EMISUSE, "", "the provider is closed")
 	}
-	defer p.handles.release()
+	defer p.shared.Release()
 	return wrap(call())
 }
 
@@ -174,60 +168,4 @@ func (p *Play) Charges(paymentID string) (int64, error) {
 	var charges int64
 	err := p.use(func() error { return native.Play_payment(&charges, p.handle, paymentID) })
 	return charges, err
-}
-
-// handles counts who needs a provider's native adapter, and frees it after the last.
-type handles struct {
-	mutex   sync.Mutex
-	users   int
-	made    native.Provider
-	free    func()
-	spent   bool // freed for good, or about to be
-	givenUp bool
-}
-
-func (h *handles) acquire(make func() (native.Provider, func(), error)) (native.Provider, error) {
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
-	if h.users == 0 {
-		made, free, err := make()
-		if err != nil {
-			return nil, err
-		}
-		h.made, h.free = made, free
-	}
-	h.users++
-	return h.made, nil
-}
-
-// borrow is acquire for a provider that must exist already.
-func (h *handles) borrow() bool {
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
-	if h.users == 0 {
-		return false
-	}
-	h.users++
-	return true
-}
-
-func (h *handles) release() {
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
-	h.users--
-	if h.users == 0 {
-		h.spent = true
-		h.free()
-	}
-}
-
-// giveUp releases the maker's own reference, once.
-func (h *handles) giveUp() {
-	h.mutex.Lock()
-	first := !h.givenUp
-	h.givenUp = true
-	h.mutex.Unlock()
-	if first {
-		h.release()
-	}
 }

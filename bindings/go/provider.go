@@ -108,24 +108,17 @@ type Provider interface {
 }
 
 // Host makes an Adapter of a Provider, for Options.
-func Host(provider Provider) Adapter { return &host{provider: provider} }
+func Host(provider Provider) Adapter { return host{provider} }
 
-type host struct {
-	provider Provider
-	handles  handles
+type host struct{ provider Provider }
+
+func (h host) Lend() (native.Provider, func(), error) {
+	var made native.Provider
+	if err := native.Provider_new(&made, h.provider.Name(), uint32(h.provider.Capabilities())); err != nil {
+		return nil, nil, wrap(err)
+	}
+	return made, func() { native.Provider_free(made) }, nil
 }
-
-func (h *host) acquire() (native.Provider, error) {
-	return h.handles.acquire(func() (native.Provider, func(), error) {
-		var made native.Provider
-		if err := native.Provider_new(&made, h.provider.Name(), uint32(h.provider.Capabilities())); err != nil {
-			return nil, nil, wrap(err)
-		}
-		return made, func() { native.Provider_free(made) }, nil
-	})
-}
-
-func (h *host) release() { h.handles.release() }
 
 // ServeProvider brings the calls that are due to a provider until the context is done, and then returns nil. Several
 // goroutines may serve at once. A transient failure of the store is not an end, nor is a reply that came after another
