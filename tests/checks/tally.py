@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Print "passed failed" for a JUnit file of ctest: the own counts of libcheck, conformance suites, pytest and go where a
-program prints them, else one per program. A program that failed, or is missing, counts at least one failure.
+"""Print "passed failed skipped" for a JUnit file of ctest: the own counts of libcheck, conformance suites, pytest and go
+where a program prints them, else one per program. A program that failed, or is missing, counts at least one failure; one
+that leaves with 77 could not be tried here and counts as skipped.
 
     tally.py FILE.xml              a run of ctest
     tally.py --text FILE STATUS    what one program printed, and its exit code
@@ -10,27 +11,30 @@ import re
 import sys
 import xml.etree.ElementTree
 
+SKIPPED = 77
+
 COUNTS = [
     (re.compile(r"^\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)$", re.MULTILINE),
-     lambda checks, failures, errors: (int(checks) - int(failures) - int(errors), int(failures) + int(errors))),
-    (re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE), lambda passed, failed: (int(passed), int(failed))),
+     lambda checks, failures, errors: (int(checks) - int(failures) - int(errors), int(failures) + int(errors), 0)),
+    (re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE), lambda passed, failed: (int(passed), int(failed), 0)),
     # pytest
-    (re.compile(r"^(?:(\d+) failed, )?(?:(\d+) passed)?.* in [\d.]+s", re.MULTILINE),
-     lambda failed, passed: (int(passed or 0), int(failed or 0))),
+    (re.compile(r"^(?:(\d+) failed)?(?:, )?(?:(\d+) passed)?(?:, )?(?:(\d+) skipped)?.* in [\d.]+s", re.MULTILINE),
+     lambda failed, passed, skipped: (int(passed or 0), int(failed or 0), int(skipped or 0))),
     # go test -v
-    (re.compile(r"^--- (PASS|FAIL): ", re.MULTILINE), lambda verdict: (int(verdict == "PASS"), int(verdict == "FAIL"))),
+    (re.compile(r"^--- (PASS|FAIL|SKIP): ", re.MULTILINE),
+     lambda verdict: (int(verdict == "PASS"), int(verdict == "FAIL"), int(verdict == "SKIP"))),
 ]
 
 
 def count(output, succeeded):
-    passed = failed = 0
+    total = [0, 0, 0]
     for expression, meaning in COUNTS:
         for match in expression.finditer(output):
-            more_passed, more_failed = meaning(*match.groups())
-            passed, failed = passed + more_passed, failed + more_failed
+            total = [old + more for old, more in zip(total, meaning(*match.groups()))]
+    passed, failed, skipped_count = total
     if succeeded:
-        return (passed, failed) if passed + failed else (1, 0)
-    return passed, max(failed, 1)
+        return (passed, failed, skipped_count) if any(total) else (1, 0, 0)
+    return passed, max(failed, 1), skipped_count
 
 
 def skipped(case):
@@ -41,13 +45,14 @@ def skipped(case):
 
 def main():
     if sys.argv[1] == "--text":
+        status = int(sys.argv[3])
         with open(sys.argv[2], encoding="utf-8", errors="replace") as file:
-            print(*count(file.read(), sys.argv[3] == "0"))
+            print(*((0, 0, 1) if status == SKIPPED else count(file.read(), status == 0)))
         return
     cases = xml.etree.ElementTree.parse(sys.argv[1]).getroot().iter("testcase")
-    counts = [count(case.findtext("system-out") or "", case.get("status") == "run")
-              for case in cases if not skipped(case)]
-    print(sum(passed for passed, _ in counts), sum(failed for _, failed in counts))
+    counts = [(0, 0, 1) if skipped(case) else count(case.findtext("system-out") or "", case.get("status") == "run")
+              for case in cases]
+    print(*(sum(column) for column in zip((0, 0, 0), *counts)))
 
 
 if __name__ == "__main__":

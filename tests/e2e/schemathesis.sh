@@ -16,8 +16,10 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "${1:-$root/build/dev}" && pwd)
 tool=$build/schemathesis
 if [[ ! -x $tool/bin/schemathesis ]] || [[ $(<"$tool/version") != "$version" ]]; then
-    python3 -m venv --clear "$tool"
-    "$tool/bin/pip" install --quiet "schemathesis==$version"
+    if ! { python3 -m venv --clear "$tool" && "$tool/bin/pip" install --quiet "schemathesis==$version"; }; then
+        echo "schemathesis: version $version cannot be installed" >&2
+        exit 77
+    fi
     echo "$version" >"$tool/version"
 fi
 

@@ -23,8 +23,9 @@ finish() {
 trap finish EXIT
 
 mock=${CAREFORALL_STRIPE_MOCK:-$root/build/tools/stripe-mock}
-if [[ ! -x $mock ]]; then
-    GOBIN=$(dirname "$mock") go install "$module"
+if [[ ! -x $mock ]] && ! GOBIN=$(dirname "$mock") go install "$module"; then
+    echo "stripe_mock: $module cannot be fetched" >&2
+    exit 77
 fi
 
 cmake --build "$build" --target stripe_mock_client >/dev/null
