@@ -126,6 +126,61 @@ START_TEST(no_failure_of_the_store_loses_an_event_or_does_anything_twice) {
 }
 END_TEST
 
+/* ---- beside the library's own threads -------------------------------------------------------- */
+
+static int64_t real_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
+}
+
+static void moment(void) {
+    struct timespec rest = { 0, 5000000 };
+    nanosleep(&rest, NULL);
+}
+
+START_TEST(an_operator_works_beside_the_runner) {
+    struct book book;
+    struct post post = { .every = 5 };
+    post_prepare(&book, _i, &post, 1);
+    book.options.platform = NULL;
+    book_start(&book);
+    ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
+    int rewinds = 0;
+    int64_t until = real_us() + DEADLINE_US;
+    for (int i = 0; (i < 20 || rewinds < 5) && real_us() < until; i++) {
+        char key[32];
+        post_gifts(&book, 2);
+        const cfa_cursor_view *cursor = post_of(&book);
+        int64_t stands = cursor != NULL ? cursor->acknowledged : 0;
+        snprintf(key, sizeof key, "operator-%d", i);
+        if (stands == 0) {
+            moment();
+            continue;
+        }
+        if (i % 3 == 0)
+            post_pause(book.engine);
+        cfa_status status = post_rewind(book.engine, stands, stands / 2, key);
+        ck_assert(status == CFA_OK || status == CFA_EVERSION);
+        rewinds += status == CFA_OK;
+        snprintf(key, sizeof key, "requeue-%d", i);
+        ck_assert_int_eq(post_requeue(book.engine, 0, key), CFA_OK);
+        post_resume(book.engine);
+    }
+    ck_assert_int_ge(rewinds, 5);
+    for (;;) {
+        const cfa_cursor_view *cursor = post_of(&book);
+        if (cursor->lag == 0 && cursor->requeued_count == 0)
+            break;
+        ck_assert(real_us() < until);
+        moment();
+    }
+    cfa_runner_stop(book.engine);
+    ck_assert_int_gt(post_of(&book)->dead_count, 0);
+    post_finish(&book, &post);
+}
+END_TEST
+
 /* ---- processes ------------------------------------------------------------------------------- */
 
 static void tell(void *self, const cfa_log_record *record) {
@@ -189,17 +244,6 @@ static void end(struct process *process, bool kill_it) {
     ck_assert_int_eq(waitpid(process->pid, &result, 0), process->pid);
     ck_assert(kill_it || (WIFEXITED(result) && WEXITSTATUS(result) == 0));
     close(process->told);
-}
-
-static int64_t real_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
-}
-
-static void moment(void) {
-    struct timespec rest = { 0, 5000000 };
-    nanosleep(&rest, NULL);
 }
 
 /* Wait until the sink has everything; the cursor must never go back on its way. */
@@ -341,6 +385,8 @@ int main(int argc, char **argv) {
     Suite *suite = suite_create("engine: sinks, crashes and processes");
     add_per_store(suite, "no_failure_of_the_store_loses_an_event_or_does_anything_twice",
                   no_failure_of_the_store_loses_an_event_or_does_anything_twice);
+    add_per_store(suite, "an_operator_works_beside_the_runner",
+                  an_operator_works_beside_the_runner);
     add_once(suite, "a_rewind_takes_the_sink_from_a_process_that_sleeps",
              a_rewind_takes_the_sink_from_a_process_that_sleeps);
     add_once(suite, "a_pause_is_seen_by_a_process_that_runs_the_sink",
