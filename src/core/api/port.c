@@ -192,8 +192,7 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
         }
         if (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
             cfa__flights_wait(engine, cfa__left_ms(deadline))) {
-            while (cfa__lead_once(engine))
-                continue;
+            (void)cfa__lead_once(engine); /* one batch: others may fill the queue for ever */
             continue;
         }
         int64_t step = deadline - now > WAIT_STEP_US ? now + WAIT_STEP_US : deadline;
