@@ -122,10 +122,86 @@ START_TEST(a_call_that_cannot_start_says_nothing_about_the_provider) {
 }
 END_TEST
 
+/* ---- commits whose word is lost ---------------------------------------------------------------- */
+
+static uint64_t commits, doubtful;
+static int32_t doubt;
+
+static int32_t decide_doubt(void *user, int32_t call, uint64_t number, cfa_status *out_status) {
+    (void)user, (void)number, (void)out_status;
+    return call == CFA_FAULT_COMMIT && ++commits == doubtful ? doubt : CFA_FAULT_PASS;
+}
+
+/* From the outage to the donation of a pledge that was refused meanwhile. */
+static void through_an_outage(struct book *book) {
+    provider_is_out = false;
+    book_prepare(book, STORE_MEMORY);
+    book->options.circuit_failures = FAILURES;
+    book_wrap(book, decide_doubt, NULL);
+    hooked_use(&wire, book, call_in_outage);
+    book_start(book);
+    trip(book);
+    ck_assert_int_eq(try_gift(book, "mine", CFA_WAIT_ANSWER), CFA_ECIRCUIT);
+    provider_is_out = false;
+    book_advance(book, OPEN_US + SECOND_US);
+    ck_assert_int_eq(try_gift(book, "mine", CFA_WAIT_ANSWER), CFA_OK);
+    ck_assert_int_eq(wire.kinds[CFA_CALL_CREATE], FAILURES + 1);
+    cfa_pledge *pledge = pledge_make(book, "mine", 100);
+    pledge_pay(book, pledge);
+    ck_assert_int_eq(state_of(book->engine, pledge), CFA_PAYMENT_COMPLETED);
+    cfa_pledge_free(pledge);
+    for (int minute = 0; minute < 3; minute++) {
+        book_advance(book, MINUTE_US);
+        book_settle(book);
+    }
+    ck_assert_str_eq(circuit_of(book), "CLOSED");
+    ck_assert_int_eq(play_books_of(book).intent_count, FAILURES + 1);
+    ck_assert_int_eq(play_books_of(book).charge_count, 1);
+    audit(book);
+    book_close(book);
+}
+
+START_TEST(a_commit_in_doubt_anywhere_in_an_outage_charges_once_and_loses_nothing) {
+    struct book book;
+    doubt = _i == 0 ? CFA_FAULT_DOUBT_DONE : CFA_FAULT_DOUBT_NOT_DONE;
+    doubtful = 0;
+    uint64_t last = 1;
+    for (; doubtful <= last; doubtful++) {
+        commits = 0;
+        through_an_outage(&book);
+        last = commits;
+    }
+    ck_assert_uint_gt(last, 20);
+}
+END_TEST
+
+START_TEST(a_clock_that_is_set_back_does_not_keep_it_open) {
+    struct book book;
+    provider_is_out = false;
+    book_prepare(&book, _i);
+    book.options.circuit_failures = FAILURES;
+    hooked_use(&wire, &book, call_in_outage);
+    book_start(&book);
+    trip(&book);
+    cfa_manual_clock_jump(book.clock, -2 * DAY_US);
+    provider_is_out = false;
+    for (int minute = 0; minute < 2; minute++) {
+        book_advance(&book, MINUTE_US);
+        book_settle(&book);
+    }
+    ck_assert_str_eq(circuit_of(&book), "CLOSED");
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine review");
     add_per_store(suite, "unsent",
                   pledges_that_end_unsent_do_not_take_the_turn_of_a_call_that_tries);
     add_per_store(suite, "start", a_call_that_cannot_start_says_nothing_about_the_provider);
+    add_per_store(suite, "doubt",
+                  a_commit_in_doubt_anywhere_in_an_outage_charges_once_and_loses_nothing);
+    add_per_store(suite, "set_back", a_clock_that_is_set_back_does_not_keep_it_open);
     return run_suite(suite, argc, argv);
 }

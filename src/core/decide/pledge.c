@@ -86,10 +86,10 @@ static cfa_status answer_repeat(cfa__working_set *set, cfa__command *command, cf
     answer->replayed = cfa__id_compare(pledge_id, input->pledge_id) != 0;
     if (((const cfa__operation *)operation)->state == CFA__OPERATION_DEFERRED)
         return revive(set, input, operation, answer);
-    /* Our own earlier commit, its reply lost: the lease is still ours to use. */
+    /* Our own earlier commit, which made or revived it, its reply lost: the lease is still ours to
+     * use. */
     const cfa__operation *first = operation;
-    if (!answer->replayed && cfa__id_compare(first->lease_owner, input->lease_id) == 0 &&
-        input->lease_ms > 0)
+    if (cfa__id_compare(first->lease_owner, input->lease_id) == 0 && input->lease_ms > 0)
         answer->operation = first;
     return CFA_OK;
 }
