@@ -2,6 +2,7 @@ package careforall
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -74,7 +75,7 @@ type Request struct {
 	CreatedFrom    time.Time
 	CreatedUntil   time.Time
 	Now            time.Time
-	ReturnURL      string // where a hosted page sends the donor afterwards
+	ReturnURL      string // where a hosted page sends the donor afterwards; as CancelURL, it stands in the Body of a create
 	CancelURL      string
 }
 
@@ -170,12 +171,21 @@ func ask(ctx context.Context, provider Provider, call native.Call) (reply Reply)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(call.TimeoutMs)*time.Millisecond)
 	defer cancel()
+	var pages struct {
+		ReturnURL string `json:"return_url"`
+		CancelURL string `json:"cancel_url"`
+	}
+	if CallKind(call.Kind) == CallCreate {
+		if err := json.Unmarshal(call.Body, &pages); err != nil {
+			return Reply{}
+		}
+	}
 	return provider.Call(ctx, Request{
 		Kind: CallKind(call.Kind), OperationID: call.OperationID, PaymentID: call.PaymentID,
 		IdempotencyKey: call.IdempotencyKey, Account: call.Account, Ref: call.Ref,
 		Amount: Money{call.AmountMinor, call.Currency}, PaymentMethod: call.PaymentMethod,
 		CaptureManual: call.CaptureManual, Body: call.Body, CreatedFrom: instant(call.CreatedFromUs),
 		CreatedUntil: instant(call.CreatedUntilUs), Now: instant(call.NowUs),
-		ReturnURL: call.ReturnURL, CancelURL: call.CancelURL,
+		ReturnURL: pages.ReturnURL, CancelURL: pages.CancelURL,
 	})
 }

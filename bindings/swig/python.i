@@ -282,12 +282,11 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 
 %typemap(out) const cfa_call * %{
   $result = $1 == NULL ? careforall_none()
-      : Py_BuildValue("(iNNNNNNNONLLLiNN)", (int)$1->kind, careforall_text($1->operation_id),
+      : Py_BuildValue("(iNNNNNNNONLLLi)", (int)$1->kind, careforall_text($1->operation_id),
                       careforall_text($1->payment_id), careforall_text($1->idempotency_key),
                       careforall_text($1->account), careforall_text($1->ref),
                       careforall_money($1->amount), careforall_text($1->payment_method),
                       $1->capture_manual ? Py_True : Py_False, careforall_bytes($1->body),
                       (long long)$1->created_from_us, (long long)$1->created_until_us,
-                      (long long)$1->now_us, (int)$1->timeout_ms, careforall_text($1->return_url),
-                      careforall_text($1->cancel_url));
+                      (long long)$1->now_us, (int)$1->timeout_ms);
 %}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -92,16 +93,27 @@ class Request:
     created_until: datetime | None
     now: datetime | None
     timeout: float
-    return_url: str | None
-    cancel_url: str | None
+
+    @property
+    def return_url(self) -> str | None:
+        """Where a hosted page sends the donor afterwards; as ``cancel_url``, it stands in the ``body`` of a CREATE."""
+        return self._page("return_url")
+
+    @property
+    def cancel_url(self) -> str | None:
+        return self._page("cancel_url")
+
+    def _page(self, name: str) -> str | None:
+        url: str | None = json.loads(self.body)[name] if self.kind == CallKind.CREATE else None
+        return url
 
     @classmethod
     def _read(cls, view: tuple[Any, ...]) -> Request:
         (kind, operation_id, payment_id, key, account, ref, amount, method, manual, body, created_from,
-         created_until, now, timeout_ms, return_url, cancel_url) = view
+         created_until, now, timeout_ms) = view
         return cls(CallKind(kind), operation_id, payment_id, key, account, ref, from_pair(amount), method,
                    manual, body, maybe_from_us(created_from), maybe_from_us(created_until), maybe_from_us(now),
-                   timeout_ms / 1000, return_url, cancel_url)
+                   timeout_ms / 1000)
 
 
 @dataclass(frozen=True, slots=True)

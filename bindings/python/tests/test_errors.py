@@ -6,8 +6,8 @@ import threading
 import pytest
 
 import careforall
-from careforall import (CareForAllError, ConflictError, Engine, InDoubtError, InternalError, InvalidError, Money,
-                        PermanentError, PlayProvider, TransientError, new_key)
+from careforall import (CareForAllError, CircuitOpenError, ConflictError, Engine, InDoubtError, InternalError,
+                        InvalidError, Money, PermanentError, PlayProvider, TransientError, new_key)
 from careforall import errors, native
 
 AMOUNT = Money(2500, "EUR")
@@ -62,17 +62,18 @@ def test_a_closed_campaign_takes_no_pledge(engine, campaign):
 
 @pytest.mark.parametrize("status, kind, retryable", [
     ("EINVAL", InvalidError, False), ("ENOTFOUND", PermanentError, False), ("EKEYREUSE", ConflictError, False),
-    ("ETIMEOUT", TransientError, True), ("EINDOUBT", InDoubtError, True), ("EBUG", InternalError, False),
+    ("ETIMEOUT", TransientError, True), ("ECIRCUIT", CircuitOpenError, True), ("EINDOUBT", InDoubtError, True), ("EBUG", InternalError, False),
 ])
 def test_every_class_has_its_exception(status, kind, retryable):
     code = getattr(native, status)
-    error = errors.from_detail(code, 5, "core", "field", "why")
+    error = errors.from_detail(code, 5, "core", "field", "why", 1500)
     assert type(error) is kind and isinstance(error, CareForAllError)
     assert (error.status, error.name, error.retryable) == (code, "CFA_" + status, retryable)
     assert str(error) == f"CFA_{status} (field): why"
     error.key = "k"
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.key, copy.native_code) == (kind, str(error), "k", 5)
+    assert error.retry_after == copy.retry_after == 1.5
 
 
 def test_every_status_of_the_library_is_known():

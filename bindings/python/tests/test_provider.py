@@ -6,8 +6,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from careforall import (CallKind, Engine, Fact, Facts, InvalidError, Money, Outcome, PaymentState, PlayFault,
-                        PlayProvider, Reply, Wait, WebhookEvent, WebhookVerdict)
+from careforall import (CallKind, CircuitRule, Engine, Fact, Facts, InvalidError, Money, Outcome,
+                        PaymentState, PlayFault, PlayProvider, Reply, Wait, WebhookEvent, WebhookVerdict)
 
 AMOUNT = Money(2500, "EUR")
 
@@ -152,3 +152,56 @@ def test_the_play_provider_outlives_its_last_name():
     campaign = engine.create_campaign("Clean water", "EUR")
     assert engine.create_pledge(campaign.id, AMOUNT).client_secret
     engine.close()
+
+
+class Page(Notebook):
+    """A provider with a hosted page, whose payment gets another id than the page."""
+
+    def call(self, request):
+        self.requests.append(request)
+        if self.fail:
+            return self.fail.pop()
+        if request.kind == CallKind.CREATE:
+            facts = Facts(ref="page_1", payment_id=request.payment_id, amount=request.amount)
+            return Reply(Outcome.DONE, facts, redirect_url="https://pay.example/page_1")
+        return Reply(Outcome.DONE, Facts(ref="nb_1", origin_ref="page_1", payment_id=request.payment_id,
+                                         amount=request.amount, flags=Fact.SUCCEEDED, authorized_minor=AMOUNT.minor,
+                                         captured_minor=AMOUNT.minor, occurred=datetime.now(timezone.utc)))
+
+
+def test_a_hosted_page_and_the_payment_that_grew_out_of_it():
+    page = Page()
+    with Engine.memory(provider=page) as engine:
+        campaign = engine.create_campaign("Clean water", "EUR")
+        urls = {"return_url": "https://give.example/thanks", "cancel_url": "https://give.example/back"}
+        engine.create_pledge(campaign.id, AMOUNT, key="k", wait=Wait.COMMIT, **urls)
+        serve_until(engine, lambda: page.requests)
+        request = page.requests[0]
+        body = json.loads(request.body)
+        assert {"return_url": request.return_url, "cancel_url": request.cancel_url} == urls
+        assert list(body) == sorted(body)
+        pledge = engine.create_pledge(campaign.id, AMOUNT, key="k")
+        assert pledge.redirect_url == "https://pay.example/page_1" and pledge.client_secret is None
+
+        thin = WebhookEvent("ev_1", "page.paid", Facts(ref="page_1"), fetch=True)
+        assert engine.accept_webhook(thin) in (WebhookVerdict.APPLIED, WebhookVerdict.STALE)
+        assert engine.payment(pledge.payment_id).state == PaymentState.PENDING
+        serve_until(engine, lambda: engine.payment(pledge.payment_id).state == PaymentState.COMPLETED)
+        assert page.requests[-1].kind == CallKind.RETRIEVE and page.requests[-1].return_url is None
+        assert engine.payment(pledge.payment_id).ref == "nb_1"
+
+
+def test_unavailable_opens_the_circuit_and_a_refusal_does_not():
+    page = Page()
+    with Engine.memory(provider=page, circuit_rule=CircuitRule.QUEUE, circuit_failures=1, circuit_open=30) as engine:
+        campaign = engine.create_campaign("Clean water", "EUR")
+        page.fail = [Reply(Outcome.NOT_SENT, unavailable=True), Reply(Outcome.REFUSED, code="no")]
+        refused = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+        serve_until(engine, lambda: engine.payment(refused.payment_id).state == PaymentState.FAILED)
+        assert engine.statistics()["circuit_state"] == "CLOSED"
+        engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+        serve_until(engine, lambda: not page.fail)
+        assert engine.statistics()["circuit_state"] == "OPEN"
+        asked = len(page.requests)
+        assert engine.create_pledge(campaign.id, AMOUNT, timeout=0.05).pending
+        assert engine.serve_provider() == 0 and len(page.requests) == asked

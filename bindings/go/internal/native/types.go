@@ -175,7 +175,6 @@ type Call struct {
 	Body                                                 []byte
 	CreatedFromUs, CreatedUntilUs, NowUs                 int64
 	TimeoutMs                                            int32
-	ReturnURL, CancelURL                                 string
 }
 
 func CopyCall(view CallView) Call {
@@ -185,7 +184,6 @@ func CopyCall(view CallView) Call {
 		C.GoString(view.idempotency_key), C.GoString(view.account), C.GoString(view.ref), minor, currency,
 		C.GoString(view.payment_method), view.capture_manual != 0, bytes(view.body),
 		int64(view.created_from_us), int64(view.created_until_us), int64(view.now_us), int32(view.timeout_ms),
-		C.GoString(view.return_url), C.GoString(view.cancel_url),
 	}
 }
 
