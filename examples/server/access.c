@@ -9,8 +9,6 @@
 #include "log.h"
 #include "route.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,22 +55,6 @@ const char *http_traceparent(const http_request *request) {
     return request->traceparent[0] != '\0' ? request->traceparent : NULL;
 }
 
-static void write_address(char *out, size_t size, struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info ? info->client_addr : NULL;
-    out[0] = '\0';
-    if (address && address->sa_family == AF_INET) {
-        struct sockaddr_in inet;
-        memcpy(&inet, address, sizeof inet);
-        (void)inet_ntop(AF_INET, &inet.sin_addr, out, (socklen_t)size);
-    } else if (address && address->sa_family == AF_INET6) {
-        struct sockaddr_in6 inet;
-        memcpy(&inet, address, sizeof inet);
-        (void)inet_ntop(AF_INET6, &inet.sin6_addr, out, (socklen_t)size);
-    }
-}
-
 /* `,"name":"value"`, or nothing for an empty value. */
 static size_t append_text(char *line, size_t size, size_t used, const char *name,
                           const char *value) {
@@ -86,7 +68,7 @@ void access_log(const http_request *request, int status, bool aborted) {
     char time_text[LOG_TIME_BYTES], address[INET6_ADDRSTRLEN] = "", trace[33] = "";
     log_time(time_text);
     if (request->http->options.log_addresses)
-        write_address(address, sizeof address, request->connection);
+        caller_text(address, &request->caller);
     if (request->traceparent[0] != '\0')
         memcpy(trace, request->traceparent + 3, sizeof trace - 1);
     char line[768];

@@ -7,6 +7,7 @@
 #include "listener.h"
 #include "log.h"
 #include "service.h"
+#include "signals.h"
 
 #include <careforall/adapters/memory.h>
 #include <careforall/adapters/ndjson.h>
@@ -18,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { DELIVER_MS = 50, DELIVER_LIMIT = 256, COMPLETIONS_PER_TURN = 256, QUEUE_LIMIT = 8192 };
+enum { DELIVER_MS = 50, DELIVER_LIMIT = 256, COMPLETIONS_PER_TURN = 256 };
 
 #define DEMO_KEY "careforall-demo-campaign"
 
@@ -76,7 +77,7 @@ static cfa_status open_engine(server_app *app) {
     options.livemode = app->provider.livemode;
     options.account = config->provider == PROVIDER_STRIPE ? config->stripe_account : NULL;
     options.platform = &platform;
-    options.queue_limit = QUEUE_LIMIT;
+    options.queue_limit = config->queue_limit;
     options.timeout_ms = HTTP_CALL_MS;
     options.call_timeout_ms = config->provider_timeout_ms;
     options.calls_in_flight = config->provider_calls;
@@ -145,6 +146,7 @@ void app_close(server_app *app) {
     cfa_engine_close(app->engine);
     if (app->events.sink.ops)
         app->events.sink.ops->close(app->events.sink.self);
+    limits_free(app->limits);
     provider_close(&app->provider);
     secrets_forget(&app->secrets);
     memset(app, 0, sizeof *app);
@@ -200,8 +202,7 @@ static void on_drain_timer(uv_timer_t *timer) {
     http_drain(app->http, app->config->drain_ms, on_drained);
 }
 
-static void on_signal(uv_signal_t *handle, int number) {
-    server_app *app = handle->data;
+static void on_end(server_app *app, int number) {
     if (app->stopping)
         _exit(EXIT_FAILED);
     app->stopping = true;
@@ -211,9 +212,16 @@ static void on_signal(uv_signal_t *handle, int number) {
     uv_timer_start(&app->drain_timer, on_drain_timer, (uint64_t)app->config->drain_delay_ms, 0);
 }
 
-static void on_hangup(uv_signal_t *handle, int number) {
-    (void)number;
-    app_reload(handle->data);
+static void on_signals(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    server_app *app = poll->data;
+    for (int number; (number = signals_next(app->signals)) != 0;) {
+        if (number == SIGHUP)
+            app_reload(app);
+        else
+            on_end(app, number);
+    }
 }
 
 /* This loop turns: nothing else needs to be known. */
@@ -231,28 +239,6 @@ static void raise_descriptor_limit(void) {
     }
 }
 
-static bool start_loop(server_app *app) {
-    if (uv_loop_init(&app->loop) != 0) {
-        config_complain("the event loop did not start: raise the limit of open files (ulimit -n)");
-        return false;
-    }
-    app->port_poll.data = app->deliver_timer.data = app->deliver_work.data = app;
-    app->drain_timer.data = app->watchdog_timer.data = app;
-    app->terminate.data = app->interrupt.data = app->hangup.data = app;
-    uv_timer_init(&app->loop, &app->deliver_timer);
-    uv_timer_init(&app->loop, &app->drain_timer);
-    uv_timer_init(&app->loop, &app->watchdog_timer);
-    uv_signal_init(&app->loop, &app->terminate);
-    uv_signal_init(&app->loop, &app->interrupt);
-    uv_signal_init(&app->loop, &app->hangup);
-    uv_signal_start(&app->terminate, on_signal, SIGTERM);
-    uv_signal_start(&app->interrupt, on_signal, SIGINT);
-    uv_signal_start(&app->hangup, on_hangup, SIGHUP);
-    if (app->play)
-        uv_timer_start(&app->deliver_timer, on_deliver_timer, DELIVER_MS, DELIVER_MS);
-    return true;
-}
-
 static void close_handle(uv_handle_t *handle, void *self) {
     (void)self;
     if (!uv_is_closing(handle))
@@ -262,10 +248,36 @@ static void close_handle(uv_handle_t *handle, void *self) {
 /* Everything that is left on the loop ends here; work on the pool is waited for, engine calls are
  * bounded. */
 static void stop_loop(server_app *app) {
+    signals_release();
     uv_walk(&app->loop, close_handle, NULL);
     uv_run(&app->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&app->loop) != 0)
         log_line("error", "loop_not_empty", NULL);
+    if (app->signals >= 0)
+        close(app->signals);
+}
+
+static bool start_loop(server_app *app) {
+    if (uv_loop_init(&app->loop) != 0) {
+        config_complain("the event loop did not start: raise the limit of open files (ulimit -n)");
+        return false;
+    }
+    app->port_poll.data = app->deliver_timer.data = app->deliver_work.data = app;
+    app->drain_timer.data = app->watchdog_timer.data = app;
+    app->signals_poll.data = app;
+    uv_timer_init(&app->loop, &app->deliver_timer);
+    uv_timer_init(&app->loop, &app->drain_timer);
+    uv_timer_init(&app->loop, &app->watchdog_timer);
+    app->signals = signals_open();
+    if (app->signals < 0 || uv_poll_init(&app->loop, &app->signals_poll, app->signals) != 0) {
+        config_complain("signals cannot be read: raise the limit of open files (ulimit -n)");
+        stop_loop(app);
+        return false;
+    }
+    uv_poll_start(&app->signals_poll, UV_READABLE, on_signals);
+    if (app->play)
+        uv_timer_start(&app->deliver_timer, on_deliver_timer, DELIVER_MS, DELIVER_MS);
+    return true;
 }
 
 static bool start_engine_side(server_app *app) {
@@ -314,7 +326,10 @@ bool app_serve(server_app *app) {
         .quiet = config->quiet,
     };
     bool started = start_engine_side(app);
-    app->http = started ? http_start(&options, &reason) : NULL;
+    app->limits = limits_new(config);
+    if (!app->limits)
+        reason = "out of memory";
+    app->http = started && app->limits ? http_start(&options, &reason) : NULL;
     if (!app->http) {
         if (started)
             config_complain("cannot answer requests: %s", reason);

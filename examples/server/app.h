@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "http.h"
+#include "limit.h"
 #include "provider.h"
 #include "secrets.h"
 
@@ -25,8 +26,10 @@ typedef struct server_app {
     uv_timer_t deliver_timer, watchdog_timer, drain_timer;
     uv_work_t deliver_work, reload_work;
     bool delivering;
-    uv_signal_t terminate, interrupt, hangup;
+    int signals; /* descriptor */
+    uv_poll_t signals_poll;
     http_server *http;
+    server_limits *limits;
 
     bool reloading, reload_again;
     bool reload_good;

@@ -2,10 +2,10 @@
 #include "app.h"
 #include "command.h"
 #include "listener.h"
+#include "signals.h"
 
 #include <jansson.h>
 
-#include <signal.h>
 #include <stdlib.h>
 
 static bool serve(const server_config *config, const server_secrets *secrets,
@@ -31,8 +31,8 @@ int command_serve(const server_config *config) {
     server_provider provider;
     char why[SECRET_MESSAGE_SIZE];
     int code = EXIT_SUCCESS;
-    /* A reload that comes before the loop turns must not end us. */
-    signal(SIGHUP, SIG_IGN);
+    if (!config->check_only)
+        signals_hold();
     if (!secrets_read(&secrets, config, !config->check_only, why) ||
         !provider_open(&provider, config, &secrets, why)) {
         config_complain("%s", why);

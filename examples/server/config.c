@@ -276,6 +276,21 @@ static bool check_return_urls(server_config *config) {
            check_url("--cancel-url", config->cancel_url);
 }
 
+static bool check_proxies(server_config *config) {
+    for (const char *at = config->trusted_proxies_text; at && *at != '\0';) {
+        size_t size = strcspn(at, " \t");
+        const char *wrong = size > 0 ? caller_blocks_add(&config->trusted_proxies, at, size) : NULL;
+        if (wrong) {
+            config_complain("--trusted-proxies %.*s: %s; give addresses or blocks such as "
+                            "127.0.0.1 or 10.0.0.0/8, separated by spaces",
+                            (int)size, at, wrong);
+            return false;
+        }
+        at += size + strspn(at + size, " \t");
+    }
+    return true;
+}
+
 static bool check_account(const char *account) {
     size_t size = account ? strlen(account) : 0;
     bool good = !account || (size > 5 && size <= 60 && strncmp(account, "acct_", 5) == 0);
@@ -318,7 +333,8 @@ static bool check_all(server_config *config) {
         return false;
     if (config->command != COMMAND_SERVE)
         return true;
-    return split_listen(config) && check_return_urls(config) && check_stripe(config) &&
+    return split_listen(config) && check_proxies(config) && check_return_urls(config) &&
+           check_stripe(config) &&
            (!config->events || access(config->events, W_OK) == 0 ||
             check_directory("--events", config->events));
 }

@@ -6,6 +6,7 @@
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
+#include "caller.h"
 #include "return_url.h"
 
 #include <stdbool.h>
@@ -70,6 +71,10 @@ typedef struct server_config {
     int32_t connection_limit;
     int32_t address_limit; /* of one address; 0: no limit */
     int32_t request_limit; /* requests in work at once; more are refused with 503 */
+    int32_t queue_limit;   /* commands that wait for the book */
+    int32_t pledges_per_minute, requests_per_minute, webhooks_per_minute; /* 0: no limit */
+    const char *trusted_proxies_text;                                     /* NULL: none */
+    caller_blocks trusted_proxies;
     int32_t drain_ms;
     int32_t drain_delay_ms; /* not ready any more, but still answering */
 

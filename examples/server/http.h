@@ -9,6 +9,8 @@
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
 
+#include "caller.h"
+
 #include <careforall/careforall.h>
 
 #include <jansson.h>
@@ -87,6 +89,7 @@ struct http_request {
     char parameter[64];             /* the path's {id} */
     const char *origin;             /* of an allowed page, for CORS; NULL: none */
     bool service;                   /* carries the service token */
+    caller_address caller;          /* the peer, or whom a trusted proxy names */
 
     char *body;
     size_t body_size, body_capacity, body_limit, discarded, sent_size;

@@ -223,7 +223,7 @@ static json_t *route_answers(const server_app *app, const http_route *route) {
         add_header(same, "ETag", "ETag");
         set_status(out, 304, same);
     }
-    static const int common[] = { 400, 401, 413, 414, 431, 500, 503 };
+    static const int common[] = { 400, 401, 413, 414, 429, 431, 500, 503 };
     static const int of_bodies[] = { 415, 422 };
     static const int of_matches[] = { 412, 428 };
     for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
@@ -266,13 +266,13 @@ static json_t *codes_of(int status) {
 
 static json_t *problem_responses(void) {
     static const int statuses[] = { 400, 401, 402, 404, 405, 409, 412, 413,
-                                    414, 415, 422, 428, 431, 500, 503 };
+                                    414, 415, 422, 428, 429, 431, 500, 503 };
     json_t *out = json_object();
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
         char name[24];
         snprintf(name, sizeof name, "Problem%d", statuses[i]);
         json_t *answer = answer_new("a problem; switch on `code`");
-        if (statuses[i] == 503)
+        if (statuses[i] == 429 || statuses[i] == 503)
             add_header(answer, "Retry-After", "RetryAfter");
         (void)json_object_set_new(
             answer, "content",

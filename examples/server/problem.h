@@ -25,6 +25,7 @@
     X(BAD_MEDIA_TYPE, 415, "http_bad_media_type", "the body must be application/json")             \
     X(NO_PRECONDITION, 428, "http_no_precondition", "this change needs an If-Match header")        \
     X(HEADERS_TOO_LARGE, 431, "http_headers_too_large", "the headers are too many or too large")   \
+    X(RATE_LIMITED, 429, "http_rate_limited", "too many requests; nothing was done")               \
     X(OVERLOADED, 503, "http_overloaded", "too many requests are in work; nothing was done")       \
     X(NO_PROVIDER, 503, "http_no_provider", "no payment provider is configured")
 

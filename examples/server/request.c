@@ -8,6 +8,7 @@
 #include "framing.h"
 #include "http.h"
 #include "http_internal.h"
+#include "limit.h"
 #include "problem.h"
 #include "route.h"
 
@@ -17,6 +18,12 @@
 #include <strings.h>
 
 /* ---- life ----------------------------------------------------------------------------------- */
+
+static caller_address caller_of_connection(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    return caller_of_socket(info ? info->client_addr : NULL);
+}
 
 static http_request *request_new(http_server *http, struct MHD_Connection *connection) {
     const union MHD_ConnectionInfo *info =
@@ -33,6 +40,7 @@ static http_request *request_new(http_server *http, struct MHD_Connection *conne
     request->number = http->request_number++;
     request->started_us = uv_hrtime() / 1000u;
     request->method = "?";
+    request->caller = caller_of_connection(connection);
     access_number(request);
     request->next = http->requests;
     if (request->next)
@@ -115,13 +123,16 @@ static void admit(http_request *request, const char *method, const char *path,
     if (!check_head(request, method, path, version, &head))
         return;
     cors_admit(request);
+    route_match match = route_find(request, method, path);
+    if (!limit_admit(request))
+        return;
     /* The target's query is not part of `path`. */
     if (request->target_size > HTTP_TARGET_BYTES_MAX) {
         problem_http(request, PROBLEM_TARGET_TOO_LONG, NULL, "at most %d bytes",
                      HTTP_TARGET_BYTES_MAX);
         return;
     }
-    switch (route_find(request, method, path)) {
+    switch (match) {
     case ROUTE_NO_PATH:
         problem_http(request, PROBLEM_NO_ROUTE, NULL, "GET /openapi.json lists the routes");
         return;

@@ -6,14 +6,15 @@
 #include "http.h"
 
 enum {
-    ROUTE_SERVICE = 1,       /* needs the service token */
-    ROUTE_JSON = 2,          /* a JSON object is the body; parsed before the handler */
-    ROUTE_RAW = 4,           /* the body is taken as bytes */
-    ROUTE_PLAY = 8,          /* exists only with the play provider */
-    ROUTE_KEY = 16,          /* documented: needs an Idempotency-Key */
-    ROUTE_MATCH = 32,        /* documented: needs an If-Match */
-    ROUTE_TAG = 64,          /* documented: answers with an ETag and takes If-None-Match */
-    ROUTE_PLEDGE_TOKEN = 128 /* documented: shows itself to who holds the pledge's token */
+    ROUTE_SERVICE = 1,        /* needs the service token */
+    ROUTE_JSON = 2,           /* a JSON object is the body; parsed before the handler */
+    ROUTE_RAW = 4,            /* the body is taken as bytes */
+    ROUTE_PLAY = 8,           /* exists only with the play provider */
+    ROUTE_KEY = 16,           /* documented: needs an Idempotency-Key */
+    ROUTE_MATCH = 32,         /* documented: needs an If-Match */
+    ROUTE_TAG = 64,           /* documented: answers with an ETag and takes If-None-Match */
+    ROUTE_PLEDGE_TOKEN = 128, /* documented: shows itself to who holds the pledge's token */
+    ROUTE_PAY = 256           /* counts against the limit of pledges */
 };
 
 typedef struct http_route {

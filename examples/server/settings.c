@@ -3,6 +3,7 @@
  * come from beyond their spelling; must never hold a secret.
  */
 #include "settings.h"
+#include "rate.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -78,6 +79,17 @@ static const setting settings[] = {
            "of them from one address; 0: no limit, as behind a proxy"),
     NUMBER("requests", COMMAND_SERVE, request_limit, 1, 65536, "512",
            "requests in work at once; more get 503"),
+    NUMBER("queue", COMMAND_SERVE, queue_limit, 1, 65536, "8192",
+           "commands that wait for the book at once; more get 503"),
+    NUMBER("pledges_per_minute", COMMAND_SERVE, pledges_per_minute, 0, RATE_PER_MINUTE_MAX, "60",
+           "pledges from one address, a third of them at once; more get\n429; 0: no limit"),
+    NUMBER("requests_per_minute", COMMAND_SERVE, requests_per_minute, 0, RATE_PER_MINUTE_MAX,
+           "6000", "the same of all other requests without the service token"),
+    NUMBER("webhooks_per_minute", COMMAND_SERVE, webhooks_per_minute, 0, RATE_PER_MINUTE_MAX,
+           "12000", "the same of webhooks"),
+    TEXT("trusted_proxies", COMMAND_SERVE, trusted_proxies_text, "BLOCK...", NULL,
+         "addresses and CIDR blocks of proxies whose X-Forwarded-For is\n"
+         "believed, separated by spaces"),
     NUMBER("drain_delay_ms", COMMAND_SERVE, drain_delay_ms, 0, 600000, "0",
            "at the end, first be not ready for so long, still answering"),
     NUMBER("drain_ms", COMMAND_SERVE, drain_ms, 0, 600000, "10000",
