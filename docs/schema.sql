@@ -158,7 +158,7 @@ CREATE TABLE cfa_operation ( -- provider calls, recorded before they are made
     first_sent_us INTEGER NOT NULL, -- 0: never; guards re-use of the key
     last_sent_us INTEGER NOT NULL, -- newest time that the call itself, not a look-up, was sent
     outcome INTEGER NOT NULL, -- CFA_OUTCOME_* of the newest call
-    stored INTEGER NOT NULL, -- 1: the provider only repeats its answer for this key; 2: an error
+    stored INTEGER NOT NULL, -- 1: a repeat brings the same answer; 2: the same error; 3: read again
     code TEXT, -- provider's code of the newest call
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,

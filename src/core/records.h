@@ -132,7 +132,7 @@ typedef char cfa__currency[4];
     F(INT, first_sent_us, 0, 1, "0: never; guards re-use of the key")                              \
     F(INT, last_sent_us, 0, 1, "newest time that the call itself, not a look-up, was sent")        \
     F(INT, outcome, 0, 1, "CFA_OUTCOME_* of the newest call")                                      \
-    F(INT, stored, 0, 1, "1: the provider only repeats its answer for this key; 2: an error")      \
+    F(INT, stored, 0, 1, "1: a repeat brings the same answer; 2: the same error; 3: read again")   \
     F(TEXT, code, CFA_FIELD_NULLABLE, 1, "provider's code of the newest call")                     \
     F(INT, created_us, 0, 1, "")                                                                   \
     F(INT, updated_us, 0, 1, "")                                                                   \

@@ -195,6 +195,58 @@ START_TEST(a_clock_that_is_set_back_does_not_keep_it_open) {
 }
 END_TEST
 
+/* ---- news during a read ------------------------------------------------------------------------- */
+
+static const cfa_pledge *read_meanwhile;
+
+/* The provider answers a read; then the donor pays, and an event that only names the payment comes
+ * in before the answer is taken in. */
+static void call_with_news(struct book *book, const cfa_call *call, cfa_arena *arena,
+                           cfa_reply *out) {
+    hooked_pass(book, call, arena, out);
+    if (call->kind != CFA_CALL_RETRIEVE || read_meanwhile == NULL)
+        return;
+    const cfa_pledge *pledge = read_meanwhile;
+    read_meanwhile = NULL;
+    ck_assert_int_eq(cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
+    cfa_webhook_event event = { sizeof event, "evt_thin", "thin", "", 0, 1, CFA_FACTS_INIT, 1 };
+    cfa_webhook_verdict verdict;
+    event.facts.ref = call->ref;
+    ck_assert_int_eq(cfa_webhook_accept(&verdict, book->engine, &event, 20000), CFA_OK);
+    ck_assert_int_eq(verdict, CFA_WEBHOOK_APPLIED);
+}
+
+START_TEST(an_event_that_asks_for_a_read_during_one_gets_another) {
+    struct book book;
+    book_prepare(&book, _i);
+    hooked_use(&wire, &book, call_with_news);
+    book_start(&book);
+    cfa_pledge *pledge = pledge_make(&book, "k", 100);
+    for (int minute = 0; minute < 15; minute++) { /* the next probe is rare by now */
+        book_advance(&book, MINUTE_US);
+        book_settle(&book);
+    }
+    read_meanwhile = pledge;
+    for (int minute = 0; minute < 60 && read_meanwhile != NULL; minute++) {
+        book_advance(&book, MINUTE_US);
+        book_settle(&book);
+    }
+    ck_assert_ptr_null(read_meanwhile);
+    book_advance(&book, 2 * SECOND_US);
+    book_settle(&book);
+    ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_COMPLETED);
+    ck_assert_int_eq(totals_of(&book).raised_minor, 100);
+    int reads = wire.kinds[CFA_CALL_RETRIEVE];
+    book_advance(&book, DAY_US);
+    book_settle(&book);
+    ck_assert_int_eq(wire.kinds[CFA_CALL_RETRIEVE], reads);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine review");
     add_per_store(suite, "unsent",
@@ -203,5 +255,6 @@ int main(int argc, char **argv) {
     add_per_store(suite, "doubt",
                   a_commit_in_doubt_anywhere_in_an_outage_charges_once_and_loses_nothing);
     add_per_store(suite, "set_back", a_clock_that_is_set_back_does_not_keep_it_open);
+    add_per_store(suite, "read", an_event_that_asks_for_a_read_during_one_gets_another);
     return run_suite(suite, argc, argv);
 }

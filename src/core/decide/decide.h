@@ -157,8 +157,9 @@ enum {
     CFA__OPERATION_DEFERRED = 6 /* the provider was out: never sent, waits for the same key */
 };
 
-/* Of an operation: what the provider does with a repeat of its key. */
-enum { CFA__STORED_ANSWER = 1, CFA__STORED_ERROR = 2 };
+/* Of an operation: what the provider does with a repeat of its key. Of a read under way: what it
+ * brings may be older than news that came in meanwhile. */
+enum { CFA__STORED_ANSWER = 1, CFA__STORED_ERROR = 2, CFA__READ_AGAIN = 3 };
 
 /* Capture or cancel, asked for by a caller's key. */
 typedef struct cfa__operation_input {
@@ -181,7 +182,8 @@ CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id pay
 CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set,
                                                    const cfa__payment *payment, int32_t call,
                                                    const cfa__operation **out);
-/* Bring a payment's standing probe forward, when evidence tied or a call was refused. */
+/* Bring a payment's standing probe forward, when evidence tied or a call was refused; one that is
+ * under way is followed by another. */
 CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set,
                                                   const cfa__payment *payment);
 /* Add an operation to a payment's draft, its request bytes made by the provider's pure

@@ -56,14 +56,21 @@ cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *pa
     const cfa__operation *open;
     cfa_status status = cfa__operation_find_open(set, payment, CFA_CALL_RETRIEVE, &open);
     int64_t soon = cfa__now_us(set) + EXPEDITE_US;
-    if (status != CFA_OK || open == NULL || !cfa__id_is_null(open->lease_owner) ||
-        open->due_us <= soon)
+    if (status != CFA_OK || open == NULL)
         return status;
+    bool leased = !cfa__id_is_null(open->lease_owner);
+    if (leased ? open->stored == CFA__READ_AGAIN : open->due_us <= soon)
+        return CFA_OK;
     void *draft;
     status = cfa__edit(set, &cfa__operation_kind, open, &draft);
-    if (status == CFA_OK)
-        ((cfa__operation *)draft)->due_us = soon;
-    return status;
+    if (status != CFA_OK)
+        return status;
+    cfa__operation *probe = draft;
+    if (leased)
+        probe->stored = CFA__READ_AGAIN;
+    else
+        probe->due_us = soon;
+    return CFA_OK;
 }
 
 /* ---- asked for by a caller ------------------------------------------------------------------- */

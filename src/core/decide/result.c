@@ -26,6 +26,7 @@ struct scene {
     const cfa__pledge *pledge;
     const cfa__answer *answer;
     bool probe_soon;
+    bool read_again; /* what this read brought may be old already */
 };
 
 /* How long after the n-th try of a standing probe, and of a call in doubt, the next one is due. The
@@ -343,7 +344,7 @@ static cfa_status after_probe(struct scene *scene) {
     int64_t left = scene->payment->expires_us - cfa__now_us(scene->set);
     if (left > 0 && delay > left)
         delay = left < SECOND_US ? SECOND_US : left;
-    schedule(scene, delay);
+    schedule(scene, scene->read_again ? SECOND_US : delay);
     if (!is_found(reply))
         return CFA_OK;
     bool overdue;
@@ -419,6 +420,7 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
     if (ours) {
         operation->tries++;
         operation->outcome = scene.input->reply.outcome;
+        scene.read_again = operation->stored == CFA__READ_AGAIN;
         if (scene.input->call == operation->call)
             operation->stored = stored_of(&scene.input->reply);
         operation->code = cfa__slice(scene.input->reply.code);
