@@ -290,3 +290,30 @@ def test_durations_are_rounded_up():
     from careforall.times import span_to_ms, to_ms
     assert [to_ms(value) for value in (None, 0, -1, 0.0001, 1.5, float("inf"))] == [0, -1, -1, 1, 1500, 2**31 - 1]
     assert span_to_ms(timedelta(seconds=2)) == 2000 and span_to_ms(None) == 0
+
+
+def test_a_tick_can_leave_commits_to_other_threads(engine, play, campaign):
+    pledge = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+    stop = threading.Event()
+
+    def commit():
+        while not stop.is_set():
+            engine.tick(Work.COMMANDS, budget=0.01)
+
+    thread = threading.Thread(target=commit)
+    thread.start()
+    try:
+        until = time.monotonic() + 30
+        while engine.pledge(pledge.id).pending and time.monotonic() < until:
+            engine.tick(Work.ALL | Work.NO_COMMIT, budget=0.01)
+    finally:
+        stop.set()
+        thread.join()
+    assert not engine.pledge(pledge.id).pending and play.books.intents == 1
+
+
+@pytest.mark.parametrize("option", ["calls_in_flight", "circuit_rule", "circuit_open", "timeout"])
+def test_options_that_are_out_of_range_are_named(option):
+    with pytest.raises(InvalidError) as caught:
+        Engine.memory(provider=PlayProvider(), **{option: 5000 if option == "calls_in_flight" else -7})
+    assert caught.value.field.startswith(option)
