@@ -39,6 +39,10 @@ def new_key() -> str:
     return key
 
 
+def _same(value: _T) -> _T:
+    return value
+
+
 def _currencies(currencies: str | Iterable[str]) -> str:
     return currencies if isinstance(currencies, str) else ",".join(currencies)
 
@@ -340,14 +344,8 @@ class Engine:
 
     def cursors(self) -> list[Cursor]:
         """The cursors of all sinks and subscriptions, by name."""
-        cursors: list[Cursor] = []
-        after: str | None = None
-        while True:
-            page, after = self._read(lambda handle, start=after: native.cursor_page(handle, start, 0),
-                                     Cursor._read_page, native.cursor_list_free)
-            cursors += page
-            if after is None:
-                return cursors
+        return list(self._pages(lambda handle, after: native.cursor_page(handle, after, 0), native.cursor_list_size,
+                                Cursor._at, native.cursor_list_next, _same, native.cursor_list_free))
 
     def dead_letters(self, name: str, after: int = 0, *, limit: int = 100) -> list[DeadLetter]:
         """A sink's dead letters behind a position."""

@@ -370,11 +370,6 @@ class Cursor:
     def _read(cls, handle: Any) -> Cursor:
         return cls._at(handle, 0, bool(native.cursor_list_replayed(handle)))
 
-    @classmethod
-    def _read_page(cls, handle: Any) -> tuple[list[Cursor], str | None]:
-        return ([cls._at(handle, index) for index in range(native.cursor_list_size(handle))],
-                native.cursor_list_next(handle))
-
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
