@@ -78,12 +78,14 @@ static bool has_bits_beyond(const caller_block *block) {
 /* Up to three digits behind the slash; -1 when it is something else. */
 static int read_bits(const char *text, size_t size) {
     int value = 0;
+    if (size == 0 || size > 3)
+        return -1;
     for (size_t i = 0; i < size; i++) {
         if (text[i] < '0' || text[i] > '9')
             return -1;
         value = value * 10 + (text[i] - '0');
     }
-    return size > 0 && size <= 3 ? value : -1;
+    return value;
 }
 
 const char *caller_blocks_add(caller_blocks *list, const char *text, size_t size) {
