@@ -256,13 +256,13 @@ static int run(sandbox *box) {
         printf("books %s, key %s\n", box->options.books,
                strcmp(box->options.secret_key, "sk_test_careforall") == 0 ? "sk_test_careforall"
                                                                           : "as given");
-    printf("listening on %s\n", address);
-    fflush(stdout);
     uv_signal_t signals[2];
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&box->loop, &signals[i]);
         uv_signal_start(&signals[i], on_signal, i ? SIGINT : SIGTERM);
     }
+    printf("listening on %s\n", address); /* and whoever reads it may end us in peace */
+    fflush(stdout);
     uv_run(&box->loop, UV_RUN_DEFAULT);
     for (int i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&signals[i], NULL);
