@@ -247,6 +247,75 @@ START_TEST(an_event_that_asks_for_a_read_during_one_gets_another) {
 }
 END_TEST
 
+/* ---- a reply that comes after the other key -------------------------------------------------------- */
+
+static cfa_engine *other;
+static int lookups, lookups_wanted, creates_elsewhere;
+
+/* The first process hangs in its call until the other one has proved that nothing was done and made
+ * a new key, which it has not used yet. */
+static void call_that_hangs(struct book *book, const cfa_call *call, cfa_arena *arena,
+                            cfa_reply *out) {
+    static bool hangs;
+    if (other == NULL) {
+        hooked_pass(book, call, arena, out);
+        return;
+    }
+    if (!hangs) {
+        hangs = true;
+        for (int second = 0; second < 3 * 3600 && lookups < lookups_wanted; second++) {
+            book_advance(book, SECOND_US);
+            int32_t done;
+            ck_assert_int_eq(cfa_engine_tick(&done, other, CFA_WORK_ALL, 0), CFA_OK);
+        }
+        hangs = false;
+        hooked_pass(book, call, arena, out);
+        return;
+    }
+    bool first_key = call->idempotency_key[strlen(call->idempotency_key) - 1] == '1';
+    creates_elsewhere += call->kind == CFA_CALL_CREATE && !first_key;
+    lookups += call->kind == CFA_CALL_LOOKUP;
+    if (call->kind == CFA_CALL_LOOKUP)
+        out->outcome = CFA_OUTCOME_NOT_SENT;
+}
+
+static int64_t charges_after_a_late_reply(int store, int wanted) {
+    struct book book;
+    lookups = creates_elsewhere = 0;
+    lookups_wanted = wanted;
+    book_prepare(&book, store);
+    book.play_options.one_step = 1;
+    hooked_use(&wire, &book, call_that_hangs);
+    book_start(&book);
+    other = book_second_engine(&book);
+    cfa_pledge *pledge = pledge_make(&book, "k", 100);
+    cfa_engine *second = other;
+    other = NULL;
+    ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_COMPLETED);
+    for (int minute = 0; minute < 60; minute++) {
+        book_advance(&book, MINUTE_US);
+        settle(second);
+    }
+    int64_t charges = play_books_of(&book).charge_count;
+    cfa_pledge_free(pledge);
+    cfa_engine_close(second);
+    book_close(&book);
+    return charges;
+}
+
+START_TEST(a_late_reply_keeps_a_new_key_from_being_used) {
+    /* However far the other process had come, short of using the new key. */
+    int wanted = 1;
+    for (; wanted < 10; wanted++) {
+        int64_t charges = charges_after_a_late_reply(_i, wanted);
+        if (creates_elsewhere > 0)
+            break;
+        ck_assert_int_eq(charges, 1);
+    }
+    ck_assert_int_gt(wanted, 2);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine review");
     add_per_store(suite, "unsent",
@@ -256,5 +325,6 @@ int main(int argc, char **argv) {
                   a_commit_in_doubt_anywhere_in_an_outage_charges_once_and_loses_nothing);
     add_per_store(suite, "set_back", a_clock_that_is_set_back_does_not_keep_it_open);
     add_per_store(suite, "read", an_event_that_asks_for_a_read_during_one_gets_another);
+    add_per_store(suite, "late", a_late_reply_keeps_a_new_key_from_being_used);
     return run_suite(suite, argc, argv);
 }

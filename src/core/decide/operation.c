@@ -266,6 +266,8 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
                             const cfa__operation **out) {
     void *draft;
     cfa_status status = cfa__edit(set, &cfa__operation_kind, found, &draft);
+    if (status == CFA_OK && found->call == CFA_CALL_CREATE) /* it must have no object until then */
+        status = cfa__guard(set, &cfa__payment_kind, payment);
     if (status != CFA_OK)
         return status;
     cfa__operation *operation = draft;
@@ -281,6 +283,9 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
         if (operation->tries == 0)
             operation->tries = 1;
     }
+    /* A late reply has brought the object after all: it is read, and no other is made. */
+    if (operation->call == CFA_CALL_CREATE && payment->ref.data != NULL)
+        operation->state = CFA__OPERATION_UNKNOWN;
     operation->lease_owner = input->lease_id;
     operation->lease_epoch++;
     operation->due_us = now_us + input->lease_ms * 1000;
