@@ -250,6 +250,6 @@ def test_everything_else_works_where_the_library_is_absent(tmp_path):
     shutil.copytree(package, tmp_path / "careforall", ignore=shutil.ignore_patterns("*stripe_native*", "__pycache__"))
     done = subprocess.run(
         [sys.executable, "-c", "import careforall; careforall.Engine.memory().close(); import careforall.stripe"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=60, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"})
     assert done.returncode == 1 and "ImportError: careforall.stripe needs libcareforall-stripe" in done.stderr
