@@ -2,7 +2,7 @@
  * donors.c - many donors at once, over HTTP: each asks for a pledge with a key of its own, asks
  * again with the same key whenever the answer was lost or told it to wait, may click twice, and
  * pays at the provider; some go away, before the answer or after it. Prints one line of JSON per
- * donor that was acknowledged, and a summary.
+ * donor that was acknowledged, and a summary. SIGTERM lets nobody else in.
  *
  * It trusts nobody: equal keys must give equal bytes, and what it prints is what the books of the
  * server and of the provider are compared with. One thread, libcurl's multi interface.
@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -87,6 +88,14 @@ struct run {
     uint64_t random;
     int64_t end_ms;
 };
+
+/* Set by SIGTERM: no new donors; those who are here go on. */
+static volatile sig_atomic_t closing;
+
+static void on_term(int number) {
+    (void)number;
+    closing = 1;
+}
 
 static void die(const char *what) {
     fprintf(stderr, "donors: %s\n", what);
@@ -372,6 +381,10 @@ static void on_finished(struct run *run, CURLMsg *message) {
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
+static bool takes_more(const struct run *run) {
+    return closing == 0 && run->next < run->options.count && now_ms() < run->end_ms;
+}
+
 /* Let everybody whose time has come go on; milliseconds until the next one's. */
 static int wake_donors(struct run *run) {
     int64_t now = now_ms(), next = now + 100;
@@ -379,7 +392,7 @@ static int wake_donors(struct run *run) {
         struct donor *donor = &run->donors[i];
         if (donor->waiting > 0)
             continue;
-        if (donor->stage == STAGE_OVER && run->next < run->options.count && now < run->end_ms)
+        if (donor->stage == STAGE_OVER && takes_more(run))
             donor_new(run, donor);
         else if (donor->stage != STAGE_OVER && donor->due_ms <= now)
             donor_step(run, donor);
@@ -389,10 +402,7 @@ static int wake_donors(struct run *run) {
     return (int)(next - now);
 }
 
-static bool is_over(const struct run *run) {
-    bool more = run->next < run->options.count && now_ms() < run->end_ms;
-    return !more && run->over == run->next;
-}
+static bool is_over(const struct run *run) { return !takes_more(run) && run->over == run->next; }
 
 static void run_all(struct run *run) {
     while (!is_over(run)) {
@@ -472,6 +482,7 @@ int main(int argc, char **argv) {
     read_options(&run.options, argc, argv);
     run.random = run.options.seed;
     run.end_ms = now_ms() + run.options.deadline_s * 1000;
+    signal(SIGTERM, on_term);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         die("libcurl does not start");
     run.multi = curl_multi_init();

@@ -59,9 +59,12 @@ class Program:
         self.command, self.environment, self.log = command, environment, log
         self.process = None
 
-    def start(self):
+    def launch(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=log, env=self.environment)
+
+    def start(self):
+        self.launch()
         for line in self.process.stdout:
             if line.startswith(b"listening on "):
                 return
@@ -135,10 +138,14 @@ class Book:
     def now_us(self):
         return int((time.time() + self.offset_s) * 1e6)
 
-    def move_clock(self, seconds):
-        """Returns when both programs know it, and the sandbox has done all that became due."""
+    def shift_clock(self, seconds):
+        """Both programs see it within CLOCK_CACHE_S."""
         self.offset_s += seconds
         self._write_clock()
+
+    def move_clock(self, seconds):
+        """Returns when both programs know it, and the sandbox has done all that became due."""
+        self.shift_clock(seconds)
         eventually(lambda: self.panel("clock")["now_us"] > self.now_us() - 5e6, "the sandbox's clock")
         eventually(lambda: moment_us(self.totals()["as_of"]) > self.now_us() - 5e6, "the server's clock")
         self.panel("clock", {"advance_s": 0})
@@ -181,8 +188,13 @@ class Book:
         finally:
             connection.close()
 
-    def totals(self):
-        return self.ask("GET", f"/api/v1/campaigns/{self.campaign}/totals")[1]
+    def totals(self, at_least=None):
+        """As they are, or when they include all that has a position up to `at_least`."""
+        path = f"/api/v1/campaigns/{self.campaign}/totals"
+        if at_least is None:
+            return self.ask("GET", path)[1]
+        return eventually(lambda: (answer := self.ask("GET", f"{path}?at_least={at_least}"))[0] == 200 and answer[1],
+                          f"totals at {at_least}")
 
     # ---- time goes on -------------------------------------------------------------------------------
 
@@ -223,6 +235,8 @@ class Donors:
 
     def _read(self):
         for line in self.process.stdout:
+            if not line.endswith("\n"):   # it was killed
+                return
             read = json.loads(line)
             if read.get("summary"):
                 self.summary = read
@@ -231,6 +245,10 @@ class Donors:
 
     def running(self):
         return self.process.poll() is None
+
+    def close_door(self):
+        """Nobody comes any more; who is here goes on."""
+        self.process.send_signal(signal.SIGTERM)
 
     def finish(self, deadline_s=600):
         code = self.process.wait(deadline_s)
