@@ -388,6 +388,25 @@ START_TEST(a_second_process_sees_it_open_and_sees_it_closed) {
 }
 END_TEST
 
+START_TEST(it_is_still_open_for_the_first_pledge_after_a_start) {
+    struct book book;
+    open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
+    trip(&book);
+    provider_is_out = false; /* but nobody asked it yet */
+    book_reopen(&book);
+    int calls = wire.calls;
+    cfa_pledge *pledge;
+    expect_error(try_gift(&book, &pledge, "first"), CFA_ECIRCUIT, NULL);
+    ck_assert_int_eq(wire.calls, calls);
+    ck_assert_int_eq(closed(&book), 0);
+    book_advance(&book, OPEN_US + SECOND_US);
+    book_settle(&book);
+    ck_assert_int_eq(closed(&book), 1);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(one_that_tried_and_died_does_not_keep_it_half_open) {
     struct book book;
     open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
@@ -459,6 +478,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "look_up", a_look_up_that_finds_nothing_closes_it_too);
     add_per_store(suite, "donor_tries", a_donor_may_be_the_one_who_tries);
     add_per_store(suite, "processes", a_second_process_sees_it_open_and_sees_it_closed);
+    add_per_store(suite, "start", it_is_still_open_for_the_first_pledge_after_a_start);
     add_per_store(suite, "died", one_that_tried_and_died_does_not_keep_it_half_open);
     add_per_store(suite, "asynchronous", asynchronous_callers_are_refused_and_revived_too);
     return run_suite(suite, argc, argv);

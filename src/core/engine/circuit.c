@@ -56,6 +56,27 @@ void cfa__circuit_seen(cfa_engine *engine, int64_t state, int64_t retry_us) {
     cfa__signal(engine);
 }
 
+cfa_status cfa__circuit_open(cfa_engine *engine) {
+    if (engine->provider.ops == NULL)
+        return CFA_OK;
+    cfa__reader *reader;
+    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    if (status != CFA_OK)
+        return status;
+    cfa__breaker key;
+    memset(&key, 0, sizeof key);
+    key.provider = cfa__slice(engine->provider_name);
+    key.account = cfa__slice(engine->account);
+    cfa_query query = { .kind = &cfa__breaker_kind, .match_count = 2, .limit = 1, .key = &key };
+    status = cfa__read_queries(engine, reader, &query, 1);
+    if (status == CFA_OK && query.count == 1) {
+        const cfa__breaker *breaker = query.records[0];
+        cfa__circuit_seen(engine, breaker->state, breaker->retry_us);
+    }
+    cfa__read_end(engine, reader);
+    return status;
+}
+
 void cfa__circuit_refused(cfa_engine *engine, int64_t until_us) {
     /* Open or half open; the latter is the one in which every failure is worth a report. */
     cfa__circuit_seen(engine, CFA__BREAKER_HALF_OPEN, until_us);

@@ -8,6 +8,8 @@
 #include "core/decide/decide.h"
 #include "core/engine/engine.h"
 
+/* Learn how another process, or this one in an earlier life, left the breaker, before any call. */
+CFA_MUST_CHECK cfa_status cfa__circuit_open(cfa_engine *engine);
 /* Note what a call that was really made has shown. Never waits. */
 void cfa__circuit_note(cfa_engine *engine, const cfa_reply *reply);
 /* Note the breaker as a command or a read found it. */

@@ -427,6 +427,8 @@ static cfa_status engine_fill(cfa_engine *engine, const cfa_engine_options *opti
     if (status == CFA_OK)
         status = book_open(engine);
     if (status == CFA_OK)
+        status = cfa__circuit_open(engine);
+    if (status == CFA_OK)
         status = cfa__totals_cache_open(engine);
     if (status == CFA_OK)
         status = cfa__relays_open(engine);
