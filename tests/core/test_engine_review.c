@@ -2,6 +2,7 @@
  * test_engine_review.c - what a review asked of the engine: that nothing idle, unsent or refused
  * passes for a word of the provider, and that who waits is let go in time.
  */
+#include "core/engine/engine.h"
 #include "core/flying.h"
 #include "core/hooked.h"
 
@@ -316,6 +317,28 @@ START_TEST(a_late_reply_keeps_a_new_key_from_being_used) {
 }
 END_TEST
 
+/* ---- slow readers ------------------------------------------------------------------------------- */
+
+START_TEST(a_tick_waits_for_nobodys_reading) {
+    struct book book;
+    book_open(&book, _i);
+    cfa__reader *readers[CFA__READERS_MAX], *late;
+    cfa_pledge_free(commit_only(&book, "k", 100));
+    for (size_t i = 0; i < COUNT(readers); i++)
+        ck_assert_int_eq(
+            cfa__read_begin(&readers[i], book.engine, cfa__deadline_us(book.engine, 0)), CFA_OK);
+    int64_t before_us = cfa__real_us();
+    book_settle(&book);
+    ck_assert_int_lt(cfa__real_us() - before_us, 5 * SECOND_US);
+    expect_error(cfa__read_begin(&late, book.engine, cfa__deadline_us(book.engine, 50)),
+                 CFA_ETIMEOUT, NULL);
+    for (size_t i = 0; i < COUNT(readers); i++)
+        cfa__read_end(book.engine, readers[i]);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine review");
     add_per_store(suite, "unsent",
@@ -326,5 +349,6 @@ int main(int argc, char **argv) {
     add_per_store(suite, "set_back", a_clock_that_is_set_back_does_not_keep_it_open);
     add_per_store(suite, "read", an_event_that_asks_for_a_read_during_one_gets_another);
     add_per_store(suite, "late", a_late_reply_keeps_a_new_key_from_being_used);
+    add_per_store(suite, "readers", a_tick_waits_for_nobodys_reading);
     return run_suite(suite, argc, argv);
 }

@@ -236,7 +236,7 @@ cfa_status cfa__lease_command(cfa__command **out, cfa_engine *engine, const cfa_
 static cfa_status scan(cfa_engine *engine, int32_t limit, cfa__lease_item *out, int32_t *out_count,
                        int64_t *out_next_us) {
     cfa__reader *reader;
-    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    cfa_status status = cfa__read_begin_now(&reader, engine);
     if (status != CFA_OK)
         return status;
     int64_t now_us = cfa__book_now_us(engine);

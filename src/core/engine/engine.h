@@ -21,6 +21,7 @@
     16                         /* full foreground batches before a background one gets its turn */
 #define CFA__GATHER_US_MAX 200 /* wait at most this long for the callers that were just released */
 #define CFA__READERS_MAX 8
+#define CFA__READERS_KEPT 2 /* more, for background work, which waits for nobody's reading */
 #define CFA__REDECIDE_MAX 4 /* lost races before the caller is told */
 #define CFA__SINKS_MAX 16
 #define CFA__DRAW_MAX 4
@@ -137,7 +138,7 @@ struct cfa_engine {
     pthread_mutex_t reader_lock;
     pthread_cond_t reader_free;
     cfa__reader *readers;
-    int32_t reader_count, readers_in_use;
+    int32_t readers_in_use;
 
     pthread_mutex_t call_lock;
     cfa__ready_call *ready_first, *ready_last; /* committed, leased to us, not called yet */
@@ -242,6 +243,8 @@ void cfa__signal(cfa_engine *engine);
  * until then. */
 CFA_MUST_CHECK cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine,
                                           int64_t deadline_us);
+/* The same for background work: waits for no other reader; CFA_ETIMEOUT when there is none. */
+CFA_MUST_CHECK cfa_status cfa__read_begin_now(cfa__reader **out, cfa_engine *engine);
 void cfa__read_end(cfa_engine *engine, cfa__reader *reader);
 /* One record by primary key; `*out` NULL when absent. */
 CFA_MUST_CHECK cfa_status cfa__read_record(cfa_engine *engine, cfa__reader *reader,

@@ -99,7 +99,9 @@ cfa_status cfa__log_head(cfa_engine *engine, int32_t max_age_ms, int64_t *out) {
         return CFA_OK;
     }
     cfa__reader *reader;
-    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    cfa_status status = max_age_ms > 0
+                            ? cfa__read_begin_now(&reader, engine)
+                            : cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
     if (status != CFA_OK)
         return status;
     int64_t position;

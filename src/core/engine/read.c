@@ -8,6 +8,7 @@
 #include <time.h>
 
 #define ORIGIN "core.read"
+#define BEGIN_MS_MIN 100 /* for a store that is busy for a moment */
 
 static cfa_status reader_new(cfa__reader **out, cfa_engine *engine) {
     cfa__reader *reader = cfa_alloc(sizeof *reader);
@@ -28,8 +29,9 @@ static cfa_status reader_new(cfa__reader **out, cfa_engine *engine) {
     return status;
 }
 
-/* Take an idle reader, or the right to open one; waits while all are in use. */
-static cfa_status reader_take(cfa__reader **out, cfa_engine *engine, int64_t deadline_us) {
+/* Take an idle reader, or the right to open one; waits while as many as the limit are in use. */
+static cfa_status reader_take(cfa__reader **out, cfa_engine *engine, int64_t deadline_us,
+                              int32_t limit) {
     int32_t left_ms = cfa__left_ms(deadline_us);
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
@@ -41,20 +43,17 @@ static cfa_status reader_take(cfa__reader **out, cfa_engine *engine, int64_t dea
     }
     cfa_status status = CFA_OK;
     pthread_mutex_lock(&engine->reader_lock);
-    while (engine->readers == NULL && engine->reader_count >= CFA__READERS_MAX &&
-           status == CFA_OK) {
+    while (engine->readers_in_use >= limit && status == CFA_OK) {
         if (pthread_cond_timedwait(&engine->reader_free, &engine->reader_lock, &at) != 0)
             status =
                 cfa_error_set(CFA_ETIMEOUT, ORIGIN, NULL, 0, "all read sessions stayed in use");
     }
     *out = NULL;
-    if (status == CFA_OK && engine->readers != NULL) {
+    if (status == CFA_OK) {
+        engine->readers_in_use++;
         *out = engine->readers;
-        engine->readers = (*out)->next;
-        engine->readers_in_use++;
-    } else if (status == CFA_OK) {
-        engine->reader_count++;
-        engine->readers_in_use++;
+        if (*out != NULL)
+            engine->readers = (*out)->next;
     }
     pthread_mutex_unlock(&engine->reader_lock);
     return status;
@@ -72,16 +71,14 @@ static void reader_give_back(cfa_engine *engine, cfa__reader *reader, bool broke
     if (reader != NULL) {
         reader->next = engine->readers;
         engine->readers = reader;
-    } else {
-        engine->reader_count--;
     }
     pthread_cond_signal(&engine->reader_free);
     pthread_mutex_unlock(&engine->reader_lock);
 }
 
-cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadline_us) {
+static cfa_status begin(cfa__reader **out, cfa_engine *engine, int64_t deadline_us, int32_t limit) {
     cfa__reader *reader = NULL;
-    cfa_status status = reader_take(&reader, engine, deadline_us);
+    cfa_status status = reader_take(&reader, engine, deadline_us, limit);
     if (status != CFA_OK)
         return status;
     if (reader == NULL) {
@@ -94,7 +91,7 @@ cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadli
     int64_t now_us = 0;
     int32_t left_ms = cfa__left_ms(deadline_us);
     status = engine->storage.ops->begin(reader->session, CFA_SESSION_READ,
-                                        left_ms > 0 ? left_ms : 1, &now_us);
+                                        left_ms > BEGIN_MS_MIN ? left_ms : BEGIN_MS_MIN, &now_us);
     if (status != CFA_OK) {
         reader_give_back(engine, reader, true);
         return status;
@@ -102,6 +99,14 @@ cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadli
     atomic_fetch_add(&engine->statistics.reads, 1);
     *out = reader;
     return CFA_OK;
+}
+
+cfa_status cfa__read_begin(cfa__reader **out, cfa_engine *engine, int64_t deadline_us) {
+    return begin(out, engine, deadline_us, CFA__READERS_MAX);
+}
+
+cfa_status cfa__read_begin_now(cfa__reader **out, cfa_engine *engine) {
+    return begin(out, engine, cfa__deadline_us(engine, -1), CFA__READERS_MAX + CFA__READERS_KEPT);
 }
 
 void cfa__read_end(cfa_engine *engine, cfa__reader *reader) {

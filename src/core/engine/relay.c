@@ -243,7 +243,7 @@ static cfa_status send_some(cfa_engine *engine, cfa__relay *relay, int32_t *out_
     if (limit == 0)
         return CFA_OK;
     cfa__reader *reader;
-    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    cfa_status status = cfa__read_begin_now(&reader, engine);
     if (status != CFA_OK)
         return status;
     cfa_event_view *views = NULL;
@@ -323,7 +323,7 @@ static cfa_status redeliver(cfa_engine *engine, cfa__relay *relay, cfa__reader *
 
 static cfa_status redeliver_one(cfa_engine *engine, cfa__relay *relay, int32_t *out_done) {
     cfa__reader *reader;
-    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    cfa_status status = cfa__read_begin_now(&reader, engine);
     if (status != CFA_OK)
         return status;
     cfa__dead_letter key;
@@ -489,7 +489,7 @@ static cfa_status look(cfa_engine *engine) {
         return CFA_OK;
     cfa__reader *reader;
     int64_t head;
-    cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    cfa_status status = cfa__read_begin_now(&reader, engine);
     if (status == CFA_OK) {
         status = cfa__log_position(engine, reader, &head);
         if (status == CFA_OK)

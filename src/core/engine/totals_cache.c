@@ -216,7 +216,7 @@ void cfa__totals_cache_refresh(cfa_engine *engine, const cfa__id *campaigns, int
         pthread_mutex_unlock(&engine->totals->lock);
         cfa_totals *totals = NULL;
         if (cached && cfa__totals_read_fresh(&totals, engine, campaigns[i],
-                                             cfa__deadline_us(engine, 0)) == CFA_OK)
+                                             cfa__deadline_us(engine, -1)) == CFA_OK)
             cfa_totals_free(totals);
     }
 }
