@@ -33,8 +33,8 @@ typedef struct cfa_sink_binding {
 /*
  * What happens to a pledge while the provider's circuit breaker is open. It counts only calls that
  * could not be made, were not answered in time, or were answered 5xx or 429; declines never. Who
- * does not wait for the call (CFA_WAIT_COMMIT, a joined transaction) is never refused: the call
- * follows by itself.
+ * does not wait for the call (CFA_WAIT_COMMIT, a joined transaction, a provider whose calls are
+ * pulled) is never refused: the call follows by itself.
  */
 enum {
     CFA_CIRCUIT_REJECT =

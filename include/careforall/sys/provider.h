@@ -77,7 +77,8 @@ typedef struct cfa_call {
     int64_t created_from_us, created_until_us;
     int64_t now_us;
     int32_t timeout_ms;
-    /* CREATE: where a hosted page sends the donor afterwards, or NULL. */
+    /* CREATE: where a hosted page sends the donor afterwards, or NULL. Told to `prepare` alone, which
+     * puts them into the body; a call that is made carries no more than its body. */
     const char *return_url, *cancel_url;
 } cfa_call;
 
