@@ -11,20 +11,18 @@ import sys
 import time
 import uuid
 
-import pytest
-
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
 
 # pylint: disable=wrong-import-position,unused-import
-from conftest import BINARY, DEADLINE_S, ROOT, TOKEN, Server, environment, eventually, new_key  # noqa: E402, F401
-from test_server_stripe import (DECLINED, GOOD, KEY, SECURE, THANKS, Wire, path_of,  # noqa: E402, F401
-                                post_webhook)
+from conftest import BINARY, DEADLINE_S, ROOT, Server, environment, eventually, new_key  # noqa: E402, F401
+from test_server_stripe import SECURE, THANKS, Wire, path_of, post_webhook  # noqa: E402, F401
 
 # What is known of donations. Operations, cursors and breakers move by themselves and are no part of it.
 FACTS = {
     "pledge": "*", "donor": "*", "answer": "*", "key": "*", "key_recent": "*", "transition": "*", "contribution": "*",
     "totals": "*", "event": "*", "webhook": "*", "parked": "*", "provider_object": "*",
-    "payment": "id, state, flags, durable, ref, authorized_minor, captured_minor, hold, canceled_us, volatile_fact, sequence",
+    "payment": "id, state, flags, durable, ref, authorized_minor, captured_minor, hold, canceled_us, volatile_fact, "
+               "sequence",
 }
 APPLIED, DUPLICATE, STALE, PARKED, IGNORED, QUARANTINED, CONTRADICTION = range(1, 8)
 
@@ -109,30 +107,10 @@ def event(kind, thing, **envelope):
 def outbox(wire):
     """The newest thousand events, as the command line shows them."""
     after = max(0, read(wire.database, "SELECT max(position) FROM cfa_event")[0][0] - 1000)
-    done = subprocess.run([BINARY, "outbox", "list", "--database", wire.database, "--limit", "1000", "--after", str(after), "--json"],
-                          env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+    command = [BINARY, "outbox", "list", "--database", wire.database, "--limit", "1000", "--after", str(after), "--json"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=DEADLINE_S, check=True)
     return json.loads(done.stdout)["events"]
 
 
 def text_of(body):
     return json.dumps(body, indent=2)
-
-
-@pytest.fixture(scope="module")
-def hand(tmp_path_factory):
-    wire = HandWire(tmp_path_factory.mktemp("hand"))
-    yield wire
-    wire.close()
-
-
-@pytest.fixture
-def own_hand(tmp_path):
-    made = []
-
-    def make(*flags):
-        made.append(HandWire(tmp_path, *flags))
-        return made[-1]
-
-    yield make
-    for wire in made:
-        wire.close()

@@ -74,10 +74,12 @@ def test_a_provider_that_is_out_opens_it_and_the_same_keys_succeed_after(circuit
     wire = circuit(SHORT_MS)
     campaign_id, keys = wire.server.campaign(), [new_key() for _ in range(6)]
     wire.sandbox.pull("faults", **{fault: True if fault == "outage" else "100%"})
-    eventually(lambda: [wire.server.pledge(campaign_id, key).json.get("code") for key in keys][-1] == "cfa_ecircuit", "an open circuit")
+    eventually(lambda: [wire.server.pledge(campaign_id, key).json.get("code") for key in keys][-1] == "cfa_ecircuit",
+               "an open circuit")
     wire.sandbox.pull("faults", clear=True)
     for key in keys:
-        made = eventually(lambda key=key: (again := wire.server.pledge(campaign_id, key)).status in (200, 201) and again, "success")
+        made = eventually(lambda key=key: (again := wire.server.pledge(campaign_id, key)).status in (200, 201) and again,
+                          "success")
         replay = wire.server.pledge(campaign_id, key)
         assert (replay.status, replay.headers["idempotent-replayed"], replay.body) == (200, "true", made.body)
     assert sessions(wire) == len(keys)

@@ -12,15 +12,35 @@ import time
 
 import pytest
 
-from e2e_support import (APPLIED, CONTRADICTION, DEADLINE_S, IGNORED, PARKED, QUARANTINED, STALE, THANKS, Donation, Server, changed,
-                         environment, event, eventually, hand, new_key, own_hand, outbox,
-                         post_webhook, read, text_of)  # noqa: F401
+from e2e_support import (APPLIED, CONTRADICTION, DEADLINE_S, IGNORED, PARKED, QUARANTINED, STALE, THANKS, Donation,
+                         HandWire, Server, changed, environment, event, eventually, new_key, outbox, post_webhook, read,
+                         text_of)
 
 stripe = pytest.importorskip("stripe")
 
-# What one event brings that only is stored; and one that pays a pledge.
+# What an event brings that is stored and nothing more.
 STORED = {"webhook": (1, 0)}
 MONTHS_S = 120 * 24 * 3600
+
+
+@pytest.fixture(scope="module")
+def hand(tmp_path_factory):
+    wire = HandWire(tmp_path_factory.mktemp("hand"))
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def own_hand(tmp_path):
+    made = []
+
+    def make(*flags):
+        made.append(HandWire(tmp_path, *flags))
+        return made[-1]
+
+    yield make
+    for wire in made:
+        wire.close()
 
 
 def sign(text, secret, at=None):
@@ -124,7 +144,8 @@ def test_a_report_before_the_reply_that_names_its_object_waits_for_it(own_hand):
     assert answers[0].status == 201, answers
     hand.server.wait_raised(campaign_id, 2500)
     assert hand.webhook(paid["id"]) == APPLIED
-    assert read(hand.database, "SELECT parked_count - drained_count FROM cfa_provider_object WHERE ref = ?", intent["id"]) == [(0,)]
+    query = "SELECT parked_count - drained_count FROM cfa_provider_object WHERE ref = ?"
+    assert read(hand.database, query, intent["id"]) == [(0,)]
 
 
 def test_a_report_about_an_object_that_nobody_knows_waits_and_moves_nothing(hand):
@@ -396,7 +417,8 @@ def test_while_the_store_cannot_be_written_the_provider_is_told_to_come_again(ow
         other.close()
     # In doubt means that it may still be stored: then the retry is the duplicate.
     assert verdict(hand, paid) in ("APPLIED", "DUPLICATE")
-    eventually(lambda: hand.sandbox.pull("webhooks/retry") and hand.sandbox.books()["deliveries"]["due"] == 0, "every delivery taken")
+    eventually(lambda: hand.sandbox.pull("webhooks/retry") and hand.sandbox.books()["deliveries"]["due"] == 0,
+               "every delivery taken")
     for donation in (by_hand, by_provider):
         hand.server.wait_raised(donation.campaign_id, 2500)
         assert donation.totals()["donation_count"] == 1
@@ -418,7 +440,8 @@ def test_months_later_a_replay_with_a_fresh_signature_changes_nothing(own_hand):
     hand.server.wait_raised(donation.campaign_id, 2500)
     assert hand.server.stop() == 0
     before = hand.facts()
-    hand.server = Server(*hand.flags, env=environment(CAREFORALL_WEBHOOK_SECRET=None, LD_PRELOAD=library, FAKETIME=f"+{MONTHS_S}s"))
+    hand.server = Server(*hand.flags, env=environment(
+        CAREFORALL_WEBHOOK_SECRET=None, LD_PRELOAD=library, FAKETIME=f"+{MONTHS_S}s"))
     refused(hand, post(hand, paid), "too old")
     assert verdict(hand, paid, at=int(time.time()) + MONTHS_S) == "DUPLICATE"
     # Answers are kept for 30 days, keys for ever: the same click still finds its pledge, and charges nobody.
