@@ -224,12 +224,12 @@ class Book:
 class Donors:
     """Many donors, as a process; `finish` waits for them, then there are `lines`, one per acknowledged donor, and `summary`."""
 
-    def __init__(self, book, count, in_flight, seed, prefix, seconds=600):
+    def __init__(self, book, count, in_flight, seed, prefix, *flags, seconds=600):
         self.lines, self.summary = [], None
         self.process = subprocess.Popen(
             [str(book.build / "tests/e2e/donors"), "--server", book.server, "--provider", book.provider,
              "--campaign", book.campaign, "--count", str(count), "--in-flight", str(in_flight), "--seed", str(seed),
-             "--prefix", prefix, "--seconds", str(seconds)], stdout=subprocess.PIPE, text=True)
+             "--prefix", prefix, "--seconds", str(seconds), *flags], stdout=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
