@@ -116,7 +116,8 @@ enum {
  * `cfa_engine_descriptor` becomes readable. Commits on this thread when nobody else does, unless
  * CFA_WORK_NO_COMMIT is given. A provider that can have many calls in flight is never waited for;
  * of any other, for the one call that is made here.
- * Expected: CFA_OK; TRANSIENT and IN_DOUBT of the store: the work stays due.
+ * Expected: CFA_OK; TRANSIENT and IN_DOUBT of the store: the work stays due, and is begun again
+ * after a tenth of a second.
  * Threading: any thread, several at once. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_engine_tick(int32_t *out_done, cfa_engine *engine,

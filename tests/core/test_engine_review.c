@@ -6,6 +6,7 @@
 #include "core/flying.h"
 #include "core/hooked.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -339,6 +340,45 @@ START_TEST(a_tick_waits_for_nobodys_reading) {
 }
 END_TEST
 
+/* ---- a store that fails ------------------------------------------------------------------------- */
+
+static bool disk_is_full;
+
+static int32_t decide_full(void *user, int32_t call, uint64_t number, cfa_status *out_status) {
+    (void)user, (void)number;
+    *out_status = CFA_ENOSPACE;
+    return disk_is_full && call == CFA_FAULT_SAVE ? CFA_FAULT_FAIL : CFA_FAULT_PASS;
+}
+
+START_TEST(a_store_that_fails_keeps_no_loop_busy) {
+    struct book book;
+    disk_is_full = false;
+    book_prepare(&book, _i);
+    book_wrap(&book, decide_full, NULL);
+    book_start(&book);
+    cfa_pledge_free(commit_only(&book, "k", 100));
+    disk_is_full = true;
+    int32_t done;
+    int wakes = 0;
+    expect_error(cfa_engine_tick(&done, book.engine, CFA_WORK_ALL, 5), CFA_ENOSPACE, NULL);
+    ck_assert_int_gt(cfa_engine_next_due_ms(book.engine, CFA_WORK_ALL), 0);
+    int64_t until_us = cfa__real_us() + SECOND_US;
+    while (cfa__real_us() < until_us) { /* a host's loop */
+        struct pollfd descriptor = { cfa_engine_descriptor(book.engine), POLLIN, 0 };
+        (void)poll(&descriptor, 1, cfa_engine_next_due_ms(book.engine, CFA_WORK_ALL));
+        (void)!cfa_engine_tick(&done, book.engine, CFA_WORK_ALL, 5);
+        wakes++;
+    }
+    ck_assert_int_lt(wakes, 100);
+    disk_is_full = false;
+    book_advance(&book, SECOND_US);
+    book_settle(&book);
+    ck_assert_int_eq(play_books_of(&book).intent_count, 1);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine review");
     add_per_store(suite, "unsent",
@@ -350,5 +390,6 @@ int main(int argc, char **argv) {
     add_per_store(suite, "read", an_event_that_asks_for_a_read_during_one_gets_another);
     add_per_store(suite, "late", a_late_reply_keeps_a_new_key_from_being_used);
     add_per_store(suite, "readers", a_tick_waits_for_nobodys_reading);
+    add_per_store(suite, "full", a_store_that_fails_keeps_no_loop_busy);
     return run_suite(suite, argc, argv);
 }

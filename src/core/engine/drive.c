@@ -22,7 +22,7 @@
 #define UPKEEP_INTERVAL_US INT64_C(1000000)
 #define RANDOM_KEYS_PER_GENERATION 65536
 #define RUNNER_BUDGET_MS 20
-#define RUNNER_FAILED_MS 100
+#define FAILED_REST_MS 100 /* after a failure: trying at once again would only fail faster */
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
@@ -141,6 +141,12 @@ static void note(struct round *round, cfa_status status, int32_t done) {
         round->error.status = CFA_OK;
 }
 
+/* Milliseconds of the rest after a failure that are left; 0: it is over. */
+static int64_t rest_ms(cfa_engine *engine) {
+    int64_t left_us = atomic_load(&engine->rest_until_us) - cfa__monotonic_us(engine);
+    return left_us > 0 ? left_us / 1000 + 1 : 0;
+}
+
 /*
  * One round: start what is due of each kind, commit if nobody else does, take in what finished.
  * Nothing here waits for a batch that another thread leads; what that brings is taken in by a later
@@ -165,10 +171,11 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
         work_mask &= ~(uint32_t)CFA_WORK_CALLS;
     bool calls = (work_mask & CFA_WORK_CALLS) != 0;
     int32_t made = calls ? cfa__calls_run_ready(engine, until_us) : 0;
+    bool resting = rest_ms(engine) > 0;
     for (size_t i = 0; i < 2 * count; i++) {
         if (i == count)
             lead_some(engine, work_mask);
-        if ((work_mask & works[i % count].kind) == 0)
+        if ((work_mask & works[i % count].kind) == 0 || (i < count && resting))
             continue;
         int32_t done = 0;
         cfa_status status =
@@ -195,6 +202,8 @@ static cfa_status steps(int32_t *out_done, cfa_engine *engine, uint32_t work_mas
         status = step(engine, work_mask, until, &done);
         total += done;
     } while (status == CFA_OK && done > 0 && cfa__monotonic_us(engine) < until);
+    if (status != CFA_OK)
+        atomic_store(&engine->rest_until_us, cfa__monotonic_us(engine) + FAILED_REST_MS * 1000);
     if (status == CFA_OK && out_done != NULL)
         *out_done = total;
     return status;
@@ -255,12 +264,13 @@ int32_t cfa_engine_next_due_ms(cfa_engine *engine, uint32_t work_mask) {
         due = calls < due ? calls : due;
     }
     if ((work_mask & CFA_WORK_TOTALS) != 0 && cfa__project_is_due(engine))
-        return 0;
+        due = 0;
     if ((work_mask & CFA_WORK_RELAY) != 0) {
         int32_t relay = cfa__relays_due_ms(engine);
         due = relay < due ? relay : due;
     }
-    return (int32_t)(due < 0 ? 0 : due);
+    int64_t rest = rest_ms(engine);
+    return (int32_t)(due < rest ? rest : due);
 }
 
 /* ---- the runner ------------------------------------------------------------------------------ */
@@ -331,7 +341,7 @@ static void runner_sleep(struct runner_thread *thread) {
 /* After a failure: news do not end this sleep, or two threads that fail would wake each other for
  * ever. */
 static void runner_rest(struct runner_thread *thread) {
-    int64_t until = cfa__real_us() + RUNNER_FAILED_MS * 1000;
+    int64_t until = cfa__real_us() + FAILED_REST_MS * 1000;
     int32_t left_ms;
     while ((left_ms = cfa__left_ms(until)) > 0) {
         atomic_store(&thread->sleeping, true);
