@@ -11,4 +11,5 @@ build=${1:-$root/build/dev}
 shift || true
 "$root/cmake/install-packages" libfaketime
 cmake --build "$build" --target donors careforall-server careforall-sandbox >/dev/null
+python3 "$root/tests/e2e/soak_control.py" "$build" # what is judged by it must be able to fail
 exec python3 "$root/tests/e2e/soak.py" "$@" "$build"

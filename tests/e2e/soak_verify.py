@@ -170,9 +170,10 @@ def webhooks(book, verdicts, lost=False):
 
 
 def outbox_list(book, after, limit):
+    """Positions of the newest events as an operator sees them, or what the command says instead."""
     done = subprocess.run([book.server_program.command[0], "outbox", "list", "--database", str(book.database), "--after",
-                           str(after), "--limit", str(limit), "--json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["events"]
+                           str(after), "--limit", str(limit), "--json"], capture_output=True, text=True, check=False)
+    return [each["position"] for each in json.loads(done.stdout)["events"]] if done.returncode == 0 else done.stderr
 
 
 def event_log(book, verdicts, once=True):
@@ -188,19 +189,15 @@ def event_log(book, verdicts, once=True):
         "b.number = t.number - 1 WHERE t.from_state <> coalesce(b.to_state, 0) UNION SELECT p.id FROM cfa_payment p "
         "LEFT JOIN cfa_transition t ON t.payment_id = p.id AND t.number = p.transition_count WHERE t.to_state IS NOT p.state")),
                    lambda each: chain(book, each))
-    listed = outbox_list(book, max(0, last - 1000), 1000)
-    verdicts.expect("outbox list", list(range(max(1, last - 999), last + 1)), [each["position"] for each in listed])
-    positions, ids, circuit = [], {}, [""]
-    wrong_repeat = []
+    verdicts.expect("outbox list", list(range(max(1, last - 999), last + 1)), outbox_list(book, max(0, last - 1000), 1000))
+    ids, circuit, wrong_repeat = {}, [""], []
     for line in book.events.read_text().splitlines():
         event = json.loads(line)
-        position = int(event["sequence"]) if "sequence" in event and str(event["sequence"]).isdigit() else None
         if event["id"] in ids:
             if ids[event["id"]] != line:
                 wrong_repeat.append(line)
             continue
         ids[event["id"]] = line
-        positions.append(position)
         if ".provider." in event["type"]:
             circuit.append(event["type"].split(".")[3])
     verdicts.check("an event repeated with other bytes", wrong_repeat)
