@@ -79,7 +79,7 @@ static cfa_status try_gift(struct book *book, cfa_pledge **out, const char *key)
 static void trip(struct book *book) {
     provider_is_out = true;
     for (int i = 0; i < FAILURES; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "meets-the-outage-%d", i);
         cfa_pledge_spec spec = gift(book, key, 100);
         spec.wait = CFA_WAIT_COMMIT;
@@ -112,7 +112,7 @@ START_TEST(declines_never_open_it) {
     struct book book;
     open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
     for (int i = 0; i < 4 * FAILURES; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "declined-%d", i);
         cfa_pledge *pledge = pledge_make(&book, key, 100);
         ck_assert_int_eq(
@@ -145,7 +145,7 @@ START_TEST(a_part_of_many_calls_failing_never_opens_it) {
     open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
     wire.hook = call_in_bad_weather;
     for (int i = 0; i < 20 * FAILURES; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "weather-%d", i);
         cfa_pledge_spec spec = gift(&book, key, 100);
         spec.wait = CFA_WAIT_COMMIT;
