@@ -44,7 +44,7 @@ static void close_flying(void) {
 }
 
 static void begin(int token, int64_t minor) {
-    char key[24];
+    char key[32];
     snprintf(key, sizeof key, "begun-%d", token);
     cfa_pledge_spec spec = gift(&book, key, minor);
     ck_assert_int_eq(cfa_pledge_create_begin(port, (uint64_t)token, &spec), CFA_OK);
@@ -58,7 +58,7 @@ static void begin_many(int count) {
 /* Pledges whose calls are found by whoever looks. */
 static void commit_many(int count) {
     for (int i = 0; i < count; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "left-%d", i);
         cfa_pledge_spec spec = gift(&book, key, 100 + i);
         spec.wait = CFA_WAIT_COMMIT;
@@ -507,7 +507,7 @@ static void give_at_own_port(void *user, int index) {
     cfa_port *own;
     must(cfa_port_new(&own, book.engine) == CFA_OK);
     for (int i = 0; i < EACH; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "own-%d-%d", index, i);
         cfa_pledge_spec spec = gift(&book, key, 100);
         must(cfa_pledge_create_begin(own, (uint64_t)i, &spec) == CFA_OK);

@@ -51,7 +51,7 @@ static cfa_status try_gift(struct book *book, const char *key, cfa_wait wait) {
 static void trip(struct book *book) {
     provider_is_out = true;
     for (int i = 0; i < FAILURES; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "meets-the-outage-%d", i);
         ck_assert_int_eq(try_gift(book, key, CFA_WAIT_COMMIT), CFA_OK);
         book_settle(book);
@@ -68,7 +68,7 @@ START_TEST(pledges_that_end_unsent_do_not_take_the_turn_of_a_call_that_tries) {
     book_start(&book);
     trip(&book);
     for (int i = 0; i < EXPIRED; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "left-%d", i);
         ck_assert_int_eq(try_gift(&book, key, CFA_WAIT_ANSWER), CFA_ECIRCUIT);
     }
@@ -99,7 +99,7 @@ START_TEST(a_call_that_cannot_start_says_nothing_about_the_provider) {
     flying_use(&flying, &book);
     book_start(&book);
     for (int i = 0; i < FAILURES; i++) {
-        char key[24];
+        char key[32];
         snprintf(key, sizeof key, "meets-the-outage-%d", i);
         ck_assert_int_eq(cfa_play_fault_next(book.play, CFA_PLAY_FAULT_NOT_SENT), CFA_OK);
         ck_assert_int_eq(try_gift(&book, key, CFA_WAIT_COMMIT), CFA_OK);

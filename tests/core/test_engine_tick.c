@@ -279,7 +279,7 @@ END_TEST
 START_TEST(more_work_than_one_lease_takes_does_not_make_a_loop_spin) {
     open_due(_i, CFA_WORK_CALLS);
     for (int i = 0; i < 20; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "more-%d", i);
         cfa_pledge_free(commit_only(&book, key, 100));
     }
@@ -383,7 +383,7 @@ START_TEST(the_runner_does_not_take_the_hosts_signals) {
     int descriptor = cfa_engine_descriptor(book.engine);
     ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_CALLS), CFA_OK);
     for (int i = 0; i < 10; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "r%d", i);
         (void)tick(CFA_WORK_TOTALS, 10);
         cfa_pledge *made = commit_only(&book, key, 100);
@@ -500,7 +500,7 @@ START_TEST(a_loop_that_only_waits_never_stalls) {
     for (int i = 0; i < COMPETITORS; i++)
         ck_assert_int_eq(pthread_create(&rivals[i], NULL, compete, (void *)(intptr_t)i), 0);
     for (int i = 0; i < GIFTS; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "loop-%d", i);
         cfa_pledge_spec spec = gift(&book, key, 100 + i);
         ck_assert_int_eq(cfa_pledge_create_begin(port, (uint64_t)i, &spec), CFA_OK);
@@ -541,7 +541,7 @@ static void tick_or_give(void *user, int index) {
         return;
     }
     for (int i = 0; i < CROWD; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "crowd-%d", i);
         cfa_pledge_spec spec = gift(&book, key, 100);
         spec.wait = CFA_WAIT_COMMIT;
@@ -595,7 +595,7 @@ START_TEST(slow_calls_do_not_use_up_each_others_leases) {
     hooked_use(&wire, &book, call_for_ten_seconds);
     book_start(&book);
     for (int i = 0; i < count; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "slow-%d", i);
         cfa_pledge_free(commit_only(&book, key, 100));
     }
@@ -638,7 +638,7 @@ START_TEST(as_many_calls_overlap_as_threads_tick) {
     hooked_use(&wire, &book, meet_the_others);
     book_start(&book);
     for (int i = 0; i < CALLERS; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "meet-%d", i);
         cfa_pledge_free(commit_only(&book, key, 100));
     }
@@ -653,7 +653,7 @@ END_TEST
 START_TEST(a_tick_without_a_budget_makes_one_call) {
     open_due(_i, CFA_WORK_CALLS);
     for (int i = 0; i < 5; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "one-%d", i);
         cfa_pledge_free(commit_only(&book, key, 100));
     }
@@ -802,7 +802,7 @@ START_TEST(the_runner_does_not_spin_on_a_store_that_fails) {
     hooked_use(&wire, &book, NULL);
     book_start(&book);
     for (int i = 0; i < 10; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "spin-%d", i);
         cfa_pledge_free(commit_only(&book, key, 100));
     }
