@@ -3,7 +3,7 @@
 #
 #   tests/e2e/kill.sh [BUILD] [options of kill.py]      BUILD: the build folder, default build/dev
 #
-# The normal run, all 200 cycles, takes about two minutes; --cycles N is a shorter slice. Needs faketime, as soak.sh does.
+# The normal run, all 200 cycles, takes about a minute; --cycles N is a shorter slice. Needs faketime, as soak.sh does.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -17,10 +17,12 @@ import threading
 import time
 
 import soak_verify as verify
-from soak_support import Book, Donors
+from soak_support import Book, Donors, eventually
 
 MINUTE, HOUR = 60, 3600
 IN_FLIGHT = 96
+DONORS_MIN = 100   # of a phase
+MINOR = 1234
 FAULTS_S = 6   # so long a fault lasts at most, in each phase
 PROBED_S = 160       # the standing probe has come by then
 DAY_S = 27 * HOUR    # ends what is unpaid; and look-ups of the next phase do not list the objects of this one
@@ -76,15 +78,15 @@ class Soak:
         self.options = options
         self.book = Book(options.build, folder, "--circuit-failures", "14", "--circuit-open-ms", "1000", mode=options.mode)
         self.verdicts, self.donors = verify.Verdicts(), []
+        self.turned_away = 0
         self.random = random.Random(options.seed)
 
     def meanwhile(self, name, donors):
         """What happens to the provider while donors are at it."""
-        for _ in range(3 if name == "outages" else 0):
-            self.book.panel("faults", {"outage": True})
-            time.sleep(1.2)   # how long the outage lasts
-            self.book.panel("faults", {"outage": False})
-            time.sleep(1.0)
+        for number in range(2 if name == "outages" else 0):
+            if donors.running():
+                self.outage(f"outage-{number}-of-the-soak")
+                time.sleep(1.0)   # between outages
         if name == "everything":
             time.sleep(0.5)
             self.book.move_clock(10 * MINUTE)   # also under load: leases end early, and nothing happens twice
@@ -101,8 +103,30 @@ class Soak:
         donors.finish()
         return {fault: times for fault, times in happened.items() if times}
 
+    def pledge(self, key, minor):
+        return self.book.ask("POST", "/api/v1/pledges", {
+            "campaign_id": self.book.campaign, "amount": {"minor": minor, "currency": "EUR"}}, {"Idempotency-Key": key})
+
+    def outage(self, name):
+        """Lasts until the breaker has turned somebody away; the same key succeeds after it."""
+        keys = []
+
+        def turned_away():
+            if self.book.query("SELECT state FROM cfa_breaker") != [(2,)]:
+                return False
+            keys.append(f"{name}-{len(keys)}")
+            status, answer = self.pledge(keys[-1], MINOR)
+            return status == 503 and answer["code"] == "cfa_ecircuit"
+
+        self.book.panel("faults", {"outage": True})
+        eventually(turned_away, "an open circuit")
+        self.book.panel("faults", {"outage": False})
+        for key in keys:
+            eventually(lambda key=key: self.pledge(key, MINOR)[0] in (200, 201), "the same key's success")
+        self.turned_away += 1
+
     def phase(self, number, name, share, faults):
-        count = max(20, self.options.donations * share // 1000)
+        count = max(DONORS_MIN, self.options.donations * share // 1000)
         started = time.monotonic()
         self.book.faults(**faults)
         donors = Donors(self.book, count, IN_FLIGHT, self.options.seed * 1000 + number, f"{name}-of-the-soak")
@@ -124,7 +148,7 @@ class Soak:
         verdicts.expect(f"{name}: answers that are our fault", 0, summary["broken"])
         verdicts.expect(f"{name}: told to come again, but not when", 0, summary["hurried"])
         if name == "outages":
-            verdicts.expect(f"{name}: donors were turned away, and came again", True, summary["refused"] > 0)
+            verdicts.expect(f"{name}: donors were turned away, and came again", True, self.turned_away > 0)
         self.book.settle(PROBED_S)
         self.paid_are_complete(name, donors)
         self.book.settle(DAY_S)
@@ -140,9 +164,7 @@ class Soak:
         """Days later, the same key still is the same pledge."""
         wrong = []
         for donor in self.random.sample(self.donors, min(50, len(self.donors))):
-            status, answer = self.book.ask("POST", "/api/v1/pledges", {
-                "campaign_id": self.book.campaign, "amount": {"minor": donor["minor"], "currency": "EUR"}},
-                {"Idempotency-Key": donor["key"]})
+            status, answer = self.pledge(donor["key"], donor["minor"])
             if (status, answer.get("id"), answer.get("payment_id")) != (200, donor["pledge_id"], donor["payment_id"]):
                 wrong.append((donor, status, answer))
         self.verdicts.check("a key that finds another pledge", wrong)

@@ -3,7 +3,7 @@
 #
 #   tests/e2e/soak.sh [BUILD] [options of soak.py]      BUILD: the build folder, default build/dev
 #
-# The normal run takes about two minutes; --donations N makes it longer. Needs faketime, to move the clock of both programs.
+# The normal run, 20,000 donations, takes two to three minutes; --donations N makes it longer. Needs faketime, to move the clock of both programs.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
