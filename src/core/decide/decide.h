@@ -18,7 +18,9 @@
 #define CFA__LEASE_MAX 32                                  /* operations leased by one command */
 #define CFA__KEY_GUARD_US (INT64_C(12) * 3600 * 1000000)   /* re-use of a provider key ends here */
 #define CFA__ABSENCE_DELAY_US (INT64_C(10) * 60 * 1000000) /* a look-up proves absence after this */
-#define CFA__LOOKUP_MARGIN_US (INT64_C(26) * 3600 * 1000000) /* hosts' clocks may be off by a day */
+/* Around when a two-step create can have been sent: a wider window finds nothing sooner, and a look
+ * that misses an object of a clock that was wrong by more makes one that nobody can pay. */
+#define CFA__LOOKUP_MARGIN_US (INT64_C(3600) * 1000000)
 
 /* ---- idempotency keys ------------------------------------------------------------------------ */
 
