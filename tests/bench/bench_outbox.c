@@ -121,7 +121,8 @@ static double relay_by_hand(const char *path, int64_t head) {
         prepare(db, "SELECT position, id, type, subject_kind, subject_id, sequence, created_us,"
                     " payload FROM cfa_event WHERE position > ? ORDER BY position LIMIT 500");
     sqlite3_stmt *settle =
-        prepare(db, "INSERT INTO cfa_sink VALUES ('hand', ?1, 1, NULL, 0, 0, 1) ON CONFLICT (name)"
+        prepare(db, "INSERT INTO cfa_sink (name, acknowledged, epoch, lease_until_us,"
+                    " updated_us, version) VALUES ('hand', ?1, 1, 0, 0, 1) ON CONFLICT (name)"
                     " DO UPDATE SET acknowledged = ?1, version = version + 1");
     int64_t started = bench_now_ns(), settled = 0;
     while (sink.taken < head) {
@@ -243,7 +244,8 @@ static double project_by_hand(const char *path, const char *campaign_id, int64_t
                        " refunded_minor = refunded_minor + ?, disputed_minor = disputed_minor + ?,"
                        " version = version + 1 WHERE campaign_id = ? AND currency = 'EUR'");
     hand.settle = prepare(
-        hand.db, "INSERT INTO cfa_sink VALUES ('hand-totals', ?1, 1, NULL, 0, 0, 1) ON CONFLICT"
+        hand.db, "INSERT INTO cfa_sink (name, acknowledged, epoch, lease_until_us, updated_us,"
+                 " version) VALUES ('hand-totals', ?1, 1, 0, 0, 1) ON CONFLICT"
                  " (name) DO UPDATE SET acknowledged = ?1, version = version + 1");
     int64_t started = bench_now_ns();
     for (int64_t cursor = 0; cursor < head;) {
