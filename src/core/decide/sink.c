@@ -219,20 +219,28 @@ static cfa_status stop(cfa__working_set *set, cfa__sink *sink, cfa_slice reason)
     return cfa__keep(set, &sink->reason);
 }
 
+/* The owned cursor and the letter of the event it is about, which need not exist; one load brings
+ * both. */
+static cfa_status edit_owned_letter(cfa__working_set *set, const cfa__sink_input *input,
+                                    cfa__sink **out_sink, cfa__dead_letter **out_letter) {
+    cfa_status status = edit_owned(set, input, out_sink);
+    if (status < 0)
+        return status;
+    cfa_status found = edit_letter(set, input->name, input->position, out_letter);
+    if (found < 0)
+        return found;
+    return status == CFA__MISS || found == CFA__MISS ? CFA__MISS : CFA_OK;
+}
+
 /* Decided again after it was committed it changes nothing: the cursor has passed the event, or the
  * owner is gone, or this try was counted. */
 cfa_status cfa__sink_refuse(cfa__working_set *set, cfa__command *command) {
     const cfa__sink_input *input = command->input;
     cfa__sink *sink;
     cfa__dead_letter *letter;
-    cfa_status status = edit_owned(set, input, &sink);
-    if (status < 0)
+    cfa_status status = edit_owned_letter(set, input, &sink, &letter);
+    if (status != CFA_OK)
         return status;
-    cfa_status found = edit_letter(set, input->name, input->position, &letter);
-    if (found < 0)
-        return found;
-    if (status == CFA__MISS || found == CFA__MISS)
-        return CFA__MISS;
     int64_t now_us = cfa__now_us(set);
     if (sink->acknowledged == input->position - 1) {
         if (sink->refused != input->position)
@@ -258,14 +266,9 @@ cfa_status cfa__sink_redelivered(cfa__working_set *set, cfa__command *command) {
     const cfa__sink_input *input = command->input;
     cfa__sink *sink;
     cfa__dead_letter *letter;
-    cfa_status status = edit_owned(set, input, &sink);
-    if (status < 0)
+    cfa_status status = edit_owned_letter(set, input, &sink, &letter);
+    if (status != CFA_OK)
         return status;
-    cfa_status found = edit_letter(set, input->name, input->position, &letter);
-    if (found < 0)
-        return found;
-    if (status == CFA__MISS || found == CFA__MISS)
-        return CFA__MISS;
     if (letter != NULL && letter->requeued && !input->refused) {
         status = remove_letter(set, sink, letter);
     } else if (letter != NULL && letter->requeued) {

@@ -243,22 +243,17 @@ static cfa_status scan(cfa_engine *engine, int32_t limit, cfa__lease_item *out, 
     cfa__operation key;
     memset(&key, 0, sizeof key);
     cfa__breaker breaker_key;
-    memset(&breaker_key, 0, sizeof breaker_key);
-    breaker_key.provider = cfa__slice(engine->provider_name);
-    breaker_key.account = cfa__slice(engine->account);
     cfa_query queries[] = {
         { .kind = &cfa__operation_kind,
           .index = CFA__OPERATION_BY_DUE,
           .limit = limit + 1,
           .key = &key },
-        { .kind = &cfa__breaker_kind, .match_count = 2, .limit = 1, .key = &breaker_key }
+        cfa__circuit_query(engine, &breaker_key),
     };
     status = cfa__read_queries(engine, reader, queries, 2);
     const cfa_query query = queries[0];
-    if (status == CFA_OK && queries[1].count == 1) {
-        const cfa__breaker *breaker = queries[1].records[0];
-        cfa__circuit_seen(engine, breaker->state, breaker->retry_us);
-    }
+    if (status == CFA_OK)
+        cfa__circuit_found(engine, &queries[1]);
     *out_count = 0;
     *out_next_us = INT64_MAX;
     for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {

@@ -44,7 +44,7 @@ cfa_status cfa__circuit_refuse(const cfa_engine *engine, int64_t until_us) {
     return cfa_error_restore(&error);
 }
 
-void cfa__circuit_seen(cfa_engine *engine, int64_t state, int64_t retry_us) {
+static void seen(cfa_engine *engine, int64_t state, int64_t retry_us) {
     atomic_store(&engine->circuit.retry_us, retry_us);
     int before = atomic_exchange(&engine->circuit.state, (int)state);
     if (state != CFA__BREAKER_CLOSED || before == CFA__BREAKER_CLOSED)
@@ -56,6 +56,20 @@ void cfa__circuit_seen(cfa_engine *engine, int64_t state, int64_t retry_us) {
     cfa__signal(engine);
 }
 
+cfa_query cfa__circuit_query(const cfa_engine *engine, cfa__breaker *key) {
+    memset(key, 0, sizeof *key);
+    key->provider = cfa__slice(engine->provider_name);
+    key->account = cfa__slice(engine->account);
+    return (cfa_query){ .kind = &cfa__breaker_kind, .match_count = 2, .limit = 1, .key = key };
+}
+
+void cfa__circuit_found(cfa_engine *engine, const cfa_query *query) {
+    if (query->count == 0)
+        return;
+    const cfa__breaker *breaker = query->records[0];
+    seen(engine, breaker->state, breaker->retry_us);
+}
+
 cfa_status cfa__circuit_open(cfa_engine *engine) {
     if (engine->provider.ops == NULL)
         return CFA_OK;
@@ -64,29 +78,24 @@ cfa_status cfa__circuit_open(cfa_engine *engine) {
     if (status != CFA_OK)
         return status;
     cfa__breaker key;
-    memset(&key, 0, sizeof key);
-    key.provider = cfa__slice(engine->provider_name);
-    key.account = cfa__slice(engine->account);
-    cfa_query query = { .kind = &cfa__breaker_kind, .match_count = 2, .limit = 1, .key = &key };
+    cfa_query query = cfa__circuit_query(engine, &key);
     status = cfa__read_queries(engine, reader, &query, 1);
-    if (status == CFA_OK && query.count == 1) {
-        const cfa__breaker *breaker = query.records[0];
-        cfa__circuit_seen(engine, breaker->state, breaker->retry_us);
-    }
+    if (status == CFA_OK)
+        cfa__circuit_found(engine, &query);
     cfa__read_end(engine, reader);
     return status;
 }
 
 void cfa__circuit_refused(cfa_engine *engine, int64_t until_us) {
     /* Open or half open; the latter is the one in which every failure is worth a report. */
-    cfa__circuit_seen(engine, CFA__BREAKER_HALF_OPEN, until_us);
+    seen(engine, CFA__BREAKER_HALF_OPEN, until_us);
 }
 
 static void reported(cfa_engine *engine, cfa__command *command, void *user) {
     (void)user;
     if (command->status == CFA_OK) {
         const cfa__circuit_answer *answer = command->output;
-        cfa__circuit_seen(engine, answer->state, answer->retry_us);
+        seen(engine, answer->state, answer->retry_us);
     }
     atomic_store(&engine->circuit.reporting, false);
     cfa__command_release(engine, command);

@@ -12,8 +12,11 @@
 CFA_MUST_CHECK cfa_status cfa__circuit_open(cfa_engine *engine);
 /* Note what a call that was really made has shown. Never waits. */
 void cfa__circuit_note(cfa_engine *engine, const cfa_reply *reply);
-/* Note the breaker as a command or a read found it. */
-void cfa__circuit_seen(cfa_engine *engine, int64_t state, int64_t retry_us);
+/* The query that finds the breaker's row, for whoever has a snapshot open; `key` is filled and must
+ * live as long as the query. */
+cfa_query cfa__circuit_query(const cfa_engine *engine, cfa__breaker *key);
+/* Note the breaker as such a query found it; without a row it never opened. */
+void cfa__circuit_found(cfa_engine *engine, const cfa_query *query);
 /* Whose breaker a command must ask, if the provider may be out; else nobody's. */
 cfa__circuit cfa__circuit_asked(const cfa_engine *engine);
 /* Note that a command was refused until then. */
