@@ -19,7 +19,7 @@ CREATE TABLE cfa_book ( -- what the database is pinned to
     key_generation INTEGER NOT NULL, -- current generation of key_recent
     keys_moved INTEGER NOT NULL, -- to the permanent table; its change is seen by whoever binds a key
     created_us INTEGER NOT NULL, -- first start
-    version INTEGER NOT NULL, -- counts updates
+    version INTEGER NOT NULL, act_count INTEGER NOT NULL DEFAULT 0, act_hash BLOB, -- counts updates
     PRIMARY KEY (id)
 ) STRICT;
 
@@ -125,7 +125,7 @@ CREATE TABLE cfa_payment ( -- payment intents and what is known of them
     trace BLOB, -- W3C traceparent of the request that made it
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    version INTEGER NOT NULL, origin_ref TEXT, -- raised by any change at or below the payment
+    version INTEGER NOT NULL, origin_ref TEXT, requested_minor INTEGER NOT NULL DEFAULT 0, refunded_minor INTEGER NOT NULL DEFAULT 0, withdrawn_minor INTEGER NOT NULL DEFAULT 0, reinstated_minor INTEGER NOT NULL DEFAULT 0, exposed_minor INTEGER NOT NULL DEFAULT 0, refund_count INTEGER NOT NULL DEFAULT 0, dispute_count INTEGER NOT NULL DEFAULT 0, open_count INTEGER NOT NULL DEFAULT 0, fee_minor INTEGER NOT NULL DEFAULT 0, fee_currency TEXT, -- raised by any change at or below the payment
     PRIMARY KEY (id)
 ) STRICT, WITHOUT ROWID;
 
@@ -134,10 +134,10 @@ CREATE TABLE cfa_transition ( -- each payment's walk through the states
     number INTEGER NOT NULL, -- 1, 2, 3, ... per payment
     from_state INTEGER NOT NULL, -- 0: did not exist
     to_state INTEGER NOT NULL,
-    rule TEXT NOT NULL, -- P01 to P24, docs/payment-states.md
+    rule TEXT NOT NULL, -- P01 to D12, docs/payment-states.md
     implied INTEGER NOT NULL, -- 1: no evidence named this step
     cause_id BLOB, -- operation or webhook that brought the fact
-    created_us INTEGER NOT NULL,
+    created_us INTEGER NOT NULL, subject_id BLOB,
     PRIMARY KEY (payment_id, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -162,7 +162,7 @@ CREATE TABLE cfa_operation ( -- provider calls, recorded before they are made
     code TEXT, -- provider's code of the newest call
     created_us INTEGER NOT NULL,
     updated_us INTEGER NOT NULL,
-    version INTEGER NOT NULL, -- counts updates
+    version INTEGER NOT NULL, refund_id BLOB, -- counts updates
     PRIMARY KEY (payment_id, number)
 ) STRICT, WITHOUT ROWID;
 
@@ -176,7 +176,7 @@ CREATE TABLE cfa_provider_object ( -- which payment a provider's object is
     parked_count INTEGER NOT NULL, -- webhooks that ever waited for the binding
     drained_count INTEGER NOT NULL, -- of them applied since
     created_us INTEGER NOT NULL,
-    version INTEGER NOT NULL, -- counts updates
+    version INTEGER NOT NULL, part_id BLOB, -- counts updates
     PRIMARY KEY (provider, account, ref)
 ) STRICT, WITHOUT ROWID;
 
@@ -313,3 +313,60 @@ CREATE TABLE cfa_dead_letter ( -- events that a sink refused, set aside
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX cfa_dead_letter_by_requeued ON cfa_dead_letter (requeued, sink, position) WHERE requeued <> 0;
+
+CREATE INDEX cfa_webhook_by_payment ON cfa_webhook (payment_id, received_us, event_id) WHERE payment_id IS NOT NULL;
+
+CREATE TABLE cfa_refund ( -- money that goes back
+    id BLOB NOT NULL, -- rfd_
+    payment_id BLOB NOT NULL,
+    amount_minor INTEGER NOT NULL, -- in the payment's currency
+    ref TEXT, -- the provider's id, once known
+    origin INTEGER NOT NULL, -- 1: asked for here, 2: made at the provider, 3: by the late rule
+    reason TEXT, -- the caller's
+    state INTEGER NOT NULL, -- cfa_refund_state, computed from the facts below
+    durable INTEGER NOT NULL, -- facts: 1 seen, 2 succeeded, 4 canceled, 8 failed, 16 rejected
+    waiting_us INTEGER NOT NULL, -- fact: provider time of the newest PENDING or REQUIRES_ACTION
+    waiting_action INTEGER NOT NULL, -- fact: 1: that was REQUIRES_ACTION
+    failure_code TEXT, -- fact
+    operation_number INTEGER NOT NULL, -- the call that makes it; 0: not made here
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    version INTEGER NOT NULL, -- counts updates
+    PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cfa_refund_by_payment ON cfa_refund (payment_id, id);
+
+CREATE TABLE cfa_dispute ( -- money that donors' banks ask back
+    id BLOB NOT NULL, -- dsp_
+    payment_id BLOB NOT NULL,
+    ref TEXT NOT NULL, -- the provider's id
+    amount_minor INTEGER NOT NULL, -- fact: most ever disputed, in the payment's currency
+    state INTEGER NOT NULL, -- cfa_dispute_state: the furthest that was reported
+    withdrawn_minor INTEGER NOT NULL, -- fact: most ever taken
+    reinstated_minor INTEGER NOT NULL, -- fact: most ever given back
+    fee_minor INTEGER NOT NULL, -- fact: most ever charged for it, booked apart
+    fee_currency TEXT, -- of the fee
+    reason TEXT, -- fact
+    evidence_due_us INTEGER NOT NULL, -- fact: latest that was told; 0: none
+    created_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    version INTEGER NOT NULL, -- counts updates
+    PRIMARY KEY (id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cfa_dispute_by_payment ON cfa_dispute (payment_id, id);
+
+CREATE TABLE cfa_act ( -- what persons did, each chained to the one before
+    number INTEGER NOT NULL, -- 1, 2, 3, ... per book
+    action TEXT NOT NULL, -- "campaign.update", "refund.create", ...
+    subject TEXT NOT NULL, -- what it was done to: an id or a name
+    actor TEXT, -- who, as the host named them
+    reason TEXT, -- why, in their words
+    before BLOB, -- JSON
+    after BLOB, -- JSON
+    created_us INTEGER NOT NULL,
+    previous_hash BLOB, -- of the act before; null for the first
+    hash BLOB NOT NULL, -- BLAKE2b-256 of all of the above
+    PRIMARY KEY (number)
+) STRICT;

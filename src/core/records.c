@@ -172,6 +172,11 @@ enum { CFA__WEBHOOK_FIELDS(POSITION) };
 static const cfa_field webhook_fields[] = { CFA__WEBHOOK_FIELDS(ROW) };
 static const cfa_index webhook_indexes[] = {
     { "primary", { webhook__provider, webhook__account, webhook__event_id }, 3, UNIQUE, 1 },
+    { "by_payment",
+      { webhook__payment_id, webhook__received_us, webhook__event_id },
+      3,
+      SPARSE,
+      3 },
 };
 DEFINE_KIND(12, webhook, "provider events, once each", webhook__version, -1, 1)
 #undef KIND
@@ -287,6 +292,41 @@ static const cfa_index dead_letter_indexes[] = {
       2 },
 };
 DEFINE_KIND(21, dead_letter, "events that a sink refused, set aside", dead_letter__version, -1, 2)
+#undef KIND
+#undef RECORD
+
+#define KIND refund
+#define RECORD cfa__refund
+enum { CFA__REFUND_FIELDS(POSITION) };
+static const cfa_field refund_fields[] = { CFA__REFUND_FIELDS(ROW) };
+static const cfa_index refund_indexes[] = {
+    { "primary", { refund__id }, 1, UNIQUE, 3 },
+    { "by_payment", { refund__payment_id, refund__id }, 2, 0, 3 },
+};
+DEFINE_KIND(22, refund, "money that goes back", refund__version, -1, 3)
+#undef KIND
+#undef RECORD
+
+#define KIND dispute
+#define RECORD cfa__dispute
+enum { CFA__DISPUTE_FIELDS(POSITION) };
+static const cfa_field dispute_fields[] = { CFA__DISPUTE_FIELDS(ROW) };
+static const cfa_index dispute_indexes[] = {
+    { "primary", { dispute__id }, 1, UNIQUE, 3 },
+    { "by_payment", { dispute__payment_id, dispute__id }, 2, 0, 3 },
+};
+DEFINE_KIND(23, dispute, "money that donors' banks ask back", dispute__version, -1, 3)
+#undef KIND
+#undef RECORD
+
+#define KIND act
+#define RECORD cfa__act
+enum { CFA__ACT_FIELDS(POSITION) };
+static const cfa_field act_fields[] = { CFA__ACT_FIELDS(ROW) };
+static const cfa_index act_indexes[] = {
+    { "primary", { act__number }, 1, UNIQUE, 3 },
+};
+DEFINE_KIND(24, act, "what persons did, each chained to the one before", -1, -1, 3)
 #undef KIND
 #undef RECORD
 

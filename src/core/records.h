@@ -11,7 +11,7 @@
 #include <careforall/sys/storage.h>
 #include "util/id.h"
 
-#define CFA__SCHEMA_VERSION 2
+#define CFA__SCHEMA_VERSION 3
 
 typedef char cfa__currency[4];
 #define CFA__TYPE_INT int64_t
@@ -32,7 +32,9 @@ typedef char cfa__currency[4];
     F(INT, key_generation, 0, 1, "current generation of key_recent")                               \
     F(INT, keys_moved, 0, 1, "to the permanent table; its change is seen by whoever binds a key")  \
     F(INT, created_us, 0, 1, "first start")                                                        \
-    F(INT, version, 0, 1, "counts updates")
+    F(INT, version, 0, 1, "counts updates")                                                        \
+    F(INT, act_count, 0, 3, "rows of act")                                                         \
+    F(BYTES, act_hash, CFA_FIELD_NULLABLE, 3, "of the newest act; the next one holds it")
 
 #define CFA__CAMPAIGN_FIELDS(F)                                                                    \
     F(ID, id, 0, 1, "cmp_")                                                                        \
@@ -101,7 +103,17 @@ typedef char cfa__currency[4];
     F(INT, created_us, 0, 1, "")                                                                   \
     F(INT, updated_us, 0, 1, "")                                                                   \
     F(INT, version, 0, 1, "raised by any change at or below the payment")                          \
-    F(TEXT, origin_ref, CFA_FIELD_NULLABLE, 2, "the provider's object that ref grew out of")
+    F(TEXT, origin_ref, CFA_FIELD_NULLABLE, 2, "the provider's object that ref grew out of")       \
+    F(INT, requested_minor, 0, 3, "sum of refunds asked for, not known to the provider yet")       \
+    F(INT, refunded_minor, 0, 3, "sum of refunds that are under way or done")                      \
+    F(INT, withdrawn_minor, 0, 3, "sum of what disputes took")                                     \
+    F(INT, reinstated_minor, 0, 3, "sum of what came back of it")                                  \
+    F(INT, exposed_minor, 0, 3, "sum of what disputes took, or may still take; not refundable")    \
+    F(INT, refund_count, 0, 3, "")                                                                 \
+    F(INT, dispute_count, 0, 3, "")                                                                \
+    F(INT, open_count, 0, 3, "refunds and disputes that are not over; probes go on")               \
+    F(INT, fee_minor, 0, 3, "fact: the provider's fee, in the currency it settles in")             \
+    F(CURRENCY, fee_currency, CFA_FIELD_NULLABLE, 3, "of the fee")
 
 /* The walk through the states. Insert only. */
 #define CFA__TRANSITION_FIELDS(F)                                                                  \
@@ -109,10 +121,11 @@ typedef char cfa__currency[4];
     F(INT, number, 0, 1, "1, 2, 3, ... per payment")                                               \
     F(INT, from_state, 0, 1, "0: did not exist")                                                   \
     F(INT, to_state, 0, 1, "")                                                                     \
-    F(TEXT, rule, 0, 1, "P01 to P24, docs/payment-states.md")                                      \
+    F(TEXT, rule, 0, 1, "P01 to D12, docs/payment-states.md")                                      \
     F(INT, implied, 0, 1, "1: no evidence named this step")                                        \
     F(ID, cause_id, CFA_FIELD_NULLABLE, 1, "operation or webhook that brought the fact")           \
-    F(INT, created_us, 0, 1, "")
+    F(INT, created_us, 0, 1, "")                                                                   \
+    F(ID, subject_id, CFA_FIELD_NULLABLE, 3, "the refund or dispute whose states these are")
 
 /* A provider call: recorded before it is made. */
 #define CFA__OPERATION_FIELDS(F)                                                                   \
@@ -136,7 +149,57 @@ typedef char cfa__currency[4];
     F(TEXT, code, CFA_FIELD_NULLABLE, 1, "provider's code of the newest call")                     \
     F(INT, created_us, 0, 1, "")                                                                   \
     F(INT, updated_us, 0, 1, "")                                                                   \
-    F(INT, version, 0, 1, "counts updates")
+    F(INT, version, 0, 1, "counts updates")                                                        \
+    F(ID, refund_id, CFA_FIELD_NULLABLE, 3, "REFUND: which one it makes")
+
+/* A refund. One that we asked for has no ref until the provider names it. */
+#define CFA__REFUND_FIELDS(F)                                                                      \
+    F(ID, id, 0, 3, "rfd_")                                                                        \
+    F(ID, payment_id, 0, 3, "")                                                                    \
+    F(INT, amount_minor, 0, 3, "in the payment's currency")                                        \
+    F(TEXT, ref, CFA_FIELD_NULLABLE, 3, "the provider's id, once known")                           \
+    F(INT, origin, 0, 3, "1: asked for here, 2: made at the provider, 3: by the late rule")        \
+    F(TEXT, reason, CFA_FIELD_NULLABLE, 3, "the caller's")                                         \
+    F(INT, state, 0, 3, "cfa_refund_state, computed from the facts below")                         \
+    F(INT, durable, 0, 3, "facts: 1 seen, 2 succeeded, 4 canceled, 8 failed, 16 rejected")         \
+    F(INT, waiting_us, 0, 3, "fact: provider time of the newest PENDING or REQUIRES_ACTION")       \
+    F(INT, waiting_action, 0, 3, "fact: 1: that was REQUIRES_ACTION")                              \
+    F(TEXT, failure_code, CFA_FIELD_NULLABLE, 3, "fact")                                           \
+    F(INT, operation_number, 0, 3, "the call that makes it; 0: not made here")                     \
+    F(INT, created_us, 0, 3, "")                                                                   \
+    F(INT, updated_us, 0, 3, "")                                                                   \
+    F(INT, version, 0, 3, "counts updates")
+
+/* A dispute, one per round. */
+#define CFA__DISPUTE_FIELDS(F)                                                                     \
+    F(ID, id, 0, 3, "dsp_")                                                                        \
+    F(ID, payment_id, 0, 3, "")                                                                    \
+    F(TEXT, ref, 0, 3, "the provider's id")                                                        \
+    F(INT, amount_minor, 0, 3, "fact: most ever disputed, in the payment's currency")              \
+    F(INT, state, 0, 3, "cfa_dispute_state: the furthest that was reported")                       \
+    F(INT, withdrawn_minor, 0, 3, "fact: most ever taken")                                         \
+    F(INT, reinstated_minor, 0, 3, "fact: most ever given back")                                   \
+    F(INT, fee_minor, 0, 3, "fact: most ever charged for it, booked apart")                        \
+    F(CURRENCY, fee_currency, CFA_FIELD_NULLABLE, 3, "of the fee")                                 \
+    F(TEXT, reason, CFA_FIELD_NULLABLE, 3, "fact")                                                 \
+    F(INT, evidence_due_us, 0, 3, "fact: latest that was told; 0: none")                           \
+    F(INT, created_us, 0, 3, "")                                                                   \
+    F(INT, updated_us, 0, 3, "")                                                                   \
+    F(INT, version, 0, 3, "counts updates")
+
+/* What a person did, other than giving: who, why, before and after. Insert only; each row holds the
+ * hash of the one before it. */
+#define CFA__ACT_FIELDS(F)                                                                         \
+    F(INT, number, 0, 3, "1, 2, 3, ... per book")                                                  \
+    F(TEXT, action, 0, 3, "\"campaign.update\", \"refund.create\", ...")                           \
+    F(TEXT, subject, 0, 3, "what it was done to: an id or a name")                                 \
+    F(TEXT, actor, CFA_FIELD_NULLABLE, 3, "who, as the host named them")                           \
+    F(TEXT, reason, CFA_FIELD_NULLABLE, 3, "why, in their words")                                  \
+    F(BYTES, before, CFA_FIELD_NULLABLE, 3, "JSON")                                                \
+    F(BYTES, after, CFA_FIELD_NULLABLE, 3, "JSON")                                                 \
+    F(INT, created_us, 0, 3, "")                                                                   \
+    F(BYTES, previous_hash, CFA_FIELD_NULLABLE, 3, "of the act before; null for the first")        \
+    F(BYTES, hash, 0, 3, "BLAKE2b-256 of all of the above")
 
 /* An idempotency key and what it made, for ever. Insert only. Time-ordered keys go here at once,
  * random ones in key order when their generation has passed. */
@@ -172,7 +235,8 @@ typedef char cfa__currency[4];
     F(INT, parked_count, 0, 1, "webhooks that ever waited for the binding")                        \
     F(INT, drained_count, 0, 1, "of them applied since")                                           \
     F(INT, created_us, 0, 1, "")                                                                   \
-    F(INT, version, 0, 1, "counts updates")
+    F(INT, version, 0, 1, "counts updates")                                                        \
+    F(ID, part_id, CFA_FIELD_NULLABLE, 3, "the payment's refund or dispute that it is")
 
 /* A webhook event: stored once, with its normalised facts and its verdict. */
 #define CFA__WEBHOOK_FIELDS(F)                                                                     \
@@ -327,7 +391,10 @@ typedef char cfa__currency[4];
     K(18, staged, CFA__STAGED_FIELDS, "events of joined transactions, before the log")             \
     K(19, event, CFA__EVENT_FIELDS, "the outbox: an insert-only log")                              \
     K(20, breaker, CFA__BREAKER_FIELDS, "circuit breakers of providers' accounts")                 \
-    K(21, dead_letter, CFA__DEAD_LETTER_FIELDS, "events that a sink refused, set aside")
+    K(21, dead_letter, CFA__DEAD_LETTER_FIELDS, "events that a sink refused, set aside")           \
+    K(22, refund, CFA__REFUND_FIELDS, "money that goes back")                                      \
+    K(23, dispute, CFA__DISPUTE_FIELDS, "money that donors' banks ask back")                       \
+    K(24, act, CFA__ACT_FIELDS, "what persons did, each chained to the one before")
 
 #define CFA__FIELD_MEMBER(type, name, flags, since, doc) CFA__TYPE_##type name;
 #define CFA__KIND_STRUCT(number, name, FIELDS, doc)                                                \
@@ -344,7 +411,10 @@ enum {
     CFA__PLEDGE_BY_CAMPAIGN = 1,       /* campaign_id, id */
     CFA__OPERATION_BY_DUE = 1,         /* due_us, payment_id, number; sparse */
     CFA__CONTRIBUTION_BY_CAMPAIGN = 1, /* campaign_id, created_us, payment_id */
-    CFA__DEAD_LETTER_BY_REQUEUED = 1   /* requeued, sink, position; sparse */
+    CFA__DEAD_LETTER_BY_REQUEUED = 1,  /* requeued, sink, position; sparse */
+    CFA__WEBHOOK_BY_PAYMENT = 1,       /* payment_id, received_us, event_id; sparse */
+    CFA__REFUND_BY_PAYMENT = 1,        /* payment_id, id */
+    CFA__DISPUTE_BY_PAYMENT = 1        /* payment_id, id */
 };
 
 /* Every record fits here: for keys that are built generically. */

@@ -24,7 +24,7 @@ static void open_hooked(struct book *book, int store, bool one_step, hooked_hook
 }
 
 static cfa_webhook_event event_of(const char *id, const char *ref, uint32_t flags) {
-    cfa_webhook_event event = { sizeof event, id, "test", "", 0, 1, CFA_FACTS_INIT, 0 };
+    cfa_webhook_event event = { sizeof event, id, "test", "", 0, 1, 0, CFA_FACTS_INIT };
     event.facts.ref = ref;
     event.facts.flags = flags;
     event.facts.attempt = 1;

@@ -75,7 +75,7 @@ enum { INTENT_AUTHORIZED, INTENT_SUCCEEDED, SESSION_COMPLETED, SESSION_OPENED, E
 
 static cfa_webhook_verdict send_event(struct book *book, const struct refs *refs, int which) {
     static const char *const ids[] = { "evt_held", "evt_paid", "evt_session", "evt_opened" };
-    cfa_webhook_event event = { sizeof event, ids[which], "test", "", 0, 1, CFA_FACTS_INIT, 0 };
+    cfa_webhook_event event = { sizeof event, ids[which], "test", "", 0, 1, 0, CFA_FACTS_INIT };
     event.facts.attempt = 1;
     event.facts.occurred_us = (which + 1) * SECOND_US;
     event.facts.ref = which == SESSION_OPENED ? refs->session : refs->intent;
@@ -148,7 +148,7 @@ START_TEST(everything_that_waits_under_both_names_is_drained_by_one_reply) {
     struct refs refs = refs_of(&book, pledge);
     for (int which = 0; which < EVENTS; which++)
         ck_assert_int_eq(send_event(&book, &refs, which), CFA_WEBHOOK_PARKED);
-    cfa_webhook_event event = { sizeof event, "evt_thin", "test", "", 0, 1, CFA_FACTS_INIT, 1 };
+    cfa_webhook_event event = { sizeof event, "evt_thin", "test", "", 0, 1, 1, CFA_FACTS_INIT };
     event.facts.ref = refs.intent;
     event.facts.origin_ref = refs.session;
     cfa_webhook_verdict verdict = 0;
@@ -207,7 +207,7 @@ START_TEST(another_payments_object_named_as_origin_is_quarantined) {
     cfa_pledge *mine = pledge_make(&book, "mine", 100), *theirs = pledge_make(&book, "theirs", 100);
     struct refs refs = refs_of(&book, mine), other = refs_of(&book, theirs);
     ck_assert_int_eq(send_event(&book, &refs, SESSION_COMPLETED), CFA_WEBHOOK_APPLIED);
-    cfa_webhook_event event = { sizeof event, "evt_x", "test", "", 0, 1, CFA_FACTS_INIT, 0 };
+    cfa_webhook_event event = { sizeof event, "evt_x", "test", "", 0, 1, 0, CFA_FACTS_INIT };
     event.facts.ref = refs.intent; /* bound to mine already */
     event.facts.origin_ref = other.session;
     event.facts.flags = CFA_FACT_SUCCEEDED;
@@ -233,7 +233,7 @@ START_TEST(an_event_that_only_names_its_object_has_it_read_soon) {
                      CFA_OK);
     book_settle(&book);
     ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_PENDING);
-    cfa_webhook_event event = { sizeof event, "evt_thin", "test", "", 0, 1, CFA_FACTS_INIT, 1 };
+    cfa_webhook_event event = { sizeof event, "evt_thin", "test", "", 0, 1, 1, CFA_FACTS_INIT };
     event.facts.ref = refs.intent;
     cfa_webhook_verdict verdict = 0;
     for (int again = 0; again < 2; again++) {

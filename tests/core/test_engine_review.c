@@ -212,7 +212,7 @@ static void call_with_news(struct book *book, const cfa_call *call, cfa_arena *a
     read_meanwhile = NULL;
     ck_assert_int_eq(cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok"),
                      CFA_OK);
-    cfa_webhook_event event = { sizeof event, "evt_thin", "thin", "", 0, 1, CFA_FACTS_INIT, 1 };
+    cfa_webhook_event event = { sizeof event, "evt_thin", "thin", "", 0, 1, 1, CFA_FACTS_INIT };
     cfa_webhook_verdict verdict;
     event.facts.ref = call->ref;
     ck_assert_int_eq(cfa_webhook_accept(&verdict, book->engine, &event, 20000), CFA_OK);

@@ -24,10 +24,41 @@ enum {
     CFA_FACT_SUCCEEDED = 1,     /* durable: captured in full, nothing more to wait for */
     CFA_FACT_CANCELED = 2,      /* durable */
     CFA_FACT_EXPIRED = 4,       /* durable: the hold or the intent ran out at the provider */
+    CFA_FACT_FRAUD_WARNING = 8, /* durable: the card's issuer suspects fraud; no money moved yet */
     CFA_FACT_NEEDS_ACTION = 16, /* volatile: the donor must do something */
     CFA_FACT_PROCESSING = 32,   /* volatile */
     CFA_FACT_FAILED = 64 /* volatile: this attempt was declined; the payment may still succeed */
 };
+
+/*
+ * One refund of the payment, named by the provider's id: amounts are never what tells two apart.
+ *
+ * The release of a hold that was not captured is no refund: it is reported as CANCELED or EXPIRED.
+ * `refund_id` comes with every report of a refund that we asked for, or with none.
+ */
+typedef struct cfa_refund_facts {
+    size_t struct_size;
+    const char *ref;       /* the provider's id of the refund */
+    const char *refund_id; /* our id as the provider echoes it from metadata, or NULL */
+    cfa_money amount;
+    int32_t state; /* CFA_REFUND_PENDING, _REQUIRES_ACTION, _SUCCEEDED, _FAILED or _CANCELED */
+    const char *failure_code; /* why it failed, or NULL */
+    int64_t occurred_us;      /* the provider's own time; tells PENDING from REQUIRES_ACTION */
+} cfa_refund_facts;
+
+/* One dispute of the payment. Its money is told apart from its state: what was taken and given back
+ * only grows. A second round is another dispute with a `ref` of its own. */
+typedef struct cfa_dispute_facts {
+    size_t struct_size;
+    const char *ref;                           /* the provider's id of the dispute */
+    cfa_money amount;                          /* what is disputed */
+    int32_t state;                             /* CFA_DISPUTE_* */
+    int64_t withdrawn_minor, reinstated_minor; /* durable: most ever taken, and given back */
+    cfa_money fee;      /* durable: most ever charged for it, booked apart; minor 0: not known */
+    const char *reason; /* "fraudulent", ..., or NULL */
+    int64_t evidence_due_us; /* until when it can be answered; 0: not told */
+    int64_t occurred_us;
+} cfa_dispute_facts;
 
 typedef struct cfa_facts {
     size_t struct_size;
@@ -44,10 +75,25 @@ typedef struct cfa_facts {
     /* The object that `ref` grew out of, when the provider changes ids on the way (the hosted page
      * whose payment `ref` is), or NULL. Naming it once binds both to the payment. */
     const char *origin_ref;
+    /* What the report says of refunds and disputes: those it names, each as far as it is told. */
+    const cfa_refund_facts *const *refunds;
+    const cfa_dispute_facts *const *disputes;
+    int32_t refund_count, dispute_count; /* at most CFA_REVERSALS_MAX each */
+    /* Durable: what the provider keeps of the captured money, in the currency it settles in; minor 0
+     * and no currency while it is not known. */
+    cfa_money fee;
 } cfa_facts;
 
+/* Refunds, or disputes, in one report. */
+#define CFA_REVERSALS_MAX 100
+
 #define CFA_FACTS_INIT                                                                             \
-    { sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL, NULL }
+    {                                                                                              \
+        sizeof(cfa_facts), NULL, NULL, { 0, "" }, 0, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL, 0,  \
+            0, {                                                                                   \
+            0, ""                                                                                  \
+        }                                                                                          \
+    }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
@@ -57,7 +103,7 @@ enum {
     CFA_CALL_CANCEL = 3,
     CFA_CALL_RETRIEVE = 4, /* read by `ref` */
     CFA_CALL_LOOKUP = 5,   /* read by payment id among objects created in a window */
-    CFA_CALL_REFUND = 6    /* give `amount` of a captured payment back */
+    CFA_CALL_REFUND = 6    /* give `amount` of a captured payment back, as `refund_id` */
 };
 
 typedef struct cfa_call {
@@ -80,6 +126,7 @@ typedef struct cfa_call {
     /* CREATE: where a hosted page sends the donor afterwards, or NULL. Told to `prepare` alone, which
      * puts them into the body; a call that is made carries no more than its body. */
     const char *return_url, *cancel_url;
+    const char *refund_id; /* REFUND: our id of it, for the provider's metadata; else NULL */
 } cfa_call;
 
 /* What became of a call. Never fold UNKNOWN into either side. */
@@ -95,9 +142,6 @@ typedef struct cfa_reply {
     size_t struct_size;
     int32_t outcome; /* CFA_OUTCOME_* */
     int32_t stored;  /* non-zero: an answer replayed for this key; asking again gives the same */
-    /* With DONE and PENDING. A LOOKUP that found nothing is NOT_SENT, and only that: one that did
-     * not reach the provider proves nothing and is UNKNOWN. */
-    cfa_facts facts;
     /* What the donor confirms with, or NULL. A read should bring it too: it may be the first word
      * after a CREATE whose reply was lost. */
     const char *client_secret;
@@ -109,6 +153,9 @@ typedef struct cfa_reply {
     /* Non-zero: the provider could not be reached, did not answer in time, or answered 5xx or 429.
      * Counts for the circuit breaker; a refusal or a decline never does. */
     int32_t unavailable;
+    /* With DONE and PENDING. A LOOKUP that found nothing is NOT_SENT, and only that: one that did
+     * not reach the provider proves nothing and is UNKNOWN. Last, because it grows. */
+    cfa_facts facts;
 } cfa_reply;
 
 /* ---- webhooks -------------------------------------------------------------------------------- */
@@ -120,16 +167,18 @@ typedef struct cfa_webhook_event {
     const char *account;    /* "" for the default */
     int32_t livemode;
     int32_t relevant; /* 0: authentic, but nothing for us: recorded and answered 200 */
-    cfa_facts facts;
     int32_t fetch; /* non-zero: `facts` only name the object, its state is to be read (thin events,
                     * or objects that do not tell a payment's state) */
+    cfa_facts facts; /* last, because it grows */
 } cfa_webhook_event;
 
 /* ---- the adapter ----------------------------------------------------------------------------- */
 
 enum {
-    CFA_PROVIDER_TWO_STEP = 1,            /* create first, the donor confirms later */
-    CFA_PROVIDER_LOOKUP_AUTHORITATIVE = 2 /* a LOOKUP that finds nothing proves absence */
+    CFA_PROVIDER_TWO_STEP = 1,             /* create first, the donor confirms later */
+    CFA_PROVIDER_LOOKUP_AUTHORITATIVE = 2, /* a LOOKUP that finds nothing proves absence */
+    CFA_PROVIDER_READS_REVERSALS = 4 /* a RETRIEVE names every refund and dispute of the payment:
+                                      * what it leaves out does not exist */
 };
 
 typedef struct cfa_provider_ops {
