@@ -289,6 +289,26 @@ typedef struct health_input {
     bool draining;
 } health_input;
 
+/* The circuit breaker. An open one is no illness of this server: donors get their 503 or 202, and
+ * everything else works. NULL when the engine tells nothing, or without memory. */
+static json_t *circuit_view(const server_app *app) {
+    char *text = NULL;
+    if (cfa_engine_statistics(&text, app->engine) != CFA_OK)
+        return NULL;
+    json_t *statistics = json_loads(text, 0, NULL);
+    cfa_free(text);
+    const char *state = json_string_value(json_object_get(statistics, "circuit_state"));
+    json_int_t retry_ms = json_integer_value(json_object_get(statistics, "circuit_retry_ms"));
+    json_t *view = state ? json_pack("{s:s}", "state", state) : NULL;
+    if (view && retry_ms > 0 &&
+        json_object_set_new(view, "retry_ms", json_integer(retry_ms)) != 0) {
+        json_decref(view);
+        view = NULL;
+    }
+    json_decref(statistics);
+    return view;
+}
+
 static void run_health(http_request *request) {
     const server_app *app = request->app;
     const health_input *input = request->input;
@@ -299,11 +319,12 @@ static void run_health(http_request *request) {
     cfa_campaign_list_free(list);
     bool ready = storage == CFA_OK && app->runner && !input->draining;
     http_answer_json(request, ready ? 200 : 503,
-                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}", "status",
+                     json_pack("{s:s, s:s, s:s, s:s, s:s, s:o*, s:i, s:b}", "status",
                                ready ? "ok" : "unavailable", "version", cfa_version(), "storage",
                                storage == CFA_OK ? "ok" : "unreachable", "runner",
                                app->runner ? "running" : "stopped", "provider", app->provider.name,
-                               "in_work", (int)input->in_work, "draining", input->draining));
+                               "circuit", circuit_view(app), "in_work", (int)input->in_work,
+                               "draining", input->draining));
 }
 
 void handle_health(http_request *request) {

@@ -34,6 +34,13 @@ const openapi_schema openapi_schemas[] = {
             "storage": {"enum": ["ok", "unreachable"]},
             "runner": {"enum": ["running", "stopped"]},
             "provider": {"type": "string"},
+            "circuit": {
+                "type": "object", "required": ["state"],
+                "description": "the provider's circuit breaker; it does not change status",
+                "properties": {
+                    "state": {"enum": ["CLOSED", "OPEN", "HALF_OPEN"]},
+                    "retry_ms": {"type": "integer", "minimum": 1,
+                                 "description": "until one call may try"}}},
             "in_work": {"type": "integer", "minimum": 0},
             "draining": {"type": "boolean"}}}) },
     { "Readiness", JSON({

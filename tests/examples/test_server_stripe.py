@@ -374,6 +374,21 @@ def test_an_outage_opens_the_circuit_and_the_same_keys_succeed_after_it(own_wire
     assert re.fullmatch(r"(unavailable probed )+available", seen), seen
 
 
+def test_an_open_circuit_shows_in_the_health_of_a_server_that_is_well(own_wire):
+    wire = own_wire("--circuit-failures", "2", "--circuit-open-ms", "3600000")
+
+    def circuit():
+        answer = wire.server.get("/health")
+        assert answer.status == 200 and answer.json["status"] == "ok"
+        return answer.json["circuit"]
+
+    assert circuit() == {"state": "CLOSED"}
+    open_circuit(wire, wire.server.campaign())
+    seen = eventually(lambda: (now := circuit())["state"] == "OPEN" and now, "an open circuit in view")
+    assert 0 < seen["retry_ms"] <= 3600000, seen
+    assert wire.server.get("/health/ready").status == 200
+
+
 def test_declines_do_not_open_the_circuit(own_wire):
     wire = own_wire("--circuit-failures", "1", "--circuit-open-ms", "3600000")
     campaign_id = wire.server.campaign()
