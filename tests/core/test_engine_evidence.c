@@ -377,11 +377,12 @@ START_TEST(a_call_without_an_output_changes_nothing) {
     cfa_engine *engine = book.engine;
     expect_error(cfa_pledge_create(NULL, engine, &spec), CFA_EMISUSE, "out");
     expect_error(cfa_campaign_create(NULL, engine, &campaign), CFA_EMISUSE, "out");
-    expect_error(cfa_campaign_end(NULL, engine, book.campaign_id, 0, NULL, "end"), CFA_EMISUSE,
-                 "out");
+    expect_error(cfa_campaign_end(NULL, engine, book.campaign_id, 0, NULL, "end", NULL),
+                 CFA_EMISUSE, "out");
     expect_error(cfa_webhook_accept(NULL, engine, &event, 0), CFA_EMISUSE, "out");
-    expect_error(cfa_payment_capture(NULL, engine, payment, all, NULL, "c", 0), CFA_EMISUSE, "out");
-    expect_error(cfa_payment_cancel(NULL, engine, payment, NULL, "c", 0), CFA_EMISUSE, "out");
+    expect_error(cfa_payment_capture(NULL, engine, payment, all, NULL, "c", NULL, 0), CFA_EMISUSE,
+                 "out");
+    expect_error(cfa_payment_cancel(NULL, engine, payment, NULL, "c", NULL, 0), CFA_EMISUSE, "out");
     expect_error(cfa_call_next(NULL, engine, 0), CFA_EMISUSE, "out");
     expect_error(cfa_subscription_open(NULL, engine, "s"), CFA_EMISUSE, "out");
     expect_error(cfa_pledge_get(NULL, engine, cfa_pledge_id(pledge)), CFA_EMISUSE, "out");
@@ -501,7 +502,7 @@ static atomic_bool in_call;
 static void answer_at_close(struct book *book, const cfa_call *call, cfa_arena *arena,
                             cfa_reply *out) {
     atomic_store(&in_call, true);
-    for (int i = 0; i < 20000 && !atomic_load(&book->engine->stopping); i++)
+    for (int i = 0; i < PATIENCE_MS && !atomic_load(&book->engine->stopping); i++)
         nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
     hooked_pass(book, call, arena, out);
 }
@@ -517,8 +518,9 @@ START_TEST(closing_makes_no_further_call_and_commits_the_one_it_was_in) {
         snprintf(key, sizeof key, "k%d", i);
         pledges[i] = commit_only(&book, key, 100);
     }
+    book_run_clock(&book);
     ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
-    for (int i = 0; i < 20000 && !atomic_load(&in_call); i++)
+    for (int i = 0; i < PATIENCE_MS && !atomic_load(&in_call); i++)
         nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
     book_reopen(&book); /* closes it first */
     ck_assert_int_ge(wire.calls, 1);

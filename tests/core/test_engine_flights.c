@@ -11,8 +11,6 @@
 
 #include "core/engine/engine.h"
 
-#define PATIENCE_MS 20000
-
 static struct book book;
 static struct flying flying;
 static cfa_port *port;
@@ -434,6 +432,7 @@ END_TEST
 START_TEST(the_runners_calls_overlap) {
     const int count = 20;
     open_flying(_i, FLY_HELD, 0, 0);
+    book_run_clock(&book);
     ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
     begin_many(count);
     wait_in_air(count); /* none has landed: they are in the air together */
@@ -481,12 +480,13 @@ START_TEST(who_waits_for_a_payment_drives_the_call_that_is_in_flight) {
     if (_i / STORES == 0) {
         cfa_payment *payment;
         ck_assert_int_eq(
-            cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), 3000), CFA_OK);
+            cfa_payment_wait(&payment, book.engine, cfa_pledge_payment_id(pledge), PATIENCE_MS),
+            CFA_OK);
         ck_assert_int_eq(cfa_payment_state_of(payment), CFA_PAYMENT_COMPLETED);
         cfa_payment_free(payment);
     } else {
         spec.wait = CFA_WAIT_ANSWER;
-        spec.timeout_ms = 3000;
+        spec.timeout_ms = PATIENCE_MS;
         ck_assert_int_eq(cfa_pledge_create(&again, book.engine, &spec), CFA_OK);
         ck_assert_uint_gt(cfa_pledge_answer(again).size, 0);
         cfa_pledge_free(again);
@@ -523,6 +523,7 @@ static void give_at_own_port(void *user, int index) {
 
 START_TEST(ports_and_the_runner_drive_them_by_turns) {
     open_flying(_i, FLY_NOW, 5, 0);
+    book_run_clock(&book);
     ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
     together(3, give_at_own_port, NULL);
     cfa_runner_stop(book.engine);
@@ -550,6 +551,7 @@ START_TEST(sixty_four_in_flight_land_and_are_committed_at_close) {
     bool runs = _i / STORES == 1;
     pthread_t thread;
     open_flying(_i % STORES, FLY_HELD, 0, 0);
+    book_run_clock(&book);
     if (runs)
         ck_assert_int_eq(cfa_runner_start(book.engine, CFA_WORK_ALL), CFA_OK);
     begin_many(count);

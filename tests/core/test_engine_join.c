@@ -31,7 +31,7 @@ static sqlite3 *host_open(const char *path) {
     sqlite3 *host;
     ck_assert_int_eq(sqlite3_open(path, &host), SQLITE_OK);
     run(host, "PRAGMA wal_autocheckpoint=0");
-    ck_assert_int_eq(sqlite3_busy_timeout(host, 5000), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_busy_timeout(host, PATIENCE_MS), SQLITE_OK);
     run(host, "CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY)");
     return host;
 }

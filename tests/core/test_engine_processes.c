@@ -38,7 +38,7 @@ static void press(void *user, int index) {
     spec.campaign_id = presser->campaign_id;
     spec.amount = (cfa_money){ 4200, "EUR" };
     spec.payment_method = "card";
-    spec.timeout_ms = 30000;
+    spec.timeout_ms = PATIENCE_MS;
     cfa_pledge *pledge;
     char *line = presser->lines[index];
     cfa_status status = cfa_pledge_create(&pledge, presser->engine, &spec);

@@ -209,7 +209,8 @@ static int64_t open_creates(struct book *book) {
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     ck_assert_int_eq(
         book->storage.ops->session_open(book->storage.self, CFA_SESSION_READ, &session), CFA_OK);
-    ck_assert_int_eq(book->storage.ops->begin(session, CFA_SESSION_READ, 5000, &now_us), CFA_OK);
+    ck_assert_int_eq(book->storage.ops->begin(session, CFA_SESSION_READ, PATIENCE_MS, &now_us),
+                     CFA_OK);
     cfa__operation key;
     memset(&key, 0, sizeof key);
     cfa_query query = { .kind = &cfa__operation_kind, .limit = 10000000, .key = &key };

@@ -24,12 +24,17 @@ static int64_t platform_now_us(void *self) {
     return cfa_manual_clock_now_us(((struct book *)self)->clock);
 }
 
-static int64_t platform_monotonic_us(void *self) {
-    const cfa_platform *manual = cfa_manual_clock_platform(((struct book *)self)->clock);
+static int64_t real_us(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return manual->monotonic_us(manual->self) + (int64_t)now.tv_sec * SECOND_US +
-           now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * SECOND_US + now.tv_nsec / 1000;
+}
+
+static int64_t platform_monotonic_us(void *self) {
+    const struct book *book = self;
+    const cfa_platform *manual = cfa_manual_clock_platform(book->clock);
+    int64_t ran_us = book->runs_since_us > 0 ? real_us() - book->runs_since_us : 0;
+    return manual->monotonic_us(manual->self) + ran_us;
 }
 
 static cfa_status platform_random(void *self, void *out, size_t size) {
@@ -47,6 +52,7 @@ static void storage_open(struct book *book) {
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     options.cache_kib = 2048;
     options.vfs = book->vfs;
+    options.busy_timeout_ms = PATIENCE_MS;
     ck_assert_int_eq(cfa_sqlite_storage_new(&book->storage, book->path, &options), CFA_OK);
 }
 
@@ -74,6 +80,7 @@ void book_prepare(struct book *book, int store) {
     book->options.platform = &book->platform;
     book->options.circuit_failures = -1; /* bad weather is the point of many tests */
     book->options.storage = &book->storage;
+    book->options.timeout_ms = PATIENCE_MS;
 }
 
 void book_use_vfs(struct book *book, const char *vfs) {
@@ -171,6 +178,8 @@ void book_advance(struct book *book, int64_t by_us) {
     cfa_manual_clock_advance(book->clock, by_us);
 }
 
+void book_run_clock(struct book *book) { book->runs_since_us = real_us(); }
+
 void settle(cfa_engine *engine) {
     int32_t done = 1;
     for (int step = 0; done > 0; step++) {
@@ -190,7 +199,7 @@ cfa_pledge_spec gift(const struct book *book, const char *key, int64_t minor) {
     spec.campaign_id = book->campaign_id;
     spec.amount = (cfa_money){ minor, "EUR" };
     spec.payment_method = "pm_ok";
-    spec.timeout_ms = 20000;
+    spec.timeout_ms = PATIENCE_MS;
     return spec;
 }
 
@@ -295,7 +304,7 @@ static cfa_session *session_open(struct book *book, int32_t mode) {
     cfa_session *session;
     int64_t now_us;
     ck_assert_int_eq(book->storage.ops->session_open(book->storage.self, mode, &session), CFA_OK);
-    ck_assert_int_eq(book->storage.ops->begin(session, mode, 5000, &now_us), CFA_OK);
+    ck_assert_int_eq(book->storage.ops->begin(session, mode, PATIENCE_MS, &now_us), CFA_OK);
     return session;
 }
 
@@ -419,7 +428,7 @@ static void audit_events(cfa_engine *engine) {
 void audit(struct book *book) {
     audit_events(book->engine);
     int32_t equal = 0;
-    cfa_status status = cfa_totals_verify(&equal, book->engine, book->campaign_id, 10000);
+    cfa_status status = cfa_totals_verify(&equal, book->engine, book->campaign_id, PATIENCE_MS);
     ck_assert_msg(status == CFA_OK && equal, "%s: %s", cfa_status_name(status),
                   last_error()->message);
     if (book->play != NULL)

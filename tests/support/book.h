@@ -35,8 +35,8 @@ struct book {
     cfa_storage storage, wrapped;
     cfa_fault_storage *fault; /* NULL unless `book_wrap` */
     cfa_manual_clock *clock;
-    cfa_platform
-        platform; /* its wall clock is manual; the monotonic one also runs, so that waits end */
+    cfa_platform platform;
+    int64_t runs_since_us;         /* 0: both clocks stand still but for `book_advance` */
     cfa_play_options play_options; /* change between prepare and start */
     cfa_play *play;
     cfa_engine_options options; /* the same */
@@ -44,8 +44,7 @@ struct book {
     char campaign_id[CFA_ID_TEXT_SIZE];
 };
 
-/* Make the parts; the test may then change the options. Their wall clock is moved by the test
- * alone. */
+/* Make the parts; the test may then change the options. Time is moved by the test alone. */
 void book_prepare(struct book *book, int store);
 /* Before the start, SQLite only. */
 void book_use_vfs(struct book *book, const char *vfs);
@@ -65,10 +64,16 @@ cfa_engine *book_second_engine(struct book *book);
 void book_close(struct book *book);
 
 void book_advance(struct book *book, int64_t by_us);
+/* From now on the monotonic clock also runs by itself: for engines that something else drives, a
+ * runner or a loop that waits. All others do the same however slow the machine is. */
+void book_run_clock(struct book *book);
 /* Tick until nothing is due. */
 void book_settle(struct book *book);
 /* The same for any engine. */
 void settle(cfa_engine *engine);
+
+/* Only what is broken waits so long, on the slowest of machines too. */
+#define PATIENCE_MS 120000
 
 /* A pledge of `minor` euro cents with the method "pm_ok". */
 cfa_pledge_spec gift(const struct book *book, const char *key, int64_t minor);
