@@ -39,6 +39,7 @@ typedef struct connection {
     size_t size;
     bool waits; /* a whole request is in and not answered */
     step *answer;
+    char *served; /* PEER_SERVE: its bytes */
     size_t sent;
     int64_t drip_at_ms;
 } connection;
@@ -52,6 +53,8 @@ struct stripe_peer {
     step steps[STEPS_MAX];
     size_t step_count, step_next;
     step fallback;
+    peer_server *server;
+    void *server_user;
     size_t hold, waiting;
     char *requests[REQUESTS_MAX];
     size_t request_count, connection_total;
@@ -75,6 +78,7 @@ static void drop(stripe_peer *peer, size_t index, bool reset) {
         setsockopt(gone->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
     close(gone->fd);
+    free(gone->served);
     free(gone);
     peer->connections[index] = peer->connections[--peer->connection_count];
 }
@@ -136,8 +140,10 @@ static bool read_some(stripe_peer *peer, size_t index) {
 
 /* The answer is sent: the next request may come. */
 static void turn(stripe_peer *peer, connection *from) {
+    free(from->served);
     from->waits = false;
     from->answer = NULL;
+    from->served = NULL;
     from->sent = from->size = 0;
     peer->waiting--;
 }
@@ -158,9 +164,13 @@ static bool act(stripe_peer *peer, size_t index) {
     if (deed == PEER_SILENCE || (deed == PEER_DRIP && now_ms() < to->drip_at_ms)) {
         return true;
     }
-    size_t left = strlen(to->answer->bytes) - to->sent;
+    if (deed == PEER_SERVE && to->served == NULL) {
+        to->served = peer->server(peer->server_user, to->request);
+    }
+    const char *bytes = to->served != NULL ? to->served : to->answer->bytes;
+    size_t left = strlen(bytes) - to->sent;
     size_t size = deed == PEER_DRIP && left > 1 ? 1 : left;
-    ssize_t put = send(to->fd, to->answer->bytes + to->sent, size, MSG_NOSIGNAL);
+    ssize_t put = send(to->fd, bytes + to->sent, size, MSG_NOSIGNAL);
     if (put < 0 && errno != EAGAIN) {
         peer->waiting--;
         drop(peer, index, false);
@@ -168,7 +178,7 @@ static bool act(stripe_peer *peer, size_t index) {
     }
     to->sent += put > 0 ? (size_t)put : 0;
     to->drip_at_ms = now_ms() + DRIP_MS;
-    if (to->answer->bytes[to->sent] != '\0') {
+    if (bytes[to->sent] != '\0') {
         return true;
     }
     if (deed == PEER_ANSWER_AND_CLOSE) {
@@ -226,7 +236,11 @@ static void *run(void *user) {
         seen[1] = (struct pollfd){ peer->listener, POLLIN, 0 };
         size_t count = 2;
         for (size_t i = 0; i < peer->connection_count; i++) {
-            seen[count++] = (struct pollfd){ peer->connections[i]->fd, POLLIN, 0 };
+            const connection *each = peer->connections[i];
+            bool sends = each->answer != NULL && each->answer->deed != PEER_DRIP &&
+                         each->answer->deed != PEER_SILENCE;
+            short events = (short)(sends ? POLLIN | POLLOUT : POLLIN);
+            seen[count++] = (struct pollfd){ each->fd, events, 0 };
         }
         int timeout = poll_timeout(peer);
         pthread_mutex_unlock(&peer->lock);
@@ -301,6 +315,14 @@ void peer_always(stripe_peer *peer, peer_deed deed, const char *bytes) {
     peer->fallback = (step){ deed, strdup(bytes != NULL ? bytes : "") };
     pthread_mutex_unlock(&peer->lock);
     wake(peer);
+}
+
+void peer_serve(stripe_peer *peer, peer_server *server, void *user) {
+    pthread_mutex_lock(&peer->lock);
+    peer->server = server;
+    peer->server_user = user;
+    pthread_mutex_unlock(&peer->lock);
+    peer_always(peer, PEER_SERVE, NULL);
 }
 
 char *peer_format(int status, const char *headers, const char *body) {

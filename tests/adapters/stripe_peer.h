@@ -17,6 +17,7 @@ typedef enum peer_deed {
     PEER_DRIP,             /* send the bytes one by one, 20 ms apart */
     PEER_CLOSE,            /* close without a word */
     PEER_RESET,            /* reset the connection after the request was read */
+    PEER_SERVE,            /* let the function of `peer_serve` answer */
     PEER_SILENCE
 } peer_deed;
 
@@ -28,6 +29,10 @@ int peer_port(const stripe_peer *peer);
 void peer_push(stripe_peer *peer, peer_deed deed, const char *bytes);
 /* The same for every request that comes when no step is left. */
 void peer_always(stripe_peer *peer, peer_deed deed, const char *bytes);
+/* Who answers PEER_SERVE, on the peer's thread: the whole answer to the raw request, a fresh string
+ * that the peer frees. */
+typedef char *peer_server(void *user, const char *request);
+void peer_serve(stripe_peer *peer, peer_server *server, void *user);
 /* An answer with a Content-Length; `headers` are whole lines with \r\n, or "". */
 void peer_push_json(stripe_peer *peer, int status, const char *headers, const char *body);
 /* Reset every connection at its next byte. */

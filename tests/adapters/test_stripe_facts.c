@@ -267,7 +267,7 @@ START_TEST(a_lookup_turns_pages_until_it_finds_the_payment) {
         ck_assert_str_eq(reply.client_secret, "pi_1_secret_x");
         ck_assert_uint_eq(peer_count(peer), first + 2);
         ck_assert_ptr_nonnull(strstr(peer_request(peer, first),
-                                     "GET /v1/payment_intents?limit=50&created[gte]=1795341000"
+                                     "GET /v1/payment_intents?limit=100&created[gte]=1795341000"
                                      "&created[lte]=1795341600 HTTP"));
         ck_assert_ptr_nonnull(strstr(peer_request(peer, first + 1), "&starting_after=pi_9 HTTP"));
     }
@@ -289,9 +289,8 @@ START_TEST(a_lookup_in_the_hosted_mode_asks_for_pages_and_intents) {
     push_page("", false);
     push_page("", false);
     ck_assert_int_eq(wire_perform(wire_call(CFA_CALL_LOOKUP)).outcome, CFA_OUTCOME_NOT_SENT);
-    ck_assert_ptr_nonnull(strstr(peer_request(peer, 0), "GET /v1/checkout/sessions?limit=50&"));
-    ck_assert_ptr_nonnull(strstr(peer_request(peer, 0), "&expand[]=data.payment_intent HTTP"));
-    ck_assert_ptr_nonnull(strstr(peer_request(peer, 1), "GET /v1/payment_intents?limit=50&"));
+    ck_assert_ptr_nonnull(strstr(peer_request(peer, 0), "GET /v1/checkout/sessions?limit=100&"));
+    ck_assert_ptr_nonnull(strstr(peer_request(peer, 1), "GET /v1/payment_intents?limit=100&"));
     push_page(
         page("\"status\":\"open\",\"payment_status\":\"unpaid\",\"url\":\"https://c.test/1\",",
              "null"),
@@ -334,7 +333,7 @@ START_TEST(a_lookup_without_an_end_gives_up_in_doubt) {
     cfa_reply reply = wire_perform(wire_call(CFA_CALL_LOOKUP));
     ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
     ck_assert_str_eq(reply.code, "too_many_pages");
-    ck_assert_uint_eq(peer_count(peer), 200);
+    ck_assert_uint_eq(peer_count(peer), CFA_STRIPE_LOOKUP_PAGES_MAX);
 }
 END_TEST
 

@@ -19,6 +19,15 @@ CFA_BEGIN
 /* Signing secrets that can be active at once, while one is rolled. */
 #define CFA_STRIPE_WEBHOOK_SECRETS_MAX 8
 
+/*
+ * Bounds of look-ups, which list what was created in a window of time (for the engine's calls: an
+ * hour before the payment to an hour after its last request), 100 objects a page, within the call's
+ * `timeout_ms`. See docs/stripe.md for the rates of objects that these cover.
+ */
+#define CFA_STRIPE_LOOKUP_PAGES_MAX 2000 /* requests of one look-up */
+#define CFA_STRIPE_LOOKUP_PAYMENTS_MAX                                                             \
+    131072 /* payments remembered per list from look-ups before */
+
 /* How a donor pays. */
 enum {
     CFA_STRIPE_CHECKOUT = 0, /* on Stripe's hosted page: replies bring a redirect_url */

@@ -1,19 +1,16 @@
 /*
- * exchange.c - a call as one or several requests: most are one; a look-up turns pages; a cancel
+ * exchange.c - a call as one or several requests: most are one; look-ups are lookup.c's; a cancel
  * that Stripe refuses because the hosted page is still open closes the page. Pure: it says what to
  * ask next, somebody else asks.
  */
 #include "adapters/stripe/stripe.h"
 
-/* Pages of one look-up. Beyond that absence is not proved: UNKNOWN. */
-#define LOOKUP_PAGES_MAX 200
-
-static int32_t left_ms(const cfa__stripe_exchange *exchange) {
+int32_t cfa__stripe_exchange_left_ms(const cfa__stripe_exchange *exchange) {
     int64_t left = (exchange->deadline_us - cfa__stripe_monotonic_us()) / 1000;
     return left > INT32_MAX ? INT32_MAX : left > 0 ? (int32_t)left : 0;
 }
 
-static bool end(cfa__stripe_exchange *exchange, int32_t outcome, const char *code) {
+bool cfa__stripe_exchange_end(cfa__stripe_exchange *exchange, int32_t outcome, const char *code) {
     *exchange->out = (cfa_reply){ .struct_size = sizeof *exchange->out,
                                   .outcome = outcome,
                                   .facts = CFA_FACTS_INIT,
@@ -24,7 +21,7 @@ static bool end(cfa__stripe_exchange *exchange, int32_t outcome, const char *cod
 /* True when the next request could be described and there is time for it. */
 static bool go_on(cfa__stripe_exchange *exchange, cfa__stripe_phase phase, cfa_status status,
                   cfa__stripe_request *out_request) {
-    int32_t timeout_ms = left_ms(exchange);
+    int32_t timeout_ms = cfa__stripe_exchange_left_ms(exchange);
     if (status != CFA_OK || timeout_ms == 0) {
         return false;
     }
@@ -33,98 +30,27 @@ static bool go_on(cfa__stripe_exchange *exchange, cfa__stripe_phase phase, cfa_s
     return true;
 }
 
-static bool turn_page(cfa__stripe_exchange *exchange, cfa__stripe_phase phase, const char *after,
-                      cfa__stripe_request *out_request) {
-    if (exchange->page_count == LOOKUP_PAGES_MAX) {
-        return end(exchange, CFA_OUTCOME_UNKNOWN, "too_many_pages");
-    }
-    exchange->page_count++;
-    cfa_status status = cfa__stripe_request_page(
-        out_request, exchange->call, phase == CFA__STRIPE_SESSION_PAGES, after, exchange->arena);
-    return go_on(exchange, phase, status, out_request) ||
-           end(exchange, CFA_OUTCOME_UNKNOWN, status == CFA_OK ? "timeout" : "out_of_memory");
-}
-
-bool cfa__stripe_exchange_begin(cfa__stripe_exchange *exchange, bool hosted, const cfa_call *call,
-                                cfa_arena *arena, cfa_reply *out,
+bool cfa__stripe_exchange_begin(cfa__stripe_exchange *exchange, cfa_stripe *stripe,
+                                const cfa_call *call, cfa_arena *arena, cfa_reply *out,
                                 cfa__stripe_request *out_request) {
     int32_t timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : CFA__STRIPE_DEFAULT_TIMEOUT_MS;
     *exchange = (cfa__stripe_exchange){
+        .stripe = stripe,
         .call = call,
         .arena = arena,
         .out = out,
-        .hosted = hosted,
         .deadline_us = cfa__stripe_monotonic_us() + (int64_t)timeout_ms * 1000,
     };
     *out = (cfa_reply){ .struct_size = sizeof *out, .facts = CFA_FACTS_INIT };
     if (call->kind == CFA_CALL_LOOKUP) {
-        return call->payment_id != NULL && call->payment_id[0] != '\0'
-                   ? turn_page(exchange,
-                               hosted ? CFA__STRIPE_SESSION_PAGES : CFA__STRIPE_INTENT_PAGES, NULL,
-                               out_request)
-                   : end(exchange, CFA_OUTCOME_UNKNOWN, "parameter_missing");
+        return cfa__stripe_lookup_begin(exchange, out_request);
     }
     cfa_status status = cfa__stripe_request_of(out_request, call, arena);
     if (go_on(exchange, CFA__STRIPE_OWN, status, out_request)) {
         return true;
     }
-    return end(exchange, CFA_OUTCOME_NOT_SENT,
-               status == CFA_ENOMEM ? "out_of_memory" : "parameter_missing");
-}
-
-/* ---- look-ups -------------------------------------------------------------------------------- */
-
-static bool names_payment(const cfa__json *object, const char *payment_id) {
-    return cfa__stripe_text_is(cfa__json_get(object, "metadata"), "payment_id", payment_id);
-}
-
-static bool tells_more(const cfa_facts *facts, const cfa_facts *than) {
-    return facts->captured_minor != than->captured_minor
-               ? facts->captured_minor > than->captured_minor
-               : facts->authorized_minor > than->authorized_minor;
-}
-
-/* Of the page's objects for this payment the one with most money, the newest of equals. */
-static bool find_in_page(cfa__stripe_exchange *exchange, const cfa__json *page, int64_t moment_us) {
-    bool found = false;
-    for (size_t i = 0; i < cfa__json_size(page); i++) {
-        const cfa__json *object = cfa__json_at(page, i);
-        if (!names_payment(object, exchange->call->payment_id)) {
-            continue;
-        }
-        cfa_reply reply = { .struct_size = sizeof reply, .facts = CFA_FACTS_INIT };
-        cfa__stripe_reply_found(&reply, object, moment_us, exchange->arena);
-        if (!found || tells_more(&reply.facts, &exchange->out->facts)) {
-            *exchange->out = reply;
-        }
-        found = true;
-    }
-    return found;
-}
-
-static bool next_page(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
-                      const cfa__json *root, cfa__stripe_request *out_request) {
-    const cfa__json *page = cfa__json_get(root, "data");
-    bool more;
-    if (response->fate != CFA__STRIPE_ANSWERED || response->status != 200 || page == NULL ||
-        !cfa__json_read_bool(cfa__json_get(root, "has_more"), &more)) {
-        cfa__stripe_reply(exchange->out, exchange->call, response, root, exchange->arena);
-        exchange->out->outcome = CFA_OUTCOME_UNKNOWN;
-        return false;
-    }
-    if (find_in_page(exchange, page, response->date_us)) {
-        return false;
-    }
-    if (more) {
-        size_t size = cfa__json_size(page);
-        const char *last = size > 0 ? cfa__stripe_text(cfa__json_at(page, size - 1), "id") : NULL;
-        return last != NULL ? turn_page(exchange, exchange->phase, last, out_request)
-                            : end(exchange, CFA_OUTCOME_UNKNOWN, "unreadable_answer");
-    }
-    if (exchange->phase == CFA__STRIPE_SESSION_PAGES) {
-        return turn_page(exchange, CFA__STRIPE_INTENT_PAGES, NULL, out_request);
-    }
-    return end(exchange, CFA_OUTCOME_NOT_SENT, NULL); /* every page was seen: there is none */
+    return cfa__stripe_exchange_end(exchange, CFA_OUTCOME_NOT_SENT,
+                                    status == CFA_ENOMEM ? "out_of_memory" : "parameter_missing");
 }
 
 /* ---- cancels --------------------------------------------------------------------------------- */
@@ -132,7 +58,7 @@ static bool next_page(cfa__stripe_exchange *exchange, const cfa__stripe_response
 /* An intent that grew out of a hosted page is called off by closing the page. */
 static bool may_be_on_page(const cfa__stripe_exchange *exchange,
                            const cfa__stripe_response *response) {
-    return exchange->hosted && exchange->call->kind == CFA_CALL_CANCEL &&
+    return exchange->stripe->hosted && exchange->call->kind == CFA_CALL_CANCEL &&
            !cfa__stripe_is_session(exchange->call->ref) && response->status == 400 &&
            exchange->out->outcome == CFA_OUTCOME_REFUSED;
 }
@@ -185,15 +111,20 @@ static const char *const members[] = {
 
 bool cfa__stripe_exchange_next(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
                                cfa__stripe_request *out_request) {
+    /* Of a list nearly all is read. */
+    bool is_lookup = exchange->phase == CFA__STRIPE_LOOKUP;
     cfa__json *root = NULL;
     if (response->fate == CFA__STRIPE_ANSWERED &&
-        cfa__json_parse_some(&root, response->body, members, exchange->arena) != CFA_OK) {
+        (is_lookup
+             ? cfa__json_parse(&root, response->body)
+             : cfa__json_parse_some(&root, response->body, members, exchange->arena)) != CFA_OK) {
         root = NULL;
     }
     bool more = false;
     switch (exchange->phase) {
-    case CFA__STRIPE_SESSION_PAGES:
-    case CFA__STRIPE_INTENT_PAGES: more = next_page(exchange, response, root, out_request); break;
+    case CFA__STRIPE_LOOKUP:
+        more = cfa__stripe_lookup_next(exchange, response, root, out_request);
+        break;
     case CFA__STRIPE_OWN: more = next_own(exchange, response, root, out_request); break;
     case CFA__STRIPE_FIND_PAGE: more = next_expire(exchange, root, out_request); break;
     case CFA__STRIPE_EXPIRE_PAGE:

@@ -20,6 +20,7 @@ typedef struct flight flight;
 struct flight {
     flight *next, *previous; /* in the air */
     uint64_t token;
+    int64_t wake_us; /* when its next request is to be made; 0: it is under way */
     cfa__stripe_exchange exchange;
     cfa__stripe_request request;
     cfa__stripe_secrets *secrets;
@@ -30,6 +31,7 @@ struct cfa__stripe_flights {
     CURLM *multi;
     int epoll;
     int64_t timer_us; /* when libcurl wants to be called, on the monotonic clock */
+    int64_t wake_us;  /* the earliest of all flights', or before it */
     flight *flying;
     flight *landed, **landed_end; /* over, their tokens not handed back yet; a queue by `next` */
     flight *spare;                /* for later calls, by `next` */
@@ -77,7 +79,7 @@ cfa_status cfa__stripe_flights_new(cfa__stripe_flights **out, int32_t limit) {
     }
     memset(flights, 0, sizeof *flights);
     flights->landed_end = &flights->landed;
-    flights->timer_us = NEVER_US;
+    flights->timer_us = flights->wake_us = NEVER_US;
     flights->limit = limit;
     flights->epoll = epoll_create1(EPOLL_CLOEXEC);
     int failure = errno;
@@ -126,11 +128,19 @@ static void land(cfa__stripe_flights *flights, flight *done) {
     flights->landed_end = &done->next;
 }
 
-/* Send the described request. What cannot be sent is answered at once, until one can or the
- * exchange is over: then false. */
+/* Send the described request, in its time. What cannot be sent is answered at once, until one can or
+ * the exchange is over: then false. */
 static bool take_off(cfa__stripe_flights *flights, cfa_stripe *stripe, flight *current) {
     cfa__stripe_response response;
     do {
+        if (current->request.delay_ms > 0) {
+            current->wake_us =
+                cfa__stripe_monotonic_us() + (int64_t)current->request.delay_ms * 1000;
+            current->request.delay_ms = 0;
+            flights->wake_us =
+                current->wake_us < flights->wake_us ? current->wake_us : flights->wake_us;
+            return true;
+        }
         if (cfa__stripe_transfer_begin(current->transfer, stripe, current->secrets,
                                        current->exchange.call, &current->request, &response)) {
             CURL *easy = cfa__stripe_transfer_handle(current->transfer);
@@ -208,8 +218,7 @@ cfa_status cfa__stripe_start(void *self, const cfa_call *call, cfa_arena *arena,
     }
     flights->flying = made;
     flights->count++;
-    if (!cfa__stripe_exchange_begin(&made->exchange, stripe->hosted, call, arena, out,
-                                    &made->request) ||
+    if (!cfa__stripe_exchange_begin(&made->exchange, stripe, call, arena, out, &made->request) ||
         !take_off(flights, stripe, made)) {
         land(flights, made);
     }
@@ -223,6 +232,29 @@ static void act_on_timer(cfa__stripe_flights *flights) {
         int running;
         flights->timer_us = NEVER_US;
         (void)curl_multi_socket_action(flights->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+}
+
+/* Send what has waited for its time. */
+static void wake_up(cfa__stripe_flights *flights, cfa_stripe *stripe) {
+    int64_t now_us = cfa__stripe_monotonic_us();
+    if (flights->wake_us > now_us) {
+        return;
+    }
+    flights->wake_us = NEVER_US;
+    for (flight *each = flights->flying, *next; each != NULL; each = next) {
+        next = each->next;
+        if (each->wake_us == 0) {
+            continue;
+        }
+        if (each->wake_us > now_us) {
+            flights->wake_us = each->wake_us < flights->wake_us ? each->wake_us : flights->wake_us;
+            continue;
+        }
+        each->wake_us = 0;
+        if (!take_off(flights, stripe, each)) {
+            land(flights, each);
+        }
     }
 }
 
@@ -248,11 +280,12 @@ int32_t cfa__stripe_next_due_ms(void *self) {
         return 0;
     }
     int64_t now_us = cfa__stripe_monotonic_us();
-    if (flights->timer_us <= now_us) {
+    int64_t due_us = flights->wake_us < flights->timer_us ? flights->wake_us : flights->timer_us;
+    if (due_us <= now_us) {
         return 0;
     }
-    int64_t left_ms = flights->timer_us == NEVER_US ? CFA__STRIPE_DEFAULT_TIMEOUT_MS
-                                                    : (flights->timer_us - now_us + 999) / 1000;
+    int64_t left_ms =
+        due_us == NEVER_US ? CFA__STRIPE_DEFAULT_TIMEOUT_MS : (due_us - now_us + 999) / 1000;
     return left_ms < CFA__STRIPE_DEFAULT_TIMEOUT_MS ? (int32_t)left_ms
                                                     : CFA__STRIPE_DEFAULT_TIMEOUT_MS;
 }
@@ -290,6 +323,7 @@ int32_t cfa__stripe_finish(void *self, uint64_t *out_token, int32_t timeout_ms) 
         int32_t wait_ms = left_ms <= 0 ? 0 : left_ms < due_ms ? (int32_t)left_ms : due_ms;
         act_on_sockets(flights, wait_ms);
         act_on_timer(flights);
+        wake_up(flights, stripe);
         take_messages(flights, stripe);
     }
 }

@@ -9,9 +9,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* Objects per page of a look-up: as many as stay well below the limit of a response. */
-#define PAGE_OBJECTS 50
-
 static const char page_body[] = "mode=payment&"; /* how the body of a hosted page begins */
 
 static bool is_empty(const char *text) { return text == NULL || text[0] == '\0'; }
@@ -213,15 +210,15 @@ static cfa_status target_of_object(cfa__stripe_request *out, const char *folder,
     return finish_target(out, &target);
 }
 
-static cfa_status request_read(cfa__stripe_request *out, const cfa_call *call, cfa_arena *arena) {
+cfa_status cfa__stripe_request_read(cfa__stripe_request *out, const char *ref, cfa_arena *arena) {
     *out = (cfa__stripe_request){ .post = false };
-    return cfa__stripe_is_session(call->ref)
-               ? target_of_object(out, "/v1/checkout/sessions/", call->ref,
-                                  "?expand[]=payment_intent", arena)
-               : target_of_object(out, "/v1/payment_intents/", call->ref, "", arena);
+    return cfa__stripe_is_session(ref)
+               ? target_of_object(out, "/v1/checkout/sessions/", ref, "?expand[]=payment_intent",
+                                  arena)
+               : target_of_object(out, "/v1/payment_intents/", ref, "", arena);
 }
 
-static bool makes_page(cfa_slice body) {
+bool cfa__stripe_makes_page(cfa_slice body) {
     return body.size >= sizeof page_body - 1 &&
            memcmp(body.data, page_body, sizeof page_body - 1) == 0;
 }
@@ -229,7 +226,8 @@ static bool makes_page(cfa_slice body) {
 cfa_status cfa__stripe_request_of(cfa__stripe_request *out, const cfa_call *call,
                                   cfa_arena *arena) {
     if (call->kind == CFA_CALL_RETRIEVE) {
-        return is_empty(call->ref) ? missing("ref") : request_read(out, call, arena);
+        return is_empty(call->ref) ? missing("ref")
+                                   : cfa__stripe_request_read(out, call->ref, arena);
     }
     *out = (cfa__stripe_request){ .post = true,
                                   .body = call->body,
@@ -242,7 +240,8 @@ cfa_status cfa__stripe_request_of(cfa__stripe_request *out, const cfa_call *call
     }
     switch (call->kind) {
     case CFA_CALL_CREATE:
-        out->target = makes_page(call->body) ? "/v1/checkout/sessions" : "/v1/payment_intents";
+        out->target =
+            cfa__stripe_makes_page(call->body) ? "/v1/checkout/sessions" : "/v1/payment_intents";
         return CFA_OK;
     case CFA_CALL_CAPTURE:
         return target_of_object(out, "/v1/payment_intents/", call->ref, "/capture", arena);
@@ -256,26 +255,20 @@ cfa_status cfa__stripe_request_of(cfa__stripe_request *out, const cfa_call *call
     }
 }
 
-static int64_t to_seconds(int64_t time_us, bool up) {
-    return time_us <= 0 ? 0 : time_us / 1000000 + (up && time_us % 1000000 != 0);
-}
-
-cfa_status cfa__stripe_request_page(cfa__stripe_request *out, const cfa_call *call, bool sessions,
-                                    const char *after, cfa_arena *arena) {
+cfa_status cfa__stripe_request_list(cfa__stripe_request *out, bool sessions,
+                                    cfa__stripe_span created, bool open, const char *after,
+                                    int32_t limit, cfa_arena *arena) {
     cfa__buffer query;
     cfa__buffer_init(&query, arena, 256);
     *out = (cfa__stripe_request){ .post = false };
     cfa__buffer_text(&query, sessions ? "/v1/checkout/sessions?" : "/v1/payment_intents?");
     cfa__buffer_text(&query, "limit=");
-    cfa__buffer_int(&query, PAGE_OBJECTS);
-    field_int(&query, "created[gte]", to_seconds(call->created_from_us, false));
-    if (call->created_until_us > 0 && call->created_until_us < INT64_MAX) {
-        field_int(&query, "created[lte]", to_seconds(call->created_until_us, true));
+    cfa__buffer_int(&query, limit);
+    field_int(&query, "created[gte]", created.from_s);
+    if (!open) {
+        field_int(&query, "created[lte]", created.until_s);
     }
-    if (sessions) {
-        field(&query, "expand[]", "data.payment_intent");
-    }
-    if (after != NULL) {
+    if (!is_empty(after)) {
         field(&query, "starting_after", after);
     }
     return finish_target(out, &query);

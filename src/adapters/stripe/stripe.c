@@ -51,6 +51,10 @@ int64_t cfa__stripe_now_us(const cfa_stripe *stripe) {
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+const char *cfa__stripe_account_of(const cfa_stripe *stripe, const cfa_call *call) {
+    return !is_empty(call->account) ? call->account : stripe->account;
+}
+
 /* ---- secrets --------------------------------------------------------------------------------- */
 
 /* Through a volatile pointer, so that the compiler cannot leave it out. */
@@ -333,8 +337,10 @@ static cfa_status fill(cfa_stripe *stripe, const cfa_stripe_options *options) {
     stripe->ca_file = options->ca_file != NULL ? copy_text(options->ca_file) : NULL;
     stripe->secrets = secrets_new(options->secret_key, options->webhook_secrets,
                                   options->webhook_secret_count, NULL);
+    stripe->seen = cfa__stripe_seen_new();
     if (stripe->account == NULL || stripe->base_url == NULL || stripe->product_name == NULL ||
-        (options->ca_file != NULL && stripe->ca_file == NULL) || stripe->secrets == NULL) {
+        stripe->seen == NULL || (options->ca_file != NULL && stripe->ca_file == NULL) ||
+        stripe->secrets == NULL) {
         return no_memory();
     }
     return cfa__stripe_flights_new(&stripe->flights,
@@ -391,6 +397,7 @@ void cfa_stripe_free(cfa_stripe *stripe) {
     cfa__stripe_flights_free(stripe->flights);
     cfa__stripe_idle_free(stripe);
     cfa__stripe_secrets_release(stripe->secrets);
+    cfa__stripe_seen_free(stripe->seen);
     pthread_mutex_destroy(&stripe->lock);
     cfa_free(stripe->account);
     cfa_free(stripe->base_url);

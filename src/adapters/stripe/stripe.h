@@ -1,8 +1,8 @@
 /*
  * stripe.h - the Stripe adapter's inside: what its files share.
  *
- * units, request, object, reply, exchange and webhook are pure; transfer and flight alone touch
- * libcurl and the network.
+ * units, request, object, reply, exchange, lookup and webhook are pure; seen is memory that look-ups
+ * share; transfer and flight alone touch libcurl and the network.
  */
 #ifndef CFA_ADAPTERS_STRIPE_STRIPE_H
 #define CFA_ADAPTERS_STRIPE_STRIPE_H
@@ -33,7 +33,8 @@ typedef struct cfa__stripe_request {
     const char *target;          /* path and query; in the call's arena */
     cfa_slice body;              /* POST */
     const char *idempotency_key; /* POST */
-    int32_t timeout_ms;
+    int32_t delay_ms;            /* to be made so much later */
+    int32_t timeout_ms;          /* from then on */
 } cfa__stripe_request;
 
 /* How far a request got that brought no whole answer. */
@@ -62,6 +63,60 @@ bool cfa__stripe_units(int64_t *out, cfa_money amount);
 /* False when ours has none, or the currency (as Stripe writes it) is unknown. */
 bool cfa__stripe_money(cfa_money *out, int64_t units, const char *currency);
 
+/* ---- seen.c: what look-ups have seen --------------------------------------------------------- */
+
+#define CFA__STRIPE_PAGE_OBJECTS_MAX 100 /* Stripe's own limit */
+#define CFA__STRIPE_SPANS_MAX 64
+
+/* Seconds of Stripe's clock, both ends included. */
+typedef struct cfa__stripe_span {
+    int64_t from_s, until_s;
+} cfa__stripe_span;
+
+/* Ascending and apart from each other. */
+typedef struct cfa__stripe_spans {
+    int32_t count;
+    cfa__stripe_span items[CFA__STRIPE_SPANS_MAX];
+} cfa__stripe_spans;
+
+/* Where there are too many, the narrowest is forgotten. */
+void cfa__stripe_spans_add(cfa__stripe_spans *spans, cfa__stripe_span added);
+/* The newest part of `within` that is in none of them; false when there is none. */
+bool cfa__stripe_spans_gap(const cfa__stripe_spans *spans, cfa__stripe_span within,
+                           cfa__stripe_span *out);
+
+typedef struct cfa__stripe_sighting {
+    uint64_t payment;
+    int64_t created_s;
+} cfa__stripe_sighting;
+
+/* Of one page: objects with a payment of ours, and the times of all. */
+typedef struct cfa__stripe_sightings {
+    int32_t count;
+    int64_t newest_s, oldest_s;
+    cfa__stripe_sighting items[CFA__STRIPE_PAGE_OBJECTS_MAX];
+} cfa__stripe_sightings;
+
+typedef struct cfa__stripe_seen cfa__stripe_seen;
+
+/* NULL without memory. */
+cfa__stripe_seen *cfa__stripe_seen_new(void);
+void cfa__stripe_seen_free(cfa__stripe_seen *seen);
+/* How a payment is known here; two may rarely share one. */
+uint64_t cfa__stripe_seen_payment(const char *payment_id);
+/* Remember a page and the span that was seen whole with it, as far as it can change no more.
+ * `clock_s`: when the page was answered. */
+void cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool sessions,
+                           const cfa__stripe_sightings *page, cfa__stripe_span span,
+                           int64_t clock_s);
+/*
+ * Add to `spans` what was seen of the window and does not hold the payment. True: nothing was added,
+ * the payment was seen in the second `out_s`, which is in none of `spans`; it has to be looked at.
+ */
+bool cfa__stripe_seen_take(cfa__stripe_seen *seen, const char *account, bool sessions,
+                           uint64_t payment, cfa__stripe_span within, cfa__stripe_spans *spans,
+                           int64_t *out_s);
+
 /* ---- request.c ------------------------------------------------------------------------------- */
 
 cfa_status cfa__stripe_prepare(void *self, const cfa_call *call, cfa_arena *arena,
@@ -69,9 +124,14 @@ cfa_status cfa__stripe_prepare(void *self, const cfa_call *call, cfa_arena *aren
 /* The first request of a call; not for LOOKUP. */
 CFA_MUST_CHECK cfa_status cfa__stripe_request_of(cfa__stripe_request *out, const cfa_call *call,
                                                  cfa_arena *arena);
-/* One page of the objects created in the call's window. `after`: the last id of the page before. */
-CFA_MUST_CHECK cfa_status cfa__stripe_request_page(cfa__stripe_request *out, const cfa_call *call,
-                                                   bool sessions, const char *after,
+/* What was created in a span of time, or, `open`, since its beginning, newest first. `after`: the
+ * last id of the page before, or "". */
+CFA_MUST_CHECK cfa_status cfa__stripe_request_list(cfa__stripe_request *out, bool sessions,
+                                                   cfa__stripe_span created, bool open,
+                                                   const char *after, int32_t limit,
+                                                   cfa_arena *arena);
+/* An intent, or a hosted page with its intent. */
+CFA_MUST_CHECK cfa_status cfa__stripe_request_read(cfa__stripe_request *out, const char *ref,
                                                    cfa_arena *arena);
 /* The hosted page of an intent, and its end. */
 CFA_MUST_CHECK cfa_status cfa__stripe_request_page_of(cfa__stripe_request *out, const char *intent,
@@ -79,6 +139,8 @@ CFA_MUST_CHECK cfa_status cfa__stripe_request_page_of(cfa__stripe_request *out, 
 CFA_MUST_CHECK cfa_status cfa__stripe_request_expire(cfa__stripe_request *out, const cfa_call *call,
                                                      const char *session, cfa_arena *arena);
 bool cfa__stripe_is_session(const char *ref);
+/* True for the body of a CREATE that makes a hosted page. */
+bool cfa__stripe_makes_page(cfa_slice body);
 
 /* ---- object.c: what Stripe's objects say as facts -------------------------------------------- */
 
@@ -117,28 +179,37 @@ void cfa__stripe_reply_found(cfa_reply *out, const cfa__json *object, int64_t mo
 
 typedef enum cfa__stripe_phase {
     CFA__STRIPE_OWN, /* the call's own request; the only one of most calls */
-    CFA__STRIPE_SESSION_PAGES,
-    CFA__STRIPE_INTENT_PAGES,
+    CFA__STRIPE_LOOKUP,
     CFA__STRIPE_FIND_PAGE, /* a refused cancel: is the hosted page still open? */
     CFA__STRIPE_EXPIRE_PAGE
 } cfa__stripe_phase;
 
 typedef struct cfa__stripe_exchange {
+    cfa_stripe *stripe;
     const cfa_call *call;
     cfa_arena *arena;
     cfa_reply *out;
-    bool hosted; /* the adapter's mode */
     cfa__stripe_phase phase;
-    int32_t page_count;
     int64_t deadline_us;
+    struct cfa__stripe_walk *walk; /* of a look-up, in the arena */
 } cfa__stripe_exchange;
 
 /* Zero `out` and describe the first request. False: none is to be made and `out` says why. */
-bool cfa__stripe_exchange_begin(cfa__stripe_exchange *exchange, bool hosted, const cfa_call *call,
-                                cfa_arena *arena, cfa_reply *out, cfa__stripe_request *out_request);
+bool cfa__stripe_exchange_begin(cfa__stripe_exchange *exchange, cfa_stripe *stripe,
+                                const cfa_call *call, cfa_arena *arena, cfa_reply *out,
+                                cfa__stripe_request *out_request);
 /* Take an answer. True: `out_request` is to be made next; false: `out` is filled. */
 bool cfa__stripe_exchange_next(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
                                cfa__stripe_request *out_request);
+/* Fill `out` with an outcome that brings nothing else; false, for the callers of the above. */
+bool cfa__stripe_exchange_end(cfa__stripe_exchange *exchange, int32_t outcome, const char *code);
+int32_t cfa__stripe_exchange_left_ms(const cfa__stripe_exchange *exchange);
+
+/* ---- lookup.c: the requests of a look-up, in the manner of an exchange ----------------------- */
+
+bool cfa__stripe_lookup_begin(cfa__stripe_exchange *exchange, cfa__stripe_request *out_request);
+bool cfa__stripe_lookup_next(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
+                             const cfa__json *root, cfa__stripe_request *out_request);
 
 /* ---- transfer.c: one request over libcurl ---------------------------------------------------- */
 
@@ -185,6 +256,7 @@ struct cfa_stripe {
     int32_t connect_timeout_ms;
     size_t response_limit;
     cfa__stripe_flights *flights; /* used by one thread at a time */
+    cfa__stripe_seen *seen;       /* locks itself */
     pthread_mutex_t lock;
     cfa__stripe_secrets *secrets;
     cfa__stripe_transfer *idle; /* of blocking calls, with open connections; last used first */
@@ -195,6 +267,8 @@ struct cfa_stripe {
 cfa__stripe_secrets *cfa__stripe_secrets_hold(cfa_stripe *stripe);
 void cfa__stripe_secrets_release(cfa__stripe_secrets *secrets);
 int64_t cfa__stripe_now_us(const cfa_stripe *stripe);
+/* The account that a call is for, "" for the key's own. */
+const char *cfa__stripe_account_of(const cfa_stripe *stripe, const cfa_call *call);
 /* A clock that no one sets, for time-outs. */
 int64_t cfa__stripe_monotonic_us(void);
 

@@ -8,9 +8,11 @@
 
 #include <curl/curl.h>
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define IDLE_MAX 64
 #define HEADER_BYTES_MAX 65536
@@ -289,8 +291,7 @@ static bool make_lines(cfa__stripe_transfer *transfer, const cfa_stripe *stripe,
         }
         add_line(transfer, &count, transfer->key_line);
     }
-    const char *account =
-        call->account != NULL && call->account[0] != '\0' ? call->account : stripe->account;
+    const char *account = cfa__stripe_account_of(stripe, call);
     if (account[0] != '\0') {
         if (!make_line(transfer->account_line, "Stripe-Account", account)) {
             return false;
@@ -397,18 +398,27 @@ void cfa__stripe_transfer_end(cfa__stripe_transfer *transfer, const cfa_stripe *
 
 /* ---- the blocking call ----------------------------------------------------------------------- */
 
+static void rest(int32_t delay_ms) {
+    struct timespec left = { delay_ms / 1000, delay_ms % 1000 * 1000000L };
+    while (nanosleep(&left, &left) != 0 && errno == EINTR) {
+    }
+}
+
 void cfa__stripe_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
     cfa_stripe *stripe = self;
     cfa__stripe_exchange exchange;
     cfa__stripe_request request;
     cfa__stripe_response response;
-    if (!cfa__stripe_exchange_begin(&exchange, stripe->hosted, call, arena, out, &request)) {
+    if (!cfa__stripe_exchange_begin(&exchange, stripe, call, arena, out, &request)) {
         return;
     }
     cfa__stripe_secrets *secrets = cfa__stripe_secrets_hold(stripe);
     cfa__stripe_transfer *transfer = take_idle(stripe);
     bool more = true;
     while (more) {
+        if (request.delay_ms > 0) {
+            rest(request.delay_ms);
+        }
         response =
             (cfa__stripe_response){ .fate = CFA__STRIPE_NEVER_SENT, .code = "out_of_memory" };
         if (transfer != NULL &&
