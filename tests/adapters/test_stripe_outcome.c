@@ -198,30 +198,6 @@ START_TEST(a_capture_or_cancel_that_goes_on_is_pending) {
 }
 END_TEST
 
-START_TEST(a_refund_is_as_done_as_its_status_says) {
-    static const struct {
-        const char *status;
-        int32_t outcome;
-    } cases[] = {
-        { "succeeded", CFA_OUTCOME_DONE },          { "pending", CFA_OUTCOME_PENDING },
-        { "requires_action", CFA_OUTCOME_PENDING }, { "failed", CFA_OUTCOME_REFUSED },
-        { "canceled", CFA_OUTCOME_REFUSED },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char body[900];
-        snprintf(body, sizeof body,
-                 "{\"id\":\"re_1\",\"object\":\"refund\",\"status\":\"%s\",\"payment_intent\":%s}",
-                 cases[i].status,
-                 wire_intent("\"status\":\"succeeded\",\"amount_received\":1250,"));
-        peer_push_json(peer, 200, "", body);
-        cfa_reply reply = wire_perform(wire_call(CFA_CALL_REFUND));
-        ck_assert_int_eq(reply.outcome, cases[i].outcome);
-        ck_assert_str_eq(reply.facts.ref, "pi_1");
-        ck_assert_int_eq(reply.facts.captured_minor, 1250);
-    }
-}
-END_TEST
-
 /* ---- no answer ------------------------------------------------------------------------------- */
 
 static void expect_lost(const cfa_reply *reply, int32_t outcome, const char *code,
@@ -453,7 +429,6 @@ int main(void) {
     tcase_add_test(answers, a_declined_create_that_made_an_intent_is_done);
     tcase_add_test(answers, a_declined_capture_is_refused_and_shows_the_intent);
     tcase_add_test(answers, a_capture_or_cancel_that_goes_on_is_pending);
-    tcase_add_test(answers, a_refund_is_as_done_as_its_status_says);
     suite_add_tcase(suite, answers);
     TCase *losses = tcase_create("losses");
     tcase_add_checked_fixture(losses, wire_set_up, wire_tear_down);

@@ -279,14 +279,9 @@ END_TEST
 
 START_TEST(what_tells_nothing_about_a_payment_is_genuine_and_left_alone) {
     static const char *const types[] = {
-        "refund.created",
-        "refund.failed",
-        "charge.refund.updated",
-        "charge.dispute.created",
         "payout.paid",
-        "radar.early_fraud_warning.created",
-        "charge.dispute.funds_withdrawn",
         "mandate.updated",
+        "charge.dispute.of.tomorrow",
         "a.type.of.tomorrow",
         "payment_intent.of.tomorrow",
     };

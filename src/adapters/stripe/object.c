@@ -2,7 +2,7 @@
  * object.c - Stripe's objects as facts. Pure. Says only what an object states about itself: what it
  * leaves open is left open here, so that facts from objects of any age can be merged in any order.
  */
-#include "adapters/stripe/stripe.h"
+#include "adapters/stripe/reversal.h"
 
 #include <string.h>
 
@@ -23,13 +23,12 @@ bool cfa__stripe_text_is(const cfa__json *object, const char *name, const char *
     return text != NULL && strcmp(text, wanted) == 0;
 }
 
-static cfa_status malformed(const char *object, const char *field) {
+cfa_status cfa__stripe_malformed(const char *object, const char *field) {
     return cfa_error_format(CFA_EINVAL, CFA__STRIPE_ORIGIN, field, 0,
                             "Stripe's %s lacks this, or it is wrong", object);
 }
 
-/* Copy a text that may be NULL. One that is longer than any of Stripe's is dropped. */
-static cfa_status keep(const char **out, const char *text, cfa_arena *arena) {
+cfa_status cfa__stripe_keep(const char **out, const char *text, cfa_arena *arena) {
     *out = NULL;
     size_t size = text == NULL ? 0 : strnlen(text, TEXT_BYTES_MAX + 1);
     if (size == 0 || size > TEXT_BYTES_MAX) {
@@ -39,31 +38,36 @@ static cfa_status keep(const char **out, const char *text, cfa_arena *arena) {
     return *out != NULL ? CFA_OK : CFA_ENOMEM;
 }
 
-static cfa_status keep_ref(const char **out, const char *text, const char *object,
-                           cfa_arena *arena) {
-    cfa_status status = keep(out, text, arena);
-    return status == CFA_OK && *out == NULL ? malformed(object, "id") : status;
+cfa_status cfa__stripe_keep_id(const char **out, const char *text, const char *object,
+                               cfa_arena *arena) {
+    cfa_status status = cfa__stripe_keep(out, text, arena);
+    return status == CFA_OK && *out == NULL ? cfa__stripe_malformed(object, "id") : status;
+}
+
+const char *cfa__stripe_id(const cfa__json *object, const char *name) {
+    const char *id = cfa__stripe_text(object, name);
+    return id != NULL ? id : cfa__stripe_text(cfa__json_get(object, name), "id");
 }
 
 static cfa_status keep_payment_id(cfa_facts *facts, const cfa__json *object, cfa_arena *arena) {
-    return keep(&facts->payment_id,
-                cfa__stripe_text(cfa__json_get(object, "metadata"), "payment_id"), arena);
+    return cfa__stripe_keep(&facts->payment_id,
+                            cfa__stripe_text(cfa__json_get(object, "metadata"), "payment_id"),
+                            arena);
 }
 
-/* An amount in the object's currency; 0 when absent. */
-static cfa_status read_money(cfa_money *out, const cfa__json *object, const char *kind,
-                             const char *name, bool required) {
+cfa_status cfa__stripe_amount(cfa_money *out, const cfa__json *object, const char *kind,
+                              const char *name, bool required) {
     int64_t units = 0;
     const cfa__json *value = cfa__json_get(object, name);
     if (value == NULL && required) {
-        return malformed(kind, name);
+        return cfa__stripe_malformed(kind, name);
     }
     if (value != NULL && (!cfa__json_read_int(value, &units) || units < 0)) {
-        return malformed(kind, name);
+        return cfa__stripe_malformed(kind, name);
     }
     return cfa__stripe_money(out, units, cfa__stripe_text(object, "currency"))
                ? CFA_OK
-               : malformed(kind, value == NULL ? "currency" : name);
+               : cfa__stripe_malformed(kind, value == NULL ? "currency" : name);
 }
 
 const char *cfa__stripe_failure(const char *code, const char *bank_code) {
@@ -90,7 +94,7 @@ static cfa_status intent_canceled(cfa_facts *facts, const cfa__json *intent, cfa
         canceled_s < INT64_MAX / 1000000) {
         facts->occurred_us = canceled_s * 1000000;
     }
-    return keep(&facts->cancel_reason, reason, arena);
+    return cfa__stripe_keep(&facts->cancel_reason, reason, arena);
 }
 
 static cfa_status intent_unpaid(cfa_facts *facts, const cfa__json *intent, cfa_arena *arena) {
@@ -101,14 +105,16 @@ static cfa_status intent_unpaid(cfa_facts *facts, const cfa__json *intent, cfa_a
     const char *code = cfa__stripe_failure(cfa__stripe_text(error, "code"),
                                            cfa__stripe_text(error, "decline_code"));
     facts->flags = CFA_FACT_FAILED;
-    return keep(&facts->failure_code, code != NULL ? code : "payment_failed", arena);
+    return cfa__stripe_keep(&facts->failure_code, code != NULL ? code : "payment_failed", arena);
 }
 
 static cfa_status intent_state(cfa_facts *facts, const cfa__json *intent, cfa_arena *arena) {
     cfa_money received, capturable;
-    cfa_status status = read_money(&received, intent, "payment intent", "amount_received", false);
+    cfa_status status =
+        cfa__stripe_amount(&received, intent, "payment intent", "amount_received", false);
     if (status == CFA_OK) {
-        status = read_money(&capturable, intent, "payment intent", "amount_capturable", false);
+        status =
+            cfa__stripe_amount(&capturable, intent, "payment intent", "amount_capturable", false);
     }
     if (status != CFA_OK) {
         return status;
@@ -129,7 +135,7 @@ static cfa_status intent_state(cfa_facts *facts, const cfa__json *intent, cfa_ar
     } else if (cfa__stripe_text_is(intent, "status", "requires_payment_method")) {
         return intent_unpaid(facts, intent, arena);
     } else if (cfa__stripe_text(intent, "status") == NULL) {
-        return malformed("payment intent", "status");
+        return cfa__stripe_malformed("payment intent", "status");
     }
     /* requires_confirmation, and what Stripe may invent: nothing happened that we know of. */
     return CFA_OK;
@@ -140,15 +146,15 @@ cfa_status cfa__stripe_intent(cfa_facts *out, const cfa__json *intent, int64_t m
     cfa_facts facts = CFA_FACTS_INIT;
     facts.occurred_us = moment_us;
     if (!cfa__stripe_object_is(intent, "payment_intent")) {
-        return malformed("payment intent", "object");
+        return cfa__stripe_malformed("payment intent", "object");
     }
     cfa_status status =
-        keep_ref(&facts.ref, cfa__stripe_text(intent, "id"), "payment intent", arena);
+        cfa__stripe_keep_id(&facts.ref, cfa__stripe_text(intent, "id"), "payment intent", arena);
     if (status == CFA_OK) {
         status = keep_payment_id(&facts, intent, arena);
     }
     if (status == CFA_OK) {
-        status = read_money(&facts.amount, intent, "payment intent", "amount", true);
+        status = cfa__stripe_amount(&facts.amount, intent, "payment intent", "amount", true);
     }
     if (status == CFA_OK) {
         status = intent_state(&facts, intent, arena);
@@ -178,7 +184,7 @@ static void session_expired(cfa_facts *facts) {
 /* Only the name of an intent. */
 cfa_status cfa__stripe_intent_named(cfa_facts *out, const char *id, cfa_arena *arena) {
     cfa_facts facts = CFA_FACTS_INIT;
-    cfa_status status = keep_ref(&facts.ref, id, "payment intent", arena);
+    cfa_status status = cfa__stripe_keep_id(&facts.ref, id, "payment intent", arena);
     if (status == CFA_OK) {
         *out = facts;
     }
@@ -191,11 +197,12 @@ static cfa_status session_alone(cfa_facts *facts, bool *out_tells, const cfa__js
     const char *intent = cfa__stripe_text(session, "payment_intent");
     cfa_status status = keep_payment_id(facts, session, arena);
     if (status == CFA_OK && cfa__json_get(session, "amount_total") != NULL) {
-        status = read_money(&facts->amount, session, "checkout session", "amount_total", true);
+        status =
+            cfa__stripe_amount(&facts->amount, session, "checkout session", "amount_total", true);
     }
     if (status == CFA_OK && intent != NULL) {
         facts->origin_ref = facts->ref;
-        status = keep_ref(&facts->ref, intent, "checkout session", arena);
+        status = cfa__stripe_keep_id(&facts->ref, intent, "checkout session", arena);
     }
     if (status != CFA_OK) {
         return status;
@@ -213,9 +220,10 @@ cfa_status cfa__stripe_session(cfa_facts *out, bool *out_tells, const cfa__json 
     cfa_facts facts = CFA_FACTS_INIT;
     const char *ref;
     if (!cfa__stripe_object_is(session, "checkout.session")) {
-        return malformed("checkout session", "object");
+        return cfa__stripe_malformed("checkout session", "object");
     }
-    cfa_status status = keep_ref(&ref, cfa__stripe_text(session, "id"), "checkout session", arena);
+    cfa_status status =
+        cfa__stripe_keep_id(&ref, cfa__stripe_text(session, "id"), "checkout session", arena);
     if (status != CFA_OK) {
         return status;
     }
@@ -245,7 +253,7 @@ cfa_status cfa__stripe_session(cfa_facts *out, bool *out_tells, const cfa__json 
 static cfa_status charge_state(cfa_facts *facts, const cfa__json *charge, cfa_arena *arena) {
     bool captured = false;
     cfa_money taken;
-    cfa_status status = read_money(&taken, charge, "charge", "amount_captured", false);
+    cfa_status status = cfa__stripe_amount(&taken, charge, "charge", "amount_captured", false);
     if (status != CFA_OK) {
         return status;
     }
@@ -260,7 +268,8 @@ static cfa_status charge_state(cfa_facts *facts, const cfa__json *charge, cfa_ar
             cfa__stripe_failure(cfa__stripe_text(charge, "failure_code"),
                                 cfa__stripe_text(cfa__json_get(charge, "outcome"), "reason"));
         facts->flags = CFA_FACT_FAILED;
-        return keep(&facts->failure_code, code != NULL ? code : "payment_failed", arena);
+        return cfa__stripe_keep(&facts->failure_code, code != NULL ? code : "payment_failed",
+                                arena);
     }
     return CFA_OK;
 }
@@ -270,16 +279,15 @@ cfa_status cfa__stripe_charge(cfa_facts *out, const cfa__json *charge, int64_t m
     cfa_facts facts = CFA_FACTS_INIT;
     facts.occurred_us = moment_us;
     if (!cfa__stripe_object_is(charge, "charge")) {
-        return malformed("charge", "object");
+        return cfa__stripe_malformed("charge", "object");
     }
-    const cfa__json *intent = cfa__json_get(charge, "payment_intent");
-    const char *ref = cfa__stripe_text(charge, "payment_intent");
-    cfa_status status = keep(&facts.ref, ref != NULL ? ref : cfa__stripe_text(intent, "id"), arena);
+    cfa_status status =
+        cfa__stripe_keep(&facts.ref, cfa__stripe_id(charge, "payment_intent"), arena);
     if (status == CFA_OK) {
         status = keep_payment_id(&facts, charge, arena);
     }
     if (status == CFA_OK) {
-        status = read_money(&facts.amount, charge, "charge", "amount", true);
+        status = cfa__stripe_amount(&facts.amount, charge, "charge", "amount", true);
     }
     if (status == CFA_OK) {
         status = charge_state(&facts, charge, arena);

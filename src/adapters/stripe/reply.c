@@ -2,8 +2,9 @@
  * reply.c - what an answer, or its absence, proves about a call. Pure. Certainty needs Stripe's own
  * words: whatever cannot be read as its JSON leaves the outcome UNKNOWN.
  */
-#include "adapters/stripe/stripe.h"
+#include "adapters/stripe/reversal.h"
 
+#include <careforall/refund.h>
 #include <string.h>
 
 static const char *keep(const char *text, cfa_arena *arena) {
@@ -50,30 +51,30 @@ void cfa__stripe_reply_found(cfa_reply *out, const cfa__json *object, int64_t mo
     }
 }
 
+/* The refund, and its intent where the answer brings that. Whatever became of it, it was made: its
+ * facts say what. */
 static void reply_refund(cfa_reply *out, const cfa__json *refund, int64_t moment_us,
                          cfa_arena *arena) {
-    const char *named = cfa__stripe_text(refund, "payment_intent");
-    if (named != NULL && cfa__stripe_intent_named(&out->facts, named, arena) != CFA_OK) {
-        unknown(out, "unreadable_object");
+    bool tells;
+    cfa_facts facts;
+    cfa_status status = cfa__stripe_refund(&facts, &tells, refund, moment_us, arena);
+    const cfa__json *intent = cfa__json_get(refund, "payment_intent");
+    if (status != CFA_OK || facts.ref == NULL) {
+        unknown(out, status == CFA_ENOMEM ? "out_of_memory" : "unreadable_object");
         return;
     }
-    if (!cfa__stripe_object_is(refund, "refund") ||
-        (named == NULL &&
-         !take_object(out, cfa__json_get(refund, "payment_intent"), moment_us, arena))) {
-        unknown(out, "unreadable_object");
+    if (!cfa__stripe_object_is(intent, "payment_intent")) {
+        out->facts = facts;
+    } else if (!take_object(out, intent, moment_us, arena)) {
         return;
     }
+    out->facts.refunds = facts.refunds;
+    out->facts.refund_count = facts.refund_count;
     out->client_secret = NULL;
-    if (cfa__stripe_text_is(refund, "status", "succeeded")) {
-        out->outcome = CFA_OUTCOME_DONE;
-    } else if (cfa__stripe_text_is(refund, "status", "failed") ||
-               cfa__stripe_text_is(refund, "status", "canceled")) {
-        const char *reason = cfa__stripe_text(refund, "failure_reason");
-        out->outcome = CFA_OUTCOME_REFUSED;
-        out->code = keep(reason != NULL ? reason : "refund_failed", arena);
-    } else {
-        out->outcome = CFA_OUTCOME_PENDING;
-    }
+    bool ended = facts.refund_count > 0 && facts.refunds[0]->state != CFA_REFUND_PENDING &&
+                 facts.refunds[0]->state != CFA_REFUND_REQUIRES_ACTION;
+    out->outcome = ended ? CFA_OUTCOME_DONE : CFA_OUTCOME_PENDING;
+    out->code = facts.refund_count > 0 ? facts.refunds[0]->failure_code : NULL;
 }
 
 /* The call was accepted; is what it asked for done? */

@@ -2,9 +2,9 @@
  * webhook.c - Stripe's events: are they real, and what do they say about a payment. Pure.
  *
  * Events of other products on the same account carry no payment id of ours: they are authentic and
- * of no interest. What refunds and disputes tell is not a payment's state and is left alone here.
+ * of no interest. Refunds, disputes and fraud warnings carry none in any case, but name the intent.
  */
-#include "adapters/stripe/stripe.h"
+#include "adapters/stripe/reversal.h"
 #include "util/signature.h"
 
 #include <string.h>
@@ -49,7 +49,7 @@ static cfa_status verify(cfa_stripe *stripe, cfa_slice signature, cfa_slice body
 
 /* ---- what it says ---------------------------------------------------------------------------- */
 
-typedef enum subject { NOBODY, INTENT, SESSION, CHARGE } subject;
+typedef enum subject { NOBODY, INTENT, SESSION, CHARGE, REFUND, DISPUTE, WARNING } subject;
 
 /* Types that tell about a payment; all others are recorded and left alone. */
 static const struct event_type {
@@ -75,6 +75,17 @@ static const struct event_type {
     { "charge.expired", CHARGE },
     { "charge.updated", CHARGE },
     { "charge.refunded", CHARGE },
+    { "charge.refund.updated", REFUND },
+    { "refund.created", REFUND },
+    { "refund.updated", REFUND },
+    { "refund.failed", REFUND },
+    { "charge.dispute.created", DISPUTE },
+    { "charge.dispute.updated", DISPUTE },
+    { "charge.dispute.funds_withdrawn", DISPUTE },
+    { "charge.dispute.funds_reinstated", DISPUTE },
+    { "charge.dispute.closed", DISPUTE },
+    { "radar.early_fraud_warning.created", WARNING },
+    { "radar.early_fraud_warning.updated", WARNING },
 };
 
 static subject subject_of(const char *type) {
@@ -125,10 +136,32 @@ static cfa_status read_session(cfa_webhook_event *event, const cfa__json *object
     return CFA_OK;
 }
 
+/* More went back than what was released of the hold. */
+static bool is_refunded(const cfa_facts *facts, const cfa__json *charge) {
+    cfa_money back;
+    return facts->captured_minor > 0 &&
+           (cfa__stripe_amount(&back, charge, "charge", "amount_refunded", false) != CFA_OK ||
+            back.minor > facts->amount.minor - facts->captured_minor);
+}
+
+/* What the charge itself does not tell is to be read: which refunds there are, and the fee, which
+ * becomes known late and is named then. */
+static bool leaves_open(const cfa_webhook_event *event, const cfa__json *charge, uint32_t unread) {
+    if (strcmp(event->event_type, "charge.refunded") == 0) {
+        return is_refunded(&event->facts, charge) && (unread & CFA__STRIPE_REFUNDS) != 0;
+    }
+    return strcmp(event->event_type, "charge.updated") == 0 && event->facts.captured_minor > 0 &&
+           cfa__stripe_text(charge, "balance_transaction") != NULL;
+}
+
 /* A charge that was released without being captured looks refunded; it never was any money. */
 static cfa_status read_charge(cfa_webhook_event *event, const cfa__json *object, int64_t created_us,
                               cfa_arena *arena) {
+    uint32_t unread;
     cfa_status status = cfa__stripe_charge(&event->facts, object, created_us, arena);
+    if (status == CFA_OK) {
+        status = cfa__stripe_charge_reversals(&event->facts, &unread, object, created_us, arena);
+    }
     if (status != CFA_OK) {
         return status;
     }
@@ -136,6 +169,7 @@ static cfa_status read_charge(cfa_webhook_event *event, const cfa__json *object,
     bool released = false;
     (void)cfa__json_read_bool(cfa__json_get(object, "refunded"), &released);
     event->relevant = event->facts.ref != NULL;
+    event->fetch = event->relevant && leaves_open(event, object, unread);
     if (strcmp(event->event_type, "charge.expired") == 0) {
         event->facts.flags = CFA_FACT_EXPIRED;
         event->facts.authorized_minor = 0;
@@ -146,16 +180,44 @@ static cfa_status read_charge(cfa_webhook_event *event, const cfa__json *object,
     return CFA_OK;
 }
 
+/* Refunds, disputes, warnings: of no interest without an intent. */
+static cfa_status read_reversal(cfa_webhook_event *event, subject about, const cfa__json *object,
+                                int64_t created_us, cfa_arena *arena) {
+    bool tells = true;
+    cfa_status status =
+        about == REFUND    ? cfa__stripe_refund(&event->facts, &tells, object, created_us, arena)
+        : about == DISPUTE ? cfa__stripe_dispute(&event->facts, &tells, object, event->event_type,
+                                                 created_us, arena)
+                           : cfa__stripe_warning(&event->facts, object, created_us, arena);
+    event->relevant = status == CFA_OK && event->facts.ref != NULL;
+    event->fetch = !tells;
+    return status;
+}
+
+static bool is_ours(const cfa__json *object) {
+    const char *payment_id = cfa__stripe_text(cfa__json_get(object, "metadata"), "payment_id");
+    return payment_id != NULL && payment_id[0] != '\0';
+}
+
 static cfa_status read_object(cfa_webhook_event *event, const cfa__json *object, int64_t created_us,
                               cfa_arena *arena) {
     subject about = subject_of(event->event_type);
-    const char *payment_id = cfa__stripe_text(cfa__json_get(object, "metadata"), "payment_id");
-    if (about == NOBODY || payment_id == NULL || payment_id[0] == '\0') {
-        return CFA_OK;
+    cfa_status status = CFA_OK;
+    switch (about) {
+    case NOBODY: break;
+    case INTENT:
+    case SESSION:
+    case CHARGE:
+        if (is_ours(object)) {
+            status = about == INTENT    ? read_intent(event, object, created_us, arena)
+                     : about == SESSION ? read_session(event, object, created_us, arena)
+                                        : read_charge(event, object, created_us, arena);
+        }
+        break;
+    case REFUND:
+    case DISPUTE:
+    case WARNING: status = read_reversal(event, about, object, created_us, arena); break;
     }
-    cfa_status status = about == INTENT    ? read_intent(event, object, created_us, arena)
-                        : about == SESSION ? read_session(event, object, created_us, arena)
-                                           : read_charge(event, object, created_us, arena);
     return status == CFA_EINVAL ? malformed("data.object") : status;
 }
 
