@@ -478,7 +478,8 @@ END_TEST
 
 START_TEST(lagging_lookups_see_only_what_is_old) {
     use(new_play(1, 0, 1));
-    ck_assert_uint_eq(cfa_play_provider(play)->ops->capabilities, CFA_PROVIDER_TWO_STEP);
+    ck_assert_uint_eq(cfa_play_provider(play)->ops->capabilities,
+                      CFA_PROVIDER_TWO_STEP | CFA_PROVIDER_READS_REVERSALS);
     ck_assert_int_eq(create("pay_1", "k").outcome, CFA_OUTCOME_DONE);
     cfa_call lookup = make_call(CFA_CALL_LOOKUP, "pay_1", NULL);
     ck_assert_int_eq(perform(lookup).outcome, CFA_OUTCOME_NOT_SENT);

@@ -13,7 +13,9 @@
 #ifndef CAREFORALL_ADAPTERS_PLAY_H
 #define CAREFORALL_ADAPTERS_PLAY_H
 
+#include <careforall/dispute.h>
 #include <careforall/engine.h>
+#include <careforall/refund.h>
 #include <careforall/sys/provider.h>
 
 CFA_BEGIN
@@ -58,6 +60,68 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_play_act(cfa_play *play, const char *clien
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_settle(cfa_play *play, const char *ref, int32_t succeed);
 /* Let an uncaptured hold or an unpaid intent run out, as time would. */
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_expire(cfa_play *play, const char *ref);
+
+/* ---- money that goes back -------------------------------------------------------------------- */
+
+#define CFA_PLAY_REF_SIZE 25 /* "pi_play_", "re_play_" or "dp_play_", 16 hex digits, NUL */
+
+/* Push the state in which the next refund begins that is asked for by a call and not refused:
+ * PENDING, REQUIRES_ACTION, SUCCEEDED or FAILED; refunds take them in order, then all succeed at
+ * once. */
+CFA_API CFA_MUST_CHECK cfa_status cfa_play_refund_next(cfa_play *play, cfa_refund_state state);
+
+typedef struct cfa_play_refund_spec {
+    size_t struct_size;
+    const char *ref;        /* required: the payment's, to make one; the refund's, to move it on */
+    int64_t amount_minor;   /* of a new one; 0: all that is left */
+    cfa_refund_state state; /* how it stands then; 0: SUCCEEDED */
+    const char *failure_code; /* with FAILED; NULL: "expired_or_canceled_card" */
+} cfa_play_refund_spec;
+
+#define CFA_PLAY_REFUND_SPEC_INIT                                                                  \
+    { sizeof(cfa_play_refund_spec), NULL, 0, 0, NULL }
+
+/*
+ * Refund a payment by hand, as at the provider's own desk, or move a refund on: PENDING and
+ * REQUIRES_ACTION become each other, SUCCEEDED, FAILED or CANCELED; SUCCEEDED can still fail.
+ * `out_ref`: whose it is, or NULL. `spec`: copied.
+ * Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; CFA_ERANGE (more than is left); CFA_ESTATE (nothing
+ * is left, or it cannot go on like this); CFA_ETOOLONG.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_play_refund(char out_ref[CFA_PLAY_REF_SIZE], cfa_play *play,
+                                                  const cfa_play_refund_spec *spec);
+
+/* How a dispute stands afterwards. What is 0 stays as it is. */
+typedef struct cfa_play_dispute_spec {
+    size_t struct_size;
+    const char *ref;         /* required: the payment's, to open one; the dispute's, to go on */
+    cfa_dispute_state state; /* of a new one: INQUIRY, OPEN (0) or PREVENTED */
+    int64_t amount_minor;    /* of a new one; 0: all that was captured */
+    int64_t withdrawn_minor, reinstated_minor; /* in total; the first up to the amount */
+    cfa_money fee;
+    const char *reason; /* of a new one; NULL: "general" */
+    int64_t evidence_due_us;
+} cfa_play_dispute_spec;
+
+#define CFA_PLAY_DISPUTE_SPEC_INIT                                                                 \
+    { sizeof(cfa_play_dispute_spec), NULL, 0, 0, 0, 0, { 0, "" }, NULL, 0 }
+
+/*
+ * Let a donor's bank dispute a payment, or carry a dispute on; another round is another dispute.
+ * Each change is a webhook of its own, in the order created, funds_withdrawn, updated or closed,
+ * funds_reinstated. Refunds do not stop a bank: it can take what was given back already.
+ * `out_ref`: whose it is, or NULL. `spec`: copied.
+ * Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; CFA_ERANGE (money or fee shrinks or is too much);
+ * CFA_ESTATE (nothing was captured, nothing changes, or it cannot go on like this); CFA_ETOOLONG.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_play_dispute(char out_ref[CFA_PLAY_REF_SIZE], cfa_play *play,
+                                                   const cfa_play_dispute_spec *spec);
+
+/* Let become known, once each, what the provider kept of a captured payment, and that the issuer of
+ * the card suspects fraud. Expected: CFA_OK; CFA_ENOTFOUND; CFA_ESTATE (nothing was captured, or it
+ * is known). */
+CFA_API CFA_MUST_CHECK cfa_status cfa_play_fee(cfa_play *play, const char *ref, cfa_money fee);
+CFA_API CFA_MUST_CHECK cfa_status cfa_play_fraud_warning(cfa_play *play, const char *ref);
 
 /* ---- misfortune ------------------------------------------------------------------------------ */
 
@@ -116,12 +180,16 @@ typedef struct cfa_play_books {
     int64_t charged_twice; /* payments with more than one successful charge: must be 0 */
     int64_t call_count;
     int64_t webhooks_pending;
+    int64_t refund_count;   /* ever made, asked for or by hand */
+    int64_t refunded_twice; /* ids of ours with more than one refund: must be 0 */
+    int64_t dispute_count;
 } cfa_play_books;
 #define CFA_PLAY_BOOKS_INIT                                                                        \
-    { sizeof(cfa_play_books), 0, 0, 0, 0, 0 }
+    { sizeof(cfa_play_books), 0, 0, 0, 0, 0, 0, 0, 0 }
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play);
-/* What the provider knows of one payment, by our payment id: its facts and number of successful
- * charges. Text is copied into `arena`. CFA_ENOTFOUND when it has no object for it. */
+/* What the provider knows of one payment, by our payment id: its facts with all refunds and
+ * disputes, and the number of successful charges. Text is copied into `arena`. CFA_ENOTFOUND when it
+ * has no object for it. */
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_payment(cfa_facts *out, int64_t *out_charges,
                                                    cfa_play *play, const char *payment_id,
                                                    cfa_arena *arena);

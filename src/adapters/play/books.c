@@ -103,14 +103,19 @@ void cfa__play_books_free(cfa_play *play) {
     map_free(&play->intents);
     map_free(&play->payments);
     map_free(&play->keys);
+    map_free(&play->refunds);
+    map_free(&play->disputes);
     play->oldest_key = play->newest_key = NULL;
 }
 
 /* ---- payments and their objects -------------------------------------------------------------- */
 
+static bool ref_equal(const char ref[CFA__PLAY_REF_SIZE], const void *name, size_t size) {
+    return size == CFA__PLAY_REF_SIZE - 1 && memcmp(ref, name, size) == 0;
+}
+
 static bool intent_equal(const cfa__play_item *item, const void *name, size_t size) {
-    const cfa__play_intent *intent = (const cfa__play_intent *)item;
-    return size == CFA__PLAY_REF_SIZE - 1 && memcmp(intent->ref, name, size) == 0;
+    return ref_equal(((const cfa__play_intent *)item)->ref, name, size);
 }
 
 static cfa__play_intent *find_ref(const cfa_play *play, const char *ref, size_t size) {
@@ -178,6 +183,16 @@ static cfa__play_payment *payment_for(cfa_play *play, const char *payment_id) {
     return payment;
 }
 
+/* Names look random, differ by seed and by payment: a provider made anew for an old book must not
+ * repeat those that the book knows. */
+static uint64_t new_name(const cfa_play *play, uint64_t number, const cfa__play_payment *payment) {
+    return cfa__play_mix(number ^ cfa__play_mix(play->seed) ^ cfa__play_mix(payment->item.hash));
+}
+
+static void write_ref(char out[CFA__PLAY_REF_SIZE], const char *kind, uint64_t name) {
+    snprintf(out, CFA__PLAY_REF_SIZE, "%s_play_%016llx", kind, (unsigned long long)name);
+}
+
 cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, const char *account,
                                        cfa_money amount, bool capture_manual, int64_t now_us) {
     size_t account_size = strlen(account);
@@ -195,11 +210,8 @@ cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, c
         cfa_free(intent);
         return NULL;
     }
-    /* Names look random, differ by seed and by payment: a provider made anew for an old book must
-     * not repeat those that the book knows. */
-    uint64_t name = cfa__play_mix(++play->intent_number ^ cfa__play_mix(play->seed) ^
-                                  cfa__play_mix(payment->item.hash));
-    snprintf(intent->ref, sizeof intent->ref, "pi_play_%016llx", (unsigned long long)name);
+    uint64_t name = new_name(play, ++play->intent_number, payment);
+    write_ref(intent->ref, "pi", name);
     snprintf(intent->secret, sizeof intent->secret, "%s_secret_%016llx", intent->ref,
              (unsigned long long)cfa__play_mix(name ^ ~play->seed));
     memcpy(intent->account, account, account_size + 1);
@@ -213,6 +225,69 @@ cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, c
     intent->item.hash = hash_bytes(intent->ref, CFA__PLAY_REF_SIZE - 1);
     map_insert(&play->intents, &intent->item);
     return intent;
+}
+
+/* ---- refunds and disputes -------------------------------------------------------------------- */
+
+static bool refund_equal(const cfa__play_item *item, const void *name, size_t size) {
+    return ref_equal(((const cfa__play_refund *)item)->ref, name, size);
+}
+
+cfa__play_refund *cfa__play_find_refund(cfa_play *play, const char *ref) {
+    size_t size = strlen(ref);
+    return (cfa__play_refund *)map_find(&play->refunds, hash_bytes(ref, size), refund_equal, ref,
+                                        size);
+}
+
+cfa__play_refund *cfa__play_refund_new(cfa_play *play, cfa__play_intent *intent,
+                                       int64_t amount_minor, const char *refund_id) {
+    assert(intent->refund_count < CFA_REVERSALS_MAX);
+    size_t id_size = strlen(refund_id);
+    cfa__play_refund *refund =
+        map_reserve(&play->refunds) ? cfa_alloc(sizeof *refund + id_size + 1) : NULL;
+    if (refund == NULL) {
+        return NULL;
+    }
+    memset(refund, 0, sizeof *refund);
+    write_ref(refund->ref, "re", new_name(play, ++play->refund_number, intent->payment));
+    memcpy(refund->refund_id, refund_id, id_size + 1);
+    refund->amount_minor = amount_minor;
+    refund->intent = intent;
+    refund->older = intent->newest_refund;
+    intent->newest_refund = refund;
+    intent->refund_count++;
+    refund->item.hash = hash_bytes(refund->ref, CFA__PLAY_REF_SIZE - 1);
+    map_insert(&play->refunds, &refund->item);
+    return refund;
+}
+
+static bool dispute_equal(const cfa__play_item *item, const void *name, size_t size) {
+    return ref_equal(((const cfa__play_dispute *)item)->ref, name, size);
+}
+
+cfa__play_dispute *cfa__play_find_dispute(cfa_play *play, const char *ref) {
+    size_t size = strlen(ref);
+    return (cfa__play_dispute *)map_find(&play->disputes, hash_bytes(ref, size), dispute_equal, ref,
+                                         size);
+}
+
+cfa__play_dispute *cfa__play_dispute_new(cfa_play *play, cfa__play_intent *intent,
+                                         int64_t amount_minor) {
+    assert(intent->dispute_count < CFA_REVERSALS_MAX);
+    cfa__play_dispute *dispute = map_reserve(&play->disputes) ? cfa_alloc(sizeof *dispute) : NULL;
+    if (dispute == NULL) {
+        return NULL;
+    }
+    memset(dispute, 0, sizeof *dispute);
+    write_ref(dispute->ref, "dp", new_name(play, ++play->dispute_number, intent->payment));
+    dispute->amount_minor = amount_minor;
+    dispute->intent = intent;
+    dispute->older = intent->newest_dispute;
+    intent->newest_dispute = dispute;
+    intent->dispute_count++;
+    dispute->item.hash = hash_bytes(dispute->ref, CFA__PLAY_REF_SIZE - 1);
+    map_insert(&play->disputes, &dispute->item);
+    return dispute;
 }
 
 /* ---- idempotency keys ------------------------------------------------------------------------ */

@@ -8,8 +8,13 @@
 #define CFA_ADAPTERS_PLAY_BOOKS_H
 
 #include <careforall/adapters/play.h>
+#include <careforall/dispute.h>
+#include <careforall/refund.h>
 #include <pthread.h>
 #include <stdbool.h>
+
+#include "util/buffer.h"
+#include "util/json.h"
 
 #define CFA__PLAY_ORIGIN "provider.play"
 
@@ -44,12 +49,31 @@ typedef struct cfa__play_snapshot {
     int64_t occurred_us;
     const char *failure_code;
     const char *cancel_reason;
+    cfa_money fee;
 } cfa__play_snapshot;
 
-#define CFA__PLAY_REF_SIZE 25    /* "pi_play_", 16 hex digits, NUL */
-#define CFA__PLAY_SECRET_SIZE 49 /* the ref, "_secret_", 16 hex digits, NUL */
+/* The same of a refund, whose text is in it, and of a dispute. */
+typedef struct cfa__play_refund_snapshot {
+    cfa_refund_state state;
+    const char *failure_code;
+    int64_t occurred_us;
+} cfa__play_refund_snapshot;
+
+typedef struct cfa__play_dispute_snapshot {
+    cfa_dispute_state state;
+    int64_t withdrawn_minor, reinstated_minor;
+    cfa_money fee;
+    int64_t evidence_due_us;
+    int64_t occurred_us;
+} cfa__play_dispute_snapshot;
+
+#define CFA__PLAY_REF_SIZE CFA_PLAY_REF_SIZE /* "pi_play_", 16 hex digits, NUL */
+#define CFA__PLAY_SECRET_SIZE 49             /* the ref, "_secret_", 16 hex digits, NUL */
+#define CFA__PLAY_CODE_SIZE 64               /* of a failure code or a reason that a caller gives */
 
 typedef struct cfa__play_intent cfa__play_intent;
+typedef struct cfa__play_refund cfa__play_refund;
+typedef struct cfa__play_dispute cfa__play_dispute;
 
 typedef struct cfa__play_payment {
     cfa__play_item item;      /* in cfa_play.payments */
@@ -69,17 +93,54 @@ struct cfa__play_intent {
     char ref[CFA__PLAY_REF_SIZE];
     cfa__play_state state;
     cfa__play_snapshot now;
-    char account[]; /* immutable */
+    cfa__play_refund *newest_refund;
+    cfa__play_dispute *newest_dispute;
+    int32_t refund_count, dispute_count; /* at most CFA_REVERSALS_MAX each */
+    char account[];                      /* immutable */
 };
+
+struct cfa__play_refund {
+    cfa__play_item item; /* in cfa_play.refunds */
+    cfa__play_refund *older;
+    cfa__play_intent *intent; /* this and the next two: immutable */
+    int64_t amount_minor;
+    char ref[CFA__PLAY_REF_SIZE];
+    cfa__play_refund_snapshot now;
+    char failure_code[CFA__PLAY_CODE_SIZE]; /* written once, when it fails */
+    char refund_id[];                       /* immutable; "" for one that was made by hand */
+};
+
+struct cfa__play_dispute {
+    cfa__play_item item; /* in cfa_play.disputes */
+    cfa__play_dispute *older;
+    cfa__play_intent *intent; /* this and the next three: immutable */
+    int64_t amount_minor;
+    char ref[CFA__PLAY_REF_SIZE];
+    char reason[CFA__PLAY_CODE_SIZE];
+    cfa__play_dispute_snapshot now;
+};
+
+/* What is told at one moment: how a payment stands, or whose a refund or dispute is and how that
+ * stands, as a real provider's separate objects say no more. */
+typedef struct cfa__play_report {
+    const cfa__play_intent *intent; /* NULL: nothing is told */
+    const cfa__play_refund *refund;
+    const cfa__play_dispute *dispute;
+    bool whole; /* of a payment: with all its refunds and disputes as they stand now */
+    union {
+        cfa__play_snapshot payment;
+        cfa__play_refund_snapshot refund;
+        cfa__play_dispute_snapshot dispute;
+    } as;
+} cfa__play_report;
 
 /* What a call was answered; stored under its key as it is. */
 typedef struct cfa__play_answer {
-    int32_t outcome;                /* CFA_OUTCOME_* */
-    bool secret;                    /* the client secret is part of the answer */
-    bool unavailable;               /* as a server error is */
-    const char *code;               /* static text, or NULL */
-    const cfa__play_intent *intent; /* NULL without facts */
-    cfa__play_snapshot facts;
+    int32_t outcome;  /* CFA_OUTCOME_* */
+    bool secret;      /* the client secret is part of the answer */
+    bool unavailable; /* as a server error is */
+    const char *code; /* static text, or NULL */
+    cfa__play_report report;
 } cfa__play_answer;
 
 typedef struct cfa__play_key {
@@ -105,14 +166,23 @@ typedef enum cfa__play_event_type {
     CFA__PLAY_CHARGE_AUTHORIZED,
     CFA__PLAY_CHARGE_CAPTURED,
     CFA__PLAY_CHARGE_EXPIRED,
+    CFA__PLAY_CHARGE_UPDATED,
+    CFA__PLAY_REFUND_CREATED,
+    CFA__PLAY_REFUND_UPDATED,
+    CFA__PLAY_REFUND_FAILED,
+    CFA__PLAY_DISPUTE_CREATED,
+    CFA__PLAY_DISPUTE_UPDATED,
+    CFA__PLAY_DISPUTE_FUNDS_WITHDRAWN,
+    CFA__PLAY_DISPUTE_FUNDS_REINSTATED,
+    CFA__PLAY_DISPUTE_CLOSED,
+    CFA__PLAY_FRAUD_WARNING_CREATED,
     CFA__PLAY_EVENT_TYPES
 } cfa__play_event_type;
 
 typedef struct cfa__play_event {
     cfa__play_event_type type;
     uint64_t number;
-    const cfa__play_intent *intent;
-    cfa__play_snapshot facts;
+    cfa__play_report report;
 } cfa__play_event;
 
 /* One change of an object makes at most this many events; duplicates double them. */
@@ -126,6 +196,12 @@ typedef struct cfa__play_queue {
 
 /* ---- the provider ---------------------------------------------------------------------------- */
 
+/* What a test wants of coming calls, in order. */
+typedef struct cfa__play_script {
+    int32_t *items;
+    size_t head, count, capacity; /* the next is at `head` */
+} cfa__play_script;
+
 struct cfa_play {
     cfa_provider_ops ops; /* this instance's capabilities; immutable, as the next five */
     cfa_provider provider;
@@ -136,13 +212,12 @@ struct cfa_play {
     pthread_mutex_t lock;
     uint64_t seed, random_state;
     cfa_play_weather weather;
-    int32_t *faults; /* pushed ones, taken from `fault_head` */
-    size_t fault_head, fault_count, fault_capacity;
-    cfa__play_map intents, payments, keys;
+    cfa__play_script faults, refund_states;
+    cfa__play_map intents, payments, keys, refunds, disputes;
     cfa__play_key *oldest_key, *newest_key;
     cfa__play_queue queue;
-    uint64_t intent_number, event_number;
-    int64_t charge_count, charged_twice, call_count;
+    uint64_t intent_number, event_number, refund_number, dispute_number;
+    int64_t charge_count, charged_twice, call_count, refunded_twice;
 };
 
 /* play.c */
@@ -153,6 +228,12 @@ uint64_t cfa__play_mix(uint64_t bits);
 uint64_t cfa__play_draw(cfa_play *play);
 /* True in `ppm` of a million draws. It always draws: one rate must not shift another's luck. */
 bool cfa__play_chance(cfa_play *play, int32_t ppm);
+CFA_MUST_CHECK cfa_status cfa__play_script_push(cfa__play_script *script, int32_t item);
+/* False: the script has ended. */
+bool cfa__play_script_take(cfa__play_script *script, int32_t *out);
+/* Copy a caller's struct, which may be of an older, shorter version, over defaults of this one. */
+CFA_MUST_CHECK cfa_status cfa__play_copy_struct(void *out, size_t size, const void *in,
+                                                const char *name);
 
 /* books.c */
 void cfa__play_books_free(cfa_play *play);
@@ -166,6 +247,14 @@ cfa__play_intent *cfa__play_best_intent(const cfa__play_payment *payment, const 
 /* A new open object in the books, or NULL without memory. */
 cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, const char *account,
                                        cfa_money amount, bool capture_manual, int64_t now_us);
+cfa__play_refund *cfa__play_find_refund(cfa_play *play, const char *ref);
+cfa__play_dispute *cfa__play_find_dispute(cfa_play *play, const char *ref);
+/* Put a refund (`refund_id` "": made by hand) or dispute into the books, with no state yet. NULL
+ * without memory. */
+cfa__play_refund *cfa__play_refund_new(cfa_play *play, cfa__play_intent *intent,
+                                       int64_t amount_minor, const char *refund_id);
+cfa__play_dispute *cfa__play_dispute_new(cfa_play *play, cfa__play_intent *intent,
+                                         int64_t amount_minor);
 /* The key's entry if it is not forgotten by now; forgets what is. */
 cfa__play_key *cfa__play_key_find(cfa_play *play, const char *account, const char *key,
                                   int64_t now_us);
@@ -183,22 +272,41 @@ const char *cfa__play_intent_capture(cfa_play *play, cfa__play_intent *intent,
                                      int64_t amount_minor);
 const char *cfa__play_intent_cancel(cfa_play *play, cfa__play_intent *intent);
 
+/* reversal.c */
+/* Why this much cannot be given back, or NULL. */
+const char *cfa__play_refund_refusal(const cfa__play_intent *intent, int64_t amount_minor);
+/* Give money back, which must be possible. NULL without memory. */
+const cfa__play_refund *cfa__play_refund_make(cfa_play *play, cfa__play_intent *intent,
+                                              int64_t amount_minor, const char *refund_id,
+                                              cfa_refund_state state);
+
+/* facts.c */
+cfa__play_report cfa__play_tell(const cfa__play_intent *intent);
+cfa__play_report cfa__play_tell_refund(const cfa__play_refund *refund);
+cfa__play_report cfa__play_tell_dispute(const cfa__play_dispute *dispute);
+/* A report as facts in `arena`. Needs the lock for whole ones only. */
+CFA_MUST_CHECK cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_report *report,
+                                          cfa_arena *arena);
+/* Facts as the members of an event's "data". */
+void cfa__play_facts_write(cfa__buffer *json, const cfa_facts *facts);
+CFA_MUST_CHECK cfa_status cfa__play_facts_read(cfa_facts *out, const cfa__json *data,
+                                               cfa_arena *arena);
+/* Copy a text member into `arena`. A missing one is NULL when it may be, else an error. */
+CFA_MUST_CHECK cfa_status cfa__play_read_text(const char **out, const cfa__json *object,
+                                              const char *name, bool required, cfa_arena *arena);
+CFA_MUST_CHECK cfa_status cfa__play_malformed(const char *field);
+
 /* call.c */
 cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
                              cfa_slice *out_body);
 void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out);
-/* Copy facts of an object into `arena`. */
-CFA_MUST_CHECK cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
-                                          const cfa__play_snapshot *facts, cfa_arena *arena);
 
 /* webhook.c */
 /* Make room for one change's events, before the change. */
 CFA_MUST_CHECK cfa_status cfa__play_queue_reserve(cfa_play *play);
-void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type, const cfa__play_intent *intent,
-                          const cfa__play_snapshot *facts);
+void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type,
+                          const cfa__play_report *report);
 const char *cfa__play_event_type_name(cfa__play_event_type type);
-/* The flag's name in an event's body; NULL beyond the last. */
-const char *cfa__play_flag_name(size_t index, uint32_t *out_flag);
 
 /* verify.c */
 cfa_status cfa__play_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,

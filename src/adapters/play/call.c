@@ -5,11 +5,8 @@
  * does, and on what travels beside it (account, idempotency key), never on what is not sent.
  */
 #include "adapters/play/books.h"
-#include "util/buffer.h"
-#include "util/json.h"
 #include "util/secure.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -40,6 +37,11 @@ static cfa_status check_call(const cfa_call *call) {
         return is_empty(call->ref) ? missing("ref") : CFA_OK;
     case CFA_CALL_CANCEL:
     case CFA_CALL_RETRIEVE: return is_empty(call->ref) ? missing("ref") : CFA_OK;
+    case CFA_CALL_REFUND:
+        if (is_empty(call->ref) || is_empty(call->refund_id)) {
+            return missing(is_empty(call->ref) ? "ref" : "refund_id");
+        }
+        return cfa_money_check(call->amount, NULL);
     default:
         return cfa_error_set(CFA_ENOTSUP, CFA__PLAY_ORIGIN, "kind", call->kind, "no such call");
     }
@@ -73,6 +75,13 @@ cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
         cfa__json_text(&body, "ref", call->ref);
         cfa__json_int(&body, "amount_minor", call->amount.minor);
         cfa__json_text(&body, "currency", call->amount.currency);
+    } else if (call->kind == CFA_CALL_REFUND) {
+        cfa__json_text(&body, "call", "refund");
+        cfa__json_text(&body, "operation_id", call->operation_id);
+        cfa__json_text(&body, "ref", call->ref);
+        cfa__json_text(&body, "refund_id", call->refund_id);
+        cfa__json_int(&body, "amount_minor", call->amount.minor);
+        cfa__json_text(&body, "currency", call->amount.currency);
     } else {
         cfa__json_text(&body, "call", "cancel");
         cfa__json_text(&body, "operation_id", call->operation_id);
@@ -87,7 +96,7 @@ cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
 typedef struct wire_request {
     int32_t kind;
     const char *account, *key; /* `key` NULL: none was sent */
-    const char *ref, *payment_id, *payment_method;
+    const char *ref, *payment_id, *payment_method, *refund_id;
     cfa_money amount; /* a CAPTURE of everything has 0 and any currency */
     bool capture_manual;
     int64_t from_us, until_us;
@@ -131,6 +140,12 @@ static bool parse_body(const cfa__json *root, wire_request *out) {
                cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref) &&
                cfa__json_read_int(cfa__json_get(root, "amount_minor"), &out->amount.minor) &&
                read_currency(root, &out->amount);
+    case CFA_CALL_REFUND:
+        return strcmp(name, "refund") == 0 &&
+               cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref) &&
+               cfa__json_read_text(cfa__json_get(root, "refund_id"), &out->refund_id) &&
+               cfa__json_read_int(cfa__json_get(root, "amount_minor"), &out->amount.minor) &&
+               read_currency(root, &out->amount);
     case CFA_CALL_CANCEL:
         return strcmp(name, "cancel") == 0 &&
                cfa__json_read_text(cfa__json_get(root, "ref"), &out->ref);
@@ -166,6 +181,8 @@ static void read_request(const cfa_call *call, wire_request *out, cfa__json **ou
     } else if (call->kind == CFA_CALL_CREATE &&
                cfa_money_check(out->amount, cfa_money_rules_stripe()) != CFA_OK) {
         out->refusal = "amount_invalid";
+    } else if (call->kind == CFA_CALL_REFUND && cfa_money_check(out->amount, NULL) != CFA_OK) {
+        out->refusal = "amount_invalid";
     }
 }
 
@@ -182,9 +199,9 @@ static cfa__play_answer refuse(const char *code) {
 }
 
 static cfa__play_answer tell(const cfa__play_intent *intent) {
-    return (cfa__play_answer){
-        .outcome = CFA_OUTCOME_DONE, .intent = intent, .facts = intent->now, .secret = true
-    };
+    return (cfa__play_answer){ .outcome = CFA_OUTCOME_DONE,
+                               .report = cfa__play_tell(intent),
+                               .secret = true };
 }
 
 static cfa__play_answer act_create(cfa_play *play, const wire_request *request, int64_t now_us) {
@@ -208,7 +225,6 @@ static cfa__play_answer act_create(cfa_play *play, const wire_request *request, 
     if (play->one_step && intent->state == CFA__PLAY_PROCESSING) {
         answer.outcome = CFA_OUTCOME_PENDING;
     }
-    answer.secret = true;
     return answer;
 }
 
@@ -234,11 +250,40 @@ static cfa__play_answer act_change(cfa_play *play, const wire_request *request) 
     return code != NULL ? refuse(code) : tell(intent);
 }
 
+/* A refund that was made is DONE, whatever becomes of it: it has a state of its own. */
+static cfa__play_answer act_refund(cfa_play *play, const wire_request *request) {
+    cfa__play_intent *intent = find_in_account(play, request);
+    if (intent == NULL) {
+        return refuse("resource_missing");
+    }
+    if (strcmp(request->amount.currency, intent->amount.currency) != 0) {
+        return refuse("currency_mismatch");
+    }
+    const char *code = cfa__play_refund_refusal(intent, request->amount.minor);
+    if (code != NULL) {
+        return refuse(code);
+    }
+    cfa_refund_state state = CFA_REFUND_SUCCEEDED;
+    (void)cfa__play_script_take(&play->refund_states, &state);
+    const cfa__play_refund *refund =
+        cfa__play_refund_make(play, intent, request->amount.minor, request->refund_id, state);
+    return refund != NULL ? (cfa__play_answer){ .outcome = CFA_OUTCOME_DONE,
+                                                .report = cfa__play_tell_refund(refund) }
+                          : no_memory;
+}
+
+/* Reads tell everything as it stands. */
+static cfa__play_answer tell_whole(const cfa__play_intent *intent) {
+    cfa__play_answer answer = tell(intent);
+    answer.report.whole = true;
+    return answer;
+}
+
 static cfa__play_answer act_read(cfa_play *play, const wire_request *request, int64_t now_us) {
     const cfa__play_intent *intent = NULL;
     if (request->kind == CFA_CALL_RETRIEVE) {
         intent = find_in_account(play, request);
-        return intent != NULL ? tell(intent) : refuse("resource_missing");
+        return intent != NULL ? tell_whole(intent) : refuse("resource_missing");
     }
     int64_t until_us = request->until_us;
     if (!play->lookup_authoritative && until_us > now_us - LOOKUP_LAG_US) {
@@ -248,7 +293,8 @@ static cfa__play_answer act_read(cfa_play *play, const wire_request *request, in
     if (payment != NULL) {
         intent = cfa__play_best_intent(payment, request->account, request->from_us, until_us);
     }
-    return intent != NULL ? tell(intent) : (cfa__play_answer){ .outcome = CFA_OUTCOME_NOT_SENT };
+    return intent != NULL ? tell_whole(intent)
+                          : (cfa__play_answer){ .outcome = CFA_OUTCOME_NOT_SENT };
 }
 
 /* Execute a request that no stored answer covers. */
@@ -260,8 +306,9 @@ static cfa__play_answer execute(cfa_play *play, const wire_request *request, int
     if (fault == CFA_PLAY_FAULT_REFUSED) {
         return refuse("refused");
     }
-    cfa__play_answer answer = request->kind == CFA_CALL_CREATE ? act_create(play, request, now_us)
-                                                               : act_change(play, request);
+    cfa__play_answer answer = request->kind == CFA_CALL_CREATE   ? act_create(play, request, now_us)
+                              : request->kind == CFA_CALL_REFUND ? act_refund(play, request)
+                                                                 : act_change(play, request);
     bool done = answer.outcome != CFA_OUTCOME_NOT_SENT;
     return done && fault == CFA_PLAY_FAULT_ERROR_AFTER ? server_error : answer;
 }
@@ -351,12 +398,7 @@ static int32_t take_fault(cfa_play *play, int64_t *out_delay_ms) {
     *out_delay_ms = play->weather.delay_ms_max > 0
                         ? (int64_t)(draw % ((uint64_t)play->weather.delay_ms_max + 1))
                         : 0;
-    if (play->fault_head < play->fault_count) {
-        fault = play->faults[play->fault_head++];
-        if (play->fault_head == play->fault_count) {
-            play->fault_head = play->fault_count = 0;
-        }
-    }
+    (void)cfa__play_script_take(&play->faults, &fault);
     return fault;
 }
 
@@ -368,26 +410,6 @@ static void sleep_ms(int64_t duration_ms) {
 
 /* ---- the call -------------------------------------------------------------------------------- */
 
-cfa_status cfa__play_facts(cfa_facts *out, const cfa__play_intent *intent,
-                           const cfa__play_snapshot *facts, cfa_arena *arena) {
-    cfa_facts made = CFA_FACTS_INIT;
-    made.ref = cfa_arena_copy(arena, intent->ref, strlen(intent->ref));
-    made.payment_id = cfa_arena_copy(arena, intent->payment->id, strlen(intent->payment->id));
-    if (made.ref == NULL || made.payment_id == NULL) {
-        return CFA_ENOMEM;
-    }
-    made.amount = intent->amount;
-    made.flags = facts->flags;
-    made.authorized_minor = facts->authorized_minor;
-    made.captured_minor = facts->captured_minor;
-    made.attempt = facts->attempt;
-    made.occurred_us = facts->occurred_us;
-    made.failure_code = facts->failure_code;
-    made.cancel_reason = facts->cancel_reason;
-    *out = made;
-    return CFA_OK;
-}
-
 /* Reading an answer may fail for lack of memory; then the caller knows nothing: UNKNOWN. */
 static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *arena,
                         cfa_reply *out) {
@@ -397,19 +419,20 @@ static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *
     reply.code = answer->code;
     reply.unavailable = answer->unavailable;
     reply.facts = (cfa_facts)CFA_FACTS_INIT;
-    if (answer->intent != NULL) {
-        if (cfa__play_facts(&reply.facts, answer->intent, &answer->facts, arena) != CFA_OK) {
+    if (answer->report.intent != NULL) {
+        const char *secret = answer->report.intent->secret;
+        if (cfa__play_facts(&reply.facts, &answer->report, arena) != CFA_OK) {
             return;
         }
         if (answer->secret) {
-            reply.client_secret =
-                cfa_arena_copy(arena, answer->intent->secret, strlen(answer->intent->secret));
+            reply.client_secret = cfa_arena_copy(arena, secret, strlen(secret));
             if (reply.client_secret == NULL) {
                 return;
             }
         }
         if (reply.code == NULL) {
-            reply.code = answer->facts.failure_code;
+            reply.code = answer->report.refund != NULL ? reply.facts.refunds[0]->failure_code
+                                                       : reply.facts.failure_code;
         }
     }
     *out = reply;
@@ -444,13 +467,13 @@ void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_repl
     read_request(call, &request, &root);
     bool stored;
     cfa__play_lock(play);
-    cfa__play_answer answer = act(play, &request, fault, &stored);
-    cfa__play_unlock(play);
-    cfa__json_free(root);
+    const cfa__play_answer answer = act(play, &request, fault, &stored);
     if (late || fault == CFA_PLAY_FAULT_REPLY_LOST) {
         out->code = "timeout";
         out->unavailable = 1;
-        return;
+    } else {
+        write_reply(&answer, stored, arena, out);
     }
-    write_reply(&answer, stored, arena, out);
+    cfa__play_unlock(play);
+    cfa__json_free(root);
 }

@@ -25,7 +25,8 @@ static void turn(cfa_play *play, cfa__play_intent *intent, cfa__play_state state
 }
 
 static void emit(cfa_play *play, const cfa__play_intent *intent, cfa__play_event_type type) {
-    cfa__play_queue_push(play, type, intent, &intent->now);
+    const cfa__play_report report = cfa__play_tell(intent);
+    cfa__play_queue_push(play, type, &report);
 }
 
 void cfa__play_intent_announce(cfa_play *play, cfa__play_intent *intent) {

@@ -82,7 +82,8 @@ static cfa_status fill(cfa_play *play, const cfa_play_options *options) {
         .name = "play",
         .capabilities =
             (play->one_step ? 0u : (uint32_t)CFA_PROVIDER_TWO_STEP) |
-            (play->lookup_authoritative ? (uint32_t)CFA_PROVIDER_LOOKUP_AUTHORITATIVE : 0u),
+            (play->lookup_authoritative ? (uint32_t)CFA_PROVIDER_LOOKUP_AUTHORITATIVE : 0u) |
+            (uint32_t)CFA_PROVIDER_READS_REVERSALS,
         .money_rules = cfa_money_rules_stripe(),
         .prepare = cfa__play_prepare,
         .call = cfa__play_call,
@@ -92,8 +93,7 @@ static cfa_status fill(cfa_play *play, const cfa_play_options *options) {
     return CFA_OK;
 }
 
-/* Copy a caller's struct, which may be of an older, shorter version, over defaults of this one. */
-static cfa_status copy_struct(void *out, size_t size, const void *in, const char *name) {
+cfa_status cfa__play_copy_struct(void *out, size_t size, const void *in, const char *name) {
     size_t in_size;
     memcpy(&in_size, in, sizeof in_size);
     if (in_size < sizeof in_size || in_size > size) {
@@ -107,7 +107,8 @@ static cfa_status copy_struct(void *out, size_t size, const void *in, const char
 cfa_status cfa_play_new(cfa_play **out, const cfa_play_options *given) {
     cfa_play_options copy = CFA_PLAY_OPTIONS_INIT;
     const cfa_play_options *options = &copy;
-    cfa_status status = given != NULL ? copy_struct(&copy, sizeof copy, given, "options") : CFA_OK;
+    cfa_status status =
+        given != NULL ? cfa__play_copy_struct(&copy, sizeof copy, given, "options") : CFA_OK;
     if (status != CFA_OK) {
         return status;
     }
@@ -135,7 +136,8 @@ void cfa_play_free(cfa_play *play) {
     }
     cfa__play_books_free(play);
     cfa_free(play->queue.events);
-    cfa_free(play->faults);
+    cfa_free(play->faults.items);
+    cfa_free(play->refund_states.items);
     cfa_free(play->webhook_secret);
     pthread_mutex_destroy(&play->lock);
     cfa_free(play);
@@ -145,18 +147,29 @@ const cfa_provider *cfa_play_provider(cfa_play *play) { return &play->provider; 
 
 /* ---- misfortune ------------------------------------------------------------------------------ */
 
-static cfa_status push_fault(cfa_play *play, int32_t fault) {
-    if (play->fault_count == play->fault_capacity) {
-        size_t capacity = play->fault_capacity == 0 ? 16 : play->fault_capacity * 2;
-        int32_t *faults = cfa_realloc(play->faults, capacity * sizeof *faults);
-        if (faults == NULL) {
-            return cfa_error_set(CFA_ENOMEM, CFA__PLAY_ORIGIN, NULL, 0, "no memory for a fault");
+cfa_status cfa__play_script_push(cfa__play_script *script, int32_t item) {
+    if (script->count == script->capacity) {
+        size_t capacity = script->capacity == 0 ? 16 : script->capacity * 2;
+        int32_t *items = cfa_realloc(script->items, capacity * sizeof *items);
+        if (items == NULL) {
+            return cfa_error_set(CFA_ENOMEM, CFA__PLAY_ORIGIN, NULL, 0, "no memory for a script");
         }
-        play->faults = faults;
-        play->fault_capacity = capacity;
+        script->items = items;
+        script->capacity = capacity;
     }
-    play->faults[play->fault_count++] = fault;
+    script->items[script->count++] = item;
     return CFA_OK;
+}
+
+bool cfa__play_script_take(cfa__play_script *script, int32_t *out) {
+    if (script->head == script->count) {
+        return false;
+    }
+    *out = script->items[script->head++];
+    if (script->head == script->count) {
+        script->head = script->count = 0;
+    }
+    return true;
 }
 
 cfa_status cfa_play_fault_next(cfa_play *play, int32_t fault) {
@@ -164,7 +177,7 @@ cfa_status cfa_play_fault_next(cfa_play *play, int32_t fault) {
         return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, "fault", fault, "use CFA_PLAY_FAULT_*");
     }
     cfa__play_lock(play);
-    cfa_status status = push_fault(play, fault);
+    cfa_status status = cfa__play_script_push(&play->faults, fault);
     cfa__play_unlock(play);
     return status;
 }
@@ -172,7 +185,7 @@ cfa_status cfa_play_fault_next(cfa_play *play, int32_t fault) {
 cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given) {
     cfa_play_weather copy = CFA_PLAY_WEATHER_INIT;
     const cfa_play_weather *weather = &copy;
-    cfa_status status = copy_struct(&copy, sizeof copy, given, "weather");
+    cfa_status status = cfa__play_copy_struct(&copy, sizeof copy, given, "weather");
     if (status != CFA_OK) {
         return status;
     }
@@ -204,7 +217,7 @@ cfa_status cfa_play_weather_set(cfa_play *play, const cfa_play_weather *given) {
 
 cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play) {
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
-    cfa_status status = copy_struct(&books, sizeof books, out, "out");
+    cfa_status status = cfa__play_copy_struct(&books, sizeof books, out, "out");
     if (status != CFA_OK) {
         return status;
     }
@@ -215,6 +228,9 @@ cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play) {
     books.charged_twice = play->charged_twice;
     books.call_count = play->call_count;
     books.webhooks_pending = (int64_t)(play->queue.count + play->queue.in_flight);
+    books.refund_count = (int64_t)play->refund_number;
+    books.refunded_twice = play->refunded_twice;
+    books.dispute_count = (int64_t)play->dispute_number;
     cfa__play_unlock(play);
     memcpy(out, &books, out_size);
     return CFA_OK;
@@ -222,23 +238,23 @@ cfa_status cfa_play_books_get(cfa_play_books *out, cfa_play *play) {
 
 cfa_status cfa_play_payment(cfa_facts *out, int64_t *out_charges, cfa_play *play,
                             const char *payment_id, cfa_arena *arena) {
+    cfa_status status = CFA_ENOTFOUND;
+    int64_t charges = 0;
     cfa__play_lock(play);
     const cfa__play_payment *payment = cfa__play_find_payment(play, payment_id);
-    const cfa__play_intent *intent = NULL;
-    cfa__play_snapshot facts = { 0 };
-    int64_t charges = 0;
     if (payment != NULL) {
-        intent = cfa__play_best_intent(payment, NULL, INT64_MIN, INT64_MAX);
-        assert(intent != NULL);
-        facts = intent->now;
+        const cfa__play_intent *best = cfa__play_best_intent(payment, NULL, INT64_MIN, INT64_MAX);
+        assert(best != NULL);
+        cfa__play_report report = cfa__play_tell(best);
+        report.whole = true;
         charges = payment->charges;
+        status = cfa__play_facts(out, &report, arena);
     }
     cfa__play_unlock(play);
-    if (intent == NULL) {
+    if (status == CFA_ENOTFOUND) {
         return cfa_error_set(CFA_ENOTFOUND, CFA__PLAY_ORIGIN, "payment_id", 0,
                              "the provider has no object for this payment");
     }
-    cfa_status status = cfa__play_facts(out, intent, &facts, arena);
     if (status == CFA_OK && out_charges != NULL) {
         *out_charges = charges;
     }

@@ -4,12 +4,9 @@
  * Must stay pure: no clock, no books, no lock.
  */
 #include "adapters/play/books.h"
-#include "util/json.h"
 #include "util/signature.h"
 
 #include <string.h>
-
-#define TEXT_BYTES_MAX 255
 
 /* ---- the signature --------------------------------------------------------------------------- */
 
@@ -25,108 +22,18 @@ static cfa_status verify(const cfa_play *play, cfa_slice signature, cfa_slice bo
 
 /* ---- what it says ---------------------------------------------------------------------------- */
 
-static cfa_status malformed_body(const char *field) {
-    return cfa_error_set(CFA_EINVAL, CFA__PLAY_ORIGIN, field, 0,
-                         "the webhook's body lacks this, or it is wrong");
-}
-
-/* Copy a text member into `arena`. A missing one is NULL when it may be, else an error. */
-static cfa_status copy_text(const char **out, const cfa__json *object, const char *name,
-                            bool required, cfa_arena *arena) {
-    const cfa__json *value = cfa__json_get(object, name);
-    const char *text;
-    *out = NULL;
-    if (value == NULL && !required) {
-        return CFA_OK;
-    }
-    if (!cfa__json_read_text(value, &text) || (required && text[0] == '\0') ||
-        strlen(text) > TEXT_BYTES_MAX) {
-        return malformed_body(name);
-    }
-    *out = cfa_arena_copy(arena, text, strlen(text));
-    return *out != NULL ? CFA_OK : CFA_ENOMEM;
-}
-
-static cfa_status read_amount(int64_t *out, const cfa__json *object, const char *name,
-                              int64_t most) {
-    return cfa__json_read_int(cfa__json_get(object, name), out) && *out >= 0 && *out <= most
-               ? CFA_OK
-               : malformed_body(name);
-}
-
-static cfa_status read_flags(uint32_t *out, const cfa__json *flags) {
-    *out = 0;
-    for (size_t i = 0; i < cfa__json_size(flags); i++) {
-        const char *name;
-        if (!cfa__json_read_text(cfa__json_at(flags, i), &name)) {
-            return malformed_body("flags");
-        }
-        uint32_t flag;
-        const char *known;
-        for (size_t at = 0; (known = cfa__play_flag_name(at, &flag)) != NULL; at++) {
-            *out |= strcmp(name, known) == 0 ? flag : 0;
-        }
-    }
-    return CFA_OK;
-}
-
-static cfa_status read_facts(cfa_facts *out, const cfa__json *data, cfa_arena *arena) {
-    cfa_facts facts = CFA_FACTS_INIT;
-    const char *currency;
-    int64_t attempt;
-    int64_t amount_minor;
-    cfa_status status = copy_text(&facts.ref, data, "ref", true, arena);
-    if (status == CFA_OK) {
-        status = copy_text(&facts.payment_id, data, "payment_id", false, arena);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&amount_minor, data, "amount_minor", CFA_MONEY_MINOR_MAX);
-    }
-    if (status == CFA_OK && (!cfa__json_read_text(cfa__json_get(data, "currency"), &currency) ||
-                             cfa_money_make(&facts.amount, amount_minor, currency) != CFA_OK)) {
-        status = malformed_body("currency");
-    }
-    if (status == CFA_OK) {
-        status =
-            read_amount(&facts.authorized_minor, data, "authorized_minor", CFA_MONEY_MINOR_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&facts.captured_minor, data, "captured_minor", CFA_MONEY_MINOR_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&attempt, data, "attempt", INT32_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_amount(&facts.occurred_us, data, "occurred_us", INT64_MAX);
-    }
-    if (status == CFA_OK) {
-        status = read_flags(&facts.flags, cfa__json_get(data, "flags"));
-    }
-    if (status == CFA_OK) {
-        status = copy_text(&facts.failure_code, data, "failure_code", false, arena);
-    }
-    if (status == CFA_OK) {
-        status = copy_text(&facts.cancel_reason, data, "cancel_reason", false, arena);
-    }
-    if (status == CFA_OK) {
-        facts.attempt = (int32_t)attempt;
-        *out = facts;
-    }
-    return status;
-}
-
 static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook_event *out) {
     cfa_webhook_event event = { .struct_size = sizeof event, .facts = CFA_FACTS_INIT };
     bool livemode;
-    cfa_status status = copy_text(&event.event_id, root, "id", true, arena);
+    cfa_status status = cfa__play_read_text(&event.event_id, root, "id", true, arena);
     if (status == CFA_OK) {
-        status = copy_text(&event.event_type, root, "type", true, arena);
+        status = cfa__play_read_text(&event.event_type, root, "type", true, arena);
     }
     if (status == CFA_OK) {
-        status = copy_text(&event.account, root, "account", false, arena);
+        status = cfa__play_read_text(&event.account, root, "account", false, arena);
     }
     if (status == CFA_OK && !cfa__json_read_bool(cfa__json_get(root, "livemode"), &livemode)) {
-        status = malformed_body("livemode");
+        status = cfa__play_malformed("livemode");
     }
     if (status != CFA_OK) {
         return status;
@@ -138,7 +45,7 @@ static cfa_status normalise(const cfa__json *root, cfa_arena *arena, cfa_webhook
         event.relevant |= strcmp(event.event_type, known) == 0;
     }
     if (event.relevant) {
-        status = read_facts(&event.facts, cfa__json_get(root, "data"), arena);
+        status = cfa__play_facts_read(&event.facts, cfa__json_get(root, "data"), arena);
     }
     if (status == CFA_OK) {
         *out = event;

@@ -5,7 +5,6 @@
  * when an event leaves: a repeat has the same body and a new signature, as a real provider's has.
  */
 #include "adapters/play/books.h"
-#include "util/buffer.h"
 #include "util/signature.h"
 
 #include <careforall/payment.h>
@@ -28,26 +27,19 @@ static const char *const type_names[CFA__PLAY_EVENT_TYPES] = {
     [CFA__PLAY_CHARGE_AUTHORIZED] = "charge.authorized",
     [CFA__PLAY_CHARGE_CAPTURED] = "charge.captured",
     [CFA__PLAY_CHARGE_EXPIRED] = "charge.expired",
-};
-
-static const struct flag_name {
-    uint32_t flag;
-    const char *name;
-} flag_names[] = {
-    { CFA_FACT_SUCCEEDED, "succeeded" },   { CFA_FACT_CANCELED, "canceled" },
-    { CFA_FACT_EXPIRED, "expired" },       { CFA_FACT_NEEDS_ACTION, "needs_action" },
-    { CFA_FACT_PROCESSING, "processing" }, { CFA_FACT_FAILED, "failed" },
+    [CFA__PLAY_CHARGE_UPDATED] = "charge.updated",
+    [CFA__PLAY_REFUND_CREATED] = "refund.created",
+    [CFA__PLAY_REFUND_UPDATED] = "refund.updated",
+    [CFA__PLAY_REFUND_FAILED] = "refund.failed",
+    [CFA__PLAY_DISPUTE_CREATED] = "dispute.created",
+    [CFA__PLAY_DISPUTE_UPDATED] = "dispute.updated",
+    [CFA__PLAY_DISPUTE_FUNDS_WITHDRAWN] = "dispute.funds_withdrawn",
+    [CFA__PLAY_DISPUTE_FUNDS_REINSTATED] = "dispute.funds_reinstated",
+    [CFA__PLAY_DISPUTE_CLOSED] = "dispute.closed",
+    [CFA__PLAY_FRAUD_WARNING_CREATED] = "fraud_warning.created",
 };
 
 const char *cfa__play_event_type_name(cfa__play_event_type type) { return type_names[type]; }
-
-const char *cfa__play_flag_name(size_t index, uint32_t *out_flag) {
-    if (index >= sizeof flag_names / sizeof flag_names[0]) {
-        return NULL;
-    }
-    *out_flag = flag_names[index].flag;
-    return flag_names[index].name;
-}
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
@@ -96,9 +88,9 @@ static void push_reordered(cfa_play *play, const cfa__play_event *event) {
     }
 }
 
-void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type, const cfa__play_intent *intent,
-                          const cfa__play_snapshot *facts) {
-    cfa__play_event event = { type, ++play->event_number, intent, *facts };
+void cfa__play_queue_push(cfa_play *play, cfa__play_event_type type,
+                          const cfa__play_report *report) {
+    cfa__play_event event = { type, ++play->event_number, *report };
     bool lost = cfa__play_chance(play, play->weather.webhook_lost_ppm);
     bool twice = cfa__play_chance(play, play->weather.webhook_duplicated_ppm);
     if (lost) {
@@ -146,7 +138,13 @@ static void put_down(cfa_play *play, const cfa__play_event *event, event_fate fa
 
 static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa_arena *arena,
                          cfa_slice *out) {
-    const cfa__play_intent *intent = event->intent;
+    assert(!event->report.whole);
+    const cfa__play_intent *intent = event->report.intent;
+    cfa_facts facts;
+    cfa_status status = cfa__play_facts(&facts, &event->report, arena);
+    if (status != CFA_OK) {
+        return status;
+    }
     char id[32];
     snprintf(id, sizeof id, "evt_play_%016llx",
              (unsigned long long)cfa__play_mix(event->number ^ cfa__play_mix(~play->seed) ^
@@ -158,27 +156,9 @@ static cfa_status render(const cfa_play *play, const cfa__play_event *event, cfa
     cfa__json_text(&body, "type", type_names[event->type]);
     cfa__json_text(&body, "account", intent->account);
     cfa__json_bool(&body, "livemode", false);
-    cfa__json_int(&body, "created_us", event->facts.occurred_us);
+    cfa__json_int(&body, "created_us", facts.occurred_us);
     cfa__json_open(&body, "data", '{');
-    cfa__json_text(&body, "ref", intent->ref);
-    cfa__json_text(&body, "payment_id", intent->payment->id);
-    cfa__json_int(&body, "amount_minor", intent->amount.minor);
-    cfa__json_text(&body, "currency", intent->amount.currency);
-    cfa__json_open(&body, "flags", '[');
-    uint32_t flag;
-    const char *name;
-    for (size_t i = 0; (name = cfa__play_flag_name(i, &flag)) != NULL; i++) {
-        if ((event->facts.flags & flag) != 0) {
-            cfa__json_text(&body, NULL, name);
-        }
-    }
-    cfa__json_close(&body, ']');
-    cfa__json_int(&body, "authorized_minor", event->facts.authorized_minor);
-    cfa__json_int(&body, "captured_minor", event->facts.captured_minor);
-    cfa__json_int(&body, "attempt", event->facts.attempt);
-    cfa__json_int(&body, "occurred_us", event->facts.occurred_us);
-    cfa__json_text(&body, "failure_code", event->facts.failure_code);
-    cfa__json_text(&body, "cancel_reason", event->facts.cancel_reason);
+    cfa__play_facts_write(&body, &facts);
     cfa__json_close(&body, '}');
     cfa__json_close(&body, '}');
     return cfa__buffer_finish(&body, out);
