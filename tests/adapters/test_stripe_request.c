@@ -97,6 +97,10 @@ START_TEST(changes_say_what_they_change) {
     call = wire_call(CFA_CALL_REFUND);
     expect_body(&call, "payment_intent=pi_1&amount=1250&metadata[payment_id]=" PAYMENT_ID
                        "&metadata[operation_id]=" PAYMENT_ID "%2F1&expand[]=payment_intent");
+    call.refund_id = "rfd_1";
+    expect_body(&call, "payment_intent=pi_1&amount=1250&metadata[payment_id]=" PAYMENT_ID
+                       "&metadata[operation_id]=" PAYMENT_ID "%2F1&metadata[refund_id]=rfd_1"
+                       "&expand[]=payment_intent");
     call = wire_call(CFA_CALL_RETRIEVE);
     expect_body(&call, "");
     call = wire_call(CFA_CALL_LOOKUP);
@@ -174,10 +178,13 @@ START_TEST(each_kind_of_call_has_its_endpoint) {
         int32_t kind;
         const char *ref, *line;
     } cases[] = {
-        { CFA_CALL_RETRIEVE, "pi_1", "GET /v1/payment_intents/pi_1 HTTP" },
+        { CFA_CALL_RETRIEVE, "pi_1",
+          "GET /v1/payment_intents/pi_1?expand[]=latest_charge.refunds"
+          "&expand[]=latest_charge.balance_transaction HTTP" },
         { CFA_CALL_RETRIEVE, "cs_1",
-          "GET /v1/checkout/sessions/cs_1?expand[]=payment_intent HTTP" },
-        { CFA_CALL_RETRIEVE, "../x?y", "GET /v1/payment_intents/..%2Fx%3Fy HTTP" },
+          "GET /v1/checkout/sessions/cs_1?expand[]=payment_intent.latest_charge.refunds"
+          "&expand[]=payment_intent.latest_charge.balance_transaction HTTP" },
+        { CFA_CALL_RETRIEVE, "../x?y", "GET /v1/payment_intents/..%2Fx%3Fy?expand" },
         { CFA_CALL_CAPTURE, "pi_1", "POST /v1/payment_intents/pi_1/capture HTTP" },
         { CFA_CALL_CANCEL, "pi_1", "POST /v1/payment_intents/pi_1/cancel HTTP" },
         { CFA_CALL_CANCEL, "cs_1", "POST /v1/checkout/sessions/cs_1/expire HTTP" },

@@ -164,6 +164,9 @@ static cfa_status prepare_change(cfa__buffer *body, const cfa_call *call) {
         if (!is_empty(call->operation_id)) {
             field(body, "metadata[operation_id]", call->operation_id);
         }
+        if (!is_empty(call->refund_id)) {
+            field(body, "metadata[refund_id]", call->refund_id);
+        }
         field(body, "expand[]", "payment_intent");
     }
     return CFA_OK;
@@ -213,9 +216,24 @@ static cfa_status target_of_object(cfa__stripe_request *out, const char *folder,
 cfa_status cfa__stripe_request_read(cfa__stripe_request *out, const char *ref, cfa_arena *arena) {
     *out = (cfa__stripe_request){ .post = false };
     return cfa__stripe_is_session(ref)
-               ? target_of_object(out, "/v1/checkout/sessions/", ref, "?expand[]=payment_intent",
+               ? target_of_object(out, "/v1/checkout/sessions/", ref,
+                                  "?expand[]=payment_intent.latest_charge.refunds"
+                                  "&expand[]=payment_intent.latest_charge.balance_transaction",
                                   arena)
-               : target_of_object(out, "/v1/payment_intents/", ref, "", arena);
+               : target_of_object(out, "/v1/payment_intents/", ref,
+                                  "?expand[]=latest_charge.refunds"
+                                  "&expand[]=latest_charge.balance_transaction",
+                                  arena);
+}
+
+cfa_status cfa__stripe_request_reversals(cfa__stripe_request *out, bool refunds, const char *intent,
+                                         cfa_arena *arena) {
+    static_assert(CFA_REVERSALS_MAX == 100, "a page holds as many as facts do");
+    *out = (cfa__stripe_request){ .post = false };
+    return target_of_object(out,
+                            refunds ? "/v1/refunds?limit=100&payment_intent="
+                                    : "/v1/disputes?limit=100&payment_intent=",
+                            intent, "", arena);
 }
 
 bool cfa__stripe_makes_page(cfa_slice body) {

@@ -287,7 +287,8 @@ static cfa_status take_options(cfa_stripe_options *out, const cfa_stripe_options
 static const cfa_provider_ops ops_template = {
     .struct_size = sizeof(cfa_provider_ops),
     .name = "stripe",
-    .capabilities = CFA_PROVIDER_TWO_STEP | CFA_PROVIDER_LOOKUP_AUTHORITATIVE,
+    .capabilities =
+        CFA_PROVIDER_TWO_STEP | CFA_PROVIDER_LOOKUP_AUTHORITATIVE | CFA_PROVIDER_READS_REVERSALS,
     .prepare = cfa__stripe_prepare,
     .call = cfa__stripe_call,
     .webhook = cfa__stripe_webhook,

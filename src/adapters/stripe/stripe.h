@@ -130,9 +130,12 @@ CFA_MUST_CHECK cfa_status cfa__stripe_request_list(cfa__stripe_request *out, boo
                                                    cfa__stripe_span created, bool open,
                                                    const char *after, int32_t limit,
                                                    cfa_arena *arena);
-/* An intent, or a hosted page with its intent. */
+/* An intent, or a hosted page with its intent, and what was paid with it: charge, refunds, fee. */
 CFA_MUST_CHECK cfa_status cfa__stripe_request_read(cfa__stripe_request *out, const char *ref,
                                                    cfa_arena *arena);
+/* All refunds, or disputes, of an intent. */
+CFA_MUST_CHECK cfa_status cfa__stripe_request_reversals(cfa__stripe_request *out, bool refunds,
+                                                        const char *intent, cfa_arena *arena);
 /* The hosted page of an intent, and its end. */
 CFA_MUST_CHECK cfa_status cfa__stripe_request_page_of(cfa__stripe_request *out, const char *intent,
                                                       cfa_arena *arena);
@@ -180,6 +183,7 @@ void cfa__stripe_reply_found(cfa_reply *out, const cfa__json *object, int64_t mo
 typedef enum cfa__stripe_phase {
     CFA__STRIPE_OWN, /* the call's own request; the only one of most calls */
     CFA__STRIPE_LOOKUP,
+    CFA__STRIPE_REVERSALS, /* of a read: refunds or disputes that the payment did not bring */
     CFA__STRIPE_FIND_PAGE, /* a refused cancel: is the hosted page still open? */
     CFA__STRIPE_EXPIRE_PAGE
 } cfa__stripe_phase;
@@ -190,6 +194,7 @@ typedef struct cfa__stripe_exchange {
     cfa_arena *arena;
     cfa_reply *out;
     cfa__stripe_phase phase;
+    uint32_t unread; /* of a read: CFA__STRIPE_REFUNDS, CFA__STRIPE_DISPUTES still to be listed */
     int64_t deadline_us;
     struct cfa__stripe_walk *walk; /* of a look-up, in the arena */
 } cfa__stripe_exchange;
