@@ -51,13 +51,15 @@ type CampaignSpec struct {
 	Goal       Money
 	Deadline   time.Time
 	LateRule   LateRule
+	By         Actor
 }
 
 // CreateCampaign creates a campaign, once per (scope, key). Durable when it returns.
 func (e *Engine) CreateCampaign(ctx context.Context, spec CampaignSpec) (*Campaign, error) {
 	return e.campaignCommand(ctx, spec.Key, func(out *native.Campaign, key string, limit int32) error {
 		return native.Campaign_create(out, e.handle, key, spec.Scope, spec.Title, strings.Join(spec.Currencies, ","),
-			spec.Goal.native(), microseconds(spec.Deadline), int32(spec.LateRule), limit)
+			spec.Goal.native(), microseconds(spec.Deadline), int32(spec.LateRule), spec.By.Actor, spec.By.Reason,
+			limit)
 	})
 }
 
@@ -67,14 +69,15 @@ func (e *Engine) UpdateCampaign(ctx context.Context, id string, expectedVersion 
 	return e.campaignCommand(ctx, spec.Key, func(out *native.Campaign, key string, limit int32) error {
 		return native.Campaign_update(out, e.handle, id, expectedVersion, key, spec.Scope, spec.Title,
 			strings.Join(spec.Currencies, ","), spec.Goal.native(), microseconds(spec.Deadline),
-			int32(spec.LateRule), limit)
+			int32(spec.LateRule), spec.By.Actor, spec.By.Reason, limit)
 	})
 }
 
 // EndCampaign ends a campaign: no pledge commits after it.
-func (e *Engine) EndCampaign(ctx context.Context, id string, expectedVersion int64, scope, key string) (*Campaign, error) {
+func (e *Engine) EndCampaign(ctx context.Context, id string, expectedVersion int64, scope, key string,
+	by Actor) (*Campaign, error) {
 	return e.campaignCommand(ctx, key, func(out *native.Campaign, key string, _ int32) error {
-		return native.Campaign_end(out, e.handle, id, expectedVersion, scope, key)
+		return native.Campaign_end(out, e.handle, id, expectedVersion, scope, key, by.Actor, by.Reason)
 	})
 }
 

@@ -481,7 +481,7 @@ func TestTheHostDrivesTheEngine(t *testing.T) {
 			t.Fatal(string(statistics))
 		}
 		must[*Pledge](t)(engine.Pledge(pledge.ID))
-		if err := engine.EraseDonor(background, pledge.ID); err != nil {
+		if err := engine.EraseDonor(background, pledge.ID, Actor{}); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -94,30 +94,30 @@ func (e *Engine) DeadLetters(name string, after int64, limit int) ([]DeadLetter,
 
 // RewindCursor delivers everything behind position again; whoever runs the sink starts over there. expected is where the
 // cursor stands, so that nobody rewinds what moved meanwhile: pause a sink that runs. A repeat with the key rewinds once.
-func (e *Engine) RewindCursor(name string, expected, position int64, scope, key string) (*Cursor, error) {
+func (e *Engine) RewindCursor(name string, expected, position int64, scope, key string, by Actor) (*Cursor, error) {
 	return e.cursorCommand(key, func(out *native.CursorList, key string) error {
-		return native.Cursor_rewind(out, e.handle, name, expected, position, scope, key)
+		return native.Cursor_rewind(out, e.handle, name, expected, position, scope, key, by.Actor, by.Reason)
 	})
 }
 
 // Requeue delivers the dead letter at position again, out of order; 0: all of the sink's. What is refused again stays.
-func (e *Engine) Requeue(name string, position int64, scope, key string) (*Cursor, error) {
+func (e *Engine) Requeue(name string, position int64, scope, key string, by Actor) (*Cursor, error) {
 	return e.cursorCommand(key, func(out *native.CursorList, key string) error {
-		return native.Letter_requeue(out, e.handle, name, position, scope, key)
+		return native.Letter_requeue(out, e.handle, name, position, scope, key, by.Actor, by.Reason)
 	})
 }
 
-// PauseCursor stops a sink in every process, also over restarts. A repeat changes nothing.
-func (e *Engine) PauseCursor(name, reason string) (*Cursor, error) {
+// PauseCursor stops a sink in every process, also over restarts, for a reason, which is required. A repeat changes nothing.
+func (e *Engine) PauseCursor(name string, by Actor) (*Cursor, error) {
 	return e.cursorCommand("", func(out *native.CursorList, _ string) error {
-		return native.Cursor_pause(out, e.handle, name, reason)
+		return native.Cursor_pause(out, e.handle, name, by.Actor, by.Reason)
 	})
 }
 
 // ResumeCursor goes on after a pause, whoever paused it. A repeat changes nothing.
-func (e *Engine) ResumeCursor(name string) (*Cursor, error) {
+func (e *Engine) ResumeCursor(name string, by Actor) (*Cursor, error) {
 	return e.cursorCommand("", func(out *native.CursorList, _ string) error {
-		return native.Cursor_resume(out, e.handle, name)
+		return native.Cursor_resume(out, e.handle, name, by.Actor, by.Reason)
 	})
 }
 

@@ -19,23 +19,23 @@ func TestOperatorsSeeAndRewindCursors(t *testing.T) {
 		if letters := must[[]DeadLetter](t)(engine.DeadLetters("sub.reader", 0, 0)); len(letters) != 0 {
 			t.Fatalf("%+v", letters)
 		}
-		_, err := engine.RewindCursor("sub.reader", 1, 0, "", "back")
+		_, err := engine.RewindCursor("sub.reader", 1, 0, "", "back", Actor{})
 		expect(t, err, EVERSION, "expected")
-		back := must[*Cursor](t)(engine.RewindCursor("sub.reader", 2, 1, "", "back"))
+		back := must[*Cursor](t)(engine.RewindCursor("sub.reader", 2, 1, "", "back", Actor{}))
 		if back.Acknowledged != 1 || back.Lag != 1 || back.Oldest.IsZero() || back.Replayed || back.Epoch <= cursors[0].Epoch {
 			t.Fatalf("%+v", back)
 		}
-		if again := must[*Cursor](t)(engine.RewindCursor("sub.reader", 2, 1, "", "back")); !again.Replayed {
+		if again := must[*Cursor](t)(engine.RewindCursor("sub.reader", 2, 1, "", "back", Actor{})); !again.Replayed {
 			t.Fatalf("%+v", again)
 		}
 		expect(t, reader.Ack(2), EFENCED, "")
-		_, err = engine.RewindCursor("sub.reader", 1, 0, "", "back")
+		_, err = engine.RewindCursor("sub.reader", 1, 0, "", "back", Actor{})
 		expect(t, err, EKEYREUSE, "expected")
-		_, err = engine.PauseCursor("sub.reader", "no reason")
+		_, err = engine.PauseCursor("sub.reader", Actor{Reason: "no reason"})
 		expect(t, err, ENOTSUP, "name")
-		_, err = engine.Requeue("sub.reader", 1, "", "")
+		_, err = engine.Requeue("sub.reader", 1, "", "", Actor{})
 		expect(t, err, ENOTFOUND, "position")
-		_, err = engine.ResumeCursor("nobody")
+		_, err = engine.ResumeCursor("nobody", Actor{})
 		expect(t, err, ENOTFOUND, "name")
 	})
 }

@@ -91,24 +91,25 @@ func (e *Engine) WaitPayment(ctx context.Context, id string) (*Payment, error) {
 }
 
 // CapturePayment captures an authorized payment, in full (the zero amount) or in part, once per (scope, key).
-func (e *Engine) CapturePayment(ctx context.Context, id string, amount Money, scope, key string) (*Payment, error) {
+func (e *Engine) CapturePayment(ctx context.Context, id string, amount Money, scope, key string,
+	by Actor) (*Payment, error) {
 	key, err := keyOr(key)
 	if err != nil {
 		return nil, err
 	}
 	return e.payment(ctx, key, func(out *native.Payment, limit int32) error {
-		return native.Payment_capture(out, e.handle, id, amount.native(), scope, key, limit)
+		return native.Payment_capture(out, e.handle, id, amount.native(), scope, key, by.Actor, by.Reason, limit)
 	})
 }
 
 // CancelPayment cancels a payment that is not captured, once per (scope, key).
-func (e *Engine) CancelPayment(ctx context.Context, id, scope, key string) (*Payment, error) {
+func (e *Engine) CancelPayment(ctx context.Context, id, scope, key string, by Actor) (*Payment, error) {
 	key, err := keyOr(key)
 	if err != nil {
 		return nil, err
 	}
 	return e.payment(ctx, key, func(out *native.Payment, limit int32) error {
-		return native.Payment_cancel(out, e.handle, id, scope, key, limit)
+		return native.Payment_cancel(out, e.handle, id, scope, key, by.Actor, by.Reason, limit)
 	})
 }
 

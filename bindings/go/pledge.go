@@ -130,13 +130,13 @@ func (e *Engine) Pledges(campaignID, after string, limit int) (page []*Pledge, n
 }
 
 // EraseDonor erases the personal data of a pledge's donor. Amounts stay.
-func (e *Engine) EraseDonor(ctx context.Context, pledgeID string) error {
+func (e *Engine) EraseDonor(ctx context.Context, pledgeID string, by Actor) error {
 	limit, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer e.gate.leave()
-	return wrap(native.Donor_erase(e.handle, pledgeID, limit))
+	return wrap(native.Donor_erase(e.handle, pledgeID, by.Actor, by.Reason, limit))
 }
 
 func readPledge(handle native.Pledge) *Pledge {

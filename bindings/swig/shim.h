@@ -75,7 +75,8 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
 static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope,
                                                    const char *title, const char *currencies,
                                                    cfa_money goal, int64_t deadline_us,
-                                                   int32_t late_rule, int32_t timeout_ms)
+                                                   int32_t late_rule, const char *actor,
+                                                   const char *reason, int32_t timeout_ms)
 {
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     spec.key = key;
@@ -85,6 +86,8 @@ static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *
     spec.goal = goal;
     spec.deadline_us = deadline_us;
     spec.late_rule = late_rule;
+    spec.actor = actor;
+    spec.reason = reason;
     spec.timeout_ms = timeout_ms;
     return spec;
 }
@@ -93,10 +96,11 @@ static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *en
                                               const char *key, const char *scope, const char *title,
                                               const char *currencies, cfa_money goal,
                                               int64_t deadline_us, int32_t late_rule,
+                                              const char *actor, const char *reason,
                                               int32_t timeout_ms)
 {
-    const cfa_campaign_spec spec =
-        shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
+    const cfa_campaign_spec spec = shim_campaign_spec(
+        key, scope, title, currencies, goal, deadline_us, late_rule, actor, reason, timeout_ms);
     return cfa_campaign_create(out, engine, &spec);
 }
 
@@ -105,11 +109,85 @@ static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *en
                                               const char *key, const char *scope, const char *title,
                                               const char *currencies, cfa_money goal,
                                               int64_t deadline_us, int32_t late_rule,
+                                              const char *actor, const char *reason,
                                               int32_t timeout_ms)
 {
-    const cfa_campaign_spec spec =
-        shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
+    const cfa_campaign_spec spec = shim_campaign_spec(
+        key, scope, title, currencies, goal, deadline_us, late_rule, actor, reason, timeout_ms);
     return cfa_campaign_update(out, engine, id, expected_version, &spec);
+}
+
+/* ---- administrative acts: who asks and why -------------------------------------------------- */
+
+static inline cfa_actor shim_actor(const char *actor, const char *reason)
+{
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = actor;
+    by.reason = reason;
+    return by;
+}
+
+static inline cfa_status shim_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *id,
+                                           int64_t expected_version, const char *scope,
+                                           const char *key, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_campaign_end(out, engine, id, expected_version, scope, key, &by);
+}
+
+static inline cfa_status shim_cursor_rewind(cfa_cursor_list **out, cfa_engine *engine,
+                                            const char *name, int64_t expected, int64_t position,
+                                            const char *scope, const char *key, const char *actor,
+                                            const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_cursor_rewind(out, engine, name, expected, position, scope, key, &by);
+}
+
+static inline cfa_status shim_cursor_pause(cfa_cursor_list **out, cfa_engine *engine,
+                                           const char *name, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_cursor_pause(out, engine, name, &by);
+}
+
+static inline cfa_status shim_cursor_resume(cfa_cursor_list **out, cfa_engine *engine,
+                                            const char *name, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_cursor_resume(out, engine, name, &by);
+}
+
+static inline cfa_status shim_letter_requeue(cfa_cursor_list **out, cfa_engine *engine,
+                                             const char *name, int64_t position, const char *scope,
+                                             const char *key, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_letter_requeue(out, engine, name, position, scope, key, &by);
+}
+
+static inline cfa_status shim_donor_erase(cfa_engine *engine, const char *pledge_id,
+                                          const char *actor, const char *reason, int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_donor_erase(engine, pledge_id, &by, timeout_ms);
+}
+
+static inline cfa_status shim_payment_capture(cfa_payment **out, cfa_engine *engine, const char *id,
+                                              cfa_money amount, const char *scope, const char *key,
+                                              const char *actor, const char *reason,
+                                              int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_payment_capture(out, engine, id, amount, scope, key, &by, timeout_ms);
+}
+
+static inline cfa_status shim_payment_cancel(cfa_payment **out, cfa_engine *engine, const char *id,
+                                             const char *scope, const char *key, const char *actor,
+                                             const char *reason, int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_payment_cancel(out, engine, id, scope, key, &by, timeout_ms);
 }
 
 static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,

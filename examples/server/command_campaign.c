@@ -176,7 +176,7 @@ static cfa_status end_newest(cfa_campaign **out, cfa_engine *engine, const serve
         status = cfa_campaign_get(&seen, engine, config->words[0]);
         if (status == CFA_OK)
             status = cfa_campaign_end(out, engine, config->words[0], cfa_campaign_version(seen),
-                                      SCOPE, key);
+                                      SCOPE, key, NULL);
         cfa_campaign_free(seen);
     }
     return status;
@@ -191,7 +191,7 @@ int command_campaign_end(const server_config *config) {
     cfa_campaign *campaign = NULL;
     cfa_status status = config->version == 0 ? end_newest(&campaign, engine, config, key)
                                              : cfa_campaign_end(&campaign, engine, config->words[0],
-                                                                config->version, SCOPE, key);
+                                                                config->version, SCOPE, key, NULL);
     int code = EXIT_SUCCESS;
     if (status != CFA_OK)
         code = command_write_failed("cannot end the campaign", status, key);

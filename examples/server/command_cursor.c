@@ -79,7 +79,9 @@ int command_outbox_pause(const server_config *config) {
     if (!engine)
         return EXIT_FAILED;
     cfa_cursor_list *cursor = NULL;
-    cfa_status status = cfa_cursor_pause(&cursor, engine, config->words[0], config->reason);
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.reason = config->reason;
+    cfa_status status = cfa_cursor_pause(&cursor, engine, config->words[0], &by);
     return finish(config, engine, "cannot pause the cursor", status, cursor, NULL);
 }
 
@@ -88,7 +90,7 @@ int command_outbox_resume(const server_config *config) {
     if (!engine)
         return EXIT_FAILED;
     cfa_cursor_list *cursor = NULL;
-    cfa_status status = cfa_cursor_resume(&cursor, engine, config->words[0]);
+    cfa_status status = cfa_cursor_resume(&cursor, engine, config->words[0], NULL);
     return finish(config, engine, "cannot resume the cursor", status, cursor, NULL);
 }
 
@@ -134,7 +136,8 @@ int command_outbox_rewind(const server_config *config) {
     cfa_status status =
         config->expected ? CFA_OK : find_position(&expected, engine, config->words[0]);
     if (status == CFA_OK)
-        status = cfa_cursor_rewind(&cursor, engine, config->words[0], expected, to, SCOPE, key);
+        status =
+            cfa_cursor_rewind(&cursor, engine, config->words[0], expected, to, SCOPE, key, NULL);
     return finish(config, engine, "cannot rewind the cursor", status, cursor, key);
 }
 
@@ -150,7 +153,8 @@ int command_outbox_requeue(const server_config *config) {
     if (!engine)
         return EXIT_FAILED;
     cfa_cursor_list *cursor = NULL;
-    cfa_status status = cfa_letter_requeue(&cursor, engine, config->words[0], position, SCOPE, key);
+    cfa_status status =
+        cfa_letter_requeue(&cursor, engine, config->words[0], position, SCOPE, key, NULL);
     return finish(config, engine, "cannot requeue", status, cursor, key);
 }
 

@@ -144,7 +144,7 @@ static void run_end(http_request *request) {
     const campaign_input *input = request->input;
     cfa_campaign *campaign = NULL;
     cfa_status status = cfa_campaign_end(&campaign, request->app->engine, request->parameter,
-                                         input->version, header_scope(request), input->key);
+                                         input->version, header_scope(request), input->key, NULL);
     answer_command(request, status, campaign, 200);
 }
 

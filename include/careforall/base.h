@@ -55,6 +55,8 @@
 #define CFA_WEBHOOK_BYTES_MAX 1048576
 #define CFA_EVENT_BYTES_MAX 65536
 #define CFA_PAGE_LIMIT_MAX 1000
+#define CFA_ACTOR_BYTES_MAX 200
+#define CFA_REASON_BYTES_MAX 500
 
 CFA_BEGIN
 
@@ -79,6 +81,17 @@ typedef struct cfa_page {
 
 #define CFA_PAGE_INIT                                                                              \
     { sizeof(cfa_page), NULL, 0 }
+
+/* Who asks for an administrative act and why, for the audit log (act.h), which is never erased:
+ * name an account, not a person. Where a call takes one, NULL says nothing of either. */
+typedef struct cfa_actor {
+    size_t struct_size;
+    const char *actor;  /* or NULL */
+    const char *reason; /* or NULL */
+} cfa_actor;
+
+#define CFA_ACTOR_INIT                                                                             \
+    { sizeof(cfa_actor), NULL, NULL }
 
 /*
  * Return the running library's version, such as "0.1.0".

@@ -20,7 +20,10 @@ typedef int32_t cfa_late_rule;
 enum {
     CFA_LATE_ACCEPT = 0, /* counts like any other */
     CFA_LATE_REFUSE =
-        1 /* an unpaid payment is cancelled at the provider; paid money still counts */
+        1, /* an unpaid payment is cancelled at the provider; paid money still counts */
+    CFA_LATE_REFUND =
+        2 /* as REFUSE, and money that comes all the same, or after a cancel or expiry,
+                          * is given back */
 };
 
 /* What a campaign is created with, or changed to (an update replaces every field). */
@@ -35,10 +38,12 @@ typedef struct cfa_campaign_spec {
     int64_t deadline_us; /* 0: none; pledges at or after it are refused */
     cfa_late_rule late_rule;
     int32_t timeout_ms;
+    const char *actor;  /* who asks, for the audit log, or NULL */
+    const char *reason; /* why, or NULL */
 } cfa_campaign_spec;
 
 #define CFA_CAMPAIGN_SPEC_INIT                                                                     \
-    { sizeof(cfa_campaign_spec), NULL, NULL, NULL, NULL, { 0, "" }, 0, 0, 0 }
+    { sizeof(cfa_campaign_spec), NULL, NULL, NULL, NULL, { 0, "" }, 0, 0, 0, NULL, NULL }
 
 /*
  * Create a campaign.
@@ -67,12 +72,13 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_update(cfa_campaign **out, cfa_en
  * End a campaign: no pledge commits after it. Payments in flight follow the late rule.
  *
  * Durable when it returns. A repeat with the same key, or of an ended campaign, changes nothing.
- * `key`: required. Expected: CFA_OK; CFA_ENOTFOUND; CFA_EVERSION; TRANSIENT; CFA_EINDOUBT.
+ * `key`: required. `by`: copied. Expected: CFA_OK; CFA_ENOTFOUND; CFA_EVERSION; TRANSIENT;
+ * CFA_EINDOUBT.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine,
                                                    const char *campaign_id,
                                                    int64_t expected_version, const char *scope,
-                                                   const char *key);
+                                                   const char *key, const cfa_actor *by);
 
 /* Read one campaign from a snapshot. Expected: CFA_OK; CFA_EINVAL (not a cmp_ id); CFA_ENOTFOUND;
  * TRANSIENT. */

@@ -2,6 +2,7 @@
 #ifndef CAREFORALL_H
 #define CAREFORALL_H
 
+#include <careforall/act.h>
 #include <careforall/base.h>
 #include <careforall/campaign.h>
 #include <careforall/engine.h>

@@ -126,8 +126,9 @@ CFA_API void cfa_letter_list_free(cfa_letter_list *list);
  * The commands below give the cursor as it stands afterwards, a list of one. Durable when they
  * return; every process's relay acts on them within a second. They are logged, and are no events of
  * the log: it tells what became of the book, not of its delivery, and no sink has to know of
- * another's troubles. `name`: as in the list. Common failures: CFA_ENOTFOUND (no such cursor),
- * CFA_ENOTSUP (the projector, or what a subscription does not have), TRANSIENT, CFA_EINDOUBT.
+ * another's troubles. What changes something is an act of the audit log, with `by`, which is
+ * copied. `name`: as in the list. Common failures: CFA_ENOTFOUND (no such cursor), CFA_ENOTSUP (the
+ * projector, or what a subscription does not have), TRANSIENT, CFA_EINDOUBT.
  */
 
 /*
@@ -141,16 +142,16 @@ CFA_API void cfa_letter_list_free(cfa_letter_list *list);
 CFA_API CFA_MUST_CHECK cfa_status cfa_cursor_rewind(cfa_cursor_list **out, cfa_engine *engine,
                                                     const char *name, int64_t expected,
                                                     int64_t position, const char *scope,
-                                                    const char *key);
+                                                    const char *key, const cfa_actor *by);
 
 /* Stop delivering, in every process, also over restarts; what the sink has may still be
- * acknowledged. A repeat changes nothing. `reason`: 1 to 200 bytes, shown in lists. */
+ * acknowledged. A repeat changes nothing. `by`: its reason is required, and shown in lists. */
 CFA_API CFA_MUST_CHECK cfa_status cfa_cursor_pause(cfa_cursor_list **out, cfa_engine *engine,
-                                                   const char *name, const char *reason);
+                                                   const char *name, const cfa_actor *by);
 
 /* Go on after a pause, whoever paused it. A repeat changes nothing. */
 CFA_API CFA_MUST_CHECK cfa_status cfa_cursor_resume(cfa_cursor_list **out, cfa_engine *engine,
-                                                    const char *name);
+                                                    const char *name, const cfa_actor *by);
 
 /*
  * Deliver the dead letter at `position` (0: all of the sink's) again, out of order and once; it
@@ -160,7 +161,8 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_cursor_resume(cfa_cursor_list **out, cfa_e
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_letter_requeue(cfa_cursor_list **out, cfa_engine *engine,
                                                      const char *name, int64_t position,
-                                                     const char *scope, const char *key);
+                                                     const char *scope, const char *key,
+                                                     const cfa_actor *by);
 
 CFA_END
 

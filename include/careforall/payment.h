@@ -65,18 +65,19 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine
  * Durable when it returns: the operation and its provider key; the call follows at once on this
  * thread. A repeat with the same key joins the first; after the answer it returns the payment as it
  * stands.
- * `key`: required. Expected: CFA_OK (look at the state: the provider may still be in doubt);
- * CFA_ENOTFOUND; CFA_ESTATE; CFA_ERANGE (capture above what is authorized); CFA_EKEYREUSE;
+ * `key`: required. `by`: copied. Expected: CFA_OK (look at the state: the provider may still be in
+ * doubt); CFA_ENOTFOUND; CFA_ESTATE; CFA_ERANGE (capture above what is authorized); CFA_EKEYREUSE;
  * TRANSIENT; CFA_EINDOUBT.
  * Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_payment_capture(cfa_payment **out, cfa_engine *engine,
                                                       const char *payment_id, cfa_money amount,
                                                       const char *scope, const char *key,
-                                                      int32_t timeout_ms);
+                                                      const cfa_actor *by, int32_t timeout_ms);
 CFA_API CFA_MUST_CHECK cfa_status cfa_payment_cancel(cfa_payment **out, cfa_engine *engine,
                                                      const char *payment_id, const char *scope,
-                                                     const char *key, int32_t timeout_ms);
+                                                     const char *key, const cfa_actor *by,
+                                                     int32_t timeout_ms);
 
 CFA_API const char *cfa_payment_id(const cfa_payment *payment);
 CFA_API const char *cfa_payment_pledge_id(const cfa_payment *payment);

@@ -114,11 +114,11 @@ CFA_API void cfa_pledge_list_free(cfa_pledge_list *list);
 
 /*
  * Erase the personal data of a pledge's donor: reference, name, e-mail, message. Amounts stay.
- * Durable when it returns; a repeat changes nothing. Expected: CFA_OK; CFA_ENOTFOUND; TRANSIENT;
- * CFA_EINDOUBT.
+ * Durable when it returns; a repeat changes nothing. `by`: copied. Expected: CFA_OK;
+ * CFA_ENOTFOUND; TRANSIENT; CFA_EINDOUBT.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_donor_erase(cfa_engine *engine, const char *pledge_id,
-                                                  int32_t timeout_ms);
+                                                  const cfa_actor *by, int32_t timeout_ms);
 
 CFA_API const char *cfa_pledge_id(const cfa_pledge *pledge);
 CFA_API const char *cfa_pledge_campaign_id(const cfa_pledge *pledge);

@@ -187,28 +187,31 @@ void post_finish(struct book *book, const struct post *post) {
 
 cfa_status post_rewind(cfa_engine *engine, int64_t expected, int64_t position, const char *key) {
     cfa_cursor_list *list = NULL;
-    cfa_status status = cfa_cursor_rewind(&list, engine, "post", expected, position, NULL, key);
+    cfa_status status =
+        cfa_cursor_rewind(&list, engine, "post", expected, position, NULL, key, NULL);
     cfa_cursor_list_free(list);
     return status;
 }
 
 cfa_status post_requeue(cfa_engine *engine, int64_t position, const char *key) {
     cfa_cursor_list *list = NULL;
-    cfa_status status = cfa_letter_requeue(&list, engine, "post", position, NULL, key);
+    cfa_status status = cfa_letter_requeue(&list, engine, "post", position, NULL, key, NULL);
     cfa_cursor_list_free(list);
     return status;
 }
 
 void post_pause(cfa_engine *engine) {
     cfa_cursor_list *list;
-    ck_assert_int_eq(cfa_cursor_pause(&list, engine, "post", "the receiver moves house"), CFA_OK);
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.reason = "the receiver moves house";
+    ck_assert_int_eq(cfa_cursor_pause(&list, engine, "post", &by), CFA_OK);
     ck_assert_int_eq(cfa_cursor_list_at(list, 0)->paused, CFA_CURSOR_PAUSED);
     cfa_cursor_list_free(list);
 }
 
 void post_resume(cfa_engine *engine) {
     cfa_cursor_list *list;
-    ck_assert_int_eq(cfa_cursor_resume(&list, engine, "post"), CFA_OK);
+    ck_assert_int_eq(cfa_cursor_resume(&list, engine, "post", NULL), CFA_OK);
     ck_assert_int_eq(cfa_cursor_list_at(list, 0)->paused, CFA_CURSOR_RUNS);
     cfa_cursor_list_free(list);
 }

@@ -256,9 +256,10 @@ static void change_in_doubt(int store, int32_t fault, bool capture) {
     ck_assert_int_eq(cfa_play_fault_next(book.play, fault), CFA_OK);
     cfa_payment *payment;
     const char *id = cfa_pledge_payment_id(pledge);
-    cfa_status status = capture ? cfa_payment_capture(&payment, book.engine, id,
-                                                      (cfa_money){ 0, "" }, NULL, "c", 20)
-                                : cfa_payment_cancel(&payment, book.engine, id, NULL, "c", 20);
+    cfa_status status = capture
+                            ? cfa_payment_capture(&payment, book.engine, id, (cfa_money){ 0, "" },
+                                                  NULL, "c", NULL, 20)
+                            : cfa_payment_cancel(&payment, book.engine, id, NULL, "c", NULL, 20);
     ck_assert_int_eq(status, CFA_OK);
     ck_assert_int_ne(cfa_payment_state_of(payment), CFA_PAYMENT_FAILED);
     cfa_payment_free(payment);

@@ -377,11 +377,12 @@ START_TEST(a_call_without_an_output_changes_nothing) {
     cfa_engine *engine = book.engine;
     expect_error(cfa_pledge_create(NULL, engine, &spec), CFA_EMISUSE, "out");
     expect_error(cfa_campaign_create(NULL, engine, &campaign), CFA_EMISUSE, "out");
-    expect_error(cfa_campaign_end(NULL, engine, book.campaign_id, 0, NULL, "end"), CFA_EMISUSE,
-                 "out");
+    expect_error(cfa_campaign_end(NULL, engine, book.campaign_id, 0, NULL, "end", NULL),
+                 CFA_EMISUSE, "out");
     expect_error(cfa_webhook_accept(NULL, engine, &event, 0), CFA_EMISUSE, "out");
-    expect_error(cfa_payment_capture(NULL, engine, payment, all, NULL, "c", 0), CFA_EMISUSE, "out");
-    expect_error(cfa_payment_cancel(NULL, engine, payment, NULL, "c", 0), CFA_EMISUSE, "out");
+    expect_error(cfa_payment_capture(NULL, engine, payment, all, NULL, "c", NULL, 0), CFA_EMISUSE,
+                 "out");
+    expect_error(cfa_payment_cancel(NULL, engine, payment, NULL, "c", NULL, 0), CFA_EMISUSE, "out");
     expect_error(cfa_call_next(NULL, engine, 0), CFA_EMISUSE, "out");
     expect_error(cfa_subscription_open(NULL, engine, "s"), CFA_EMISUSE, "out");
     expect_error(cfa_pledge_get(NULL, engine, cfa_pledge_id(pledge)), CFA_EMISUSE, "out");

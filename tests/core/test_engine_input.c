@@ -262,7 +262,7 @@ START_TEST(a_campaign_that_is_over_takes_no_pledge) {
     refuse(&book, &pledge, CFA_ECLOSED, "campaign_id");
     ck_assert_int_eq(cfa_campaign_get(&open, book.engine, book.campaign_id), CFA_OK);
     ck_assert_int_eq(cfa_campaign_end(&ended, book.engine, book.campaign_id,
-                                      cfa_campaign_version(open), NULL, "end"),
+                                      cfa_campaign_version(open), NULL, "end", NULL),
                      CFA_OK);
     pledge = gift(&book, "too-late", 100);
     refuse(&book, &pledge, CFA_ECLOSED, "campaign_id");

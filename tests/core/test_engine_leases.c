@@ -379,7 +379,7 @@ static cfa_status capture(struct book *book, const cfa_pledge *pledge, int64_t m
                           const char *key) {
     cfa_payment *payment = NULL;
     cfa_status status = cfa_payment_capture(&payment, book->engine, cfa_pledge_payment_id(pledge),
-                                            (cfa_money){ minor, "EUR" }, NULL, key, -1);
+                                            (cfa_money){ minor, "EUR" }, NULL, key, NULL, -1);
     if (status == CFA_OK)
         cfa_payment_free(payment);
     return status;

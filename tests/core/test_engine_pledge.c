@@ -529,7 +529,7 @@ static void expect_capture(struct book *book, const cfa_pledge *pledge, const ch
     cfa_payment *payment;
     cfa_money amount = { minor, "EUR" };
     cfa_status status = cfa_payment_capture(&payment, book->engine, cfa_pledge_payment_id(pledge),
-                                            amount, NULL, key, 20000);
+                                            amount, NULL, key, NULL, 20000);
     ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
     ck_assert_int_eq(cfa_payment_state_of(payment), CFA_PAYMENT_COMPLETED);
     ck_assert_int_eq(cfa_payment_captured(payment).minor, captured);
@@ -543,10 +543,10 @@ START_TEST(a_hold_is_captured_in_full_once) {
     expect_capture(&book, pledge, "cap", 0, 1000);
     cfa_payment *untouched;
     expect_error(cfa_payment_capture(&untouched, book.engine, cfa_pledge_payment_id(pledge),
-                                     (cfa_money){ 0, "" }, NULL, "cap2", 20000),
+                                     (cfa_money){ 0, "" }, NULL, "cap2", NULL, 20000),
                  CFA_ESTATE, "payment_id");
     expect_error(cfa_payment_cancel(&untouched, book.engine, cfa_pledge_payment_id(pledge), NULL,
-                                    "can", 20000),
+                                    "can", NULL, 20000),
                  CFA_ESTATE, "payment_id");
     ck_assert_int_eq(totals_of(&book).raised_minor, 1000);
     ck_assert_int_eq(totals_of(&book).authorized_minor, 0);
@@ -562,10 +562,10 @@ START_TEST(a_hold_is_captured_in_part) {
     cfa_pledge *pledge = authorized(&book, _i, "hold", 1000);
     cfa_payment *untouched;
     expect_error(cfa_payment_capture(&untouched, book.engine, cfa_pledge_payment_id(pledge),
-                                     (cfa_money){ 1001, "EUR" }, NULL, "much", 20000),
+                                     (cfa_money){ 1001, "EUR" }, NULL, "much", NULL, 20000),
                  CFA_ERANGE, "amount.minor");
     expect_error(cfa_payment_capture(&untouched, book.engine, cfa_pledge_payment_id(pledge),
-                                     (cfa_money){ 400, "USD" }, NULL, "other", 20000),
+                                     (cfa_money){ 400, "USD" }, NULL, "other", NULL, 20000),
                  CFA_ECURRENCY, "amount.currency");
     expect_capture(&book, pledge, "cap", 400, 400);
     ck_assert_int_eq(totals_of(&book).raised_minor, 400);
@@ -582,7 +582,7 @@ START_TEST(a_hold_is_cancelled_at_the_provider) {
     cfa_payment *payment;
     for (int repeat = 0; repeat < 2; repeat++) {
         ck_assert_int_eq(cfa_payment_cancel(&payment, book.engine, cfa_pledge_payment_id(pledge),
-                                            NULL, "can", 20000),
+                                            NULL, "can", NULL, 20000),
                          CFA_OK);
         ck_assert_int_eq(cfa_payment_state_of(payment), CFA_PAYMENT_CANCELED);
         cfa_payment_free(payment);
@@ -673,7 +673,7 @@ START_TEST(erasing_a_donor_removes_the_person_and_keeps_the_money) {
     cfa_totals_row before = totals_of(&book);
     ck_assert_str_eq(cfa_pledge_donor_name(pledge), "Augusta Ada King");
     for (int repeat = 0; repeat < 2; repeat++)
-        ck_assert_int_eq(cfa_donor_erase(book.engine, cfa_pledge_id(pledge), 0), CFA_OK);
+        ck_assert_int_eq(cfa_donor_erase(book.engine, cfa_pledge_id(pledge), NULL, 0), CFA_OK);
     cfa_pledge *erased;
     ck_assert_int_eq(cfa_pledge_get(&erased, book.engine, cfa_pledge_id(pledge)), CFA_OK);
     ck_assert_ptr_null(cfa_pledge_donor_name(erased));
@@ -682,8 +682,8 @@ START_TEST(erasing_a_donor_removes_the_person_and_keeps_the_money) {
     ck_assert_str_eq(cfa_pledge_donor_id(erased), cfa_pledge_donor_id(pledge));
     cfa_totals_row after = totals_of(&book);
     ck_assert_mem_eq(&before, &after, sizeof before);
-    expect_error(cfa_donor_erase(book.engine, "plg_01arz3ndektsv4rrffq69g5fav", 0), CFA_ENOTFOUND,
-                 "pledge_id");
+    expect_error(cfa_donor_erase(book.engine, "plg_01arz3ndektsv4rrffq69g5fav", NULL, 0),
+                 CFA_ENOTFOUND, "pledge_id");
     cfa_pledge_free(erased);
     cfa_pledge_free(pledge);
     audit(&book);

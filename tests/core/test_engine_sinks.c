@@ -163,7 +163,8 @@ START_TEST(refused_again_it_stays_dead_and_a_repeat_requeues_it_no_more) {
     ck_assert_int_eq(post.refused[3], 3);
     ck_assert_int_eq(post_requeue(book.engine, 3, "again"), CFA_OK);
     cfa_cursor_list *list;
-    ck_assert_int_eq(cfa_letter_requeue(&list, book.engine, "post", 3, NULL, "again"), CFA_OK);
+    ck_assert_int_eq(cfa_letter_requeue(&list, book.engine, "post", 3, NULL, "again", NULL),
+                     CFA_OK);
     ck_assert_int_eq(cfa_cursor_list_replayed(list), 1);
     cfa_cursor_list_free(list);
     post_pass_time(&book, 5);
@@ -265,16 +266,17 @@ START_TEST(a_rewind_fences_who_runs_the_sink_and_delivers_again) {
         ck_assert_int_eq(post.times[i], i <= 2 ? 1 : 2);
     /* The same key again: it was done, and is not done twice. */
     cfa_cursor_list *list;
-    ck_assert_int_eq(cfa_cursor_rewind(&list, operator, "post", head, 2, NULL, "back"), CFA_OK);
+    ck_assert_int_eq(cfa_cursor_rewind(&list, operator, "post", head, 2, NULL, "back", NULL),
+                     CFA_OK);
     ck_assert_int_eq(cfa_cursor_list_replayed(list), 1);
     ck_assert_int_eq(cfa_cursor_list_at(list, 0)->acknowledged, head);
     cfa_cursor_list_free(list);
     expect_error(post_rewind(operator, head, 3, "back"), CFA_EKEYREUSE, "position");
-    expect_error(cfa_cursor_rewind(&list, operator, "totals", head, 0, NULL, "t"), CFA_ENOTSUP,
+    expect_error(cfa_cursor_rewind(&list, operator, "totals", head, 0, NULL, "t", NULL),
+                 CFA_ENOTSUP, "name");
+    expect_error(cfa_cursor_rewind(&list, operator, "nobody", 0, 0, NULL, "n", NULL), CFA_ENOTFOUND,
                  "name");
-    expect_error(cfa_cursor_rewind(&list, operator, "nobody", 0, 0, NULL, "n"), CFA_ENOTFOUND,
-                 "name");
-    expect_error(cfa_cursor_rewind(&list, operator, "No Body", 0, 0, NULL, "n"), CFA_EINVAL,
+    expect_error(cfa_cursor_rewind(&list, operator, "No Body", 0, 0, NULL, "n", NULL), CFA_EINVAL,
                  "name");
     cfa_engine_close(operator);
     post_finish(&book, &post);
@@ -292,7 +294,7 @@ START_TEST(a_rewound_subscription_tells_its_reader) {
     cfa_event_list_free(events);
     ck_assert_int_eq(cfa_subscription_ack(subscription, 4), CFA_OK);
     cfa_cursor_list *list;
-    ck_assert_int_eq(cfa_cursor_rewind(&list, book.engine, "sub.mailer", 4, 1, NULL, "again"),
+    ck_assert_int_eq(cfa_cursor_rewind(&list, book.engine, "sub.mailer", 4, 1, NULL, "again", NULL),
                      CFA_OK);
     ck_assert_int_eq(cfa_cursor_list_at(list, 0)->acknowledged, 1);
     cfa_cursor_list_free(list);
@@ -303,7 +305,7 @@ START_TEST(a_rewound_subscription_tells_its_reader) {
     ck_assert_int_eq(cfa_event_list_at(events, 0)->position, 2);
     cfa_event_list_free(events);
     cfa_subscription_free(subscription);
-    expect_error(cfa_cursor_pause(&list, book.engine, "sub.mailer", "why"), CFA_ENOTSUP, "name");
+    expect_error(cfa_cursor_pause(&list, book.engine, "sub.mailer", NULL), CFA_ENOTSUP, "name");
     book_close(&book);
 }
 END_TEST
@@ -349,8 +351,8 @@ START_TEST(a_pause_holds_in_every_engine_and_over_restarts) {
     post_deliver(&book);
     ck_assert_ptr_null(post_of(&book)->reason);
     cfa_cursor_list *list;
-    expect_error(cfa_cursor_pause(&list, book.engine, "post", ""), CFA_EINVAL, "reason");
-    expect_error(cfa_cursor_pause(&list, book.engine, "totals", "no"), CFA_ENOTSUP, "name");
+    expect_error(cfa_cursor_pause(&list, book.engine, "post", NULL), CFA_EINVAL, "reason");
+    expect_error(cfa_cursor_pause(&list, book.engine, "totals", NULL), CFA_ENOTSUP, "name");
     post_finish(&book, &mine);
 }
 END_TEST
@@ -374,7 +376,9 @@ START_TEST(nobody_leads_a_paused_cursor_and_an_old_epoch_moves_none) {
     ck_assert_int_eq(ask(&book, cfa__sink_lead, first, &answer), CFA_OK);
     ck_assert(answer.leads);
     first.epoch = answer.epoch;
-    ck_assert_int_eq(cfa_cursor_pause(&list, book.engine, "bare", "why"), CFA_OK);
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.reason = "why";
+    ck_assert_int_eq(cfa_cursor_pause(&list, book.engine, "bare", &by), CFA_OK);
     cfa_cursor_list_free(list);
     second.opening = second.take_over = true;
     ck_assert_int_eq(ask(&book, cfa__sink_lead, second, &answer), CFA_OK);
@@ -384,9 +388,10 @@ START_TEST(nobody_leads_a_paused_cursor_and_an_old_epoch_moves_none) {
     /* What it has may still be acknowledged. */
     ck_assert_int_eq(ask(&book, cfa__sink_settle, first, &answer), CFA_OK);
     ck_assert_int_eq(answer.acknowledged, 1);
-    ck_assert_int_eq(cfa_cursor_resume(&list, book.engine, "bare"), CFA_OK);
+    ck_assert_int_eq(cfa_cursor_resume(&list, book.engine, "bare", NULL), CFA_OK);
     cfa_cursor_list_free(list);
-    ck_assert_int_eq(cfa_cursor_rewind(&list, book.engine, "bare", 1, 0, NULL, "back"), CFA_OK);
+    ck_assert_int_eq(cfa_cursor_rewind(&list, book.engine, "bare", 1, 0, NULL, "back", NULL),
+                     CFA_OK);
     cfa_cursor_list_free(list);
     expect_error(ask(&book, cfa__sink_settle, first, &answer), CFA_EFENCED, NULL);
     ck_assert_int_eq(ask(&book, cfa__sink_lead, first, &answer), CFA_OK);
@@ -424,7 +429,7 @@ START_TEST(what_was_committed_already_is_not_done_twice) {
     for (int refused = 1; refused >= 0; refused--) {
         cfa_cursor_list *list;
         ck_assert_int_eq(cfa_letter_requeue(&list, book.engine, "bare", 1, NULL,
-                                            refused != 0 ? "first" : "second"),
+                                            refused != 0 ? "first" : "second", NULL),
                          CFA_OK);
         cfa_cursor_list_free(list);
         input.refused = refused != 0;

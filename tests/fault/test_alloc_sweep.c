@@ -177,7 +177,7 @@ static cfa_status erase_donor(struct book *book) {
     cfa_status status = cfa_pledge_find(&pledge, book->engine, NULL, "given");
     if (status != CFA_OK)
         return status;
-    status = cfa_donor_erase(book->engine, cfa_pledge_id(pledge), 0);
+    status = cfa_donor_erase(book->engine, cfa_pledge_id(pledge), NULL, 0);
     cfa_pledge_free(pledge);
     return status;
 }

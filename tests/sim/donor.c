@@ -501,10 +501,11 @@ static void act_on_hold(struct process *process, struct donor *donor) {
     cfa_payment *payment = NULL;
     cfa_status status;
     if (donor->operation == OPERATE_CANCEL)
-        status = cfa_payment_cancel(&payment, process->engine, donor->payment_id, NULL, key, -1);
+        status =
+            cfa_payment_cancel(&payment, process->engine, donor->payment_id, NULL, key, NULL, -1);
     else
         status = cfa_payment_capture(&payment, process->engine, donor->payment_id, amount, NULL,
-                                     key, -1);
+                                     key, NULL, -1);
     note(sim, "operator acts", index_of(sim, donor), donor->operation, status);
     cfa_payment_free(payment);
     if (donor->operation == OPERATE_CANCEL && status == CFA_OK)

@@ -288,7 +288,7 @@ static void campaign_end(struct process *process, void *user) {
     snprintf(key, sizeof key, "end-%d", (int)number);
     sim->campaign_ending[number] = true;
     cfa_status status =
-        cfa_campaign_end(&campaign, process->engine, sim->campaign_ids[number], 1, NULL, key);
+        cfa_campaign_end(&campaign, process->engine, sim->campaign_ids[number], 1, NULL, key, NULL);
     note(sim, "campaign ends", number, status, 0);
     if (status != CFA_OK)
         return;

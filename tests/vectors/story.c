@@ -209,10 +209,10 @@ static void step_command(struct tale *tale, const json_t *step) {
     bool captures = strcmp(text_in(step, "command"), "capture") == 0;
     ck_assert(captures || strcmp(text_in(step, "command"), "cancel") == 0);
     cfa_payment *payment = NULL;
-    (void)expect_status(step, captures
-                                  ? cfa_payment_capture(&payment, tale->engine, id,
-                                                        money_in(step, "amount"), NULL, key, 0)
-                                  : cfa_payment_cancel(&payment, tale->engine, id, NULL, key, 0));
+    (void)expect_status(
+        step, captures ? cfa_payment_capture(&payment, tale->engine, id, money_in(step, "amount"),
+                                             NULL, key, NULL, 0)
+                       : cfa_payment_cancel(&payment, tale->engine, id, NULL, key, NULL, 0));
     cfa_payment_free(payment);
 }
 

@@ -161,35 +161,37 @@ class Engine:
 
     def create_campaign(self, title: str, currencies: str | Iterable[str], *, goal: Money | None = None,
                         deadline: datetime | None = None, late_rule: LateRule = LateRule.ACCEPT,
-                        key: str | None = None, scope: str | None = None,
-                        timeout: float | None = None) -> Campaign:
+                        key: str | None = None, scope: str | None = None, actor: str | None = None,
+                        reason: str | None = None, timeout: float | None = None) -> Campaign:
         """Create a campaign, once per (scope, key).
 
         Without ``key`` the call draws a fresh one, so that a repeat makes another campaign; see ``new_key``.
+        ``actor`` and ``reason``, here and elsewhere, are for the audit log, which is never erased.
         """
         return self._command(
             key, lambda handle, used: native.campaign_create(
                 handle, used, scope, title, _currencies(currencies), to_pair(goal), to_us(deadline), late_rule,
-                to_ms(timeout)),
+                actor, reason, to_ms(timeout)),
             Campaign._read, native.campaign_free)
 
     def update_campaign(self, campaign_id: str, expected_version: int, *, title: str,
                         currencies: str | Iterable[str], goal: Money | None = None,
                         deadline: datetime | None = None, late_rule: LateRule = LateRule.ACCEPT,
-                        key: str | None = None, scope: str | None = None,
-                        timeout: float | None = None) -> Campaign:
+                        key: str | None = None, scope: str | None = None, actor: str | None = None,
+                        reason: str | None = None, timeout: float | None = None) -> Campaign:
         """Replace a campaign's fields if its version still is ``expected_version``, else ConflictError."""
         return self._command(
             key, lambda handle, used: native.campaign_update(
                 handle, campaign_id, expected_version, used, scope, title, _currencies(currencies), to_pair(goal),
-                to_us(deadline), late_rule, to_ms(timeout)),
+                to_us(deadline), late_rule, actor, reason, to_ms(timeout)),
             Campaign._read, native.campaign_free)
 
     def end_campaign(self, campaign_id: str, expected_version: int, *, key: str | None = None,
-                     scope: str | None = None) -> Campaign:
+                     scope: str | None = None, actor: str | None = None, reason: str | None = None) -> Campaign:
         """End a campaign: no pledge commits after it."""
         return self._command(
-            key, lambda handle, used: native.campaign_end(handle, campaign_id, expected_version, scope, used),
+            key, lambda handle, used: native.campaign_end(handle, campaign_id, expected_version, scope, used, actor,
+                                                          reason),
             Campaign._read, native.campaign_free)
 
     def campaign(self, campaign_id: str) -> Campaign:
@@ -262,9 +264,10 @@ class Engine:
                            native.pledge_list_size, native.pledge_list_at, native.pledge_list_next, Pledge._read,
                            native.pledge_list_free)
 
-    def erase_donor(self, pledge_id: str, *, timeout: float | None = None) -> None:
+    def erase_donor(self, pledge_id: str, *, actor: str | None = None, reason: str | None = None,
+                    timeout: float | None = None) -> None:
         """Erase the personal data of a pledge's donor. Amounts stay."""
-        self._call(lambda handle: native.donor_erase(handle, pledge_id, to_ms(timeout)))
+        self._call(lambda handle: native.donor_erase(handle, pledge_id, actor, reason, to_ms(timeout)))
 
     # ---- payments and webhooks ----------------------------------------------------------------------------
 
@@ -285,18 +288,21 @@ class Engine:
                 return payment
 
     def capture_payment(self, payment_id: str, amount: Money | None = None, *, key: str | None = None,
-                        scope: str | None = None, timeout: float | None = None) -> Payment:
+                        scope: str | None = None, actor: str | None = None, reason: str | None = None,
+                        timeout: float | None = None) -> Payment:
         """Capture an authorized payment, in full or in part."""
         return self._command(
             key, lambda handle, used: native.payment_capture(handle, payment_id, to_pair(amount), scope, used,
-                                                             to_ms(timeout)),
+                                                             actor, reason, to_ms(timeout)),
             Payment._read, native.payment_free)
 
     def cancel_payment(self, payment_id: str, *, key: str | None = None, scope: str | None = None,
+                       actor: str | None = None, reason: str | None = None,
                        timeout: float | None = None) -> Payment:
         """Cancel a payment that is not captured."""
         return self._command(
-            key, lambda handle, used: native.payment_cancel(handle, payment_id, scope, used, to_ms(timeout)),
+            key, lambda handle, used: native.payment_cancel(handle, payment_id, scope, used, actor, reason,
+                                                            to_ms(timeout)),
             Payment._read, native.payment_free)
 
     def payment_history(self, payment_id: str) -> list[Transition]:
@@ -352,30 +358,33 @@ class Engine:
         return self._read(lambda handle: native.letter_page(handle, name, after, limit), DeadLetter._read_list,
                           native.letter_list_free)
 
-    def rewind(self, name: str, position: int, *, expected: int, key: str | None = None,
-               scope: str | None = None) -> Cursor:
+    def rewind(self, name: str, position: int, *, expected: int, key: str | None = None, scope: str | None = None,
+               actor: str | None = None, reason: str | None = None) -> Cursor:
         """Deliver everything behind ``position`` again; whoever runs the sink starts over there.
 
         ``expected`` is where the cursor stands, so that nobody rewinds what moved meanwhile: pause a sink that runs.
         """
         return self._command(
-            key, lambda handle, used: native.cursor_rewind(handle, name, expected, position, scope, used),
+            key, lambda handle, used: native.cursor_rewind(handle, name, expected, position, scope, used, actor,
+                                                           reason),
             Cursor._read, native.cursor_list_free)
 
-    def requeue(self, name: str, position: int = 0, *, key: str | None = None, scope: str | None = None) -> Cursor:
+    def requeue(self, name: str, position: int = 0, *, key: str | None = None, scope: str | None = None,
+                actor: str | None = None, reason: str | None = None) -> Cursor:
         """Deliver a dead letter again, out of order; 0: all of the sink's. What is refused again stays."""
         return self._command(
-            key, lambda handle, used: native.letter_requeue(handle, name, position, scope, used), Cursor._read,
-            native.cursor_list_free)
+            key, lambda handle, used: native.letter_requeue(handle, name, position, scope, used, actor, reason),
+            Cursor._read, native.cursor_list_free)
 
-    def pause(self, name: str, reason: str) -> Cursor:
+    def pause(self, name: str, reason: str, *, actor: str | None = None) -> Cursor:
         """Stop a sink in every process, also over restarts. A repeat changes nothing."""
-        return self._read(lambda handle: native.cursor_pause(handle, name, reason), Cursor._read,
+        return self._read(lambda handle: native.cursor_pause(handle, name, actor, reason), Cursor._read,
                           native.cursor_list_free)
 
-    def resume(self, name: str) -> Cursor:
+    def resume(self, name: str, *, actor: str | None = None, reason: str | None = None) -> Cursor:
         """Go on after a pause, whoever paused it. A repeat changes nothing."""
-        return self._read(lambda handle: native.cursor_resume(handle, name), Cursor._read, native.cursor_list_free)
+        return self._read(lambda handle: native.cursor_resume(handle, name, actor, reason), Cursor._read,
+                          native.cursor_list_free)
 
     # ---- driving ----------------------------------------------------------------------------------------------
 

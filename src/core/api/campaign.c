@@ -1,6 +1,7 @@
 /*
  * api/campaign.c - campaigns as applications see them: checked specs in, snapshots out.
  */
+#include "core/api/act.h"
 #include "core/api/api.h"
 #include "util/text.h"
 
@@ -220,6 +221,8 @@ static cfa_status change(cfa_campaign **out, cfa_engine *engine, cfa__decide dec
     if (status == CFA_OK)
         status = cfa__input_text(&input->currencies, command, currencies);
     if (status == CFA_OK)
+        status = cfa__by_make(&input->by, command, spec.actor, spec.reason);
+    if (status == CFA_OK)
         status = campaign_id == NULL
                      ? cfa__draw_id(engine, &input->campaign_id)
                      : cfa__id_parse(&input->campaign_id, "cmp", campaign_id, "campaign_id");
@@ -246,7 +249,8 @@ cfa_status cfa_campaign_update(cfa_campaign **out, cfa_engine *engine, const cha
 }
 
 cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *campaign_id,
-                            int64_t expected_version, const char *scope, const char *key) {
+                            int64_t expected_version, const char *scope, const char *key,
+                            const cfa_actor *by) {
     cfa_status status = cfa__call_check(engine, out);
     if (status != CFA_OK)
         return status;
@@ -263,6 +267,8 @@ cfa_status cfa_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *
     if (status == CFA_OK)
         status =
             cfa__keyed_make(&input->keyed, engine, scope, key, CFA__KEYED_CAMPAIGN_END, fields, 1);
+    if (status == CFA_OK)
+        status = cfa__by_take(&input->by, command, by);
     if (status != CFA_OK) {
         cfa__command_release(engine, command);
         return status;

@@ -2,6 +2,7 @@
  * api/payment.c - payments: reads, waiting, capture and cancel, webhooks, and calls pulled by the
  * host.
  */
+#include "core/api/act.h"
 #include "core/api/api.h"
 #include "core/decide/payment_machine.h"
 #include "util/secure.h"
@@ -279,7 +280,7 @@ cfa_status cfa_payment_wait(cfa_payment **out, cfa_engine *engine, const char *p
 
 static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *payment_id,
                           int32_t call, cfa_money amount, const char *scope, const char *key,
-                          int32_t timeout_ms) {
+                          const cfa_actor *by, int32_t timeout_ms) {
     cfa__id id;
     cfa_status status = take_id(&id, engine, payment_id, out);
     if (status == CFA_OK && engine->provider.ops == NULL)
@@ -308,6 +309,8 @@ static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *pay
     status = cfa__keyed_make(&input->keyed, engine, scope, key,
                              call == CFA_CALL_CAPTURE ? CFA__KEYED_CAPTURE : CFA__KEYED_CANCEL,
                              fields, 2);
+    if (status == CFA_OK)
+        status = cfa__by_take(&input->by, command, by);
     int64_t deadline_us = cfa__deadline_us(engine, timeout_ms);
     if (status == CFA_OK)
         status = cfa__command_run(engine, &command, deadline_us);
@@ -330,12 +333,13 @@ static cfa_status operate(cfa_payment **out, cfa_engine *engine, const char *pay
 
 cfa_status cfa_payment_capture(cfa_payment **out, cfa_engine *engine, const char *payment_id,
                                cfa_money amount, const char *scope, const char *key,
-                               int32_t timeout_ms) {
-    return operate(out, engine, payment_id, CFA_CALL_CAPTURE, amount, scope, key, timeout_ms);
+                               const cfa_actor *by, int32_t timeout_ms) {
+    return operate(out, engine, payment_id, CFA_CALL_CAPTURE, amount, scope, key, by, timeout_ms);
 }
 
 cfa_status cfa_payment_cancel(cfa_payment **out, cfa_engine *engine, const char *payment_id,
-                              const char *scope, const char *key, int32_t timeout_ms) {
+                              const char *scope, const char *key, const cfa_actor *by,
+                              int32_t timeout_ms) {
     cfa_money nothing = { 0, "" };
-    return operate(out, engine, payment_id, CFA_CALL_CANCEL, nothing, scope, key, timeout_ms);
+    return operate(out, engine, payment_id, CFA_CALL_CANCEL, nothing, scope, key, by, timeout_ms);
 }

@@ -3,6 +3,7 @@
  * caller's own thread, snapshots out. Also the asynchronous and the joined form, and reads.
  */
 #include "core/api/pledge.h"
+#include "core/api/act.h"
 #include "core/engine/circuit.h"
 #include "core/decide/payment_machine.h"
 #include "util/text.h"
@@ -489,7 +490,8 @@ cfa_status cfa_tx_pledge_create(cfa_pledge **out, cfa_tx *tx, const cfa_pledge_s
 
 /* ---- erasing --------------------------------------------------------------------------------- */
 
-cfa_status cfa_donor_erase(cfa_engine *engine, const char *pledge_id, int32_t timeout_ms) {
+cfa_status cfa_donor_erase(cfa_engine *engine, const char *pledge_id, const cfa_actor *by,
+                           int32_t timeout_ms) {
     cfa__command *command;
     void *memory;
     cfa_status status = cfa__engine_check(engine);
@@ -498,7 +500,10 @@ cfa_status cfa_donor_erase(cfa_engine *engine, const char *pledge_id, int32_t ti
                                          sizeof(cfa__erase_input), 0);
     if (status != CFA_OK)
         return status;
-    status = cfa__id_parse(&((cfa__erase_input *)memory)->pledge_id, "plg", pledge_id, "pledge_id");
+    cfa__erase_input *input = memory;
+    status = cfa__id_parse(&input->pledge_id, "plg", pledge_id, "pledge_id");
+    if (status == CFA_OK)
+        status = cfa__by_take(&input->by, command, by);
     if (status == CFA_OK)
         status = cfa__command_run(engine, &command, cfa__deadline_us(engine, timeout_ms));
     cfa__command_release(engine, command);

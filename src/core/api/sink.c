@@ -4,8 +4,8 @@
  */
 #include <careforall/event.h>
 
+#include "core/api/act.h"
 #include "core/api/api.h"
-#include "util/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,6 @@
 #define ORIGIN "core.sink"
 #define LIMIT_DEFAULT 100
 #define NAME_BYTES_MAX 64
-#define REASON_BYTES_MAX 200
 #define LOG_TEXT_SIZE 384
 
 struct cfa_cursor_list {
@@ -300,7 +299,7 @@ void cfa_letter_list_free(cfa_letter_list *list) {
 /* ---- commands -------------------------------------------------------------------------------- */
 
 static cfa_status command_new(cfa__command **out, cfa__cursor_input **out_input, cfa_engine *engine,
-                              cfa__decide decide, const char *name) {
+                              cfa__decide decide, const char *name, const cfa_actor *by) {
     void *input;
     cfa_status status = cfa__command_with_input(
         out, &input, engine, decide, sizeof(cfa__cursor_input), sizeof(cfa__cursor_answer));
@@ -308,6 +307,8 @@ static cfa_status command_new(cfa__command **out, cfa__cursor_input **out_input,
         return status;
     *out_input = input;
     status = cfa__input_text(&(*out_input)->name, *out, name);
+    if (status == CFA_OK)
+        status = cfa__by_take(&(*out_input)->by, *out, by);
     if (status == CFA_OK)
         status = cfa__draw_id(engine, &(*out_input)->request_id);
     if (status != CFA_OK)
@@ -366,8 +367,8 @@ static cfa_status not_for(const char *name, const char *what) {
 }
 
 cfa_status cfa_cursor_rewind(cfa_cursor_list **out, cfa_engine *engine, const char *name,
-                             int64_t expected, int64_t position, const char *scope,
-                             const char *key) {
+                             int64_t expected, int64_t position, const char *scope, const char *key,
+                             const cfa_actor *by) {
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = check_name(name);
@@ -382,7 +383,7 @@ cfa_status cfa_cursor_rewind(cfa_cursor_list **out, cfa_engine *engine, const ch
     cfa__command *command;
     cfa__cursor_input *input;
     if (status == CFA_OK)
-        status = command_new(&command, &input, engine, cfa__cursor_rewind, name);
+        status = command_new(&command, &input, engine, cfa__cursor_rewind, name, by);
     if (status != CFA_OK)
         return status;
     cfa__fingerprint_field fields[] = { { "name", cfa__slice(name) },
@@ -404,10 +405,10 @@ cfa_status cfa_cursor_rewind(cfa_cursor_list **out, cfa_engine *engine, const ch
 /* Requeue those behind `after`, as many as one commit takes; `*out_next` is 0 after the last. */
 static cfa_status requeue_step(cfa_cursor_list **out, cfa_engine *engine, const char *name,
                                int64_t position, int64_t after, const cfa__keyed *keyed,
-                               int64_t *out_next) {
+                               const cfa_actor *by, int64_t *out_next) {
     cfa__command *command;
     cfa__cursor_input *input;
-    cfa_status status = command_new(&command, &input, engine, cfa__cursor_requeue, name);
+    cfa_status status = command_new(&command, &input, engine, cfa__cursor_requeue, name, by);
     if (status != CFA_OK)
         return status;
     input->keyed = *keyed;
@@ -431,7 +432,8 @@ static cfa_status requeue_step(cfa_cursor_list **out, cfa_engine *engine, const 
 }
 
 cfa_status cfa_letter_requeue(cfa_cursor_list **out, cfa_engine *engine, const char *name,
-                              int64_t position, const char *scope, const char *key) {
+                              int64_t position, const char *scope, const char *key,
+                              const cfa_actor *by) {
     cfa__keyed keyed;
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
@@ -446,42 +448,40 @@ cfa_status cfa_letter_requeue(cfa_cursor_list **out, cfa_engine *engine, const c
     int64_t after = 0, next = 0;
     do {
         if (status == CFA_OK)
-            status = requeue_step(out, engine, name, position, after, &keyed, &next);
+            status = requeue_step(out, engine, name, position, after, &keyed, by, &next);
         after = next;
     } while (status == CFA_OK && next != 0);
     return status;
 }
 
 cfa_status cfa_cursor_pause(cfa_cursor_list **out, cfa_engine *engine, const char *name,
-                            const char *reason) {
+                            const cfa_actor *by) {
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = check_name(name);
     if (status == CFA_OK && (is_projector(name) || is_subscription(name)))
         status = not_for(name, "paused: only sinks are");
-    if (status == CFA_OK)
-        status = cfa__text_check(reason, ORIGIN, "reason", REASON_BYTES_MAX, true, false);
     cfa__command *command;
     cfa__cursor_input *input;
     if (status == CFA_OK)
-        status = command_new(&command, &input, engine, cfa__cursor_pause, name);
+        status = command_new(&command, &input, engine, cfa__cursor_pause, name, by);
     if (status != CFA_OK)
         return status;
-    status = cfa__input_text(&input->reason, command, reason);
-    if (status != CFA_OK) {
+    if (input->by.reason.data == NULL) {
         cfa__command_release(engine, command);
-        return status;
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "reason", 0, "a pause needs a reason");
     }
     return finish(out, engine, command, "cursor_paused", name);
 }
 
-cfa_status cfa_cursor_resume(cfa_cursor_list **out, cfa_engine *engine, const char *name) {
+cfa_status cfa_cursor_resume(cfa_cursor_list **out, cfa_engine *engine, const char *name,
+                             const cfa_actor *by) {
     cfa__command *command;
     cfa__cursor_input *input;
     cfa_status status = cfa__call_check(engine, out);
     if (status == CFA_OK)
         status = check_name(name);
     if (status == CFA_OK)
-        status = command_new(&command, &input, engine, cfa__cursor_resume, name);
+        status = command_new(&command, &input, engine, cfa__cursor_resume, name, by);
     return status == CFA_OK ? finish(out, engine, command, "cursor_resumed", name) : status;
 }

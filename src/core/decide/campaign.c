@@ -2,6 +2,7 @@
  * campaign.c - creating, changing and ending campaigns.
  */
 #include "core/decide/evidence.h"
+#include "util/buffer.h"
 
 #include <assert.h>
 #include <string.h>
@@ -31,6 +32,41 @@ static cfa_status answer_found(cfa__working_set *set, cfa__command *command, cfa
     answer->campaign = campaign;
     answer->replayed = replayed;
     return CFA_OK;
+}
+
+/* What an act tells of a campaign. */
+static cfa_status describe(cfa__working_set *set, const cfa__campaign *campaign, cfa_slice *out) {
+    cfa__buffer json;
+    cfa__buffer_init(&json, cfa__batch_arena(set), 512);
+    cfa__json_open(&json, NULL, '{');
+    cfa__json_slice(&json, "title", campaign->title);
+    cfa__json_slice(&json, "currencies", campaign->currencies);
+    cfa__json_text(&json, "state", cfa_campaign_state_name((cfa_campaign_state)campaign->state));
+    cfa__json_int(&json, "goal_minor", campaign->goal_minor);
+    cfa__json_text(&json, "goal_currency",
+                   campaign->goal_currency[0] != '\0' ? campaign->goal_currency : NULL);
+    cfa__json_int(&json, "deadline_us", campaign->deadline_us);
+    cfa__json_text(&json, "late_rule",
+                   campaign->late_rule == CFA_LATE_ACCEPT   ? "accept"
+                   : campaign->late_rule == CFA_LATE_REFUSE ? "refuse"
+                                                            : "refund");
+    cfa__json_close(&json, '}');
+    return cfa__buffer_finish(&json, out);
+}
+
+static cfa_status note_act(cfa__working_set *set, const cfa__campaign_change *change,
+                           const char *action, const cfa__campaign *campaign, cfa_slice before) {
+    char subject[CFA_ID_TEXT_SIZE];
+    cfa__id_format(subject, "cmp", campaign->id);
+    cfa__act act = {
+        .action = cfa__slice(action),
+        .subject = cfa__slice(subject),
+        .actor = change->by.actor,
+        .reason = change->by.reason,
+        .before = before,
+    };
+    cfa_status status = describe(set, campaign, &act.after);
+    return status == CFA_OK ? cfa__act_append(set, &act) : status;
 }
 
 static cfa_status fill(cfa__working_set *set, cfa__campaign *campaign,
@@ -73,6 +109,8 @@ cfa_status cfa__campaign_create(cfa__working_set *set, cfa__command *command) {
         status = cfa__insert(set, &cfa__campaign_kind, &campaign, &draft);
     if (status == CFA_OK)
         status = cfa__emit_campaign(set, draft, CFA__EVENT_CAMPAIGN_CREATED);
+    if (status == CFA_OK)
+        status = note_act(set, change, "campaign.create", draft, (cfa_slice){ NULL, 0 });
     if (status == CFA_OK)
         ((cfa__campaign_answer *)command->output)->campaign = draft;
     return status;
@@ -122,11 +160,16 @@ cfa_status cfa__campaign_update(cfa__working_set *set, cfa__command *command) {
                                     codes + at);
         }
     }
-    status = fill(set, campaign, change);
+    cfa_slice before;
+    status = describe(set, campaign, &before);
+    if (status == CFA_OK)
+        status = fill(set, campaign, change);
     if (status == CFA_OK)
         status = cfa__key_bind(set, &change->keyed, campaign->id);
     if (status == CFA_OK)
         status = cfa__emit_campaign(set, campaign, CFA__EVENT_CAMPAIGN_UPDATED);
+    if (status == CFA_OK)
+        status = note_act(set, change, "campaign.update", campaign, before);
     if (status == CFA_OK)
         ((cfa__campaign_answer *)command->output)->campaign = campaign;
     return status;
@@ -144,11 +187,17 @@ cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command *command) {
     status = change_begin(set, command, &campaign);
     if (status != CFA_OK || campaign == NULL)
         return status;
+    cfa_slice before;
+    status = describe(set, campaign, &before);
+    if (status != CFA_OK)
+        return status;
     campaign->state = CFA_CAMPAIGN_ENDED;
     campaign->updated_us = cfa__now_us(set);
     status = cfa__key_bind(set, &change->keyed, campaign->id);
     if (status == CFA_OK)
         status = cfa__emit_campaign(set, campaign, CFA__EVENT_CAMPAIGN_ENDED);
+    if (status == CFA_OK)
+        status = note_act(set, change, "campaign.end", campaign, before);
     if (status == CFA_OK)
         ((cfa__campaign_answer *)command->output)->campaign = campaign;
     return status;

@@ -9,6 +9,7 @@
 #include <careforall/pledge.h>
 #include <careforall/sys/provider.h>
 #include "core/command.h"
+#include "core/decide/act.h"
 
 #define CFA__OPERATIONS_PER_PAYMENT_MAX 64
 #define CFA__DRAIN_MAX 128          /* parked webhooks applied by one command */
@@ -72,6 +73,7 @@ typedef struct cfa__campaign_change {
     cfa_money goal;
     int64_t deadline_us;
     int32_t late_rule;
+    cfa__by by;
 } cfa__campaign_change;
 
 typedef struct cfa__campaign_answer {
@@ -144,6 +146,7 @@ CFA_MUST_CHECK cfa_status cfa__pledge_create(cfa__working_set *set, cfa__command
 
 typedef struct cfa__erase_input {
     cfa__id pledge_id;
+    cfa__by by;
 } cfa__erase_input;
 CFA_MUST_CHECK cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command);
 
@@ -171,6 +174,7 @@ typedef struct cfa__operation_input {
     int32_t call;
     int64_t amount_minor; /* capture; 0: all that is authorized */
     char currency[4];
+    cfa__by by;
 } cfa__operation_input;
 
 typedef struct cfa__operation_answer {
@@ -314,7 +318,7 @@ typedef struct cfa__cursor_input {
     int64_t expected; /* rewind: the position now */
     int64_t position; /* rewind: to here; requeue: this one, 0: all */
     int64_t after;    /* requeue of all: those behind, CFA__LETTERS_MAX at a time */
-    cfa_slice reason; /* pause */
+    cfa__by by;       /* pause: with a reason */
 } cfa__cursor_input;
 typedef struct cfa__cursor_answer {
     const cfa__sink *sink;

@@ -3,6 +3,7 @@
  * not at all.
  */
 #include "core/decide/evidence.h"
+#include "util/buffer.h"
 
 #include <assert.h>
 #include <string.h>
@@ -255,6 +256,19 @@ cfa_status cfa__pledge_create(cfa__working_set *set, cfa__command *command) {
     return status == CFA_OK ? create(set, command, admitted ? 0 : retry_us) : status;
 }
 
+/* What of a donor is there, never what it says: an act is never erased. */
+static cfa_status describe_donor(cfa__working_set *set, const cfa__donor *donor, cfa_slice *out) {
+    cfa__buffer json;
+    cfa__buffer_init(&json, cfa__batch_arena(set), 96);
+    cfa__json_open(&json, NULL, '{');
+    cfa__json_bool(&json, "reference", donor->reference.data != NULL);
+    cfa__json_bool(&json, "name", donor->name.data != NULL);
+    cfa__json_bool(&json, "email", donor->email.data != NULL);
+    cfa__json_bool(&json, "message", donor->message.data != NULL);
+    cfa__json_close(&json, '}');
+    return cfa__buffer_finish(&json, out);
+}
+
 cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command) {
     const cfa__erase_input *input = command->input;
     const void *found;
@@ -277,7 +291,19 @@ cfa_status cfa__donor_erase(cfa__working_set *set, cfa__command *command) {
     if (status != CFA_OK)
         return status;
     cfa__donor *donor = draft;
+    char subject[CFA_ID_TEXT_SIZE];
+    cfa__id_format(subject, "plg", input->pledge_id);
+    cfa__act act = {
+        .action = cfa__slice("donor.erase"),
+        .subject = cfa__slice(subject),
+        .actor = input->by.actor,
+        .reason = input->by.reason,
+    };
+    status = describe_donor(set, donor, &act.before);
+    if (status != CFA_OK)
+        return status;
     donor->reference = donor->name = donor->email = donor->message = (cfa_slice){ NULL, 0 };
     donor->erased_us = cfa__now_us(set);
-    return CFA_OK;
+    status = describe_donor(set, donor, &act.after);
+    return status == CFA_OK ? cfa__act_append(set, &act) : status;
 }

@@ -6,6 +6,7 @@
 #include <careforall/event.h>
 
 #include "core/decide/evidence.h"
+#include "util/buffer.h"
 
 #include <string.h>
 
@@ -328,6 +329,38 @@ static cfa_status cursor_begin(cfa__working_set *set, cfa__command *command, boo
     return CFA_OK;
 }
 
+/* What an act tells of a cursor, and of the one dead letter it is about, if it is. */
+static cfa_status describe(cfa__working_set *set, const cfa__sink *sink, int64_t letter,
+                           cfa_slice *out) {
+    cfa__buffer json;
+    cfa__buffer_init(&json, cfa__batch_arena(set), 128);
+    cfa__json_open(&json, NULL, '{');
+    cfa__json_text(&json, "state",
+                   sink->paused == CFA_CURSOR_RUNS     ? "runs"
+                   : sink->paused == CFA_CURSOR_PAUSED ? "paused"
+                                                       : "stopped");
+    cfa__json_int(&json, "acknowledged", sink->acknowledged);
+    cfa__json_int(&json, "requeued_count", sink->requeued_count);
+    if (letter != 0)
+        cfa__json_int(&json, "letter", letter);
+    cfa__json_close(&json, '}');
+    return cfa__buffer_finish(&json, out);
+}
+
+static cfa_status note_act(cfa__working_set *set, const cfa__cursor_input *input,
+                           const char *action, const cfa__sink *sink, int64_t letter,
+                           cfa_slice before) {
+    cfa__act act = {
+        .action = cfa__slice(action),
+        .subject = sink->name,
+        .actor = input->by.actor,
+        .reason = input->by.reason,
+        .before = before,
+    };
+    cfa_status status = describe(set, sink, letter, &act.after);
+    return status == CFA_OK ? cfa__act_append(set, &act) : status;
+}
+
 cfa_status cfa__cursor_rewind(cfa__working_set *set, cfa__command *command) {
     const cfa__cursor_input *input = command->input;
     cfa__cursor_answer *answer = command->output;
@@ -339,13 +372,18 @@ cfa_status cfa__cursor_rewind(cfa__working_set *set, cfa__command *command) {
         return cfa_error_format(CFA_EVERSION, ORIGIN, "expected", 0, "the cursor is at %lld",
                                 (long long)sink->acknowledged);
     }
+    cfa_slice before;
+    status = describe(set, sink, 0, &before);
+    if (status != CFA_OK)
+        return status;
     answer->changed = sink->acknowledged;
     sink->acknowledged = input->position;
     sink->epoch++;
     give_up(sink);
     clear_refusal(sink);
     sink->updated_us = cfa__now_us(set);
-    return cfa__key_bind(set, &input->keyed, input->request_id);
+    status = cfa__key_bind(set, &input->keyed, input->request_id);
+    return status == CFA_OK ? note_act(set, input, "cursor.rewind", sink, 0, before) : status;
 }
 
 static void requeue(cfa__sink *sink, cfa__dead_letter *letter, cfa__cursor_answer *answer) {
@@ -387,6 +425,10 @@ cfa_status cfa__cursor_requeue(cfa__working_set *set, cfa__command *command) {
     cfa_status status = cursor_begin(set, command, true, &sink);
     if (status != CFA_OK || sink == NULL)
         return status;
+    cfa_slice before;
+    status = describe(set, sink, 0, &before);
+    if (status != CFA_OK)
+        return status;
     if (input->position == 0) {
         status = requeue_some(set, input, sink, answer);
     } else {
@@ -400,6 +442,8 @@ cfa_status cfa__cursor_requeue(cfa__working_set *set, cfa__command *command) {
     }
     if (status == CFA_OK && answer->next == 0)
         status = cfa__key_bind(set, &input->keyed, input->request_id);
+    if (status == CFA_OK && answer->changed > 0)
+        status = note_act(set, input, "cursor.requeue", sink, input->position, before);
     return status;
 }
 
@@ -410,22 +454,32 @@ cfa_status cfa__cursor_pause(cfa__working_set *set, cfa__command *command) {
     cfa_status status = cursor_begin(set, command, false, &sink);
     if (status != CFA_OK || sink->paused == CFA_CURSOR_PAUSED)
         return status;
+    cfa_slice before;
+    status = describe(set, sink, 0, &before);
+    if (status != CFA_OK)
+        return status;
     answer->changed = 1;
     sink->paused = CFA_CURSOR_PAUSED;
     sink->paused_us = sink->updated_us = cfa__now_us(set);
-    sink->reason = input->reason;
-    return cfa__keep(set, &sink->reason);
+    sink->reason = input->by.reason;
+    status = cfa__keep(set, &sink->reason);
+    return status == CFA_OK ? note_act(set, input, "cursor.pause", sink, 0, before) : status;
 }
 
 cfa_status cfa__cursor_resume(cfa__working_set *set, cfa__command *command) {
+    const cfa__cursor_input *input = command->input;
     cfa__cursor_answer *answer = command->output;
     cfa__sink *sink;
     cfa_status status = cursor_begin(set, command, false, &sink);
     if (status != CFA_OK || sink->paused == CFA_CURSOR_RUNS)
         return status;
+    cfa_slice before;
+    status = describe(set, sink, 0, &before);
+    if (status != CFA_OK)
+        return status;
     answer->changed = 1;
     clear_pause(sink);
     clear_refusal(sink);
     sink->updated_us = cfa__now_us(set);
-    return CFA_OK;
+    return note_act(set, input, "cursor.resume", sink, 0, before);
 }

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_9dbdf2555eec9da7(const char*);
+  void cgo_panic__native_b805221cc7bd34a4(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_9dbdf2555eec9da7(p);
+  cgo_panic__native_b805221cc7bd34a4(p);
 }
 
 
@@ -274,7 +274,8 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
 static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *scope,
                                                    const char *title, const char *currencies,
                                                    cfa_money goal, int64_t deadline_us,
-                                                   int32_t late_rule, int32_t timeout_ms)
+                                                   int32_t late_rule, const char *actor,
+                                                   const char *reason, int32_t timeout_ms)
 {
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     spec.key = key;
@@ -284,6 +285,8 @@ static inline cfa_campaign_spec shim_campaign_spec(const char *key, const char *
     spec.goal = goal;
     spec.deadline_us = deadline_us;
     spec.late_rule = late_rule;
+    spec.actor = actor;
+    spec.reason = reason;
     spec.timeout_ms = timeout_ms;
     return spec;
 }
@@ -292,10 +295,11 @@ static inline cfa_status shim_campaign_create(cfa_campaign **out, cfa_engine *en
                                               const char *key, const char *scope, const char *title,
                                               const char *currencies, cfa_money goal,
                                               int64_t deadline_us, int32_t late_rule,
+                                              const char *actor, const char *reason,
                                               int32_t timeout_ms)
 {
-    const cfa_campaign_spec spec =
-        shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
+    const cfa_campaign_spec spec = shim_campaign_spec(
+        key, scope, title, currencies, goal, deadline_us, late_rule, actor, reason, timeout_ms);
     return cfa_campaign_create(out, engine, &spec);
 }
 
@@ -304,11 +308,85 @@ static inline cfa_status shim_campaign_update(cfa_campaign **out, cfa_engine *en
                                               const char *key, const char *scope, const char *title,
                                               const char *currencies, cfa_money goal,
                                               int64_t deadline_us, int32_t late_rule,
+                                              const char *actor, const char *reason,
                                               int32_t timeout_ms)
 {
-    const cfa_campaign_spec spec =
-        shim_campaign_spec(key, scope, title, currencies, goal, deadline_us, late_rule, timeout_ms);
+    const cfa_campaign_spec spec = shim_campaign_spec(
+        key, scope, title, currencies, goal, deadline_us, late_rule, actor, reason, timeout_ms);
     return cfa_campaign_update(out, engine, id, expected_version, &spec);
+}
+
+/* ---- administrative acts: who asks and why -------------------------------------------------- */
+
+static inline cfa_actor shim_actor(const char *actor, const char *reason)
+{
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = actor;
+    by.reason = reason;
+    return by;
+}
+
+static inline cfa_status shim_campaign_end(cfa_campaign **out, cfa_engine *engine, const char *id,
+                                           int64_t expected_version, const char *scope,
+                                           const char *key, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_campaign_end(out, engine, id, expected_version, scope, key, &by);
+}
+
+static inline cfa_status shim_cursor_rewind(cfa_cursor_list **out, cfa_engine *engine,
+                                            const char *name, int64_t expected, int64_t position,
+                                            const char *scope, const char *key, const char *actor,
+                                            const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_cursor_rewind(out, engine, name, expected, position, scope, key, &by);
+}
+
+static inline cfa_status shim_cursor_pause(cfa_cursor_list **out, cfa_engine *engine,
+                                           const char *name, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_cursor_pause(out, engine, name, &by);
+}
+
+static inline cfa_status shim_cursor_resume(cfa_cursor_list **out, cfa_engine *engine,
+                                            const char *name, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_cursor_resume(out, engine, name, &by);
+}
+
+static inline cfa_status shim_letter_requeue(cfa_cursor_list **out, cfa_engine *engine,
+                                             const char *name, int64_t position, const char *scope,
+                                             const char *key, const char *actor, const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_letter_requeue(out, engine, name, position, scope, key, &by);
+}
+
+static inline cfa_status shim_donor_erase(cfa_engine *engine, const char *pledge_id,
+                                          const char *actor, const char *reason, int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_donor_erase(engine, pledge_id, &by, timeout_ms);
+}
+
+static inline cfa_status shim_payment_capture(cfa_payment **out, cfa_engine *engine, const char *id,
+                                              cfa_money amount, const char *scope, const char *key,
+                                              const char *actor, const char *reason,
+                                              int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_payment_capture(out, engine, id, amount, scope, key, &by, timeout_ms);
+}
+
+static inline cfa_status shim_payment_cancel(cfa_payment **out, cfa_engine *engine, const char *id,
+                                             const char *scope, const char *key, const char *actor,
+                                             const char *reason, int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_payment_cancel(out, engine, id, scope, key, &by, timeout_ms);
 }
 
 static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,
@@ -730,7 +808,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_9dbdf2555eec9da7(void *_swig_go_0) {
+void _wrap_Swig_free_native_b805221cc7bd34a4(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -740,7 +818,7 @@ void _wrap_Swig_free_native_9dbdf2555eec9da7(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_9dbdf2555eec9da7(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_b805221cc7bd34a4(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -753,7 +831,7 @@ void *_wrap_Swig_malloc_native_9dbdf2555eec9da7(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_9dbdf2555eec9da7() {
+_gostring_ _wrap_version_native_b805221cc7bd34a4() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -767,7 +845,7 @@ _gostring_ _wrap_version_native_9dbdf2555eec9da7() {
 }
 
 
-void _wrap_free_native_9dbdf2555eec9da7(void *_swig_go_0) {
+void _wrap_free_native_b805221cc7bd34a4(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -777,7 +855,7 @@ void _wrap_free_native_9dbdf2555eec9da7(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_9dbdf2555eec9da7() {
+intgo _wrap_OK_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -789,7 +867,7 @@ intgo _wrap_OK_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EINVAL_native_9dbdf2555eec9da7() {
+intgo _wrap_EINVAL_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -801,7 +879,7 @@ intgo _wrap_EINVAL_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ERANGE_native_9dbdf2555eec9da7() {
+intgo _wrap_ERANGE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -813,7 +891,7 @@ intgo _wrap_ERANGE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ECURRENCY_native_9dbdf2555eec9da7() {
+intgo _wrap_ECURRENCY_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -825,7 +903,7 @@ intgo _wrap_ECURRENCY_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EAMOUNT_native_9dbdf2555eec9da7() {
+intgo _wrap_EAMOUNT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -837,7 +915,7 @@ intgo _wrap_EAMOUNT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ENOTSUP_native_9dbdf2555eec9da7() {
+intgo _wrap_ENOTSUP_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -849,7 +927,7 @@ intgo _wrap_ENOTSUP_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EABI_native_9dbdf2555eec9da7() {
+intgo _wrap_EABI_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -861,7 +939,7 @@ intgo _wrap_EABI_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EMISUSE_native_9dbdf2555eec9da7() {
+intgo _wrap_EMISUSE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -873,7 +951,7 @@ intgo _wrap_EMISUSE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ETOOLONG_native_9dbdf2555eec9da7() {
+intgo _wrap_ETOOLONG_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -885,7 +963,7 @@ intgo _wrap_ETOOLONG_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EENCODING_native_9dbdf2555eec9da7() {
+intgo _wrap_EENCODING_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -897,7 +975,7 @@ intgo _wrap_EENCODING_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ECARD_native_9dbdf2555eec9da7() {
+intgo _wrap_ECARD_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -909,7 +987,7 @@ intgo _wrap_ECARD_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EKEY_native_9dbdf2555eec9da7() {
+intgo _wrap_EKEY_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -921,7 +999,7 @@ intgo _wrap_EKEY_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_9dbdf2555eec9da7() {
+intgo _wrap_ENOTFOUND_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -933,7 +1011,7 @@ intgo _wrap_ENOTFOUND_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EDECLINED_native_9dbdf2555eec9da7() {
+intgo _wrap_EDECLINED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -945,7 +1023,7 @@ intgo _wrap_EDECLINED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ECLOSED_native_9dbdf2555eec9da7() {
+intgo _wrap_ECLOSED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -957,7 +1035,7 @@ intgo _wrap_ECLOSED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_9dbdf2555eec9da7() {
+intgo _wrap_ESIGNATURE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -969,7 +1047,7 @@ intgo _wrap_ESIGNATURE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ESCHEMA_native_9dbdf2555eec9da7() {
+intgo _wrap_ESCHEMA_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -981,7 +1059,7 @@ intgo _wrap_ESCHEMA_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EREADONLY_native_9dbdf2555eec9da7() {
+intgo _wrap_EREADONLY_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -993,7 +1071,7 @@ intgo _wrap_EREADONLY_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EMODE_native_9dbdf2555eec9da7() {
+intgo _wrap_EMODE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1005,7 +1083,7 @@ intgo _wrap_EMODE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EREFUSED_native_9dbdf2555eec9da7() {
+intgo _wrap_EREFUSED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1017,7 +1095,7 @@ intgo _wrap_EREFUSED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EEXISTS_native_9dbdf2555eec9da7() {
+intgo _wrap_EEXISTS_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1029,7 +1107,7 @@ intgo _wrap_EEXISTS_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_9dbdf2555eec9da7() {
+intgo _wrap_EKEYREUSE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1041,7 +1119,7 @@ intgo _wrap_EKEYREUSE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ESTATE_native_9dbdf2555eec9da7() {
+intgo _wrap_ESTATE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1053,7 +1131,7 @@ intgo _wrap_ESTATE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EVERSION_native_9dbdf2555eec9da7() {
+intgo _wrap_EVERSION_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1065,7 +1143,7 @@ intgo _wrap_EVERSION_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EFENCED_native_9dbdf2555eec9da7() {
+intgo _wrap_EFENCED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1077,7 +1155,7 @@ intgo _wrap_EFENCED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EBUSY_native_9dbdf2555eec9da7() {
+intgo _wrap_EBUSY_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1089,7 +1167,7 @@ intgo _wrap_EBUSY_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EIO_native_9dbdf2555eec9da7() {
+intgo _wrap_EIO_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1101,7 +1179,7 @@ intgo _wrap_EIO_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_9dbdf2555eec9da7() {
+intgo _wrap_ETIMEOUT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1113,7 +1191,7 @@ intgo _wrap_ETIMEOUT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_9dbdf2555eec9da7() {
+intgo _wrap_EUNAVAILABLE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1125,7 +1203,7 @@ intgo _wrap_EUNAVAILABLE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EQUEUE_native_9dbdf2555eec9da7() {
+intgo _wrap_EQUEUE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1137,7 +1215,7 @@ intgo _wrap_EQUEUE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ENOSPACE_native_9dbdf2555eec9da7() {
+intgo _wrap_ENOSPACE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1149,7 +1227,7 @@ intgo _wrap_ENOSPACE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ECLOSING_native_9dbdf2555eec9da7() {
+intgo _wrap_ECLOSING_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1161,7 +1239,7 @@ intgo _wrap_ECLOSING_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_9dbdf2555eec9da7() {
+intgo _wrap_ECIRCUIT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1173,7 +1251,7 @@ intgo _wrap_ECIRCUIT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EINDOUBT_native_9dbdf2555eec9da7() {
+intgo _wrap_EINDOUBT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1185,7 +1263,7 @@ intgo _wrap_EINDOUBT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ENOMEM_native_9dbdf2555eec9da7() {
+intgo _wrap_ENOMEM_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1197,7 +1275,7 @@ intgo _wrap_ENOMEM_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_ECORRUPT_native_9dbdf2555eec9da7() {
+intgo _wrap_ECORRUPT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1209,7 +1287,7 @@ intgo _wrap_ECORRUPT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_EBUG_native_9dbdf2555eec9da7() {
+intgo _wrap_EBUG_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1221,7 +1299,7 @@ intgo _wrap_EBUG_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_OK_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_OK_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1233,7 +1311,7 @@ intgo _wrap_CLASS_OK_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_INVALID_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1245,7 +1323,7 @@ intgo _wrap_CLASS_INVALID_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_PERMANENT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1257,7 +1335,7 @@ intgo _wrap_CLASS_PERMANENT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_CONFLICT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1269,7 +1347,7 @@ intgo _wrap_CLASS_CONFLICT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_TRANSIENT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1281,7 +1359,7 @@ intgo _wrap_CLASS_TRANSIENT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_IN_DOUBT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1293,7 +1371,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_9dbdf2555eec9da7() {
+intgo _wrap_CLASS_INTERNAL_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1305,7 +1383,7 @@ intgo _wrap_CLASS_INTERNAL_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_status_name_native_9dbdf2555eec9da7(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_b805221cc7bd34a4(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1321,7 +1399,7 @@ _gostring_ _wrap_status_name_native_9dbdf2555eec9da7(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_9dbdf2555eec9da7(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_b805221cc7bd34a4(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1337,7 +1415,7 @@ _gostring_ _wrap_status_text_native_9dbdf2555eec9da7(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_9dbdf2555eec9da7(int _swig_go_0) {
+int _wrap_status_class_of_native_b805221cc7bd34a4(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1350,7 +1428,7 @@ int _wrap_status_class_of_native_9dbdf2555eec9da7(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_b805221cc7bd34a4(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1368,7 +1446,7 @@ _gostring_ _wrap_money_make_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_b805221cc7bd34a4(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1384,7 +1462,7 @@ _gostring_ _wrap_money_parse_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_b805221cc7bd34a4(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1401,7 +1479,7 @@ _gostring_ _wrap_money_add_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_b805221cc7bd34a4(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1418,7 +1496,7 @@ _gostring_ _wrap_money_sub_native_9dbdf2555eec9da7(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_b805221cc7bd34a4(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1435,7 +1513,7 @@ _gostring_ _wrap_money_compare_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_9dbdf2555eec9da7(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_b805221cc7bd34a4(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1451,7 +1529,7 @@ _gostring_ _wrap_currency_exponent_native_9dbdf2555eec9da7(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_9dbdf2555eec9da7() {
+cfa_money_rules *_wrap_money_rules_stripe_native_b805221cc7bd34a4() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1462,7 +1540,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_money_check_native_9dbdf2555eec9da7(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_b805221cc7bd34a4(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1477,7 +1555,7 @@ _gostring_ _wrap_money_check_native_9dbdf2555eec9da7(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_9dbdf2555eec9da7() {
+intgo _wrap_FACT_SUCCEEDED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1489,7 +1567,7 @@ intgo _wrap_FACT_SUCCEEDED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_9dbdf2555eec9da7() {
+intgo _wrap_FACT_CANCELED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1501,7 +1579,7 @@ intgo _wrap_FACT_CANCELED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_9dbdf2555eec9da7() {
+intgo _wrap_FACT_EXPIRED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1513,7 +1591,7 @@ intgo _wrap_FACT_EXPIRED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_9dbdf2555eec9da7() {
+intgo _wrap_FACT_NEEDS_ACTION_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1525,7 +1603,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_9dbdf2555eec9da7() {
+intgo _wrap_FACT_PROCESSING_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1537,7 +1615,7 @@ intgo _wrap_FACT_PROCESSING_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_9dbdf2555eec9da7() {
+intgo _wrap_FACT_FAILED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1549,7 +1627,7 @@ intgo _wrap_FACT_FAILED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_9dbdf2555eec9da7() {
+intgo _wrap_CALL_CREATE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1561,7 +1639,7 @@ intgo _wrap_CALL_CREATE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_9dbdf2555eec9da7() {
+intgo _wrap_CALL_CAPTURE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1573,7 +1651,7 @@ intgo _wrap_CALL_CAPTURE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_9dbdf2555eec9da7() {
+intgo _wrap_CALL_CANCEL_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1585,7 +1663,7 @@ intgo _wrap_CALL_CANCEL_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_9dbdf2555eec9da7() {
+intgo _wrap_CALL_RETRIEVE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1597,7 +1675,7 @@ intgo _wrap_CALL_RETRIEVE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_9dbdf2555eec9da7() {
+intgo _wrap_CALL_LOOKUP_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1609,7 +1687,7 @@ intgo _wrap_CALL_LOOKUP_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_9dbdf2555eec9da7() {
+intgo _wrap_CALL_REFUND_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1621,7 +1699,7 @@ intgo _wrap_CALL_REFUND_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_9dbdf2555eec9da7() {
+intgo _wrap_OUTCOME_UNKNOWN_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1633,7 +1711,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_9dbdf2555eec9da7() {
+intgo _wrap_OUTCOME_DONE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1645,7 +1723,7 @@ intgo _wrap_OUTCOME_DONE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_9dbdf2555eec9da7() {
+intgo _wrap_OUTCOME_PENDING_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1657,7 +1735,7 @@ intgo _wrap_OUTCOME_PENDING_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_9dbdf2555eec9da7() {
+intgo _wrap_OUTCOME_REFUSED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1669,7 +1747,7 @@ intgo _wrap_OUTCOME_REFUSED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_9dbdf2555eec9da7() {
+intgo _wrap_OUTCOME_NOT_SENT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1681,7 +1759,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_9dbdf2555eec9da7() {
+intgo _wrap_PROVIDER_TWO_STEP_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1693,7 +1771,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_9dbdf2555eec9da7() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1705,7 +1783,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_call_next_native_9dbdf2555eec9da7(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_b805221cc7bd34a4(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -1722,7 +1800,7 @@ _gostring_ _wrap_call_next_native_9dbdf2555eec9da7(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_9dbdf2555eec9da7(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_b805221cc7bd34a4(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -1735,7 +1813,7 @@ cfa_call *_wrap_pulled_call_view_native_9dbdf2555eec9da7(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_9dbdf2555eec9da7(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_b805221cc7bd34a4(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -1745,7 +1823,7 @@ void _wrap_pulled_call_free_native_9dbdf2555eec9da7(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_9dbdf2555eec9da7() {
+intgo _wrap_CIRCUIT_REJECT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1757,7 +1835,7 @@ intgo _wrap_CIRCUIT_REJECT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_9dbdf2555eec9da7() {
+intgo _wrap_CIRCUIT_QUEUE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1769,7 +1847,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_9dbdf2555eec9da7() {
 }
 
 
-void _wrap_engine_close_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1779,7 +1857,7 @@ void _wrap_engine_close_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_COMMANDS_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1791,7 +1869,7 @@ intgo _wrap_WORK_COMMANDS_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_CALLS_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1803,7 +1881,7 @@ intgo _wrap_WORK_CALLS_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_TOTALS_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1815,7 +1893,7 @@ intgo _wrap_WORK_TOTALS_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_RELAY_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1827,7 +1905,7 @@ intgo _wrap_WORK_RELAY_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_UPKEEP_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1839,7 +1917,7 @@ intgo _wrap_WORK_UPKEEP_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WORK_ALL_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_ALL_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1851,7 +1929,7 @@ intgo _wrap_WORK_ALL_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_9dbdf2555eec9da7() {
+intgo _wrap_WORK_NO_COMMIT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1863,7 +1941,7 @@ intgo _wrap_WORK_NO_COMMIT_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -1882,7 +1960,7 @@ _gostring_ _wrap_engine_tick_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -1897,7 +1975,7 @@ int _wrap_engine_next_due_ms_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -1910,7 +1988,7 @@ intgo _wrap_engine_descriptor_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -1925,7 +2003,7 @@ _gostring_ _wrap_runner_start_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1935,7 +2013,7 @@ void _wrap_runner_stop_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_b805221cc7bd34a4(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -1950,7 +2028,7 @@ _gostring_ _wrap_engine_statistics_native_9dbdf2555eec9da7(char **_swig_go_0, cf
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_9dbdf2555eec9da7() {
+intgo _wrap_CAMPAIGN_OPEN_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1962,7 +2040,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_9dbdf2555eec9da7() {
+intgo _wrap_CAMPAIGN_ENDED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1974,7 +2052,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_9dbdf2555eec9da7() {
+intgo _wrap_LATE_ACCEPT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1986,7 +2064,7 @@ intgo _wrap_LATE_ACCEPT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_9dbdf2555eec9da7() {
+intgo _wrap_LATE_REFUSE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -1998,33 +2076,7 @@ intgo _wrap_LATE_REFUSE_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_campaign_end_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
-  cfa_campaign **arg1 = (cfa_campaign **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  int64_t arg4 ;
-  char *arg5 = (char *) 0 ;
-  char *arg6 = (char *) 0 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_campaign ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  arg4 = (int64_t)_swig_go_3; 
-  arg5 = careforall_text(_swig_go_4); 
-  arg6 = careforall_text(_swig_go_5); 
-  
-  result = (cfa_status)cfa_campaign_end(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  free((void *)arg5); 
-  free((void *)arg6); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_campaign_get_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2042,7 +2094,7 @@ _gostring_ _wrap_campaign_get_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2055,7 +2107,7 @@ long long _wrap_campaign_list_size_native_9dbdf2555eec9da7(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2070,7 +2122,7 @@ cfa_campaign *_wrap_campaign_list_at_native_9dbdf2555eec9da7(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2086,7 +2138,7 @@ _gostring_ _wrap_campaign_list_next_native_9dbdf2555eec9da7(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2096,7 +2148,7 @@ void _wrap_campaign_list_free_native_9dbdf2555eec9da7(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2112,7 +2164,7 @@ _gostring_ _wrap_campaign_id_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2128,7 +2180,7 @@ _gostring_ _wrap_campaign_title_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2144,7 +2196,7 @@ _gostring_ _wrap_campaign_currencies_native_9dbdf2555eec9da7(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2157,7 +2209,7 @@ cfa_money _wrap_campaign_goal_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2170,7 +2222,7 @@ long long _wrap_campaign_deadline_us_native_9dbdf2555eec9da7(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2183,7 +2235,7 @@ int _wrap_campaign_late_rule_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2196,7 +2248,7 @@ int _wrap_campaign_state_of_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_9dbdf2555eec9da7(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_b805221cc7bd34a4(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2212,7 +2264,7 @@ _gostring_ _wrap_campaign_state_name_native_9dbdf2555eec9da7(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2225,7 +2277,7 @@ long long _wrap_campaign_version_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2238,7 +2290,7 @@ long long _wrap_campaign_created_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2251,7 +2303,7 @@ long long _wrap_campaign_updated_us_native_9dbdf2555eec9da7(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2264,7 +2316,7 @@ int _wrap_campaign_replayed_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2277,7 +2329,7 @@ long long _wrap_campaign_position_native_9dbdf2555eec9da7(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2287,7 +2339,7 @@ void _wrap_campaign_free_native_9dbdf2555eec9da7(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_PENDING_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2299,7 +2351,7 @@ intgo _wrap_PAYMENT_PENDING_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2311,7 +2363,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_PROCESSING_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2323,7 +2375,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2335,7 +2387,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_CAPTURED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2347,7 +2399,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_COMPLETED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2359,7 +2411,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_FAILED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2371,7 +2423,7 @@ intgo _wrap_PAYMENT_FAILED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_CANCELED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2383,7 +2435,7 @@ intgo _wrap_PAYMENT_CANCELED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_EXPIRED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2395,7 +2447,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2407,7 +2459,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2419,7 +2471,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2431,7 +2483,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_9dbdf2555eec9da7() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2443,7 +2495,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_payment_get_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2461,7 +2513,7 @@ _gostring_ _wrap_payment_get_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2481,61 +2533,7 @@ _gostring_ _wrap_payment_wait_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_capture_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
-  cfa_payment **arg1 = (cfa_payment **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  cfa_money arg4 ;
-  char *arg5 = (char *) 0 ;
-  char *arg6 = (char *) 0 ;
-  int32_t arg7 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_payment ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  arg4 = _swig_go_3; 
-  arg5 = careforall_text(_swig_go_4); 
-  arg6 = careforall_text(_swig_go_5); 
-  arg7 = (int32_t)_swig_go_6; 
-  
-  result = (cfa_status)cfa_payment_capture(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,arg7);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  free((void *)arg5); 
-  free((void *)arg6); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_payment_cancel_native_9dbdf2555eec9da7(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5) {
-  cfa_payment **arg1 = (cfa_payment **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  char *arg4 = (char *) 0 ;
-  char *arg5 = (char *) 0 ;
-  int32_t arg6 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_payment ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  arg4 = careforall_text(_swig_go_3); 
-  arg5 = careforall_text(_swig_go_4); 
-  arg6 = (int32_t)_swig_go_5; 
-  
-  result = (cfa_status)cfa_payment_cancel(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  free((void *)arg4); 
-  free((void *)arg5); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_payment_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2551,7 +2549,7 @@ _gostring_ _wrap_payment_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2567,7 +2565,7 @@ _gostring_ _wrap_payment_pledge_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2583,7 +2581,7 @@ _gostring_ _wrap_payment_campaign_id_native_9dbdf2555eec9da7(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -2596,7 +2594,7 @@ int _wrap_payment_state_of_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_9dbdf2555eec9da7(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_b805221cc7bd34a4(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2612,7 +2610,7 @@ _gostring_ _wrap_payment_state_name_native_9dbdf2555eec9da7(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -2625,7 +2623,7 @@ int _wrap_payment_flags_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2638,7 +2636,7 @@ cfa_money _wrap_payment_amount_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2651,7 +2649,7 @@ cfa_money _wrap_payment_authorized_native_9dbdf2555eec9da7(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2664,7 +2662,7 @@ cfa_money _wrap_payment_captured_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_ref_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2680,7 +2678,7 @@ _gostring_ _wrap_payment_ref_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2696,7 +2694,7 @@ _gostring_ _wrap_payment_failure_code_native_9dbdf2555eec9da7(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2709,7 +2707,7 @@ long long _wrap_payment_sequence_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2722,7 +2720,7 @@ long long _wrap_payment_created_us_native_9dbdf2555eec9da7(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2735,7 +2733,7 @@ long long _wrap_payment_updated_us_native_9dbdf2555eec9da7(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2748,7 +2746,7 @@ long long _wrap_payment_position_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -2758,7 +2756,7 @@ void _wrap_payment_free_native_9dbdf2555eec9da7(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_9dbdf2555eec9da7(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_b805221cc7bd34a4(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2776,7 +2774,7 @@ _gostring_ _wrap_payment_history_native_9dbdf2555eec9da7(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2789,7 +2787,7 @@ long long _wrap_transition_list_size_native_9dbdf2555eec9da7(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2804,7 +2802,7 @@ int _wrap_transition_from_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2819,7 +2817,7 @@ int _wrap_transition_to_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2837,7 +2835,7 @@ _gostring_ _wrap_transition_rule_native_9dbdf2555eec9da7(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -2852,7 +2850,7 @@ int _wrap_transition_implied_native_9dbdf2555eec9da7(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -2867,7 +2865,7 @@ long long _wrap_transition_at_us_native_9dbdf2555eec9da7(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_9dbdf2555eec9da7(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -2877,7 +2875,7 @@ void _wrap_transition_list_free_native_9dbdf2555eec9da7(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_APPLIED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2889,7 +2887,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2901,7 +2899,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_STALE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2913,7 +2911,7 @@ intgo _wrap_WEBHOOK_STALE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_PARKED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2925,7 +2923,7 @@ intgo _wrap_WEBHOOK_PARKED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_IGNORED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2937,7 +2935,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2949,7 +2947,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_9dbdf2555eec9da7() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -2961,7 +2959,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -2982,7 +2980,7 @@ _gostring_ _wrap_webhook_receive_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_9dbdf2555eec9da7(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_b805221cc7bd34a4(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2998,7 +2996,7 @@ _gostring_ _wrap_webhook_verdict_name_native_9dbdf2555eec9da7(int _swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_9dbdf2555eec9da7() {
+intgo _wrap_VISIBILITY_PUBLIC_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3010,7 +3008,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_9dbdf2555eec9da7() {
+intgo _wrap_VISIBILITY_OWNER_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3022,7 +3020,7 @@ intgo _wrap_VISIBILITY_OWNER_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_9dbdf2555eec9da7() {
+intgo _wrap_VISIBILITY_HIDDEN_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3034,7 +3032,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_9dbdf2555eec9da7() {
+intgo _wrap_WAIT_ANSWER_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3046,7 +3044,7 @@ intgo _wrap_WAIT_ANSWER_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_9dbdf2555eec9da7() {
+intgo _wrap_WAIT_COMMIT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3058,7 +3056,7 @@ intgo _wrap_WAIT_COMMIT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_9dbdf2555eec9da7() {
+intgo _wrap_WAIT_PAID_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3070,7 +3068,7 @@ intgo _wrap_WAIT_PAID_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3088,7 +3086,7 @@ _gostring_ _wrap_pledge_get_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3109,7 +3107,7 @@ _gostring_ _wrap_pledge_find_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3122,7 +3120,7 @@ long long _wrap_pledge_list_size_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -3137,7 +3135,7 @@ cfa_pledge *_wrap_pledge_list_at_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3153,7 +3151,7 @@ _gostring_ _wrap_pledge_list_next_native_9dbdf2555eec9da7(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -3163,25 +3161,7 @@ void _wrap_pledge_list_free_native_9dbdf2555eec9da7(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_donor_erase_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
-  cfa_engine *arg1 = (cfa_engine *) 0 ;
-  char *arg2 = (char *) 0 ;
-  int32_t arg3 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_engine **)&_swig_go_0; 
-  arg2 = careforall_text(_swig_go_1); 
-  arg3 = (int32_t)_swig_go_2; 
-  
-  result = (cfa_status)cfa_donor_erase(arg1,(char const *)arg2,arg3);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg2); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_pledge_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3197,7 +3177,7 @@ _gostring_ _wrap_pledge_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3213,7 +3193,7 @@ _gostring_ _wrap_pledge_campaign_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3229,7 +3209,7 @@ _gostring_ _wrap_pledge_payment_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3242,7 +3222,7 @@ cfa_money _wrap_pledge_amount_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3255,7 +3235,7 @@ int _wrap_pledge_state_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3268,7 +3248,7 @@ long long _wrap_pledge_created_us_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3284,7 +3264,7 @@ _gostring_ _wrap_pledge_donor_id_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3300,7 +3280,7 @@ _gostring_ _wrap_pledge_donor_name_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3316,7 +3296,7 @@ _gostring_ _wrap_pledge_donor_email_native_9dbdf2555eec9da7(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3332,7 +3312,7 @@ _gostring_ _wrap_pledge_donor_message_native_9dbdf2555eec9da7(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -3345,7 +3325,7 @@ int _wrap_pledge_visibility_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3358,7 +3338,7 @@ int _wrap_pledge_replayed_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3371,7 +3351,7 @@ int _wrap_pledge_pending_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -3387,7 +3367,7 @@ _gostring_ _wrap_pledge_answer_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3403,7 +3383,7 @@ _gostring_ _wrap_pledge_client_secret_native_9dbdf2555eec9da7(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3419,7 +3399,7 @@ _gostring_ _wrap_pledge_redirect_url_native_9dbdf2555eec9da7(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3432,7 +3412,7 @@ long long _wrap_pledge_position_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -3442,7 +3422,7 @@ void _wrap_pledge_free_native_9dbdf2555eec9da7(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3462,7 +3442,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_9dbdf2555eec9da7(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3478,7 +3458,7 @@ _gostring_ _wrap_totals_campaign_id_native_9dbdf2555eec9da7(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3491,7 +3471,7 @@ long long _wrap_totals_position_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3504,7 +3484,7 @@ long long _wrap_totals_version_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3517,7 +3497,7 @@ long long _wrap_totals_as_of_us_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3530,7 +3510,7 @@ int _wrap_totals_stale_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3543,7 +3523,7 @@ long long _wrap_totals_size_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_b805221cc7bd34a4(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -3558,7 +3538,7 @@ cfa_totals_row *_wrap_totals_at_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -3568,7 +3548,7 @@ void _wrap_totals_free_native_9dbdf2555eec9da7(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3588,7 +3568,7 @@ _gostring_ _wrap_totals_verify_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_9dbdf2555eec9da7(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_b805221cc7bd34a4(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -3607,7 +3587,7 @@ _gostring_ _wrap_event_page_native_9dbdf2555eec9da7(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3620,7 +3600,7 @@ long long _wrap_event_list_size_native_9dbdf2555eec9da7(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -3635,7 +3615,7 @@ cfa_event_view *_wrap_event_list_at_native_9dbdf2555eec9da7(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -3645,7 +3625,7 @@ void _wrap_event_list_free_native_9dbdf2555eec9da7(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_9dbdf2555eec9da7(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_b805221cc7bd34a4(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3663,7 +3643,7 @@ _gostring_ _wrap_subscription_open_native_9dbdf2555eec9da7(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_9dbdf2555eec9da7(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_b805221cc7bd34a4(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -3682,7 +3662,7 @@ _gostring_ _wrap_subscription_next_native_9dbdf2555eec9da7(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_9dbdf2555eec9da7(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_b805221cc7bd34a4(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -3697,7 +3677,7 @@ _gostring_ _wrap_subscription_ack_native_9dbdf2555eec9da7(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_9dbdf2555eec9da7(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_b805221cc7bd34a4(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -3707,7 +3687,7 @@ void _wrap_subscription_free_native_9dbdf2555eec9da7(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_9dbdf2555eec9da7() {
+intgo _wrap_CURSOR_RUNS_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3719,7 +3699,7 @@ intgo _wrap_CURSOR_RUNS_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_9dbdf2555eec9da7() {
+intgo _wrap_CURSOR_PAUSED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3731,7 +3711,7 @@ intgo _wrap_CURSOR_PAUSED_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_9dbdf2555eec9da7() {
+intgo _wrap_CURSOR_STOPPED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -3743,7 +3723,7 @@ intgo _wrap_CURSOR_STOPPED_native_9dbdf2555eec9da7() {
 }
 
 
-long long _wrap_cursor_list_size_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3756,7 +3736,7 @@ long long _wrap_cursor_list_size_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -3771,7 +3751,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_9dbdf2555eec9da7(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3787,7 +3767,7 @@ _gostring_ _wrap_cursor_list_next_native_9dbdf2555eec9da7(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3800,7 +3780,7 @@ int _wrap_cursor_list_replayed_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -3810,7 +3790,7 @@ void _wrap_cursor_list_free_native_9dbdf2555eec9da7(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_9dbdf2555eec9da7(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_b805221cc7bd34a4(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3832,7 +3812,7 @@ _gostring_ _wrap_letter_page_native_9dbdf2555eec9da7(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3845,7 +3825,7 @@ long long _wrap_letter_list_size_native_9dbdf2555eec9da7(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -3860,7 +3840,7 @@ cfa_letter_view *_wrap_letter_list_at_native_9dbdf2555eec9da7(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -3870,100 +3850,7 @@ void _wrap_letter_list_free_native_9dbdf2555eec9da7(cfa_letter_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
-  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  int64_t arg4 ;
-  int64_t arg5 ;
-  char *arg6 = (char *) 0 ;
-  char *arg7 = (char *) 0 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  arg4 = (int64_t)_swig_go_3; 
-  arg5 = (int64_t)_swig_go_4; 
-  arg6 = careforall_text(_swig_go_5); 
-  arg7 = careforall_text(_swig_go_6); 
-  
-  result = (cfa_status)cfa_cursor_rewind(arg1,arg2,(char const *)arg3,arg4,arg5,(char const *)arg6,(char const *)arg7);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  free((void *)arg6); 
-  free((void *)arg7); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_cursor_pause_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
-  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  char *arg4 = (char *) 0 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  arg4 = careforall_text(_swig_go_3); 
-  
-  result = (cfa_status)cfa_cursor_pause(arg1,arg2,(char const *)arg3,(char const *)arg4);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  free((void *)arg4); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_cursor_resume_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
-  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  
-  result = (cfa_status)cfa_cursor_resume(arg1,arg2,(char const *)arg3);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  return _swig_go_result;
-}
-
-
-_gostring_ _wrap_letter_requeue_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5) {
-  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
-  cfa_engine *arg2 = (cfa_engine *) 0 ;
-  char *arg3 = (char *) 0 ;
-  int64_t arg4 ;
-  char *arg5 = (char *) 0 ;
-  char *arg6 = (char *) 0 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
-  arg2 = *(cfa_engine **)&_swig_go_1; 
-  arg3 = careforall_text(_swig_go_2); 
-  arg4 = (int64_t)_swig_go_3; 
-  arg5 = careforall_text(_swig_go_4); 
-  arg6 = careforall_text(_swig_go_5); 
-  
-  result = (cfa_status)cfa_letter_requeue(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6);
-  _swig_go_result = careforall_failure(result); 
-  free((void *)arg3); 
-  free((void *)arg5); 
-  free((void *)arg6); 
-  return _swig_go_result;
-}
-
-
-void _wrap_play_free_native_9dbdf2555eec9da7(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_b805221cc7bd34a4(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -3973,7 +3860,7 @@ void _wrap_play_free_native_9dbdf2555eec9da7(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_9dbdf2555eec9da7(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_b805221cc7bd34a4(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -3986,7 +3873,7 @@ cfa_provider *_wrap_play_provider_native_9dbdf2555eec9da7(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4005,7 +3892,7 @@ _gostring_ _wrap_play_confirm_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -4023,7 +3910,7 @@ _gostring_ _wrap_play_act_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -4041,7 +3928,7 @@ _gostring_ _wrap_play_settle_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -4057,7 +3944,7 @@ _gostring_ _wrap_play_expire_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, _gost
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_NONE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4069,7 +3956,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4081,7 +3968,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4093,7 +3980,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4105,7 +3992,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4117,7 +4004,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4129,7 +4016,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_9dbdf2555eec9da7() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_9dbdf2555eec9da7() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_b805221cc7bd34a4() {
   int result;
   intgo _swig_go_result;
   
@@ -4141,7 +4028,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_9dbdf2555eec9da7() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_b805221cc7bd34a4(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -4156,7 +4043,7 @@ _gostring_ _wrap_play_fault_next_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_b805221cc7bd34a4(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4175,7 +4062,7 @@ _gostring_ _wrap_play_deliver_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_9dbdf2555eec9da7(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_b805221cc7bd34a4(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -4192,7 +4079,7 @@ _gostring_ _wrap_play_webhook_take_native_9dbdf2555eec9da7(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_b805221cc7bd34a4(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -4211,7 +4098,7 @@ _gostring_ _wrap_play_sign_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_9dbdf2555eec9da7(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_b805221cc7bd34a4(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4224,7 +4111,7 @@ _gostring_ _wrap_memory_storage_new_native_9dbdf2555eec9da7(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_9dbdf2555eec9da7(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_b805221cc7bd34a4(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -4234,7 +4121,7 @@ void _wrap_storage_free_native_9dbdf2555eec9da7(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_9dbdf2555eec9da7(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_b805221cc7bd34a4(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -4283,7 +4170,7 @@ _gostring_ _wrap_engine_open_native_9dbdf2555eec9da7(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_campaign_create_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4293,7 +4180,9 @@ _gostring_ _wrap_campaign_create_native_9dbdf2555eec9da7(cfa_campaign **_swig_go
   cfa_money arg7 ;
   int64_t arg8 ;
   int32_t arg9 ;
-  int32_t arg10 ;
+  char *arg10 = (char *) 0 ;
+  char *arg11 = (char *) 0 ;
+  int32_t arg12 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4306,19 +4195,23 @@ _gostring_ _wrap_campaign_create_native_9dbdf2555eec9da7(cfa_campaign **_swig_go
   arg7 = _swig_go_6; 
   arg8 = (int64_t)_swig_go_7; 
   arg9 = (int32_t)_swig_go_8; 
-  arg10 = (int32_t)_swig_go_9; 
+  arg10 = careforall_text(_swig_go_9); 
+  arg11 = careforall_text(_swig_go_10); 
+  arg12 = (int32_t)_swig_go_11; 
   
-  result = (cfa_status)shim_campaign_create(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,(char const *)arg6,arg7,arg8,arg9,arg10);
+  result = (cfa_status)shim_campaign_create(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,(char const *)arg6,arg7,arg8,arg9,(char const *)arg10,(char const *)arg11,arg12);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   free((void *)arg4); 
   free((void *)arg5); 
   free((void *)arg6); 
+  free((void *)arg10); 
+  free((void *)arg11); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_campaign_update_native_9dbdf2555eec9da7(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_update_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4330,7 +4223,9 @@ _gostring_ _wrap_campaign_update_native_9dbdf2555eec9da7(cfa_campaign **_swig_go
   cfa_money arg9 ;
   int64_t arg10 ;
   int32_t arg11 ;
-  int32_t arg12 ;
+  char *arg12 = (char *) 0 ;
+  char *arg13 = (char *) 0 ;
+  int32_t arg14 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4345,9 +4240,45 @@ _gostring_ _wrap_campaign_update_native_9dbdf2555eec9da7(cfa_campaign **_swig_go
   arg9 = _swig_go_8; 
   arg10 = (int64_t)_swig_go_9; 
   arg11 = (int32_t)_swig_go_10; 
-  arg12 = (int32_t)_swig_go_11; 
+  arg12 = careforall_text(_swig_go_11); 
+  arg13 = careforall_text(_swig_go_12); 
+  arg14 = (int32_t)_swig_go_13; 
   
-  result = (cfa_status)shim_campaign_update(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7,(char const *)arg8,arg9,arg10,arg11,arg12);
+  result = (cfa_status)shim_campaign_update(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7,(char const *)arg8,arg9,arg10,arg11,(char const *)arg12,(char const *)arg13,arg14);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  free((void *)arg8); 
+  free((void *)arg12); 
+  free((void *)arg13); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_end_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+  cfa_campaign **arg1 = (cfa_campaign **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  char *arg8 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_campaign ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = careforall_text(_swig_go_7); 
+  
+  result = (cfa_status)shim_campaign_end(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7,(char const *)arg8);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   free((void *)arg5); 
@@ -4358,7 +4289,211 @@ _gostring_ _wrap_campaign_update_native_9dbdf2555eec9da7(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_page_native_9dbdf2555eec9da7(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_rewind_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  int64_t arg5 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  char *arg8 = (char *) 0 ;
+  char *arg9 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = careforall_text(_swig_go_7); 
+  arg9 = careforall_text(_swig_go_8); 
+  
+  result = (cfa_status)shim_cursor_rewind(arg1,arg2,(char const *)arg3,arg4,arg5,(char const *)arg6,(char const *)arg7,(char const *)arg8,(char const *)arg9);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  free((void *)arg8); 
+  free((void *)arg9); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_cursor_pause_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  char *arg5 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = careforall_text(_swig_go_4); 
+  
+  result = (cfa_status)shim_cursor_pause(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  free((void *)arg5); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_cursor_resume_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  char *arg5 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = careforall_text(_swig_go_4); 
+  
+  result = (cfa_status)shim_cursor_resume(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  free((void *)arg5); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_letter_requeue_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+  cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  char *arg8 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_cursor_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = careforall_text(_swig_go_7); 
+  
+  result = (cfa_status)shim_letter_requeue(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7,(char const *)arg8);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  free((void *)arg8); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_donor_erase_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+  cfa_engine *arg1 = (cfa_engine *) 0 ;
+  char *arg2 = (char *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  int32_t arg5 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_engine **)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = (int32_t)_swig_go_4; 
+  
+  result = (cfa_status)shim_donor_erase(arg1,(char const *)arg2,(char const *)arg3,(char const *)arg4,arg5);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_payment_capture_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+  cfa_payment **arg1 = (cfa_payment **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_money arg4 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  char *arg8 = (char *) 0 ;
+  int32_t arg9 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_payment ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = _swig_go_3; 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = careforall_text(_swig_go_7); 
+  arg9 = (int32_t)_swig_go_8; 
+  
+  result = (cfa_status)shim_payment_capture(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7,(char const *)arg8,arg9);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  free((void *)arg8); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_payment_cancel_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+  cfa_payment **arg1 = (cfa_payment **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  int32_t arg8 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_payment ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = (int32_t)_swig_go_7; 
+  
+  result = (cfa_status)shim_payment_cancel(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7,arg8);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_page_native_b805221cc7bd34a4(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4378,7 +4513,7 @@ _gostring_ _wrap_campaign_page_native_9dbdf2555eec9da7(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4398,7 +4533,7 @@ _gostring_ _wrap_cursor_page_native_9dbdf2555eec9da7(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4454,7 +4589,7 @@ _gostring_ _wrap_pledge_create_native_9dbdf2555eec9da7(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_9dbdf2555eec9da7(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_b805221cc7bd34a4(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4477,7 +4612,7 @@ _gostring_ _wrap_pledge_page_native_9dbdf2555eec9da7(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_9dbdf2555eec9da7(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_b805221cc7bd34a4(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4501,7 +4636,7 @@ _gostring_ _wrap_totals_get_native_9dbdf2555eec9da7(cfa_totals **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_call_done_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, long long _swig_go_17, _gostring_ _swig_go_18, int _swig_go_19, int _swig_go_20) {
+_gostring_ _wrap_call_done_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, long long _swig_go_17, _gostring_ _swig_go_18, int _swig_go_19, int _swig_go_20) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -4562,7 +4697,7 @@ _gostring_ _wrap_call_done_native_9dbdf2555eec9da7(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, _gostring_ _swig_go_17, int _swig_go_18, int _swig_go_19) {
+_gostring_ _wrap_webhook_accept_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, _gostring_ _swig_go_17, int _swig_go_18, int _swig_go_19) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4621,7 +4756,7 @@ _gostring_ _wrap_webhook_accept_native_9dbdf2555eec9da7(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_9dbdf2555eec9da7(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_b805221cc7bd34a4(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -4639,7 +4774,7 @@ _gostring_ _wrap_provider_new_native_9dbdf2555eec9da7(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_9dbdf2555eec9da7(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_b805221cc7bd34a4(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -4649,7 +4784,7 @@ void _wrap_provider_free_native_9dbdf2555eec9da7(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_9dbdf2555eec9da7(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_b805221cc7bd34a4(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -4673,7 +4808,7 @@ _gostring_ _wrap_play_new_native_9dbdf2555eec9da7(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_b805221cc7bd34a4(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -4704,7 +4839,7 @@ _gostring_ _wrap_play_weather_set_native_9dbdf2555eec9da7(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_9dbdf2555eec9da7(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
+_gostring_ _wrap_play_books_get_native_b805221cc7bd34a4(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4727,7 +4862,7 @@ _gostring_ _wrap_play_books_get_native_9dbdf2555eec9da7(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_9dbdf2555eec9da7(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_b805221cc7bd34a4(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4745,7 +4880,7 @@ _gostring_ _wrap_play_payment_native_9dbdf2555eec9da7(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_key_new_native_9dbdf2555eec9da7(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_b805221cc7bd34a4(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4758,7 +4893,7 @@ _gostring_ _wrap_key_new_native_9dbdf2555eec9da7(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_9dbdf2555eec9da7(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_b805221cc7bd34a4(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
