@@ -26,7 +26,7 @@
 #define STEPS_MAX 512
 #define REQUEST_SIZE 8192
 #define DRIP_MS 20
-#define WAIT_MS 10000
+#define WAIT_MS 120000 /* only what is broken waits so long */
 
 typedef struct step {
     peer_deed deed;
@@ -45,7 +45,7 @@ typedef struct connection {
 } connection;
 
 struct stripe_peer {
-    int listener, wake[2], port;
+    int listener, keeper, wake[2], port; /* the keeper holds the port when nobody listens */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -257,17 +257,26 @@ static void *run(void *user) {
 
 /* ---- the test's side ------------------------------------------------------------------------- */
 
+/* A socket bound to a loopback port, 0 for any that is free, which others of ours may share. */
+static int bound_socket(int port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one), 0);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
 stripe_peer *peer_start(void) {
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
     stripe_peer *peer = calloc(1, sizeof *peer);
     ck_assert_ptr_nonnull(peer);
-    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    struct sockaddr_in address = { .sin_family = AF_INET };
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ck_assert_int_eq(bind(peer->listener, (struct sockaddr *)&address, size), 0);
-    ck_assert_int_eq(listen(peer->listener, CONNECTIONS_MAX), 0);
+    peer->listener = bound_socket(0);
     ck_assert_int_eq(getsockname(peer->listener, (struct sockaddr *)&address, &size), 0);
     peer->port = ntohs(address.sin_port);
+    peer->keeper = bound_socket(peer->port);
+    ck_assert_int_eq(listen(peer->listener, CONNECTIONS_MAX), 0);
     ck_assert_int_eq(pipe2(peer->wake, O_CLOEXEC | O_NONBLOCK), 0);
     pthread_mutex_init(&peer->lock, NULL);
     pthread_cond_init(&peer->changed, NULL);
@@ -294,6 +303,7 @@ void peer_stop(stripe_peer *peer) {
     if (peer->listener >= 0) {
         close(peer->listener);
     }
+    close(peer->keeper);
     close(peer->wake[0]);
     close(peer->wake[1]);
     free(peer);
@@ -350,6 +360,8 @@ void peer_reset_connections(stripe_peer *peer) {
 void peer_refuse(stripe_peer *peer) {
     pthread_mutex_lock(&peer->lock);
     peer->resets = true;
+    /* Closing alone would let it listen for as long as the thread polls it. */
+    (void)shutdown(peer->listener, SHUT_RDWR);
     close(peer->listener);
     peer->listener = -1;
     pthread_mutex_unlock(&peer->lock);

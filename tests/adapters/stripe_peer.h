@@ -37,14 +37,15 @@ void peer_serve(stripe_peer *peer, peer_server *server, void *user);
 void peer_push_json(stripe_peer *peer, int status, const char *headers, const char *body);
 /* Reset every connection at its next byte. */
 void peer_reset_connections(stripe_peer *peer);
-/* Refuse new connections, and reset each old one at its next byte. */
+/* Refuse new connections from now on, and reset each old one at its next byte. */
 void peer_refuse(stripe_peer *peer);
 /* Answer nothing until `count` requests wait at once. */
 void peer_hold(stripe_peer *peer, size_t count);
 
 /* Requests that came so far. */
 size_t peer_count(stripe_peer *peer);
-/* The n-th request's bytes, from 0, freed by the peer; waits at most 10 s for it, then NULL. */
+/* The n-th request's bytes, from 0, freed by the peer; waits for it, and gives NULL when
+ * it never comes. */
 const char *peer_request(stripe_peer *peer, size_t index);
 size_t peer_connections(stripe_peer *peer);
 

@@ -22,6 +22,7 @@ cfa_stripe_options wire_options(void) {
     options.webhook_secret_count = 1;
     options.base_url = base_url;
     options.mode = CFA_STRIPE_INTENT;
+    options.connect_timeout_ms = PATIENCE_MS;
     return options;
 }
 
@@ -61,7 +62,7 @@ cfa_call wire_call(int32_t kind) {
     call.amount = (cfa_money){ 1250, "EUR" };
     call.created_from_us = INT64_C(1795341000000000);
     call.created_until_us = INT64_C(1795341600000000);
-    call.timeout_ms = 10000;
+    call.timeout_ms = PATIENCE_MS;
     call.return_url = "https://example.org/thanks?a=1&b=2";
     call.cancel_url = "https://example.org/back";
     return call;
@@ -86,10 +87,18 @@ cfa_reply wire_fly(cfa_call call) {
     uint64_t token = 0;
     prepare(&call);
     ck_assert_int_eq(provider->ops->start(provider->self, &call, arena, &reply, 77), CFA_OK);
-    ck_assert_int_eq(provider->ops->finish(provider->self, &token, 20000), 1);
+    ck_assert_int_eq(provider->ops->finish(provider->self, &token, PATIENCE_MS), 1);
     ck_assert_uint_eq(token, 77);
     ck_assert_int_eq(provider->ops->next_due_ms(provider->self), -1);
     return reply;
+}
+
+void wire_drive(size_t count) {
+    const cfa_provider *provider = cfa_stripe_provider(stripe);
+    uint64_t token;
+    for (int waited_ms = 0; waited_ms < PATIENCE_MS && peer_count(peer) < count; waited_ms += 10)
+        ck_assert_int_eq(provider->ops->finish(provider->self, &token, 10), 0);
+    ck_assert_uint_ge(peer_count(peer), count);
 }
 
 /* An object around its members, in the test's arena. */

@@ -13,6 +13,7 @@
 #define PAYMENT_ID "pay_01h455vb4pex5vsknk084sn02q"
 #define KEY "cfa_018c8a5d-1b2c-7000-8000-000000000001_1_1"
 #define SECRET_KEY "sk_test_51canaryKEY"
+#define PATIENCE_MS 120000 /* only what is broken waits so long */
 #define WEBHOOK_SECRET "whsec_canarySIGNING"
 /* The peer's Date header. */
 #define DATE_US INT64_C(1795341600000000)
@@ -35,6 +36,8 @@ cfa_call wire_call(int32_t kind);
 cfa_reply wire_perform(cfa_call call);
 /* The same over start and finish. */
 cfa_reply wire_fly(cfa_call call);
+/* Drive what flies until the peer has got `count` requests in all; nothing must end meanwhile. */
+void wire_drive(size_t count);
 
 /* An intent with these members before the others, such as "\"status\":\"succeeded\",". */
 const char *wire_intent(const char *members);

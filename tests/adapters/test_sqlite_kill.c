@@ -21,6 +21,7 @@ static void write_batches(const char *path, uint8_t tag, int count, int pipe) {
     cfa_storage storage;
     cfa_session *session;
     options.wal_limit_pages = 20; /* checkpoints all the time */
+    options.busy_timeout_ms = 120000;
     if (cfa_sqlite_storage_new(&storage, path, &options) != CFA_OK ||
         storage.ops->migrate(storage.self, &schema_one) != CFA_OK ||
         storage.ops->session_open(storage.self, CFA_SESSION_WRITE, &session) != CFA_OK) {

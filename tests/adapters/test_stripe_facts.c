@@ -352,14 +352,20 @@ END_TEST
 START_TEST(a_lookups_pages_share_its_time) {
     char *answer = peer_format(
         200, "", "{\"object\":\"list\",\"data\":[" STRANGER("pi_9") "],\"has_more\":true}");
-    peer_push(peer, PEER_ANSWER, answer);
-    free(answer);
     cfa_call call = wire_call(CFA_CALL_LOOKUP);
-    call.timeout_ms = 200;
-    cfa_reply reply = wire_perform(call); /* the second page never comes */
-    ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
-    ck_assert_str_eq(reply.code, "timeout");
-    ck_assert_uint_eq(peer_count(peer), 2);
+    size_t pages = 0; /* one, where the machine is so busy that the time was over before */
+    for (call.timeout_ms = 200; pages < 2; call.timeout_ms *= 4) {
+        ck_assert_int_lt(call.timeout_ms, PATIENCE_MS);
+        wire_tear_down();
+        wire_set_up();
+        peer_push(peer, PEER_ANSWER, answer);
+        cfa_reply reply = wire_perform(call); /* the second page never comes */
+        ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
+        ck_assert_str_eq(reply.code, "timeout");
+        pages = peer_count(peer);
+        ck_assert_uint_le(pages, 2);
+    }
+    free(answer);
 }
 END_TEST
 

@@ -112,7 +112,7 @@ START_TEST(more_calls_than_the_limit_are_refused_before_anything_is_sent) {
     ck_assert_uint_eq(peer_count(peer), 2);
     start(2);
     uint64_t token = 0;
-    ck_assert_int_eq(ops->finish(self, &token, 10000), 1);
+    ck_assert_int_eq(ops->finish(self, &token, PATIENCE_MS), 1);
     ck_assert_uint_eq(token, 2);
 }
 END_TEST
@@ -143,9 +143,7 @@ START_TEST(freeing_the_adapter_cuts_calls_off) {
     for (size_t i = 0; i < 20; i++) {
         start(i);
     }
-    uint64_t token;
-    ck_assert_int_eq(ops->finish(self, &token, 50), 0);
-    ck_assert_ptr_nonnull(peer_request(peer, 19));
+    wire_drive(20);
     cfa_stripe_free(stripe);
     stripe = NULL;
     for (size_t i = 0; i < 20; i++) {
@@ -188,9 +186,7 @@ START_TEST(a_call_keeps_the_key_it_began_with) {
     free(page);
     free(end);
     ck_assert_int_eq(ops->start(self, &calls[0], arena, &replies[0], 0), CFA_OK);
-    uint64_t token;
-    ck_assert_int_eq(ops->finish(self, &token, 50), 0);
-    ck_assert_ptr_nonnull(peer_request(peer, 0));
+    wire_drive(1);
     ck_assert_int_eq(cfa_stripe_secrets_set(stripe, "sk_test_second", NULL, 0), CFA_OK);
     ck_assert_int_eq(ops->start(self, &calls[1], arena, &replies[1], 1), CFA_OK);
     ck_assert_uint_eq(finish_all(2), 2);
@@ -253,7 +249,7 @@ static void *fly(void *user) {
             return NULL;
         }
         if (ops->start(self, &call, own, &reply, 1) != CFA_OK ||
-            !ops->finish(self, &token, 20000) || reply.outcome != CFA_OUTCOME_DONE) {
+            !ops->finish(self, &token, PATIENCE_MS) || reply.outcome != CFA_OUTCOME_DONE) {
             atomic_fetch_add(&wrong, 1);
         }
         cfa_arena_free(own);

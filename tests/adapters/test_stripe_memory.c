@@ -77,7 +77,7 @@ static void call_once(bool flying) {
     if (!flying) {
         provider->ops->call(provider->self, &call, arena, &reply);
     } else if (provider->ops->start(provider->self, &call, arena, &reply, 1) == CFA_OK) {
-        ck_assert_int_eq(provider->ops->finish(provider->self, &token, 10000), 1);
+        ck_assert_int_eq(provider->ops->finish(provider->self, &token, PATIENCE_MS), 1);
     } else {
         reply.outcome = CFA_OUTCOME_NOT_SENT;
     }
