@@ -482,10 +482,10 @@ func (s *story) take(index int, step storyStep) {
 			Irrelevant: step.Relevant != nil && !*step.Relevant, Facts: s.facts(step.Facts)}))
 		same(s.t, step.Event+" "+verdict.String(), step.Event+" "+step.Verdict)
 	case step.Command == "capture":
-		_, err := s.engine.CapturePayment(background, s.ids[step.Payment], step.Amount, "", step.Key)
+		_, err := s.engine.CapturePayment(background, s.ids[step.Payment], step.Amount, "", step.Key, Actor{})
 		vector{Status: step.Status, Field: step.Field}.judge(s.t, err)
 	case step.Command == "cancel":
-		_, err := s.engine.CancelPayment(background, s.ids[step.Payment], "", step.Key)
+		_, err := s.engine.CancelPayment(background, s.ids[step.Payment], "", step.Key, Actor{})
 		vector{Status: step.Status, Field: step.Field}.judge(s.t, err)
 	case step.Totals != nil:
 		s.compareTotals(step.Totals)
