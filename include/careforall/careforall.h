@@ -5,12 +5,14 @@
 #include <careforall/act.h>
 #include <careforall/base.h>
 #include <careforall/campaign.h>
+#include <careforall/dispute.h>
 #include <careforall/engine.h>
 #include <careforall/error.h>
 #include <careforall/event.h>
 #include <careforall/money.h>
 #include <careforall/payment.h>
 #include <careforall/pledge.h>
+#include <careforall/refund.h>
 #include <careforall/totals.h>
 
 #endif

@@ -92,7 +92,7 @@ cfa__reduction payment_apply(cfa__payment *payment, const cfa_facts *facts, cfa_
     case CFA_WEBHOOK_APPLIED: require(changed); break;
     case CFA_WEBHOOK_STALE:
         require(payment_equals(&before, payment));
-        require(reduction.notice == 0);
+        require(reduction.notices[0].event == 0);
         break;
     case CFA_WEBHOOK_QUARANTINED:
     case CFA_WEBHOOK_CONTRADICTION:

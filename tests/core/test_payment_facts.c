@@ -71,7 +71,7 @@ START_TEST(facts_about_another_provider_object_are_quarantined) {
     apply(FACTS(.ref = "pi_1"));
     apply(FACTS(.ref = "pi_2", .flags = CFA_FACT_SUCCEEDED));
     ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_QUARANTINED);
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_CONFLICT);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_CONFLICT);
     ck_assert_int_eq(payment.captured_minor, 0);
     succeeded();
     ck_assert_mem_eq(payment.ref.data, "pi_1", 5);

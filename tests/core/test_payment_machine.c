@@ -170,7 +170,7 @@ START_TEST(p08_success_seen_first_implies_the_rest) {
     succeeded();
     ck_walk("P04~AUTHORIZED P05~CAPTURED P08 COMPLETED");
     ck_buckets(0, 0, 1000);
-    ck_assert_int_eq(reduction.notice, 0);
+    ck_assert_int_eq(reduction.notices[0].event, 0);
 }
 END_TEST
 
@@ -248,7 +248,7 @@ START_TEST(p11_is_implied_when_the_attempt_has_gone_further) {
     ck_walk("P11~PENDING P09 FAILED");
     apply(FACTS(.flags = CFA_FACT_SUCCEEDED, .captured_minor = 1000, .attempt = 4));
     ck_walk("P11~PENDING P04~AUTHORIZED P05~CAPTURED P08 COMPLETED");
-    ck_assert_int_eq(reduction.notice, 0);
+    ck_assert_int_eq(reduction.notices[0].event, 0);
 }
 END_TEST
 
@@ -314,13 +314,13 @@ START_TEST(p15_money_after_a_decline_of_the_same_attempt) {
     failed(1, 10);
     captured(1000);
     ck_walk("P04~AUTHORIZED P15 CAPTURED");
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_LATE_SUCCESS);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_LATE_SUCCESS);
     ck_assert_int_eq(payment.flags, 0);
     payment = payment_new();
     failed(1, 10);
     succeeded();
     ck_walk("P04~AUTHORIZED P05~CAPTURED P15 COMPLETED");
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_LATE_SUCCESS);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_LATE_SUCCESS);
     ck_buckets(0, 0, 1000);
 }
 END_TEST
@@ -329,12 +329,12 @@ START_TEST(p16_money_after_a_cancel_counts_and_is_said_aloud) {
     canceled("requested_by_customer");
     captured(1000);
     ck_walk("P16 CAPTURED");
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_LATE_SUCCESS);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_LATE_SUCCESS);
     ck_assert_int_eq(payment.flags, CFA_PAYMENT_FLAG_LATE);
     ck_buckets(0, 0, 1000);
     succeeded();
     ck_walk("P07 COMPLETED");
-    ck_assert_int_eq(reduction.notice, 0);
+    ck_assert_int_eq(reduction.notices[0].event, 0);
 }
 END_TEST
 
@@ -342,7 +342,7 @@ START_TEST(p16_success_after_expiry) {
     canceled("expired");
     succeeded();
     ck_walk("P16~CAPTURED P16 COMPLETED");
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_LATE_SUCCESS);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_LATE_SUCCESS);
 }
 END_TEST
 
@@ -350,11 +350,11 @@ START_TEST(p16_a_cancel_that_arrives_after_the_money_is_said_aloud_once_too) {
     succeeded();
     canceled("requested_by_customer");
     ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_APPLIED);
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_LATE_SUCCESS);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_LATE_SUCCESS);
     ck_assert_int_eq(payment.flags, CFA_PAYMENT_FLAG_LATE);
     ck_assert_int_eq(reduction.step_count, 0);
     canceled("duplicate");
-    ck_assert_int_eq(reduction.notice, 0);
+    ck_assert_int_eq(reduction.notices[0].event, 0);
     ck_state("COMPLETED");
 }
 END_TEST
@@ -398,14 +398,14 @@ START_TEST(p19_another_amount_or_currency_is_quarantined) {
         payment = payment_new();
         apply(refused[i]);
         ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_QUARANTINED);
-        ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_CONFLICT);
+        ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_CONFLICT);
         ck_assert_int_eq(payment.flags, CFA_PAYMENT_FLAG_CONFLICT);
         ck_assert_ptr_null(payment.ref.data);
         ck_assert_int_eq(payment.captured_minor + payment.authorized_minor, 0);
         ck_state("PENDING");
         apply(refused[i]);
         ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_QUARANTINED);
-        ck_assert_int_eq(reduction.notice, 0);
+        ck_assert_int_eq(reduction.notices[0].event, 0);
         succeeded();
         ck_state("COMPLETED");
         ck_assert_int_eq(payment.flags, CFA_PAYMENT_FLAG_CONFLICT);
@@ -418,7 +418,7 @@ START_TEST(p19_a_capture_above_the_hold_counts_and_conflicts_in_both_orders) {
     captured(500);
     ck_walk("P05 CAPTURED");
     ck_assert_int_eq(reduction.verdict, CFA_WEBHOOK_APPLIED);
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_CONFLICT);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_CONFLICT);
     ck_assert_ptr_nonnull(reduction.reason);
     ck_buckets(0, 0, 500);
     cfa__payment first = payment;
@@ -427,12 +427,12 @@ START_TEST(p19_a_capture_above_the_hold_counts_and_conflicts_in_both_orders) {
     captured(500);
     ck_assert_int_eq(payment.flags, 0);
     authorized(300);
-    ck_assert_int_eq(reduction.notice, CFA__EVENT_PAYMENT_CONFLICT);
+    ck_assert_int_eq(reduction.notices[0].event, CFA__EVENT_PAYMENT_CONFLICT);
     ck_assert(payment_equals(&first, &payment));
 
     authorized(600);
     ck_assert_int_eq(payment.flags, 0);
-    ck_assert_int_eq(reduction.notice, 0);
+    ck_assert_int_eq(reduction.notices[0].event, 0);
 }
 END_TEST
 

@@ -199,14 +199,14 @@ static cfa__payment replay(const history *past, const size_t order[REPORTS], cfa
     int conflicts = 0, late = 0;
     for (size_t i = 0; i < REPORTS; i++) {
         cfa__reduction reduction = payment_apply(&payment, &past->reports[order[i]], arena);
-        conflicts += reduction.notice == CFA__EVENT_PAYMENT_CONFLICT;
-        late += reduction.notice == CFA__EVENT_PAYMENT_LATE_SUCCESS;
+        conflicts += reduction.notices[0].event == CFA__EVENT_PAYMENT_CONFLICT;
+        late += reduction.notices[0].event == CFA__EVENT_PAYMENT_LATE_SUCCESS;
         while (random_below(3) == 0) {
             cfa__payment before = payment;
             reduction = payment_apply(&payment, &past->reports[order[random_below(i + 1)]], arena);
             require(reduction.verdict == CFA_WEBHOOK_STALE ||
                     reduction.verdict == CFA_WEBHOOK_QUARANTINED);
-            require(reduction.step_count == 0 && reduction.notice == 0);
+            require(reduction.step_count == 0 && reduction.notices[0].event == 0);
             require(payment_equals(&before, &payment));
         }
     }

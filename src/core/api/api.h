@@ -62,6 +62,20 @@ CFA_MUST_CHECK cfa_status cfa__payment_snapshot(cfa_payment **out, const cfa__pa
 /* Read one payment with its newest position from a snapshot. */
 CFA_MUST_CHECK cfa_status cfa__payment_read(cfa_payment **out, cfa_engine *engine,
                                             cfa__id payment_id, int64_t deadline_us);
+/* A payment and a list of rows below it, from one snapshot; text lives in `arena`. */
+typedef struct cfa__parts {
+    const cfa_kind *kind;
+    int32_t index;           /* begins with the payment's id */
+    const void *key;         /* a record of the kind; */
+    cfa__id *key_payment_id; /* the field of it that is set */
+    cfa_arena *arena;        /* out: the caller frees it */
+    const cfa__payment *payment;
+    cfa_query query;
+} cfa__parts;
+/* Expected: CFA_OK; CFA_EINVAL (not a pay_ id); CFA_ENOTFOUND; TRANSIENT. `answer`: the caller's
+ * output, checked not to be NULL. */
+CFA_MUST_CHECK cfa_status cfa__parts_read(cfa__parts *parts, cfa_engine *engine,
+                                          const char *payment_id, const void *answer);
 /* Work on a payment until its state is settled or the deadline comes. */
 CFA_MUST_CHECK cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id,
                                              int64_t deadline_us);

@@ -144,40 +144,64 @@ cfa_status cfa_payment_get(cfa_payment **out, cfa_engine *engine, const char *pa
                             : status;
 }
 
-cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine,
-                               const char *payment_id) {
+cfa_status cfa__parts_read(cfa__parts *parts, cfa_engine *engine, const char *payment_id,
+                           const void *answer) {
     cfa__id id;
-    cfa_arena *arena;
     cfa__reader *reader;
-    cfa_status status = take_id(&id, engine, payment_id, out);
+    cfa_status status = take_id(&id, engine, payment_id, answer);
     if (status == CFA_OK)
-        status = cfa_arena_new(&arena);
+        status = cfa_arena_new(&parts->arena);
     if (status != CFA_OK)
         return status;
+    cfa__any_record payment_key;
+    cfa__key_of_id(&payment_key, &cfa__payment_kind, id);
+    *parts->key_payment_id = id;
+    cfa_query queries[] = {
+        { .kind = &cfa__payment_kind, .match_count = 1, .limit = 1, .key = &payment_key },
+        { .kind = parts->kind,
+          .index = parts->index,
+          .match_count = 1,
+          .limit = CFA_PAGE_LIMIT_MAX,
+          .key = parts->key },
+    };
     status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    if (status == CFA_OK) {
+        status = engine->storage.ops->load(reader->session, queries, 2, parts->arena);
+        cfa__read_end(engine, reader);
+    }
+    if (status == CFA_OK && queries[0].count == 0)
+        status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such payment");
     if (status != CFA_OK) {
-        cfa_arena_free(arena);
+        cfa_arena_free(parts->arena);
         return status;
     }
-    const cfa__payment *record;
+    parts->payment = queries[0].records[0];
+    parts->query = queries[1];
+    return CFA_OK;
+}
+
+cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine,
+                               const char *payment_id) {
     cfa__transition key;
     memset(&key, 0, sizeof key);
-    key.payment_id = id;
-    cfa_query query = {
-        .kind = &cfa__transition_kind, .match_count = 1, .limit = CFA_PAGE_LIMIT_MAX, .key = &key
-    };
-    cfa_transition_list *list = cfa_arena_alloc(arena, sizeof *list);
-    status = list == NULL ? CFA_ENOMEM : read_record(&record, engine, reader, id);
-    if (status == CFA_OK)
-        status = engine->storage.ops->load(reader->session, &query, 1, arena);
-    cfa__read_end(engine, reader);
-    if (status != CFA_OK) {
-        cfa_arena_free(arena);
+    cfa__parts parts = { .kind = &cfa__transition_kind,
+                         .key = &key,
+                         .key_payment_id = &key.payment_id };
+    cfa_status status = cfa__parts_read(&parts, engine, payment_id, out);
+    if (status != CFA_OK)
         return status;
+    cfa_transition_list *list = cfa_arena_alloc(parts.arena, sizeof *list);
+    if (list == NULL) {
+        cfa_arena_free(parts.arena);
+        return CFA_ENOMEM;
     }
-    list->arena = arena;
-    list->size = (size_t)query.count;
-    list->items = (const cfa__transition **)query.records;
+    list->arena = parts.arena;
+    list->items = (const cfa__transition **)parts.query.records;
+    for (int32_t i = 0; i < parts.query.count; i++) {
+        const cfa__transition *row = parts.query.records[i];
+        if (cfa__id_is_null(row->subject_id)) /* else the states are a refund's or dispute's */
+            list->items[list->size++] = row;
+    }
     *out = list;
     return CFA_OK;
 }

@@ -51,10 +51,6 @@ static cfa_status check_event(const cfa_webhook_event *event) {
         status = check_name(event->account, "account", false);
     if (status == CFA_OK)
         status = check_name(event->facts.ref, "ref", false);
-    cfa_facts facts = event->facts;
-    if (status == CFA_OK && !cfa__facts_clean(&facts))
-        status = cfa_error_set(CFA_EINVAL, ORIGIN, "amount", 0,
-                               "an amount of the event is out of range");
     return status;
 }
 
@@ -64,8 +60,13 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
     input->event = *event;
     if (input->event.account == NULL)
         input->event.account = "";
+    const char *wrong = NULL;
     if (status == CFA_OK)
-        (void)cfa__facts_clean(&input->event.facts);
+        status = cfa__facts_take(&input->event.facts, command->arena, &event->facts, &wrong);
+    if (status == CFA_OK && wrong != NULL) {
+        status = cfa_error_format(CFA_EINVAL, ORIGIN, wrong, 0,
+                                  "%s of the event is missing, unknown or out of range", wrong);
+    }
     input->event.facts.flags &= ~(uint32_t)CFA__FACT_FETCH;
     if (input->event.fetch)
         input->event.facts.flags |= CFA__FACT_FETCH;
@@ -73,11 +74,6 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
         &input->event.event_id,
         &input->event.event_type,
         &input->event.account,
-        &input->event.facts.ref,
-        &input->event.facts.payment_id,
-        &input->event.facts.origin_ref,
-        &input->event.facts.failure_code,
-        &input->event.facts.cancel_reason,
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && status == CFA_OK; i++)
         status = copy(texts[i], command);
@@ -88,6 +84,7 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
     if (status == CFA_OK)
         status = cfa__draw_id(engine, &input->webhook_id);
     input->livemode = engine->options.livemode != 0;
+    input->handle = engine->provider;
     if (body != NULL) {
         cfa_slice none = { NULL, 0 };
         cfa__hash(input->body_hash, sizeof input->body_hash, none, body, 1);

@@ -9,6 +9,11 @@
 
 #define ORIGIN "core.campaign"
 
+bool cfa__campaign_has_ended(const cfa__campaign *campaign, int64_t now_us) {
+    return campaign->state == CFA_CAMPAIGN_ENDED ||
+           (campaign->deadline_us != 0 && now_us >= campaign->deadline_us);
+}
+
 bool cfa__currency_is_listed(cfa_slice currencies, const char *currency) {
     const char *list = currencies.data;
     for (size_t at = 0; at + 3 <= currencies.size; at += 4) {

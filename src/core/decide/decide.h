@@ -34,7 +34,8 @@ enum {
     CFA__KEYED_CAPTURE = 5,
     CFA__KEYED_CANCEL = 6,
     CFA__KEYED_REWIND = 7,
-    CFA__KEYED_REQUEUE = 8
+    CFA__KEYED_REQUEUE = 8,
+    CFA__KEYED_REFUND = 9
 };
 
 #define CFA__FINGERPRINT_FIELDS_MAX 6
@@ -84,6 +85,8 @@ typedef struct cfa__campaign_answer {
 CFA_MUST_CHECK cfa_status cfa__campaign_create(cfa__working_set *set, cfa__command *command);
 CFA_MUST_CHECK cfa_status cfa__campaign_update(cfa__working_set *set, cfa__command *command);
 CFA_MUST_CHECK cfa_status cfa__campaign_end(cfa__working_set *set, cfa__command *command);
+/* True when a campaign takes no more pledges at this time. */
+bool cfa__campaign_has_ended(const cfa__campaign *campaign, int64_t now_us);
 /* True when the comma-separated `currencies` hold this code. */
 bool cfa__currency_is_listed(cfa_slice currencies, const char *currency);
 
@@ -188,15 +191,15 @@ CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id pay
 CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set,
                                                    const cfa__payment *payment, int32_t call,
                                                    const cfa__operation **out);
-/* Bring a payment's standing probe forward, when evidence tied or a call was refused; one that is
- * under way is followed by another. */
-CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set,
-                                                  const cfa__payment *payment);
-/* Add an operation to a payment's draft, its request bytes made by the provider's pure
- * `prepare`. */
+/* Bring a payment's standing probe forward, when evidence tied or a call was refused, or begin one;
+ * one that is under way is followed by another. */
+CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set, cfa__payment *payment);
+/* Add an operation to a payment's draft, its request bytes made by the provider's pure `prepare`;
+ * `provider` may be NULL for a RETRIEVE, `refund_id` is null for all but a REFUND. */
 CFA_MUST_CHECK cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *provider,
                                                 cfa__payment *payment, int32_t kind,
-                                                int64_t amount_minor, int64_t due_us);
+                                                int64_t amount_minor, cfa__id refund_id,
+                                                int64_t due_us);
 /* Describe a call of this kind for an operation; text is copied into `arena`. */
 CFA_MUST_CHECK cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena,
                                          const cfa__operation *operation,
@@ -258,10 +261,29 @@ int32_t cfa__operation_next_call(const cfa__operation *operation, const cfa__pay
 /* Write the deterministic provider key, "cfa_<payment uuid>_<number>_<attempt>". */
 void cfa__operation_key(char out[64], cfa__id payment_id, int64_t number, int64_t attempt);
 
+/* ---- refunds --------------------------------------------------------------------------------- */
+
+typedef struct cfa__refund_input {
+    cfa__keyed keyed;
+    cfa_provider provider;
+    cfa__id refund_id; /* drawn */
+    cfa__id payment_id;
+    int64_t amount_minor; /* 0: all that is left */
+    char currency[4];
+    cfa_slice reason, actor;
+} cfa__refund_input;
+typedef struct cfa__refund_answer {
+    const cfa__refund *refund;
+    const cfa__payment *payment;
+    bool replayed;
+} cfa__refund_answer;
+CFA_MUST_CHECK cfa_status cfa__refund_create(cfa__working_set *set, cfa__command *command);
+
 /* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef struct cfa__webhook_input {
     cfa_slice provider, account;
+    cfa_provider handle;     /* for calls that the event gives rise to */
     int32_t livemode;        /* of this book */
     cfa_webhook_event event; /* text in the command's arena */
     uint8_t body_hash[32];

@@ -1,8 +1,10 @@
 /*
  * event.c - events as their final bytes. No personal data: ids, states and amounts only.
  */
+#include "core/decide/event_id.h"
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
+#include "core/decide/reversal_machine.h"
 #include "util/buffer.h"
 
 #include <assert.h>
@@ -10,7 +12,7 @@
 
 /* An event's id follows from its subject and sequence, so that deciding again gives the same; its
  * time part keeps ids in the order of time. */
-static cfa__id event_id(int64_t now_us, cfa__id subject, int64_t sequence) {
+cfa__id cfa__event_id(int64_t now_us, cfa__id subject, int64_t sequence) {
     uint8_t random[10];
     memcpy(random, subject.bytes + 6, sizeof random);
     uint64_t spread = (uint64_t)sequence * UINT64_C(0x9e3779b97f4a7c15);
@@ -23,7 +25,7 @@ static cfa_status append(cfa__working_set *set, cfa__event_type type, const cfa_
                          cfa__id subject, int64_t sequence, cfa_slice trace, cfa_slice payload) {
     assert(sequence > 0 && payload.size > 0 && payload.size <= CFA_EVENT_BYTES_MAX);
     cfa__event event = {
-        .id = event_id(cfa__now_us(set), subject, sequence),
+        .id = cfa__event_id(cfa__now_us(set), subject, sequence),
         .type = type,
         .subject_kind = subject_kind->id,
         .subject_id = subject,
@@ -41,7 +43,45 @@ static void write_id(cfa__buffer *buffer, const char *name, const char *prefix, 
     cfa__json_text(buffer, name, text);
 }
 
+static void write_refund(cfa__buffer *json, const cfa__refund *refund) {
+    cfa__json_open(json, "refund", '{');
+    write_id(json, "refund_id", "rfd", refund->id);
+    cfa__json_text(json, "state", cfa_refund_state_name((cfa_refund_state)refund->state));
+    cfa__json_int(json, "amount_minor", refund->amount_minor);
+    cfa__json_int(json, "origin", refund->origin);
+    if (refund->failure_code.data != NULL)
+        cfa__json_slice(json, "failure_code", refund->failure_code);
+    cfa__json_close(json, '}');
+}
+
+static void write_fee(cfa__buffer *json, int64_t minor, const char *currency) {
+    if (minor == 0)
+        return;
+    cfa__json_open(json, "fee", '{');
+    cfa__json_int(json, "minor", minor);
+    cfa__json_text(json, "currency", currency);
+    cfa__json_close(json, '}');
+}
+
+static void write_dispute(cfa__buffer *json, const cfa__dispute *dispute) {
+    cfa__json_open(json, "dispute", '{');
+    write_id(json, "dispute_id", "dsp", dispute->id);
+    cfa__json_text(json, "state", cfa_dispute_state_name((cfa_dispute_state)dispute->state));
+    cfa__json_int(json, "amount_minor", dispute->amount_minor);
+    cfa__json_int(json, "withdrawn_minor", dispute->withdrawn_minor);
+    cfa__json_int(json, "reinstated_minor", dispute->reinstated_minor);
+    write_fee(json, dispute->fee_minor, dispute->fee_currency);
+    if (dispute->reason.data != NULL)
+        cfa__json_slice(json, "reason", dispute->reason);
+    cfa__json_close(json, '}');
+}
+
 cfa_status cfa__emit_payment(cfa__working_set *set, cfa__payment *payment, cfa__event_type type) {
+    return cfa__emit_reversal(set, payment, type, NULL, NULL);
+}
+
+cfa_status cfa__emit_reversal(cfa__working_set *set, cfa__payment *payment, cfa__event_type type,
+                              const cfa__refund *refund, const cfa__dispute *dispute) {
     payment->sequence++;
     cfa__buckets buckets = cfa__payment_buckets(payment);
     cfa__buffer json;
@@ -57,6 +97,12 @@ cfa_status cfa__emit_payment(cfa__working_set *set, cfa__payment *payment, cfa__
     cfa__json_int(&json, "pledged_us", payment->created_us);
     if (payment->failure_code.data != NULL)
         cfa__json_slice(&json, "failure_code", payment->failure_code);
+    if (refund != NULL)
+        write_refund(&json, refund);
+    if (dispute != NULL)
+        write_dispute(&json, dispute);
+    if (type == CFA__EVENT_PAYMENT_FEE_RECORDED)
+        write_fee(&json, payment->fee_minor, payment->fee_currency);
     cfa__json_open(&json, "contribution", '{');
     cfa__json_int(&json, "state_code", payment->state);
     cfa__json_int(&json, "pledged_minor", buckets.pledged_minor);

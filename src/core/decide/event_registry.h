@@ -30,10 +30,30 @@
     X(PAYMENT_OUTCOME_UNKNOWN, 31, 1, "payment.outcome_unknown",                                   \
       "a provider call is in doubt, probes run (P20)")                                             \
     X(PAYMENT_OUTCOME_RESOLVED, 32, 1, "payment.outcome_resolved", "the doubt is over (P21)")      \
+    X(PAYMENT_FEE_RECORDED, 33, 1, "payment.fee_recorded", "the provider's fee is known (P23)")    \
+    X(PAYMENT_FRAUD_WARNING, 34, 1, "payment.fraud_warning",                                       \
+      "the card's issuer suspects fraud; no money moved (D12)")                                    \
     X(PROVIDER_UNAVAILABLE, 40, 1, "provider.unavailable",                                         \
       "a circuit breaker opened, or opened again: calls are put off")                              \
     X(PROVIDER_PROBED, 41, 1, "provider.probed", "an open circuit breaker lets one call try")      \
-    X(PROVIDER_AVAILABLE, 42, 1, "provider.available", "the circuit breaker closed")
+    X(PROVIDER_AVAILABLE, 42, 1, "provider.available", "the circuit breaker closed")               \
+    X(REFUND_REQUESTED, 50, 1, "refund.requested", "a refund was asked for and reserved (R01)")    \
+    X(REFUND_PENDING, 51, 1, "refund.pending", "the provider works on it (R02, R09)")              \
+    X(REFUND_ACTION_REQUIRED, 52, 1, "refund.action_required", "the donor must act (R03, R09)")    \
+    X(REFUND_SUCCEEDED, 53, 1, "refund.succeeded", "the money went back (R04, R09)")               \
+    X(REFUND_FAILED, 54, 1, "refund.failed", "it did not reach the donor (R05, R09)")              \
+    X(REFUND_REVERSED, 55, 1, "refund.reversed", "it failed after it had succeeded (R06)")         \
+    X(REFUND_CANCELED, 56, 1, "refund.canceled", "it was called off (R07, R09)")                   \
+    X(REFUND_REJECTED, 57, 1, "refund.rejected", "the provider refused to make it (R08)")          \
+    X(DISPUTE_INQUIRY, 60, 1, "dispute.inquiry", "a bank asks; no money moves (D01)")              \
+    X(DISPUTE_OPENED, 61, 1, "dispute.opened", "a donor's bank wants the money back (D02)")        \
+    X(DISPUTE_UNDER_REVIEW, 62, 1, "dispute.under_review", "answered; the bank decides (D03)")     \
+    X(DISPUTE_FUNDS_WITHDRAWN, 63, 1, "dispute.funds_withdrawn", "the money was taken (D04)")      \
+    X(DISPUTE_WON, 64, 1, "dispute.won", "decided for us; the money follows by D06 (D05)")         \
+    X(DISPUTE_FUNDS_REINSTATED, 65, 1, "dispute.funds_reinstated", "the money came back (D06)")    \
+    X(DISPUTE_LOST, 66, 1, "dispute.lost", "decided for the donor, or accepted (D07)")             \
+    X(DISPUTE_INQUIRY_CLOSED, 67, 1, "dispute.inquiry_closed", "an inquiry ended (D08)")           \
+    X(DISPUTE_PREVENTED, 68, 1, "dispute.prevented", "ended before it became a dispute (D09)")
 
 typedef int32_t cfa__event_type;
 enum {

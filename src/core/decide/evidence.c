@@ -4,16 +4,12 @@
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
+#include "core/decide/reversal_machine.h"
 #include "util/buffer.h"
-#include "util/json.h"
 #include "util/text.h"
 
 #include <assert.h>
 #include <string.h>
-
-#define ORIGIN "core.evidence"
-#define TEXT_BYTES_MAX 500  /* of a provider's codes, references and secrets */
-#define PAGE_BYTES_MAX 4000 /* of a hosted page's address, whose fragment may hold a whole key */
 
 cfa_slice cfa__slice(const char *text) {
     return text == NULL ? (cfa_slice){ NULL, 0 } : (cfa_slice){ text, strlen(text) };
@@ -34,9 +30,9 @@ bool cfa__slices_equal(cfa_slice a, cfa_slice b) {
 
 /* ---- the walk -------------------------------------------------------------------------------- */
 
-cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment, cfa_payment_state from,
-                               cfa_payment_state to, const char *rule, bool implied,
-                               cfa__id cause_id) {
+cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment, int64_t from,
+                               int64_t to, const char *rule, bool implied, cfa__id cause_id,
+                               cfa__id subject_id) {
     payment->transition_count++;
     cfa__transition transition = {
         .payment_id = payment->id,
@@ -47,8 +43,18 @@ cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment, cfa
         .implied = implied ? 1 : 0,
         .cause_id = cause_id,
         .created_us = cfa__now_us(set),
+        .subject_id = subject_id,
     };
     return cfa__insert(set, &cfa__transition_kind, &transition, NULL);
+}
+
+cfa_status cfa__log_notice(cfa__working_set *set, cfa__payment *payment, const char *rule,
+                           cfa__event_type event, cfa__id cause_id) {
+    cfa_status status = CFA_OK;
+    if (rule != NULL)
+        status = cfa__log_transition(set, payment, payment->state, payment->state, rule, false,
+                                     cause_id, CFA__ID_NULL);
+    return status == CFA_OK ? cfa__emit_payment(set, payment, event) : status;
 }
 
 static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
@@ -59,7 +65,7 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
         const cfa__step *step = &reduction->steps[i];
         assert(cfa__payment_step_is_legal(step->from, step->to));
         status = cfa__log_transition(set, payment, step->from, step->to, step->rule, step->implied,
-                                     cause_id);
+                                     cause_id, CFA__ID_NULL);
         /* Each event shows the payment after its own step. */
         payment->state = step->to;
         if (status == CFA_OK && step->event != 0)
@@ -67,32 +73,81 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
     }
     assert(reduction->step_count == 0 || payment->state == end);
     payment->state = end;
-    if (status == CFA_OK && reduction->notice != 0)
-        status = cfa__emit_payment(set, payment, reduction->notice);
+    for (int32_t i = 0; i < reduction->notice_count && status == CFA_OK; i++) {
+        const cfa__notice *notice = &reduction->notices[i];
+        status = cfa__log_notice(set, payment, notice->rule, notice->event, cause_id);
+    }
     return status;
 }
 
-cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
-                               cfa__id cause_id, cfa_webhook_verdict *out_verdict,
+/* ---- money that comes late ------------------------------------------------------------------- */
+
+/* The one refund that the late rule makes of a payment. */
+static cfa__id late_refund_id(const cfa__working_set *set, cfa__id payment_id) {
+    static const uint8_t mark[10] = "late_rule";
+    uint8_t random[10];
+    for (size_t i = 0; i < sizeof random; i++)
+        random[i] = (uint8_t)(payment_id.bytes[6 + i] ^ mark[i]);
+    return cfa__id_make(cfa__now_us(set), random);
+}
+
+/* Money was captured just now. After a cancel, an expiry or the campaign's end it is late: the
+ * campaign's rule says whether it stays. */
+static cfa_status apply_late_rule(cfa__working_set *set, cfa__payment *payment,
+                                  const cfa__evidence *evidence) {
+    const void *found;
+    cfa_status status = cfa__find_id(set, &cfa__campaign_kind, payment->campaign_id, &found);
+    if (status != CFA_OK)
+        return status;
+    const cfa__campaign *campaign = found;
+    assert(campaign != NULL);
+    bool late = (payment->flags & CFA_PAYMENT_FLAG_LATE) != 0;
+    if (!late && !cfa__campaign_has_ended(campaign, cfa__now_us(set)))
+        return CFA_OK;
+    if (!late) {
+        payment->flags |= CFA_PAYMENT_FLAG_LATE;
+        status = cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_LATE_SUCCESS);
+    }
+    int64_t amount = cfa__payment_refundable_minor(payment);
+    if (status != CFA_OK || campaign->late_rule != CFA_LATE_REFUND || amount == 0 ||
+        payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
+        return status;
+    cfa__refund refund = { .id = late_refund_id(set, payment->id),
+                           .amount_minor = amount,
+                           .origin = CFA_REFUND_LATE };
+    return cfa__refund_append(set, evidence->provider, payment, &refund, NULL);
+}
+
+/* ---- evidence -------------------------------------------------------------------------------- */
+
+cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
+                               const cfa__evidence *evidence, cfa_webhook_verdict *out_verdict,
                                bool *out_probe) {
     cfa__reduction reduction;
     memset(&reduction, 0, sizeof reduction);
     *out_probe = false;
     const cfa__payment before = *payment;
-    cfa_status status = cfa__payment_reduce(payment, facts, cfa__batch_arena(set), &reduction);
+    cfa_status status =
+        cfa__payment_reduce(payment, evidence->facts, cfa__batch_arena(set), &reduction);
     if (status != CFA_OK)
         return status;
     *out_verdict = reduction.verdict;
     *out_probe = reduction.probe;
+    status = walk(set, payment, &reduction, evidence->cause_id);
+    if (status == CFA_OK && reduction.verdict != CFA_WEBHOOK_QUARANTINED)
+        status = cfa__reversals_apply(set, payment, evidence, out_verdict);
+    if (status == CFA_OK && before.captured_minor == 0 && payment->captured_minor > 0)
+        status = apply_late_rule(set, payment, evidence);
     /* Told nothing new, the row stays as it is. */
     if (memcmp(&before, payment, sizeof before) != 0)
         payment->updated_us = cfa__now_us(set);
-    return walk(set, payment, &reduction, cause_id);
+    return status;
 }
 
 /* ---- objects --------------------------------------------------------------------------------- */
 
-static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const cfa__parked *key) {
+static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const cfa__parked *key,
+                            const cfa_provider *provider) {
     const void *found;
     cfa_status status = cfa__find(set, &cfa__parked_kind, key, &found);
     if (status != CFA_OK || found == NULL)
@@ -114,7 +169,8 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
     if (status != CFA_OK)
         return status;
     cfa_webhook_verdict verdict;
-    status = cfa__object_apply(set, payment, &facts, webhook->id, &verdict);
+    cfa__evidence evidence = { &facts, webhook->id, provider };
+    status = cfa__object_apply(set, payment, &evidence, &verdict);
     webhook->verdict = verdict;
     webhook->payment_id = payment->id;
     return status;
@@ -122,8 +178,8 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
 
 /* Ask for everything that waits for the object before applying any of it, so that one load brings
  * it all. */
-static cfa_status drain(cfa__working_set *set, cfa__payment *payment,
-                        cfa__provider_object *object) {
+static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provider_object *object,
+                        const cfa_provider *provider) {
     cfa__parked key;
     memset(&key, 0, sizeof key);
     key.provider = object->provider;
@@ -155,20 +211,19 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment,
     key.number = object->drained_count + 1;
     object->drained_count = last; /* at once: what is applied may name this object as its origin */
     for (; key.number <= last; key.number++) {
-        cfa_status status = drain_one(set, payment, &key);
+        cfa_status status = drain_one(set, payment, &key, provider);
         if (status != CFA_OK)
             return status;
     }
     return CFA_OK;
 }
 
-/* As the machine does for facts that it quarantines: the mismatch is kept, so that the flag stays. */
-static cfa_status note_conflict(cfa__working_set *set, cfa__payment *payment) {
+cfa_status cfa__conflict_note(cfa__working_set *set, cfa__payment *payment, cfa__id cause_id) {
     payment->durable |= CFA__FACT_MISMATCH;
     if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0)
         return CFA_OK;
     payment->flags |= CFA_PAYMENT_FLAG_CONFLICT;
-    return cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_CONFLICT);
+    return cfa__log_notice(set, payment, "P19", CFA__EVENT_PAYMENT_CONFLICT, cause_id);
 }
 
 /* The payment is known by its first object, then by what grew out of that. */
@@ -186,8 +241,9 @@ static cfa_status know_by(cfa__working_set *set, cfa__payment *payment, const ch
     return CFA_OK;
 }
 
-static cfa_status bind_one(cfa__working_set *set, cfa__payment *payment, const char *ref,
-                           const char *origin, bool *out_ours) {
+static cfa_status bind_one(cfa__working_set *set, cfa__payment *payment,
+                           const cfa__evidence *evidence, const char *ref, const char *origin,
+                           bool *out_ours) {
     cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = payment->provider;
@@ -198,10 +254,11 @@ static cfa_status bind_one(cfa__working_set *set, cfa__payment *payment, const c
     if (status != CFA_OK)
         return status;
     const cfa__provider_object *known = draft;
-    *out_ours = known == NULL || cfa__id_is_null(known->payment_id) ||
-                cfa__id_compare(known->payment_id, payment->id) == 0;
+    *out_ours =
+        known == NULL || cfa__id_is_null(known->payment_id) ||
+        (cfa__id_compare(known->payment_id, payment->id) == 0 && cfa__id_is_null(known->part_id));
     if (!*out_ours)
-        return note_conflict(set, payment);
+        return cfa__conflict_note(set, payment, evidence->cause_id);
     status = know_by(set, payment, ref, origin);
     if (status != CFA_OK)
         return status;
@@ -213,134 +270,37 @@ static cfa_status bind_one(cfa__working_set *set, cfa__payment *payment, const c
         return status == CFA_OK ? cfa__insert(set, &cfa__provider_object_kind, &key, NULL) : status;
     }
     object->payment_id = payment->id;
-    return drain(set, payment, object);
+    return drain(set, payment, object, evidence->provider);
 }
 
-cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
-                            bool *out_ours) {
+cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment,
+                            const cfa__evidence *evidence, bool *out_ours) {
+    const cfa_facts *facts = evidence->facts;
     const char *origin = facts->origin_ref;
     *out_ours = true;
     if (origin != NULL && strcmp(origin, facts->ref) != 0) {
-        cfa_status status = bind_one(set, payment, origin, NULL, out_ours);
+        cfa_status status = bind_one(set, payment, evidence, origin, NULL, out_ours);
         if (status != CFA_OK || !*out_ours)
             return status;
     }
-    return bind_one(set, payment, facts->ref, origin, out_ours);
+    return bind_one(set, payment, evidence, facts->ref, origin, out_ours);
 }
 
-cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment, const cfa_facts *facts,
-                             cfa__id cause_id, cfa_webhook_verdict *out_verdict) {
+cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment,
+                             const cfa__evidence *evidence, cfa_webhook_verdict *out_verdict) {
+    const cfa_facts *facts = evidence->facts;
     bool ours = true, fetch = (facts->flags & CFA__FACT_FETCH) != 0, probe = false;
     *out_verdict = CFA_WEBHOOK_APPLIED;
     cfa_status status = CFA_OK;
     if (facts->origin_ref != NULL)
-        status = cfa__object_bind(set, payment, facts, &ours);
+        status = cfa__object_bind(set, payment, evidence, &ours);
     if (status == CFA_OK && !ours)
         *out_verdict = CFA_WEBHOOK_QUARANTINED;
     if (status != CFA_OK || !ours)
         return status;
     if (!fetch)
-        status = cfa__evidence_apply(set, payment, facts, cause_id, out_verdict, &probe);
+        status = cfa__evidence_apply(set, payment, evidence, out_verdict, &probe);
     return status == CFA_OK && (probe || fetch) ? cfa__operation_expedite(set, payment) : status;
-}
-
-/* ---- facts from outside ---------------------------------------------------------------------- */
-
-static const char *clean(const char *text, size_t size_max) {
-    size_t size = text == NULL ? 0 : strlen(text);
-    if (size == 0 || size > size_max || !cfa__text_is_utf8(text, size))
-        return NULL;
-    for (size_t i = 0; i < size; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            return NULL;
-    }
-    return text;
-}
-
-const char *cfa__clean_text(const char *text) { return clean(text, TEXT_BYTES_MAX); }
-
-const char *cfa__clean_url(const char *url) { return clean(url, PAGE_BYTES_MAX); }
-
-static bool in_range(int64_t minor) { return minor >= 0 && minor <= CFA_MONEY_MINOR_MAX; }
-
-bool cfa__facts_clean(cfa_facts *facts) {
-    facts->ref = cfa__clean_text(facts->ref);
-    facts->payment_id = cfa__clean_text(facts->payment_id);
-    facts->origin_ref = cfa__clean_text(facts->origin_ref);
-    facts->failure_code = cfa__clean_text(facts->failure_code);
-    facts->cancel_reason = cfa__clean_text(facts->cancel_reason);
-    facts->amount.currency[sizeof facts->amount.currency - 1] = '\0';
-    return in_range(facts->amount.minor) && in_range(facts->authorized_minor) &&
-           in_range(facts->captured_minor);
-}
-
-/* ---- facts as JSON --------------------------------------------------------------------------- */
-
-cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena, const cfa_facts *facts) {
-    cfa__buffer json;
-    cfa__buffer_init(&json, arena, 320);
-    cfa__json_open(&json, NULL, '{');
-    cfa__json_text(&json, "ref", facts->ref);
-    if (facts->origin_ref != NULL)
-        cfa__json_text(&json, "origin_ref", facts->origin_ref);
-    cfa__json_text(&json, "payment_id", facts->payment_id);
-    cfa__json_int(&json, "amount_minor", facts->amount.minor);
-    cfa__json_text(&json, "currency",
-                   facts->amount.currency[0] != '\0' ? facts->amount.currency : NULL);
-    cfa__json_int(&json, "flags", (int64_t)facts->flags);
-    cfa__json_int(&json, "authorized_minor", facts->authorized_minor);
-    cfa__json_int(&json, "captured_minor", facts->captured_minor);
-    cfa__json_int(&json, "attempt", facts->attempt);
-    cfa__json_int(&json, "occurred_us", facts->occurred_us);
-    cfa__json_text(&json, "failure_code", facts->failure_code);
-    cfa__json_text(&json, "cancel_reason", facts->cancel_reason);
-    cfa__json_close(&json, '}');
-    return cfa__buffer_finish(&json, out);
-}
-
-static const char *read_text(const cfa__json *root, const char *name, cfa_arena *arena,
-                             bool *failed) {
-    const char *text = NULL;
-    if (!cfa__json_read_text(cfa__json_get(root, name), &text))
-        return NULL;
-    return cfa__text_of(arena, cfa__slice(text), failed);
-}
-
-static int64_t read_int(const cfa__json *root, const char *name) {
-    int64_t value = 0;
-    (void)cfa__json_read_int(cfa__json_get(root, name), &value);
-    return value;
-}
-
-cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json) {
-    cfa__json *root;
-    cfa_status status = cfa__json_parse(&root, json);
-    if (status != CFA_OK) {
-        return status == CFA_ENOMEM ? status
-                                    : cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0,
-                                                    "stored facts of a webhook are not JSON");
-    }
-    bool failed = false;
-    cfa_facts facts = CFA_FACTS_INIT;
-    facts.ref = read_text(root, "ref", arena, &failed);
-    facts.origin_ref = read_text(root, "origin_ref", arena, &failed);
-    facts.payment_id = read_text(root, "payment_id", arena, &failed);
-    facts.amount.minor = read_int(root, "amount_minor");
-    const char *currency = read_text(root, "currency", arena, &failed);
-    if (currency != NULL && strlen(currency) == 3)
-        memcpy(facts.amount.currency, currency, 4);
-    facts.flags = (uint32_t)read_int(root, "flags");
-    facts.authorized_minor = read_int(root, "authorized_minor");
-    facts.captured_minor = read_int(root, "captured_minor");
-    facts.attempt = (int32_t)read_int(root, "attempt");
-    facts.occurred_us = read_int(root, "occurred_us");
-    facts.failure_code = read_text(root, "failure_code", arena, &failed);
-    facts.cancel_reason = read_text(root, "cancel_reason", arena, &failed);
-    cfa__json_free(root);
-    if (failed)
-        return CFA_ENOMEM;
-    *out = facts;
-    return CFA_OK;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

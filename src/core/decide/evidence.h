@@ -7,10 +7,15 @@
 
 #include "core/decide/decide.h"
 #include "core/decide/event_registry.h"
+#include "core/decide/facts.h"
 
 /* Emit an event about a payment as it stands in `payment`, whose sequence it raises. */
 CFA_MUST_CHECK cfa_status cfa__emit_payment(cfa__working_set *set, cfa__payment *payment,
                                             cfa__event_type type);
+/* The same about a payment's refund or dispute; one of the two is NULL. */
+CFA_MUST_CHECK cfa_status cfa__emit_reversal(cfa__working_set *set, cfa__payment *payment,
+                                             cfa__event_type type, const cfa__refund *refund,
+                                             const cfa__dispute *dispute);
 /* The same about a campaign. */
 CFA_MUST_CHECK cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaign *campaign,
                                              cfa__event_type type);
@@ -19,44 +24,58 @@ CFA_MUST_CHECK cfa_status cfa__emit_campaign(cfa__working_set *set, cfa__campaig
 CFA_MUST_CHECK cfa_status cfa__emit_breaker(cfa__working_set *set, cfa__breaker *breaker,
                                             cfa__event_type type);
 
-/* Append one step to a payment's transition log. */
+/* Append one row to a payment's transition log; `subject_id`: the refund or dispute whose states
+ * these are, else null. */
 CFA_MUST_CHECK cfa_status cfa__log_transition(cfa__working_set *set, cfa__payment *payment,
-                                              cfa_payment_state from, cfa_payment_state to,
-                                              const char *rule, bool implied, cfa__id cause_id);
+                                              int64_t from, int64_t to, const char *rule,
+                                              bool implied, cfa__id cause_id, cfa__id subject_id);
+/* Log and tell what leaves the state as it is. */
+CFA_MUST_CHECK cfa_status cfa__log_notice(cfa__working_set *set, cfa__payment *payment,
+                                          const char *rule, cfa__event_type event,
+                                          cfa__id cause_id);
 
-/* Run facts through the payment machine: draft, transition log and events. `facts->ref` must be the
+/* What somebody told us, and who makes the calls that it may give rise to. */
+typedef struct cfa__evidence {
+    const cfa_facts *facts;
+    cfa__id cause_id; /* null: a reply */
+    const cfa_provider *provider;
+} cfa__evidence;
+
+/* Run facts through the machines: drafts, transition log and events. `facts->ref` must be the
  * payment's own or NULL, else they are quarantined. */
 CFA_MUST_CHECK cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
-                                              const cfa_facts *facts, cfa__id cause_id,
+                                              const cfa__evidence *evidence,
                                               cfa_webhook_verdict *out_verdict, bool *out_probe);
+
+/* The part of that which is about refunds and disputes. `*verdict` is raised from STALE to APPLIED,
+ * or to QUARANTINED. */
+CFA_MUST_CHECK cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payment *payment,
+                                               const cfa__evidence *evidence,
+                                               cfa_webhook_verdict *verdict);
+
+/* As the machine does for facts that it quarantines: the mismatch is kept, so that the flag stays. */
+CFA_MUST_CHECK cfa_status cfa__conflict_note(cfa__working_set *set, cfa__payment *payment,
+                                             cfa__id cause_id);
 
 /* Record that the provider's objects `facts->ref` and `facts->origin_ref` are this payment, and
  * apply the webhooks that waited for them. The payment is known by its first object until that is
  * named as the origin of another. `*out_ours` is false when one is another payment's: then only the
  * conflict is noted. */
 CFA_MUST_CHECK cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment,
-                                           const cfa_facts *facts, bool *out_ours);
+                                           const cfa__evidence *evidence, bool *out_ours);
 
 /* Apply facts about an object that is bound to this payment, whichever of its objects it is. */
 CFA_MUST_CHECK cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment,
-                                            const cfa_facts *facts, cfa__id cause_id,
+                                            const cfa__evidence *evidence,
                                             cfa_webhook_verdict *out_verdict);
 
-/* In the flags of a webhook's facts: they only name the object, whose state is to be read. */
-#define CFA__FACT_FETCH 131072
-
-/* Drop text of facts that cannot be stored, end their currency; false when the facts as a whole are
- * unusable. */
-bool cfa__facts_clean(cfa_facts *facts);
-/* The text if it is bounded UTF-8 without control characters, else NULL. */
-const char *cfa__clean_text(const char *text);
-/* The same for a page's address, which may be long. */
-const char *cfa__clean_url(const char *url);
-
-/* Normalised facts as JSON for the webhook row, and back. Text lives in the batch's arena. */
-CFA_MUST_CHECK cfa_status cfa__facts_encode(cfa_slice *out, cfa_arena *arena,
-                                            const cfa_facts *facts);
-CFA_MUST_CHECK cfa_status cfa__facts_decode(cfa_facts *out, cfa_arena *arena, cfa_slice json);
+/* Record a refund of a payment's draft, with its reservation and its call. */
+CFA_MUST_CHECK cfa_status cfa__refund_append(cfa__working_set *set, const cfa_provider *provider,
+                                             cfa__payment *payment, const cfa__refund *refund,
+                                             cfa__refund **out);
+/* The provider refused to make a refund that was asked for, or proved that it never did. */
+CFA_MUST_CHECK cfa_status cfa__refund_reject(cfa__working_set *set, cfa__payment *payment,
+                                             cfa__id refund_id, const char *code);
 
 /* Build the answer of a pledge as its final bytes. `client_secret` and `redirect_url` may be
  * NULL. */

@@ -52,12 +52,19 @@ cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_
     return status;
 }
 
-cfa_status cfa__operation_expedite(cfa__working_set *set, const cfa__payment *payment) {
+cfa_status cfa__operation_expedite(cfa__working_set *set, cfa__payment *payment) {
     const cfa__operation *open;
     cfa_status status = cfa__operation_find_open(set, payment, CFA_CALL_RETRIEVE, &open);
     int64_t soon = cfa__now_us(set) + EXPEDITE_US;
-    if (status != CFA_OK || open == NULL)
+    if (status != CFA_OK)
         return status;
+    if (open == NULL) {
+        bool can =
+            payment->ref.data != NULL && payment->operation_count < CFA__OPERATIONS_PER_PAYMENT_MAX;
+        return can ? cfa__operation_append(set, NULL, payment, CFA_CALL_RETRIEVE, 0, CFA__ID_NULL,
+                                           soon)
+                   : CFA_OK;
+    }
     bool leased = !cfa__id_is_null(open->lease_owner);
     if (leased ? open->stored == CFA__READ_AGAIN : open->due_us <= soon)
         return CFA_OK;
@@ -127,7 +134,7 @@ static cfa_status check_request(const cfa__operation_input *input, const cfa__pa
 cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena, const cfa__operation *operation,
                           const cfa__payment *payment, int32_t kind, int64_t now_us,
                           int32_t timeout_ms) {
-    char payment_id[CFA_ID_TEXT_SIZE], operation_id[64];
+    char payment_id[CFA_ID_TEXT_SIZE], operation_id[64], refund_id[CFA_ID_TEXT_SIZE];
     cfa__id_format(payment_id, "pay", payment->id);
     int written = snprintf(operation_id, sizeof operation_id, "%s/%lld", payment_id,
                            (long long)operation->number);
@@ -148,9 +155,13 @@ cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena, const cfa__operation 
         .now_us = now_us,
         .timeout_ms = timeout_ms,
     };
-    call.amount.minor =
-        operation->call == CFA_CALL_CAPTURE ? operation->amount_minor : payment->amount_minor;
+    bool own_amount = operation->call == CFA_CALL_CAPTURE || operation->call == CFA_CALL_REFUND;
+    call.amount.minor = own_amount ? operation->amount_minor : payment->amount_minor;
     memcpy(call.amount.currency, payment->currency, sizeof call.amount.currency);
+    if (operation->call == CFA_CALL_REFUND) {
+        cfa__id_format(refund_id, "rfd", operation->refund_id);
+        call.refund_id = cfa__text_of(arena, cfa__slice(refund_id), &failed);
+    }
     if (kind == CFA_CALL_LOOKUP) {
         call.created_from_us = payment->created_us - CFA__LOOKUP_MARGIN_US;
         call.created_until_us = operation->last_sent_us + CFA__LOOKUP_MARGIN_US;
@@ -163,7 +174,7 @@ cfa_status cfa__call_fill(cfa_call *out, cfa_arena *arena, const cfa__operation 
 
 cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *provider,
                                  cfa__payment *payment, int32_t kind, int64_t amount_minor,
-                                 int64_t due_us) {
+                                 cfa__id refund_id, int64_t due_us) {
     if (payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX) {
         return cfa_error_format(CFA_ESTATE, ORIGIN, "payment_id", 0,
                                 "the payment has reached its limit of %d provider operations",
@@ -184,6 +195,7 @@ cfa_status cfa__operation_append(cfa__working_set *set, const cfa_provider *prov
         .due_us = due_us,
         .created_us = cfa__now_us(set),
         .updated_us = cfa__now_us(set),
+        .refund_id = refund_id,
     };
     if (kind != CFA_CALL_RETRIEVE) {
         cfa_call call;
@@ -236,7 +248,7 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
         status = cfa__key_bind(set, &input->keyed, payment->id);
     if (status == CFA_OK && open == NULL) {
         status = cfa__operation_append(set, &input->provider, draft, input->call, amount,
-                                       cfa__now_us(set));
+                                       CFA__ID_NULL, cfa__now_us(set));
     }
     if (status == CFA_OK)
         answer->payment = draft;

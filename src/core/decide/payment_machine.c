@@ -34,7 +34,7 @@
 #define STAY(id, event, trigger, doc)                                                              \
     { id, 0, 0, 0, event, trigger, doc }
 
-/* P22 to P24 are kept for the circuit breaker, fees and settlement. */
+/* P22 is the circuit breaker's; P24 is kept for settlement. */
 static const cfa__payment_rule rules[] = {
     STEP("P01", NONE, PENDING, PLEDGE_CREATED, "pledge created",
          "campaign open, amount representable, key new"),
@@ -84,6 +84,9 @@ static const cfa__payment_rule rules[] = {
          "flag unknown; probes run"),
     STAY("P21", CFA__EVENT_PAYMENT_OUTCOME_RESOLVED, "a probe finds, or proves absence",
          "the flag goes; the state follows the facts found"),
+    STAY("P23", CFA__EVENT_PAYMENT_FEE_RECORDED, "the provider's fee is known",
+         "in the currency "
+         "it settles in; totals show what donors gave"),
 };
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
@@ -136,8 +139,19 @@ static bool is_late(const cfa__payment *payment) {
 
 /* A capture above a known hold: one of the two reports is wrong, or a greater hold is still to be
  * reported. */
-static bool facts_disagree(const cfa__payment *payment) {
+static bool captured_above_hold(const cfa__payment *payment) {
     return payment->authorized_minor > 0 && payment->captured_minor > payment->authorized_minor;
+}
+
+/* More went back than came in. Before the capture is known nothing can be compared. */
+static bool is_overdrawn(const cfa__payment *payment) {
+    return payment->captured_minor > 0 &&
+           payment->refunded_minor + payment->withdrawn_minor - payment->reinstated_minor >
+               payment->captured_minor;
+}
+
+static bool facts_disagree(const cfa__payment *payment) {
+    return captured_above_hold(payment) || is_overdrawn(payment);
 }
 
 cfa_payment_state cfa__payment_state(const cfa__payment *payment) {
@@ -171,7 +185,10 @@ cfa__buckets cfa__payment_buckets(const cfa__payment *payment) {
     else if (payment->state == CFA_PAYMENT_AUTHORIZED)
         buckets.authorized_minor = cfa__payment_authorized_minor(payment);
     else if (is_one_of((cfa_payment_state)payment->state, CAPTURED | COMPLETED))
-        buckets.raised_minor = payment->captured_minor;
+        buckets = (cfa__buckets){ .raised_minor = payment->captured_minor,
+                                  .refunded_minor = payment->refunded_minor,
+                                  .disputed_minor =
+                                      payment->withdrawn_minor - payment->reinstated_minor };
     return buckets;
 }
 
@@ -213,8 +230,18 @@ static void raise_to(int64_t *fact, int64_t value) {
         *fact = value;
 }
 
+static void merge_fee(cfa__payment *payment, cfa_money fee) {
+    int order = strncmp(fee.currency, payment->fee_currency, sizeof payment->fee_currency);
+    if (fee.minor > 0 && fee.currency[0] != '\0' &&
+        (order > 0 || (order == 0 && fee.minor > payment->fee_minor))) {
+        payment->fee_minor = fee.minor;
+        memcpy(payment->fee_currency, fee.currency, sizeof payment->fee_currency);
+    }
+}
+
 static void merge_durable(cfa__payment *payment, const cfa_facts *facts) {
-    payment->durable |= facts->flags & (CFA_FACT_SUCCEEDED | ENDED);
+    payment->durable |= facts->flags & (CFA_FACT_SUCCEEDED | ENDED | CFA_FACT_FRAUD_WARNING);
+    merge_fee(payment, facts->fee);
     raise_to(&payment->authorized_minor, facts->authorized_minor);
     raise_to(&payment->captured_minor, facts->captured_minor);
     if ((facts->flags & CFA_FACT_SUCCEEDED) != 0 && facts->captured_minor == 0)
@@ -285,6 +312,7 @@ static bool facts_equal(const cfa__payment *a, const cfa__payment *b) {
            a->captured_minor == b->captured_minor && a->hold == b->hold &&
            a->canceled_us == b->canceled_us && a->volatile_fact == b->volatile_fact &&
            a->volatile_attempt == b->volatile_attempt && a->volatile_us == b->volatile_us &&
+           a->fee_minor == b->fee_minor && memcmp(a->fee_currency, b->fee_currency, 4) == 0 &&
            text_equals(a->cancel_reason, b->cancel_reason) &&
            text_equals(a->failure_code, b->failure_code) && text_equals(a->ref, b->ref);
 }
@@ -371,8 +399,7 @@ static bool is_hold_after_end(const cfa__payment *before, const cfa_facts *facts
            (facts->flags & (CFA_FACT_SUCCEEDED | CFA_FACT_FAILED | ENDED)) == 0;
 }
 
-/* Flags that follow from the facts. True when the conflict is new. */
-static bool derive_flags(cfa__payment *after, const cfa__payment *before) {
+bool cfa__payment_derive_flags(cfa__payment *after, const cfa__payment *before) {
     bool mismatched = (after->durable & CFA__FACT_MISMATCH) != 0;
     if (mismatched || facts_disagree(after))
         after->flags |= CFA_PAYMENT_FLAG_CONFLICT;
@@ -381,6 +408,11 @@ static bool derive_flags(cfa__payment *after, const cfa__payment *before) {
     if (is_late(after))
         after->flags |= CFA_PAYMENT_FLAG_LATE;
     return (after->flags & ~before->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0;
+}
+
+static void notice_add(cfa__reduction *reduction, const char *rule, cfa__event_type event) {
+    assert(reduction->notice_count < CFA__NOTICES_MAX);
+    reduction->notices[reduction->notice_count++] = (cfa__notice){ rule, event };
 }
 
 /* Text that the merge borrowed from the facts becomes the arena's. */
@@ -417,16 +449,22 @@ cfa_status cfa__payment_reduce(cfa__payment *payment, const cfa_facts *facts, cf
             reduction.verdict = CFA_WEBHOOK_APPLIED;
         }
     }
-    if (derive_flags(&after, &before)) {
-        reduction.notice = CFA__EVENT_PAYMENT_CONFLICT;
+    if (cfa__payment_derive_flags(&after, &before)) {
+        notice_add(&reduction, "P19", CFA__EVENT_PAYMENT_CONFLICT);
         if (refusal == NULL)
-            refusal = "more is captured than the provider said it held";
+            refusal = captured_above_hold(&after)
+                          ? "more is captured than the provider said it held"
+                          : "more went back than was captured";
     } else if ((is_late(&after) && !is_late(&before)) ||
                (has_money(&after) && reduction.step_count > 0 &&
                 reduction.steps[0].from == CFA_PAYMENT_FAILED &&
                 reduction.steps[0].to != CFA_PAYMENT_PENDING)) {
-        reduction.notice = CFA__EVENT_PAYMENT_LATE_SUCCESS;
+        notice_add(&reduction, NULL, CFA__EVENT_PAYMENT_LATE_SUCCESS);
     }
+    if ((after.durable & ~before.durable & CFA_FACT_FRAUD_WARNING) != 0)
+        notice_add(&reduction, "D12", CFA__EVENT_PAYMENT_FRAUD_WARNING);
+    if (after.fee_minor != before.fee_minor || memcmp(after.fee_currency, before.fee_currency, 4))
+        notice_add(&reduction, "P23", CFA__EVENT_PAYMENT_FEE_RECORDED);
     reduction.reason = refusal;
 
     cfa_status status = keep_text(&after.ref, before.ref, arena);

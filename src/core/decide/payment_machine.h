@@ -8,7 +8,7 @@
  * How facts merge. Each field of the record that holds a fact is merged by an operation that is
  * commutative, associative and idempotent, so whatever order facts arrive in, and however often,
  * the facts, the state, the buckets and the flags end equal:
- *   durable            or of SUCCEEDED, CANCELED, EXPIRED. A cancel whose reason is an expiry
+ *   durable            or of SUCCEEDED, CANCELED, EXPIRED, FRAUD_WARNING. A cancel whose reason is an expiry
  *                      ("abandoned", "automatic", "expired", "expired_uncaptured_charge") is
  *                      EXPIRED too.
  *   authorized_minor   greatest that was reported; a capture does not raise it.
@@ -18,6 +18,7 @@
  *                      lost.
  *   cancel_reason      an expiry before any other, then the smaller text.
  *   canceled_us        smallest that is known.
+ *   fee                greatest of (currency, amount).
  *   volatile_*         greatest of (attempt, provider time, FAILED > NEEDS_ACTION > PROCESSING),
  *                      then the smaller failure code. Attempt 0, unknown, is taken as 1. A report
  *                      of a newer attempt that names no volatile fact leaves PENDING.
@@ -36,9 +37,10 @@
  *   CONTRADICTION  a greater hold than was known, reported alone and for a provider time after the
  *                  cancel. The fact is kept and the state unaffected. The same report from before
  *                  the cancel is only late: APPLIED.
- *   CONFLICT       a capture above a known hold. The provider's money moved, so it counts; the flag
- *                  stays while the facts disagree, and goes when a greater hold explains the
- *                  capture.
+ *   CONFLICT       a capture above a known hold, or more refunded and withdrawn than captured. The
+ *                  provider's money moved, so it counts; the flag stays while the facts disagree,
+ *                  and goes when a greater hold explains the capture, or a refund that failed the
+ *                  rest.
  *   LATE_SUCCESS   money after CANCELED or EXPIRED, in either order (the flag LATE, which the
  *                  machine never clears); or after FAILED in the same attempt (no flag, since a
  *                  decline is soft).
@@ -54,6 +56,7 @@
 #include <stdbool.h>
 
 #define CFA__STEPS_MAX 4
+#define CFA__NOTICES_MAX 3
 
 /* In `durable`, beside the public facts: a report was quarantined. */
 #define CFA__FACT_MISMATCH 65536
@@ -67,12 +70,19 @@ typedef struct cfa__step {
     cfa__event_type event;
 } cfa__step;
 
+/* `rule` NULL: belongs to the steps before it. */
+typedef struct cfa__notice {
+    const char *rule;
+    cfa__event_type event;
+} cfa__notice;
+
 typedef struct cfa__reduction {
     cfa_webhook_verdict verdict; /* APPLIED, STALE, QUARANTINED or CONTRADICTION */
     cfa__step steps[CFA__STEPS_MAX];
     int32_t step_count;
-    cfa__event_type notice; /* CONFLICT, else LATE_SUCCESS, emitted after the steps; 0 for none */
-    bool probe;             /* volatile facts tied: ask the provider */
+    cfa__notice notices[CFA__NOTICES_MAX]; /* said after the steps, without a change of state */
+    int32_t notice_count;
+    bool probe;         /* volatile facts tied: ask the provider */
     const char *reason; /* static text: why it was quarantined, contradicts or conflicts; or NULL */
 } cfa__reduction;
 
@@ -85,6 +95,10 @@ typedef struct cfa__reduction {
  */
 CFA_MUST_CHECK cfa_status cfa__payment_reduce(cfa__payment *payment, const cfa_facts *facts,
                                               cfa_arena *arena, cfa__reduction *out);
+
+/* Set and clear the flags that follow from the facts and from the sums of refunds and disputes. True
+ * when the conflict is new. */
+bool cfa__payment_derive_flags(cfa__payment *after, const cfa__payment *before);
 
 /* The state that the payment's facts amount to. */
 cfa_payment_state cfa__payment_state(const cfa__payment *payment);

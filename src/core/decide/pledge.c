@@ -214,7 +214,7 @@ static cfa_status create(cfa__working_set *set, cfa__command *command, int64_t r
         status = insert_operation(set, input, payment_draft, retry_us, &answer->operation);
     if (status == CFA_OK) {
         status = cfa__log_transition(set, payment_draft, 0, CFA_PAYMENT_PENDING, "P01", false,
-                                     CFA__ID_NULL);
+                                     CFA__ID_NULL, CFA__ID_NULL);
     }
     if (status == CFA_OK)
         status = cfa__emit_payment(set, payment_draft, CFA__EVENT_PLEDGE_CREATED);

@@ -73,7 +73,8 @@ static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, 
     if (status != CFA_OK)
         return status;
     assert(draft != NULL);
-    return cfa__object_apply(set, draft, &input->event.facts, input->webhook_id, out_verdict);
+    cfa__evidence evidence = { &input->event.facts, input->webhook_id, &input->handle };
+    return cfa__object_apply(set, draft, &evidence, out_verdict);
 }
 
 static cfa_status judge(cfa__working_set *set, const cfa__webhook_input *input,

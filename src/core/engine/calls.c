@@ -27,25 +27,21 @@ int64_t cfa__lease_ms(const cfa_engine *engine) {
 /* A reply whose text lives in `arena`. */
 static cfa_status reply_keep(cfa_reply *out, cfa_arena *arena, const cfa_reply *given) {
     bool failed = false;
+    const char *wrong;
     *out = *given;
+    cfa_status status = cfa__facts_take(&out->facts, arena, &given->facts, &wrong);
+    if (status != CFA_OK)
+        return status;
     /* An adapter's mistake must not stop the book: what cannot be stored is dropped, and a reply
      * that cannot be understood is in doubt. */
-    bool usable = cfa__facts_clean(&out->facts) && given->outcome >= CFA_OUTCOME_UNKNOWN &&
-                  given->outcome <= CFA_OUTCOME_NOT_SENT;
-    if (!usable) {
+    if (wrong != NULL || given->outcome < CFA_OUTCOME_UNKNOWN ||
+        given->outcome > CFA_OUTCOME_NOT_SENT)
         out->outcome = CFA_OUTCOME_UNKNOWN;
-        out->facts.ref = NULL;
-    }
     out->client_secret =
         cfa__text_of(arena, cfa__slice(cfa__clean_text(given->client_secret)), &failed);
     out->redirect_url =
         cfa__text_of(arena, cfa__slice(cfa__clean_url(given->redirect_url)), &failed);
     out->code = cfa__text_of(arena, cfa__slice(cfa__clean_text(given->code)), &failed);
-    out->facts.ref = cfa__text_of(arena, cfa__slice(out->facts.ref), &failed);
-    out->facts.payment_id = cfa__text_of(arena, cfa__slice(out->facts.payment_id), &failed);
-    out->facts.origin_ref = cfa__text_of(arena, cfa__slice(out->facts.origin_ref), &failed);
-    out->facts.failure_code = cfa__text_of(arena, cfa__slice(out->facts.failure_code), &failed);
-    out->facts.cancel_reason = cfa__text_of(arena, cfa__slice(out->facts.cancel_reason), &failed);
     return failed ? CFA_ENOMEM : CFA_OK;
 }
 

@@ -1,0 +1,86 @@
+/*
+ * refund.c - a refund is asked for. The guard against money that goes twice is decided here, on the
+ * sums in the payment's own row, which whoever changes any part of them writes too.
+ */
+#include "core/decide/evidence.h"
+#include "core/decide/reversal_machine.h"
+
+#include <string.h>
+
+#define ORIGIN "core.refund"
+
+static cfa_status check_request(const cfa__refund_input *input, const cfa__payment *payment,
+                                int64_t *out_amount) {
+    int64_t left = cfa__payment_refundable_minor(payment);
+    if (payment->captured_minor == 0) {
+        return cfa_error_format(CFA_ESTATE, ORIGIN, "payment_id", 0,
+                                "only captured money can be given back; this payment is %s",
+                                cfa_payment_state_name((cfa_payment_state)payment->state));
+    }
+    if (input->amount_minor > 0 && memcmp(input->currency, payment->currency, 4) != 0) {
+        return cfa_error_format(CFA_ECURRENCY, ORIGIN, "amount.currency", 0, "the payment is in %s",
+                                payment->currency);
+    }
+    if (left == 0) {
+        return cfa_error_format(CFA_ESTATE, ORIGIN, "payment_id", 0,
+                                "nothing is left to give back: of %lld captured, refunds hold %lld "
+                                "and disputes %lld",
+                                (long long)payment->captured_minor,
+                                (long long)(payment->requested_minor + payment->refunded_minor),
+                                (long long)payment->exposed_minor);
+    }
+    if (input->amount_minor > left) {
+        return cfa_error_format(CFA_ERANGE, ORIGIN, "amount.minor", 0,
+                                "%lld is more than the %lld that are left: of %lld captured, "
+                                "refunds hold %lld and disputes %lld",
+                                (long long)input->amount_minor, (long long)left,
+                                (long long)payment->captured_minor,
+                                (long long)(payment->requested_minor + payment->refunded_minor),
+                                (long long)payment->exposed_minor);
+    }
+    *out_amount = input->amount_minor > 0 ? input->amount_minor : left;
+    return CFA_OK;
+}
+
+static cfa_status replay(cfa__working_set *set, cfa__command *command, cfa__id refund_id) {
+    cfa__refund_answer *answer = command->output;
+    const void *found;
+    cfa_status status = cfa__find_id(set, &cfa__refund_kind, refund_id, &found);
+    if (status != CFA_OK)
+        return status;
+    answer->refund = found;
+    answer->replayed = true;
+    return cfa__read_head(set, &command->position);
+}
+
+cfa_status cfa__refund_create(cfa__working_set *set, cfa__command *command) {
+    const cfa__refund_input *input = command->input;
+    cfa__refund_answer *answer = command->output;
+    cfa__id resource;
+    void *draft = NULL;
+    cfa_status status = cfa__key_resolve(set, &input->keyed, &resource);
+    if (status < 0)
+        return status;
+    cfa_status payment_status = cfa__edit_id(set, &cfa__payment_kind, input->payment_id, &draft);
+    if (status == CFA__MISS || payment_status != CFA_OK)
+        return payment_status < 0 ? payment_status : CFA__MISS;
+    cfa__payment *payment = draft;
+    if (payment == NULL)
+        return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such payment");
+    answer->payment = payment;
+    if (!cfa__id_is_null(resource))
+        return replay(set, command, resource);
+    cfa__refund refund = { .id = input->refund_id,
+                           .origin = CFA_REFUND_ASKED,
+                           .reason = input->reason };
+    cfa__refund *made = NULL;
+    status = check_request(input, payment, &refund.amount_minor);
+    if (status == CFA_OK)
+        status = cfa__key_bind(set, &input->keyed, refund.id);
+    if (status == CFA_OK)
+        status = cfa__refund_append(set, &input->provider, payment, &refund, &made);
+    if (status == CFA_OK)
+        payment->updated_us = cfa__now_us(set);
+    answer->refund = made;
+    return status;
+}

@@ -1,0 +1,752 @@
+/*
+ * test_reversal_orders.c - whatever order a provider's reports about a payment, its refunds and its
+ * disputes arrive in, and however often, the book ends the same: forty histories, every order of each.
+ *
+ * Under a sanitizer, and on SQLite, every so many orders of the long histories are enough.
+ */
+#include "core/hooked.h"
+
+#include <careforall/dispute.h>
+#include <careforall/refund.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/decide/payment_machine.h"
+
+#define EVENTS_MAX 8
+#define ASKED 1000
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ORDERS_MAX 120
+#else
+#define ORDERS_MAX 40320
+#endif
+#define ORDERS_SQLITE_MAX 6
+
+/* ---- what a provider says -------------------------------------------------------------------- */
+
+enum { END, PAYMENT, REFUND, DISPUTE };
+
+/* One report. `at`: seconds, the provider's time. */
+struct report {
+    int about;
+    const char *ref; /* of the refund or dispute */
+    int64_t minor;   /* authorized; of the refund; disputed */
+    int64_t captured, withdrawn, reinstated;
+    uint32_t flags;
+    int32_t state, attempt, at;
+    const char *code;
+    cfa_money fee;
+    bool ours; /* a refund that we asked for before all of this */
+};
+
+/* The first of each is followed by further fields, if any. */
+#define HELD(...)                                                                                  \
+    { .about = PAYMENT, .minor = __VA_ARGS__ }
+#define TAKEN(...)                                                                                 \
+    { .about = PAYMENT, .captured = __VA_ARGS__ }
+#define PAID                                                                                       \
+    { .about = PAYMENT, .captured = ASKED, .flags = CFA_FACT_SUCCEEDED, .at = 9 }
+#define SAID(...)                                                                                  \
+    { .about = PAYMENT, .flags = CFA_FACT_##__VA_ARGS__ }
+#define BACK(ref_, minor_, ...)                                                                    \
+    { .about = REFUND, .ref = ref_, .minor = minor_, .state = CFA_REFUND_##__VA_ARGS__ }
+#define ASKS(ref_, minor_, ...)                                                                    \
+    { .about = DISPUTE, .ref = ref_, .minor = minor_, .state = CFA_DISPUTE_##__VA_ARGS__ }
+
+struct history {
+    const char *name;
+    struct report reports[EVENTS_MAX];
+    cfa_payment_state state;
+    int64_t raised, refunded, disputed;
+    int64_t flags;
+    int64_t asked_for; /* refund that we asked for first, of a payment that is paid; 0: none */
+};
+
+#define CONFLICT CFA_PAYMENT_FLAG_CONFLICT
+#define LATE CFA_PAYMENT_FLAG_LATE
+
+static const struct history histories[] = {
+    /* Refunds made at the provider: R02 to R09. */
+    { "a refund in full",
+      { HELD(ASKED, .at = 1), TAKEN(ASKED, .at = 2), PAID, BACK("re_1", 1000, PENDING, .at = 10),
+        BACK("re_1", 1000, SUCCEEDED, .at = 11) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      0,
+      0,
+      0 },
+    { "a refund in part",
+      { HELD(ASKED), TAKEN(ASKED), PAID, BACK("re_1", 300, SUCCEEDED, .at = 11) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      300,
+      0,
+      0,
+      0 },
+    { "two refunds of the same amount are two",
+      { PAID, BACK("re_1", 300, PENDING, .at = 10), BACK("re_1", 300, SUCCEEDED, .at = 11),
+        BACK("re_2", 300, PENDING, .at = 10), BACK("re_2", 300, SUCCEEDED, .at = 11) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      600,
+      0,
+      0,
+      0 },
+    { "many refunds up to the whole",
+      { PAID, BACK("re_1", 100, SUCCEEDED), BACK("re_2", 200, SUCCEEDED),
+        BACK("re_3", 300, SUCCEEDED), BACK("re_4", 400, SUCCEEDED), TAKEN(ASKED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      0,
+      0,
+      0 },
+    { "a refund waits for the donor, then succeeds",
+      { PAID, BACK("re_1", 500, PENDING, .at = 10), BACK("re_1", 500, REQUIRES_ACTION, .at = 11),
+        BACK("re_1", 500, PENDING, .at = 12), BACK("re_1", 500, SUCCEEDED, .at = 13) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      500,
+      0,
+      0,
+      0 },
+    { "a refund that still waits for the donor counts",
+      { PAID, BACK("re_1", 500, PENDING, .at = 10), BACK("re_1", 500, REQUIRES_ACTION, .at = 11) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      500,
+      0,
+      0,
+      0 },
+    { "a refund fails: the money is ours again",
+      { PAID, BACK("re_1", 500, PENDING, .at = 10),
+        BACK("re_1", 500, FAILED, .at = 12, .code = "declined"), TAKEN(ASKED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "a succeeded refund fails later (hyperswitch 13680)",
+      { PAID, BACK("re_1", 500, PENDING, .at = 10), BACK("re_1", 500, SUCCEEDED, .at = 11),
+        BACK("re_1", 500, FAILED, .at = 99, .code = "lost_or_stolen_card"),
+        BACK("re_1", 500, FAILED, .at = 99, .code = "expired_or_canceled_card") },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "a failed refund, then another that succeeds",
+      { PAID, BACK("re_1", 500, PENDING, .at = 10), BACK("re_1", 500, FAILED, .at = 11),
+        BACK("re_2", 500, PENDING, .at = 12), BACK("re_2", 500, SUCCEEDED, .at = 13) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      500,
+      0,
+      0,
+      0 },
+    { "a refund is canceled",
+      { PAID, BACK("re_1", 500, REQUIRES_ACTION, .at = 10), BACK("re_1", 500, CANCELED, .at = 12) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "a refund made in the dashboard is seen (opencollective 4932, podkrepi 556)",
+      { HELD(ASKED), TAKEN(ASKED), PAID, BACK("re_dash", 1000, SUCCEEDED, .at = 50) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      0,
+      0,
+      0 },
+    { "more refunded than captured is a conflict, and counts",
+      { PAID, BACK("re_1", 700, SUCCEEDED), BACK("re_2", 700, SUCCEEDED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1400,
+      0,
+      CONFLICT,
+      0 },
+    { "too much refunded until one fails",
+      { PAID, BACK("re_1", 700, SUCCEEDED, .at = 10), BACK("re_2", 700, PENDING, .at = 11),
+        BACK("re_2", 700, FAILED, .at = 12) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      700,
+      0,
+      0,
+      0 },
+    { "one refund, two amounts: a conflict",
+      { PAID, BACK("re_1", 300, PENDING, .at = 10), BACK("re_1", 400, SUCCEEDED, .at = 11) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      400,
+      0,
+      CONFLICT,
+      0 },
+    { "a refund of a part of a partial capture",
+      { HELD(ASKED), TAKEN(600, .at = 2), BACK("re_1", 100, SUCCEEDED, .at = 9) },
+      CFA_PAYMENT_CAPTURED,
+      600,
+      100,
+      0,
+      0,
+      0 },
+    { "a hold that is released is no refund (R11)",
+      { HELD(ASKED, .at = 1), SAID(EXPIRED, .at = 20, .code = "expired_uncaptured_charge") },
+      CFA_PAYMENT_EXPIRED,
+      0,
+      0,
+      0,
+      0,
+      0 },
+    /* Refunds that we asked for: R01, R04, R05. */
+    { "a refund that we asked for succeeds",
+      { BACK("re_1", 400, PENDING, .at = 10, .ours = true),
+        BACK("re_1", 400, SUCCEEDED, .at = 11, .ours = true), TAKEN(ASKED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      400,
+      0,
+      0,
+      400 },
+    { "a refund that we asked for fails late",
+      { BACK("re_1", 400, PENDING, .at = 10, .ours = true),
+        BACK("re_1", 400, SUCCEEDED, .at = 11, .ours = true),
+        BACK("re_1", 400, FAILED, .at = 12, .ours = true) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      400 },
+    { "ours and one from the dashboard of the same amount",
+      { BACK("re_1", 400, SUCCEEDED, .at = 11, .ours = true), BACK("re_dash", 400, SUCCEEDED),
+        BACK("re_1", 400, PENDING, .at = 10, .ours = true) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      800,
+      0,
+      0,
+      400 },
+    /* Disputes: D01 to D10. */
+    { "an inquiry moves no money (D01, D08)",
+      { PAID, ASKS("dp_1", 1000, INQUIRY), ASKS("dp_1", 1000, INQUIRY_CLOSED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "an inquiry becomes a chargeback, which is lost",
+      { PAID, ASKS("dp_1", 1000, INQUIRY), ASKS("dp_1", 1000, OPEN),
+        ASKS("dp_1", 1000, OPEN, .withdrawn = 1000), ASKS("dp_1", 1000, UNDER_REVIEW),
+        ASKS("dp_1", 1000, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      1000,
+      0,
+      0 },
+    { "a dispute is won and the money comes back",
+      { PAID, ASKS("dp_1", 1000, OPEN), ASKS("dp_1", 1000, OPEN, .withdrawn = 1000),
+        ASKS("dp_1", 1000, UNDER_REVIEW), ASKS("dp_1", 1000, WON),
+        ASKS("dp_1", 1000, WON, .withdrawn = 1000, .reinstated = 1000) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "a dispute is won, the money is still away",
+      { PAID, ASKS("dp_1", 1000, OPEN, .withdrawn = 1000), ASKS("dp_1", 1000, UNDER_REVIEW),
+        ASKS("dp_1", 1000, WON) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      1000,
+      0,
+      0 },
+    { "a dispute that is lost without a withdrawal takes nothing yet",
+      { PAID, ASKS("dp_1", 400, OPEN), ASKS("dp_1", 400, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "closed before created",
+      { PAID, ASKS("dp_1", 1000, LOST, .withdrawn = 1000), ASKS("dp_1", 1000, OPEN), HELD(ASKED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      1000,
+      0,
+      0 },
+    { "reinstated is heard of before withdrawn",
+      { PAID, ASKS("dp_1", 1000, WON, .reinstated = 1000),
+        ASKS("dp_1", 1000, OPEN, .withdrawn = 1000) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "part of it comes back",
+      { PAID, ASKS("dp_1", 1000, OPEN, .withdrawn = 1000),
+        ASKS("dp_1", 1000, WON, .withdrawn = 1000, .reinstated = 700) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      300,
+      0,
+      0 },
+    { "a dispute of a part",
+      { PAID, ASKS("dp_1", 250, OPEN), ASKS("dp_1", 250, OPEN, .withdrawn = 250),
+        ASKS("dp_1", 250, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      250,
+      0,
+      0 },
+    { "a second round is a dispute of its own (D10)",
+      { PAID, ASKS("dp_1", 1000, OPEN, .withdrawn = 1000),
+        ASKS("dp_1", 1000, WON, .reinstated = 1000), ASKS("dp_2", 1000, OPEN),
+        ASKS("dp_2", 1000, OPEN, .withdrawn = 1000), ASKS("dp_2", 1000, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      1000,
+      0,
+      0 },
+    { "prevented, with the money as the facts say (D09)",
+      { PAID, ASKS("dp_1", 1000, OPEN), ASKS("dp_1", 1000, PREVENTED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "the fee of a dispute is booked apart, not taken from the donation",
+      { PAID, ASKS("dp_1", 1000, OPEN, .withdrawn = 1000, .fee = { 1500, "EUR" }),
+        ASKS("dp_1", 1000, WON, .reinstated = 1000, .fee = { 1500, "EUR" }) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      0,
+      0 },
+    { "an early fraud warning, then a refund prevents the dispute (D12)",
+      { PAID, SAID(FRAUD_WARNING), BACK("re_1", 1000, SUCCEEDED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      0,
+      0,
+      0 },
+    { "refund and chargeback both paid out are a conflict (hyperswitch 4109)",
+      { PAID, BACK("re_1", 1000, PENDING, .at = 10), BACK("re_1", 1000, SUCCEEDED, .at = 11),
+        ASKS("dp_1", 1000, OPEN), ASKS("dp_1", 1000, OPEN, .withdrawn = 1000),
+        ASKS("dp_1", 1000, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      1000,
+      CONFLICT,
+      0 },
+    { "refund and chargeback, and the refund fails: no conflict any more",
+      { PAID, BACK("re_1", 1000, SUCCEEDED, .at = 11), ASKS("dp_1", 1000, OPEN, .withdrawn = 1000),
+        BACK("re_1", 1000, FAILED, .at = 12) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      1000,
+      0,
+      0 },
+    { "a partial refund beside a partial dispute",
+      { PAID, BACK("re_1", 400, SUCCEEDED), ASKS("dp_1", 600, OPEN),
+        ASKS("dp_1", 600, OPEN, .withdrawn = 600), ASKS("dp_1", 600, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      400,
+      600,
+      0,
+      0 },
+    /* Everything at once. */
+    { "declined, paid, refunded, disputed, won",
+      { SAID(FAILED, .attempt = 1, .at = 1, .code = "card_declined"), HELD(ASKED, .attempt = 2),
+        TAKEN(ASKED, .attempt = 2), PAID, BACK("re_1", 200, SUCCEEDED, .at = 20),
+        ASKS("dp_1", 800, OPEN, .withdrawn = 800), ASKS("dp_1", 800, UNDER_REVIEW),
+        ASKS("dp_1", 800, WON, .reinstated = 800) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      200,
+      0,
+      0,
+      0 },
+    { "a late failure of an earlier attempt undoes nothing (polar 14274)",
+      { SAID(FAILED, .attempt = 1, .at = 30, .code = "expired_card"),
+        SAID(PROCESSING, .attempt = 2, .at = 3), TAKEN(ASKED, .attempt = 2, .at = 4),
+        BACK("re_1", 100, SUCCEEDED, .at = 20) },
+      CFA_PAYMENT_CAPTURED,
+      1000,
+      100,
+      0,
+      0,
+      0 },
+    { "success after cancel, then given back (woocommerce 5703)",
+      { SAID(CANCELED, .at = 5, .code = "requested_by_customer"), PAID,
+        BACK("re_1", 1000, PENDING, .at = 10), BACK("re_1", 1000, SUCCEEDED, .at = 11) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      0,
+      LATE,
+      0 },
+    { "success after expiry stays a success (hyperswitch 9925, 10340)",
+      { SAID(EXPIRED, .at = 5), SAID(PROCESSING, .attempt = 1, .at = 6), PAID,
+        SAID(FAILED, .attempt = 1, .at = 3, .code = "card_declined") },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      0,
+      0,
+      LATE,
+      0 },
+    { "the fee comes late (polar 6144)",
+      { PAID,
+        { .about = PAYMENT, .fee = { 59, "USD" } },
+        { .about = PAYMENT, .fee = { 59, "USD" } },
+        BACK("re_1", 1000, SUCCEEDED) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      1000,
+      0,
+      0,
+      0 },
+    { "captured above the hold, and refunded",
+      { HELD(600, .at = 1), TAKEN(ASKED, .at = 2), BACK("re_1", 400, SUCCEEDED) },
+      CFA_PAYMENT_CAPTURED,
+      1000,
+      400,
+      0,
+      CONFLICT,
+      0 },
+    { "eight reports about one dispute and two refunds",
+      { HELD(ASKED), TAKEN(ASKED), PAID, BACK("re_1", 100, PENDING, .at = 9),
+        BACK("re_1", 100, FAILED, .at = 10), BACK("re_2", 100, SUCCEEDED, .at = 11),
+        ASKS("dp_1", 900, OPEN, .withdrawn = 900), ASKS("dp_1", 900, LOST) },
+      CFA_PAYMENT_COMPLETED,
+      1000,
+      100,
+      900,
+      0,
+      0 },
+    { "refunds and disputes of money that never came count for nothing",
+      { BACK("re_1", 500, SUCCEEDED), ASKS("dp_1", 500, OPEN, .withdrawn = 500),
+        SAID(FAILED, .attempt = 1, .at = 1, .code = "card_declined") },
+      CFA_PAYMENT_FAILED,
+      0,
+      0,
+      0,
+      0,
+      0 },
+};
+
+/* ---- one order of one history ---------------------------------------------------------------- */
+
+static struct hooked wire;
+
+/* Reports come by webhook alone: the provider's own word about refunds does not interfere. */
+static void say_nothing(struct book *book, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
+    if (call->kind == CFA_CALL_CREATE)
+        hooked_pass(book, call, arena, out);
+}
+
+static size_t count_of(const struct history *history) {
+    size_t count = 0;
+    while (count < EVENTS_MAX && history->reports[count].about != END)
+        count++;
+    return count;
+}
+
+static int serial;
+static int payment_number; /* in the refs of its refunds and disputes */
+
+static cfa_webhook_verdict tell(struct book *book, const char *ref, const char *refund_id,
+                                const struct report *report) {
+    char id[32], part[32];
+    snprintf(id, sizeof id, "evt_%d", ++serial);
+    snprintf(part, sizeof part, "%s.%d", report->ref != NULL ? report->ref : "", payment_number);
+    cfa_webhook_event event = { .struct_size = sizeof event,
+                                .event_id = id,
+                                .event_type = "test",
+                                .account = "",
+                                .relevant = 1,
+                                .facts = CFA_FACTS_INIT };
+    cfa_refund_facts refund = { .struct_size = sizeof refund,
+                                .ref = part,
+                                .refund_id = report->ours ? refund_id : NULL,
+                                .amount = { report->minor, "EUR" },
+                                .state = report->state,
+                                .failure_code = report->code,
+                                .occurred_us = report->at * SECOND_US };
+    cfa_dispute_facts dispute = { .struct_size = sizeof dispute,
+                                  .ref = part,
+                                  .amount = { report->minor, "EUR" },
+                                  .state = report->state,
+                                  .withdrawn_minor = report->withdrawn,
+                                  .reinstated_minor = report->reinstated,
+                                  .fee = report->fee,
+                                  .reason = "fraudulent" };
+    const cfa_refund_facts *refunds[] = { &refund };
+    const cfa_dispute_facts *disputes[] = { &dispute };
+    cfa_facts *facts = &event.facts;
+    facts->ref = ref;
+    if (report->about == REFUND) {
+        facts->refunds = refunds;
+        facts->refund_count = 1;
+    } else if (report->about == DISPUTE) {
+        facts->disputes = disputes;
+        facts->dispute_count = 1;
+    } else {
+        facts->amount = (cfa_money){ ASKED, "EUR" };
+        facts->authorized_minor = report->minor;
+        facts->captured_minor = report->captured;
+        facts->flags = report->flags;
+        facts->attempt = report->attempt != 0 ? report->attempt : 1;
+        facts->occurred_us = report->at * SECOND_US;
+        facts->fee = report->fee;
+        if ((report->flags & CFA_FACT_FAILED) != 0)
+            facts->failure_code = report->code;
+        else
+            facts->cancel_reason = report->code;
+    }
+    cfa_webhook_verdict verdict = 0;
+    ck_assert_int_eq(cfa_webhook_accept(&verdict, book->engine, &event, 20000), CFA_OK);
+    return verdict;
+}
+
+struct ending {
+    char text[2048];
+    cfa__payment payment; /* without its texts */
+    cfa__buckets buckets;
+};
+
+/* The payment's row, read past the engine. */
+static void read_row(cfa__payment *out, struct book *book, const char *payment_id, char code[64]) {
+    cfa_session *session;
+    cfa_arena *arena;
+    int64_t now_us;
+    cfa__id id;
+    cfa__any_record key;
+    const cfa_storage_ops *ops = book->storage.ops;
+    ck_assert_int_eq(cfa__id_parse(&id, "pay", payment_id, "id"), CFA_OK);
+    cfa__key_of_id(&key, &cfa__payment_kind, id);
+    cfa_query query = { .kind = &cfa__payment_kind, .match_count = 1, .limit = 1, .key = &key };
+    ck_assert_int_eq(ops->session_open(book->storage.self, CFA_SESSION_READ, &session), CFA_OK);
+    ck_assert_int_eq(ops->begin(session, CFA_SESSION_READ, 20000, &now_us), CFA_OK);
+    ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
+    ck_assert_int_eq(ops->load(session, &query, 1, arena), CFA_OK);
+    ck_assert_int_eq(query.count, 1);
+    *out = *(const cfa__payment *)query.records[0];
+    snprintf(code, 64, "%.*s", (int)out->failure_code.size,
+             out->failure_code.size > 0 ? (const char *)out->failure_code.data : "");
+    cfa_arena_free(arena);
+    ops->rollback(session);
+    ops->session_close(session);
+}
+
+/* What must not depend on the order: facts, states, sums; refunds and disputes by their refs. */
+static void describe(struct ending *out, struct book *book, const char *payment_id) {
+    cfa_refund_list *refunds;
+    cfa_dispute_list *disputes;
+    char failure_code[64];
+    read_row(&out->payment, book, payment_id, failure_code);
+    out->payment.flags &= ~(int64_t)CFA_PAYMENT_FLAG_UNKNOWN; /* our own call had no answer */
+    const cfa__payment *row = &out->payment;
+    out->buckets = cfa__payment_buckets(row);
+    size_t used = 0;
+#define PRINT(...)                                                                                 \
+    (used += (size_t)snprintf(out->text + used, sizeof out->text - used, __VA_ARGS__))
+    PRINT("state %d flags %d durable %d held %d captured %d hold %d volatile %d/%d code %s\n",
+          (int)row->state, (int)row->flags, (int)row->durable, (int)row->authorized_minor,
+          (int)row->captured_minor, (int)row->hold, (int)row->volatile_fact,
+          (int)row->volatile_attempt, failure_code);
+    PRINT("requested %d refunded %d withdrawn %d reinstated %d exposed %d refunds %d disputes %d "
+          "open %d fee %d %s\n",
+          (int)row->requested_minor, (int)row->refunded_minor, (int)row->withdrawn_minor,
+          (int)row->reinstated_minor, (int)row->exposed_minor, (int)row->refund_count,
+          (int)row->dispute_count, (int)row->open_count, (int)row->fee_minor, row->fee_currency);
+    ck_assert_int_eq(cfa_refund_list_of(&refunds, book->engine, payment_id), CFA_OK);
+    ck_assert_int_eq(cfa_dispute_list_of(&disputes, book->engine, payment_id), CFA_OK);
+    for (int number = 1; number <= 5; number++) { /* the catalogue's refs, in their order */
+        char name[16], ref[32];
+        snprintf(name, sizeof name, number == 5 ? "re_dash" : "re_%d", number);
+        snprintf(ref, sizeof ref, "%s.%d", name, payment_number);
+        for (size_t i = 0; i < cfa_refund_list_size(refunds); i++) {
+            const cfa_refund *refund = cfa_refund_list_at(refunds, i);
+            if (cfa_refund_ref(refund) == NULL || strcmp(cfa_refund_ref(refund), ref) != 0)
+                continue;
+            const char *code = cfa_refund_failure_code(refund);
+            PRINT("%s %d %s origin %d %s\n", name, (int)cfa_refund_amount(refund).minor,
+                  cfa_refund_state_name(cfa_refund_state_of(refund)),
+                  (int)cfa_refund_origin_of(refund), code != NULL ? code : "");
+        }
+        snprintf(name, sizeof name, "dp_%d", number);
+        snprintf(ref, sizeof ref, "%s.%d", name, payment_number);
+        for (size_t i = 0; i < cfa_dispute_list_size(disputes); i++) {
+            const cfa_dispute *dispute = cfa_dispute_list_at(disputes, i);
+            if (strcmp(cfa_dispute_ref(dispute), ref) == 0)
+                PRINT("%s %d %s %d %d fee %d\n", name, (int)cfa_dispute_amount(dispute).minor,
+                      cfa_dispute_state_name(cfa_dispute_state_of(dispute)),
+                      (int)cfa_dispute_withdrawn(dispute).minor,
+                      (int)cfa_dispute_reinstated(dispute).minor,
+                      (int)cfa_dispute_fee(dispute).minor);
+        }
+    }
+#undef PRINT
+    ck_assert_uint_lt(used, sizeof out->text);
+    cfa_refund_list_free(refunds);
+    cfa_dispute_list_free(disputes);
+}
+
+/* A payment that the reports are about; with a refund asked for, one that is paid. */
+static cfa_pledge *begin(struct book *book, const struct history *history, char ref[64],
+                         char refund_id[CFA_ID_TEXT_SIZE]) {
+    char key[32];
+    snprintf(key, sizeof key, "pledge-%d", ++payment_number);
+    cfa_pledge *pledge = pledge_make(book, key, ASKED);
+    cfa_payment *payment;
+    ck_assert_int_eq(cfa_payment_get(&payment, book->engine, cfa_pledge_payment_id(pledge)),
+                     CFA_OK);
+    snprintf(ref, 64, "%s", cfa_payment_ref(payment));
+    cfa_payment_free(payment);
+    refund_id[0] = '\0';
+    if (history->asked_for == 0)
+        return pledge;
+    const struct report paid = PAID;
+    (void)tell(book, ref, NULL, &paid);
+    cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
+    cfa_refund *refund;
+    snprintf(key, sizeof key, "refund-%d", payment_number);
+    spec.key = key;
+    spec.payment_id = cfa_pledge_payment_id(pledge);
+    spec.amount = (cfa_money){ history->asked_for, "EUR" };
+    ck_assert_int_eq(cfa_refund_create(&refund, book->engine, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_refund_state_of(refund), CFA_REFUND_REQUESTED);
+    snprintf(refund_id, CFA_ID_TEXT_SIZE, "%s", cfa_refund_id(refund));
+    cfa_refund_free(refund);
+    return pledge;
+}
+
+static void run_order(struct book *book, const struct history *history, const int *order,
+                      size_t count, struct ending *out) {
+    char ref[64], refund_id[CFA_ID_TEXT_SIZE];
+    cfa_pledge *pledge = begin(book, history, ref, refund_id);
+    for (size_t i = 0; i < count; i++)
+        (void)tell(book, ref, refund_id, &history->reports[order[i]]);
+    describe(out, book, cfa_pledge_payment_id(pledge));
+    /* Once more, as other events: nothing is new. */
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_ne(tell(book, ref, refund_id, &history->reports[order[count - 1 - i]]),
+                         CFA_WEBHOOK_APPLIED);
+    struct ending again;
+    describe(&again, book, cfa_pledge_payment_id(pledge));
+    ck_assert_str_eq(again.text, out->text);
+    cfa_pledge_free(pledge);
+}
+
+/* ---- all orders ------------------------------------------------------------------------------ */
+
+static void order_of(int *order, size_t count, int64_t number) {
+    int left[EVENTS_MAX];
+    for (size_t i = 0; i < count; i++)
+        left[i] = (int)i;
+    for (size_t i = 0; i < count; i++) {
+        size_t pick = (size_t)(number % (int64_t)(count - i));
+        number /= (int64_t)(count - i);
+        order[i] = left[pick];
+        memmove(&left[pick], &left[pick + 1], (count - i - pick - 1) * sizeof left[0]);
+    }
+}
+
+static void expect_ending(const struct history *history, const struct ending *ending) {
+    ck_assert_msg(ending->payment.state == history->state &&
+                      ending->payment.flags == history->flags &&
+                      ending->buckets.raised_minor == history->raised &&
+                      ending->buckets.refunded_minor == history->refunded &&
+                      ending->buckets.disputed_minor == history->disputed,
+                  "%s:\n%s", history->name, ending->text);
+}
+
+static void run_history(struct book *book, const struct history *history, int64_t orders_max) {
+    size_t count = count_of(history);
+    int64_t orders = 1;
+    for (size_t i = 2; i <= count; i++)
+        orders *= (int64_t)i;
+    /* A step that shares no factor with the number of orders visits every place of every event. */
+    int64_t runs = orders < orders_max ? orders : orders_max, step = orders > runs ? 7919 : 1;
+    struct ending first, ending;
+    int order[EVENTS_MAX];
+    for (int64_t run = 0; run < runs; run++) {
+        order_of(order, count, run * step % orders);
+        run_order(book, history, order, count, run == 0 ? &first : &ending);
+        if (run == 0) {
+            expect_ending(history, &first);
+            continue;
+        }
+        char text[64] = "";
+        for (size_t i = 0; i < count; i++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), " %d", order[i]);
+        ck_assert_msg(strcmp(first.text, ending.text) == 0, "%s, order%s:\n%sbut in order:\n%s",
+                      history->name, text, ending.text, first.text);
+    }
+    cfa_totals_row totals = totals_of(book);
+    ck_assert_int_eq(totals.raised_minor, runs * history->raised);
+    ck_assert_int_eq(totals.refunded_minor, runs * history->refunded);
+    ck_assert_int_eq(totals.disputed_minor, runs * history->disputed);
+    ck_assert_int_eq(totals.net_minor,
+                     runs * (history->raised - history->refunded - history->disputed));
+}
+
+static void run_book(int store, int64_t orders_max) {
+    for (size_t i = 0; i < COUNT(histories); i++) {
+        struct book book;
+        serial = payment_number = 0;
+        book_prepare(&book, store);
+        hooked_use(&wire, &book, say_nothing);
+        book_start(&book);
+        run_history(&book, &histories[i], orders_max);
+        audit(&book);
+        book_close(&book);
+    }
+}
+
+START_TEST(every_order_of_every_history_ends_the_same) { run_book(STORE_MEMORY, ORDERS_MAX); }
+END_TEST
+
+START_TEST(histories_end_the_same_on_sqlite) { run_book(STORE_SQLITE, ORDERS_SQLITE_MAX); }
+END_TEST
+
+START_TEST(the_catalogue_is_large_enough) {
+    size_t longest = 0;
+    for (size_t i = 0; i < COUNT(histories); i++)
+        longest = count_of(&histories[i]) > longest ? count_of(&histories[i]) : longest;
+    ck_assert_uint_ge(COUNT(histories), 40);
+    ck_assert_uint_eq(longest, EVENTS_MAX);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+    Suite *suite = suite_create("reversal orders");
+    add_once(suite, "catalogue", the_catalogue_is_large_enough);
+    add_once(suite, "all_orders", every_order_of_every_history_ends_the_same);
+    add_once(suite, "sqlite", histories_end_the_same_on_sqlite);
+    return run_suite(suite, argc, argv);
+}
