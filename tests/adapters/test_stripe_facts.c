@@ -304,11 +304,13 @@ END_TEST
 
 START_TEST(a_lookup_that_lost_a_page_proves_nothing) {
     push_page(STRANGER("pi_9"), true);
-    lose_request();
+    peer_always(peer, PEER_RESET, NULL);
     cfa_reply reply = wire_perform(wire_call(CFA_CALL_LOOKUP));
     ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
     push_page(STRANGER("pi_9"), true);
-    peer_push_json(peer, 500, "", wire_error("\"type\":\"api_error\""));
+    char *answer = peer_format(500, "", wire_error("\"type\":\"api_error\""));
+    peer_always(peer, PEER_ANSWER, answer);
+    free(answer);
     reply = wire_perform(wire_call(CFA_CALL_LOOKUP));
     ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
     ck_assert_int_eq(reply.unavailable, 1);

@@ -2,6 +2,7 @@
  * test_stripe_memory.c - every allocation of the Stripe adapter fails once: nothing crashes or
  * leaks, and no outcome claims more than is known.
  */
+#include "stripe_ledger.h"
 #include "stripe_wire.h"
 
 #include "util/signature.h"
@@ -123,7 +124,37 @@ static void live_once(void) {
     stripe = NULL;
 }
 
-START_TEST(an_allocation_that_fails_is_survived_and_claims_nothing) {
+/* Two look-ups of a payment that exists, the second with what the first left behind. */
+static void look_up_twice(void) {
+    cfa_stripe_options options = wire_options();
+    if (cfa_stripe_new(&stripe, &options) != CFA_OK) {
+        stripe = NULL;
+        return;
+    }
+    const cfa_provider *provider = cfa_stripe_provider(stripe);
+    cfa_call call = wire_call(CFA_CALL_LOOKUP);
+    call.created_from_us = INT64_C(1795338000000000);
+    for (int flying = 0; flying < 2; flying++) {
+        cfa_reply reply = { .struct_size = sizeof reply };
+        uint64_t token;
+        if (flying == 0) {
+            provider->ops->call(provider->self, &call, arena, &reply);
+        } else if (provider->ops->start(provider->self, &call, arena, &reply, 1) == CFA_OK) {
+            ck_assert_int_eq(provider->ops->finish(provider->self, &token, 10000), 1);
+        }
+        ck_assert(reply.outcome == CFA_OUTCOME_UNKNOWN || reply.outcome == CFA_OUTCOME_DONE);
+        bool undisturbed = atomic_load(&countdown) >= 0;
+        if (undisturbed || reply.outcome == CFA_OUTCOME_DONE) {
+            ck_assert_int_eq(reply.outcome, CFA_OUTCOME_DONE);
+            ck_assert_str_eq(reply.facts.ref, "pi_1");
+            ck_assert_str_eq(reply.client_secret, "pi_1_secret_x");
+        }
+    }
+    cfa_stripe_free(stripe);
+    stripe = NULL;
+}
+
+static void fail_each_allocation(void (*live)(void)) {
     cfa_stripe_free(stripe);
     stripe = NULL;
     cfa_arena_free(arena);
@@ -134,13 +165,32 @@ START_TEST(an_allocation_that_fails_is_survived_and_claims_nothing) {
         long before = atomic_load(&held);
         ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
         atomic_store(&countdown, round);
-        live_once();
+        live();
         failed = atomic_exchange(&countdown, -1) < 0;
         cfa_arena_free(arena);
         arena = NULL;
         ck_assert_int_eq(atomic_load(&held), before);
     }
     ck_assert_int_gt(round, 20);
+}
+
+START_TEST(an_allocation_that_fails_is_survived_and_claims_nothing) {
+    fail_each_allocation(live_once);
+}
+END_TEST
+
+START_TEST(an_allocation_that_fails_never_makes_a_payment_absent) {
+    static stripe_ledger ledger = { .path = "/v1/payment_intents",
+                                    .kind = "payment_intent",
+                                    .count = 250,
+                                    .from_s = 1795338000,
+                                    .until_s = 1795341600,
+                                    .odd_count = 1 };
+    ledger.odd[0] = (ledger_odd){ 1795338000, "pi_1", PAYMENT_ID,
+                                  "\"status\":\"requires_payment_method\","
+                                  "\"client_secret\":\"pi_1_secret_x\"," };
+    peer_serve(peer, ledger_serve, &ledger);
+    fail_each_allocation(look_up_twice);
 }
 END_TEST
 
@@ -149,6 +199,7 @@ int main(void) {
     TCase *all = tcase_create("memory");
     tcase_add_checked_fixture(all, set_up, wire_tear_down);
     tcase_add_test(all, an_allocation_that_fails_is_survived_and_claims_nothing);
+    tcase_add_test(all, an_allocation_that_fails_never_makes_a_payment_absent);
     suite_add_tcase(suite, all);
     return wire_run(suite);
 }

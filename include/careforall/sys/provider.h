@@ -153,6 +153,9 @@ typedef struct cfa_reply {
     /* Non-zero: the provider could not be reached, did not answer in time, or answered 5xx or 429.
      * Counts for the circuit breaker; a refusal or a decline never does. */
     int32_t unavailable;
+    /* With a LOOKUP that is UNKNOWN, non-zero: it only ran out of time, and the next one goes on from
+     * where it got to. The engine then looks again soon, a hundred times at most. */
+    int32_t unfinished;
     /* With DONE and PENDING. A LOOKUP that found nothing is NOT_SENT, and only that: one that did
      * not reach the provider proves nothing and is UNKNOWN. Last, because it grows. */
     cfa_facts facts;

@@ -34,19 +34,27 @@ struct cfa__stripe_walk {
         unordered; /* ... whose pages are not newest first: only the last will tell what was seen */
     char found[ID_SIZE]; /* a hosted page that is to be read together with its intent, or "" */
     int32_t page_objects, requests, tries;
+    bool news; /* it leaves others less to do */
 };
 
 /* ---- requests -------------------------------------------------------------------------------- */
+
+/* There was no time for all of it; the next look-up has less to do. */
+static bool stop(cfa__stripe_exchange *exchange, const char *code) {
+    (void)cfa__stripe_exchange_end(exchange, CFA_OUTCOME_UNKNOWN, code);
+    exchange->out->unfinished = exchange->walk->news;
+    return false;
+}
 
 static bool ask(cfa__stripe_exchange *exchange, int64_t delay_ms,
                 cfa__stripe_request *out_request) {
     struct cfa__stripe_walk *walk = exchange->walk;
     int64_t left_ms = cfa__stripe_exchange_left_ms(exchange) - delay_ms;
     if (walk->requests == CFA_STRIPE_LOOKUP_PAGES_MAX) {
-        return cfa__stripe_exchange_end(exchange, CFA_OUTCOME_UNKNOWN, "too_many_pages");
+        return stop(exchange, "too_many_pages");
     }
     if (left_ms <= 0) {
-        return cfa__stripe_exchange_end(exchange, CFA_OUTCOME_UNKNOWN, "timeout");
+        return stop(exchange, "timeout");
     }
     walk->requests++;
     cfa_status status =
@@ -195,6 +203,9 @@ static bool failed(cfa__stripe_exchange *exchange, const cfa__stripe_response *r
         walk->page_objects /= 2;
         return ask(exchange, 0, out_request);
     }
+    if (walk->news && cfa__stripe_exchange_left_ms(exchange) == 0) {
+        return stop(exchange, "timeout"); /* pages came until then: the provider is there */
+    }
     int64_t delay = delay_ms(walk, response);
     if (walk->requests > 1 && walk->requests < CFA_STRIPE_LOOKUP_PAGES_MAX && may_pass(response) &&
         ++walk->tries < PAGE_TRIES_MAX && delay < cfa__stripe_exchange_left_ms(exchange)) {
@@ -324,9 +335,10 @@ static bool turn_page(cfa__stripe_exchange *exchange, const cfa__stripe_response
         seen.from_s = sightings.oldest_s + 1; /* that second may go on */
     }
     cfa__stripe_spans_add(&walk->spans, seen);
-    if (!walk->unordered) {
+    if (!walk->unordered &&
         cfa__stripe_seen_note(exchange->stripe->seen, walk->account, walk->sessions, &sightings,
-                              seen, response->date_us / 1000000);
+                              seen, response->date_us / 1000000)) {
+        walk->news = true;
     }
     return walk_on(exchange, out_request);
 }

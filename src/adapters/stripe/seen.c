@@ -13,7 +13,7 @@
 #define TABLE_CAPACITY_MIN 1024
 /* An object's time of creation is set when Stripe begins to make it, and it is listed a little
  * later. After this, by Stripe's clock, nothing new is listed there. */
-#define SETTLED_S 300
+#define SETTLED_S 600
 
 /* ---- spans ----------------------------------------------------------------------------------- */
 
@@ -219,7 +219,7 @@ static bool add_sighting(listing *into, cfa__stripe_sighting added) {
     return true;
 }
 
-void cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool sessions,
+bool cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool sessions,
                            const cfa__stripe_sightings *page, cfa__stripe_span span,
                            int64_t clock_s) {
     pthread_mutex_lock(&seen->lock);
@@ -227,7 +227,7 @@ void cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool ses
     if (into == NULL) {
         into = add_listing(seen, account, sessions);
     }
-    bool good = into != NULL;
+    bool good = into != NULL, news = false;
     for (int32_t i = 0; good && i < page->count; i++) {
         good = add_sighting(into, page->items[i]);
     }
@@ -236,11 +236,14 @@ void cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool ses
         /* Two clocks must agree that it is settled: what was stamped, and what Stripe answers. */
         clock_s = into->newest_s < clock_s ? into->newest_s : clock_s;
         span.until_s = span.until_s < clock_s - SETTLED_S ? span.until_s : clock_s - SETTLED_S;
+        cfa__stripe_span gap;
+        news = cfa__stripe_spans_gap(&into->spans, span, &gap);
         cfa__stripe_spans_add(&into->spans, span);
     } else if (into != NULL) {
         forget(into);
     }
     pthread_mutex_unlock(&seen->lock);
+    return news;
 }
 
 /* A second within the window, but outside of `spans`, in which the payment lies. */

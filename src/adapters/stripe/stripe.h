@@ -104,9 +104,9 @@ cfa__stripe_seen *cfa__stripe_seen_new(void);
 void cfa__stripe_seen_free(cfa__stripe_seen *seen);
 /* How a payment is known here; two may rarely share one. */
 uint64_t cfa__stripe_seen_payment(const char *payment_id);
-/* Remember a page and the span that was seen whole with it, as far as it can change no more.
- * `clock_s`: when the page was answered. */
-void cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool sessions,
+/* Remember a page and the span that was seen whole with it, as far as it can change no more. True
+ * when that says anything new. `clock_s`: when the page was answered. */
+bool cfa__stripe_seen_note(cfa__stripe_seen *seen, const char *account, bool sessions,
                            const cfa__stripe_sightings *page, cfa__stripe_span span,
                            int64_t clock_s);
 /*
