@@ -6,14 +6,12 @@
  */
 #include "testkit/conformance_provider.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #define AMOUNT_MINOR CFA__PROVIDER_AMOUNT_MINOR
 /* Wider than any difference between the clocks of a provider and its caller. */
 #define WINDOW_US INT64_C(300000000)
-#define THREADS 8
 #define TIMEOUT_MS 30000
 
 typedef cfa__provider_context provider_context;
@@ -61,9 +59,8 @@ const char *cfa__provider_new_payment(cfa__runner *runner, provider_context *con
     return payment_id;
 }
 
-/* A call with everything but its body. `number` is the payment's operation and decides the key. */
-static cfa_call make_call(cfa__runner *runner, provider_context *context, int32_t kind,
-                          const char *payment_id, int number) {
+cfa_call cfa__provider_call(cfa__runner *runner, provider_context *context, int32_t kind,
+                            const char *payment_id, int number) {
     cfa_call call = { .struct_size = sizeof call, .kind = kind, .payment_id = payment_id };
     char *operation_id = new_text(runner, context);
     char *key = new_text(runner, context);
@@ -79,7 +76,7 @@ static cfa_call make_call(cfa__runner *runner, provider_context *context, int32_
     return call;
 }
 
-static cfa_reply make(cfa__runner *runner, provider_context *context, cfa_call *call) {
+cfa_reply cfa__provider_make(cfa__runner *runner, provider_context *context, cfa_call *call) {
     const cfa_provider *provider = &context->provider;
     cfa_reply reply = { .struct_size = sizeof reply };
     CFA__CHECK_OK(runner,
@@ -92,7 +89,7 @@ static cfa_reply make(cfa__runner *runner, provider_context *context, cfa_call *
 
 /* A call that must be done; its facts must be about this payment. */
 static cfa_reply make_done(cfa__runner *runner, provider_context *context, cfa_call *call) {
-    cfa_reply reply = make(runner, context, call);
+    cfa_reply reply = cfa__provider_make(runner, context, call);
     CFA__CHECK_INT(runner, reply.outcome, CFA_OUTCOME_DONE);
     CFA__CHECK(runner, reply.facts.ref != NULL && reply.facts.ref[0] != '\0');
     CFA__CHECK(runner, reply.facts.payment_id != NULL &&
@@ -103,13 +100,13 @@ static cfa_reply make_done(cfa__runner *runner, provider_context *context, cfa_c
 }
 
 static cfa_reply create(cfa__runner *runner, provider_context *context, const char *payment_id) {
-    cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     return make_done(runner, context, &call);
 }
 
-static cfa_facts retrieve(cfa__runner *runner, provider_context *context, const char *payment_id,
-                          const char *ref) {
-    cfa_call call = make_call(runner, context, CFA_CALL_RETRIEVE, payment_id, 9);
+cfa_facts cfa__provider_retrieve(cfa__runner *runner, provider_context *context,
+                                 const char *payment_id, const char *ref) {
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_RETRIEVE, payment_id, 9);
     call.ref = ref;
     return make_done(runner, context, &call).facts;
 }
@@ -120,7 +117,7 @@ static cfa_status confirm(provider_context *context, const cfa_reply *created, c
 
 cfa_reply cfa__provider_pay(cfa__runner *runner, provider_context *context, const char *payment_id,
                             bool manual) {
-    cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     call.capture_manual = manual;
     cfa_reply reply = make_done(runner, context, &call);
     if (context->two_step) {
@@ -155,7 +152,7 @@ static void prepare_is_pure(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const cfa_provider *provider = &context->provider;
     const char *payment_id = cfa__provider_new_payment(runner, context);
-    cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     cfa_slice first, second, other;
     CFA__CHECK_OK(runner, provider->ops->prepare(provider->self, &call, context->arena, &first));
     call.now_us += INT64_C(86400000000);
@@ -166,7 +163,7 @@ static void prepare_is_pure(cfa__runner *runner, void *user) {
     CFA__CHECK_OK(runner, provider->ops->prepare(provider->self, &call, context->arena, &other));
     CFA__CHECK(runner, first.size != other.size || memcmp(first.data, other.data, first.size) != 0);
     call.amount.minor--;
-    CFA__CHECK_INT(runner, make(runner, context, &call).outcome, CFA_OUTCOME_DONE);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &call).outcome, CFA_OUTCOME_DONE);
 }
 
 static void a_zeroed_reply_means_unknown(cfa__runner *runner, void *user) {
@@ -207,26 +204,17 @@ static void a_key_with_another_body_does_nothing(cfa__runner *runner, void *user
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply first = create(runner, context, payment_id);
-    cfa_call other = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
+    cfa_call other = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     other.amount.minor += 100;
-    cfa_reply reply = make(runner, context, &other);
+    cfa_reply reply = cfa__provider_make(runner, context, &other);
     CFA__CHECK(runner, reply.outcome == CFA_OUTCOME_REFUSED ||
                            (reply.outcome == CFA_OUTCOME_UNKNOWN && reply.stored != 0));
     CFA__CHECK(runner, strcmp(create(runner, context, payment_id).facts.ref, first.facts.ref) == 0);
     expect_charges(runner, context, payment_id, context->two_step ? 0 : 1);
 }
 
-typedef struct racer {
-    provider_context *context;
-    cfa_call call;
-    cfa_arena *arena;
-    cfa_reply reply;
-    bool started;
-    pthread_t thread;
-} racer;
-
 static void *race(void *user) {
-    racer *self = user;
+    cfa__provider_racer *self = user;
     const cfa_provider *provider = &self->context->provider;
     self->reply = (cfa_reply){ .struct_size = sizeof self->reply };
     if (cfa_arena_new(&self->arena) == CFA_OK) {
@@ -235,13 +223,12 @@ static void *race(void *user) {
     return NULL;
 }
 
-/* Make all calls at once. Their arenas are freed by `end_race`. */
-static void run_race(cfa__runner *runner, racer *racers) {
-    for (int i = 0; i < THREADS; i++) {
+void cfa__provider_race(cfa__runner *runner, cfa__provider_racer *racers) {
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
         racers[i].started = pthread_create(&racers[i].thread, NULL, race, &racers[i]) == 0;
     }
     bool started = true;
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
         started = started && racers[i].started;
         if (racers[i].started) {
             pthread_join(racers[i].thread, NULL);
@@ -250,8 +237,8 @@ static void run_race(cfa__runner *runner, racer *racers) {
     CFA__CHECK(runner, started);
 }
 
-static void end_race(racer *racers) {
-    for (int i = 0; i < THREADS; i++) {
+void cfa__provider_race_end(cfa__provider_racer *racers) {
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
         cfa_arena_free(racers[i].arena);
     }
 }
@@ -259,29 +246,29 @@ static void end_race(racer *racers) {
 static void one_key_at_once_from_many_threads_is_one_object(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
-    cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     const cfa_provider *provider = &context->provider;
     CFA__CHECK_OK(runner,
                   provider->ops->prepare(provider->self, &call, context->arena, &call.body));
-    racer racers[THREADS];
+    cfa__provider_racer racers[CFA__PROVIDER_THREADS];
     memset(racers, 0, sizeof racers);
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
         racers[i].context = context;
         racers[i].call = call;
     }
-    run_race(runner, racers);
+    cfa__provider_race(runner, racers);
     /* A provider may answer "in use" to some, as UNKNOWN; those told of an object agree. */
     const char *ref = NULL;
     bool agree = true;
     int done = 0;
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
         if (racers[i].reply.outcome == CFA_OUTCOME_DONE) {
             done++;
             ref = ref != NULL ? ref : racers[i].reply.facts.ref;
             agree = agree && strcmp(ref, racers[i].reply.facts.ref) == 0;
         }
     }
-    end_race(racers);
+    cfa__provider_race_end(racers);
     CFA__CHECK(runner, done > 0 && agree);
     expect_charges(runner, context, payment_id, context->two_step ? 0 : 1);
 }
@@ -291,22 +278,22 @@ static void captures_at_once_take_the_money_once(cfa__runner *runner, void *user
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
     const cfa_provider *provider = &context->provider;
-    racer racers[THREADS];
+    cfa__provider_racer racers[CFA__PROVIDER_THREADS];
     memset(racers, 0, sizeof racers);
-    for (int i = 0; i < THREADS; i++) {
-        cfa_call call = make_call(runner, context, CFA_CALL_CAPTURE, payment_id, 2 + i);
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
+        cfa_call call = cfa__provider_call(runner, context, CFA_CALL_CAPTURE, payment_id, 2 + i);
         call.ref = held.facts.ref;
         CFA__CHECK_OK(runner,
                       provider->ops->prepare(provider->self, &call, context->arena, &call.body));
         racers[i].context = context;
         racers[i].call = call;
     }
-    run_race(runner, racers);
+    cfa__provider_race(runner, racers);
     int done = 0;
-    for (int i = 0; i < THREADS; i++) {
+    for (int i = 0; i < CFA__PROVIDER_THREADS; i++) {
         done += racers[i].reply.outcome == CFA_OUTCOME_DONE;
     }
-    end_race(racers);
+    cfa__provider_race_end(racers);
     CFA__CHECK_INT(runner, done, 1);
     expect_charges(runner, context, payment_id, 1);
 }
@@ -329,7 +316,7 @@ static void a_paid_payment_says_so(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply reply = cfa__provider_pay(runner, context, payment_id, false);
-    cfa_facts facts = retrieve(runner, context, payment_id, reply.facts.ref);
+    cfa_facts facts = cfa__provider_retrieve(runner, context, payment_id, reply.facts.ref);
     expect_paid(runner, &facts, AMOUNT_MINOR);
     CFA__CHECK(runner, (facts.flags & (CFA_FACT_FAILED | CFA_FACT_NEEDS_ACTION)) == 0);
     expect_charges(runner, context, payment_id, 1);
@@ -338,14 +325,14 @@ static void a_paid_payment_says_so(cfa__runner *runner, void *user) {
 static void a_decline_is_soft(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
-    cfa_call call = make_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 1);
     call.payment_method = context->fixture->method_declined;
     cfa_reply reply = make_done(runner, context, &call);
     if (context->two_step) {
         CFA__CHECK_STATUS(runner, confirm(context, &reply, context->fixture->method_declined),
                           CFA_EDECLINED);
     }
-    cfa_facts facts = retrieve(runner, context, payment_id, reply.facts.ref);
+    cfa_facts facts = cfa__provider_retrieve(runner, context, payment_id, reply.facts.ref);
     CFA__CHECK_INT(runner, facts.flags, CFA_FACT_FAILED);
     CFA__CHECK(runner, facts.failure_code != NULL && facts.failure_code[0] != '\0');
     CFA__CHECK_INT(runner, facts.captured_minor, 0);
@@ -353,10 +340,10 @@ static void a_decline_is_soft(cfa__runner *runner, void *user) {
     if (context->two_step) {
         int32_t attempt = facts.attempt;
         CFA__CHECK_OK(runner, confirm(context, &reply, context->fixture->method_ok));
-        facts = retrieve(runner, context, payment_id, reply.facts.ref);
+        facts = cfa__provider_retrieve(runner, context, payment_id, reply.facts.ref);
         CFA__CHECK(runner, attempt == 0 || facts.attempt > attempt);
     } else {
-        cfa_call again = make_call(runner, context, CFA_CALL_CREATE, payment_id, 2);
+        cfa_call again = cfa__provider_call(runner, context, CFA_CALL_CREATE, payment_id, 2);
         facts = make_done(runner, context, &again).facts;
     }
     expect_paid(runner, &facts, AMOUNT_MINOR);
@@ -381,20 +368,21 @@ static void a_hold_is_captured_once(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
-    cfa_facts facts = retrieve(runner, context, payment_id, held.facts.ref);
+    cfa_facts facts = cfa__provider_retrieve(runner, context, payment_id, held.facts.ref);
     CFA__CHECK_INT(runner, facts.authorized_minor, AMOUNT_MINOR);
     CFA__CHECK_INT(runner, facts.captured_minor, 0);
     CFA__CHECK(runner, (facts.flags & CFA_FACT_SUCCEEDED) == 0);
     expect_charges(runner, context, payment_id, 0);
-    cfa_call capture = make_call(runner, context, CFA_CALL_CAPTURE, payment_id, 2);
+    cfa_call capture = cfa__provider_call(runner, context, CFA_CALL_CAPTURE, payment_id, 2);
     capture.ref = held.facts.ref;
     facts = make_done(runner, context, &capture).facts;
     expect_paid(runner, &facts, AMOUNT_MINOR);
     facts = make_done(runner, context, &capture).facts;
     expect_paid(runner, &facts, AMOUNT_MINOR);
-    cfa_call other = make_call(runner, context, CFA_CALL_CAPTURE, payment_id, 3);
+    cfa_call other = cfa__provider_call(runner, context, CFA_CALL_CAPTURE, payment_id, 3);
     other.ref = held.facts.ref;
-    CFA__CHECK_INT(runner, make(runner, context, &other).outcome, CFA_OUTCOME_REFUSED);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &other).outcome,
+                   CFA_OUTCOME_REFUSED);
     expect_charges(runner, context, payment_id, 1);
 }
 
@@ -402,12 +390,13 @@ static void a_part_of_a_hold_can_be_captured_and_never_more(cfa__runner *runner,
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
-    cfa_call capture = make_call(runner, context, CFA_CALL_CAPTURE, payment_id, 2);
+    cfa_call capture = cfa__provider_call(runner, context, CFA_CALL_CAPTURE, payment_id, 2);
     capture.ref = held.facts.ref;
     capture.amount.minor = AMOUNT_MINOR + 1;
-    CFA__CHECK_INT(runner, make(runner, context, &capture).outcome, CFA_OUTCOME_REFUSED);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &capture).outcome,
+                   CFA_OUTCOME_REFUSED);
     expect_charges(runner, context, payment_id, 0);
-    cfa_call part = make_call(runner, context, CFA_CALL_CAPTURE, payment_id, 3);
+    cfa_call part = cfa__provider_call(runner, context, CFA_CALL_CAPTURE, payment_id, 3);
     part.ref = held.facts.ref;
     part.amount.minor = 500;
     cfa_facts facts = make_done(runner, context, &part).facts;
@@ -420,14 +409,15 @@ static void a_hold_can_be_canceled(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply held = cfa__provider_pay(runner, context, payment_id, true);
-    cfa_call cancel = make_call(runner, context, CFA_CALL_CANCEL, payment_id, 2);
+    cfa_call cancel = cfa__provider_call(runner, context, CFA_CALL_CANCEL, payment_id, 2);
     cancel.ref = held.facts.ref;
     cfa_facts facts = make_done(runner, context, &cancel).facts;
     CFA__CHECK(runner, (facts.flags & CFA_FACT_CANCELED) != 0);
     CFA__CHECK_INT(runner, facts.captured_minor, 0);
-    cfa_call capture = make_call(runner, context, CFA_CALL_CAPTURE, payment_id, 3);
+    cfa_call capture = cfa__provider_call(runner, context, CFA_CALL_CAPTURE, payment_id, 3);
     capture.ref = held.facts.ref;
-    CFA__CHECK_INT(runner, make(runner, context, &capture).outcome, CFA_OUTCOME_REFUSED);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &capture).outcome,
+                   CFA_OUTCOME_REFUSED);
     expect_charges(runner, context, payment_id, 0);
 }
 
@@ -436,7 +426,7 @@ static void a_canceled_payment_cannot_be_confirmed(cfa__runner *runner, void *us
     need_two_step(runner, context);
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply created = create(runner, context, payment_id);
-    cfa_call cancel = make_call(runner, context, CFA_CALL_CANCEL, payment_id, 2);
+    cfa_call cancel = cfa__provider_call(runner, context, CFA_CALL_CANCEL, payment_id, 2);
     cancel.ref = created.facts.ref;
     cfa_facts facts = make_done(runner, context, &cancel).facts;
     CFA__CHECK(runner, (facts.flags & CFA_FACT_CANCELED) != 0);
@@ -448,10 +438,11 @@ static void a_paid_payment_cannot_be_canceled(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply paid = cfa__provider_pay(runner, context, payment_id, false);
-    cfa_call cancel = make_call(runner, context, CFA_CALL_CANCEL, payment_id, 2);
+    cfa_call cancel = cfa__provider_call(runner, context, CFA_CALL_CANCEL, payment_id, 2);
     cancel.ref = paid.facts.ref;
-    CFA__CHECK_INT(runner, make(runner, context, &cancel).outcome, CFA_OUTCOME_REFUSED);
-    cfa_facts facts = retrieve(runner, context, payment_id, paid.facts.ref);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &cancel).outcome,
+                   CFA_OUTCOME_REFUSED);
+    cfa_facts facts = cfa__provider_retrieve(runner, context, payment_id, paid.facts.ref);
     expect_paid(runner, &facts, AMOUNT_MINOR);
 }
 
@@ -460,9 +451,9 @@ static void a_paid_payment_cannot_be_canceled(cfa__runner *runner, void *user) {
 static void an_unknown_ref_is_refused(cfa__runner *runner, void *user) {
     provider_context *context = user;
     const char *payment_id = cfa__provider_new_payment(runner, context);
-    cfa_call call = make_call(runner, context, CFA_CALL_RETRIEVE, payment_id, 1);
+    cfa_call call = cfa__provider_call(runner, context, CFA_CALL_RETRIEVE, payment_id, 1);
     call.ref = "no_such_object_anywhere";
-    CFA__CHECK_INT(runner, make(runner, context, &call).outcome, CFA_OUTCOME_REFUSED);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &call).outcome, CFA_OUTCOME_REFUSED);
 }
 
 static void a_lookup_finds_by_payment_id_in_its_window(cfa__runner *runner, void *user) {
@@ -472,16 +463,18 @@ static void a_lookup_finds_by_payment_id_in_its_window(cfa__runner *runner, void
     }
     const char *payment_id = cfa__provider_new_payment(runner, context);
     cfa_reply created = create(runner, context, payment_id);
-    cfa_call lookup = make_call(runner, context, CFA_CALL_LOOKUP, payment_id, 2);
+    cfa_call lookup = cfa__provider_call(runner, context, CFA_CALL_LOOKUP, payment_id, 2);
     lookup.created_from_us = context->opened_us - WINDOW_US;
     lookup.created_until_us = lookup.now_us + WINDOW_US;
     cfa_reply found = make_done(runner, context, &lookup);
     CFA__CHECK(runner, strcmp(found.facts.ref, created.facts.ref) == 0);
     lookup.created_until_us = context->opened_us - WINDOW_US / 2;
-    CFA__CHECK_INT(runner, make(runner, context, &lookup).outcome, CFA_OUTCOME_NOT_SENT);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &lookup).outcome,
+                   CFA_OUTCOME_NOT_SENT);
     lookup.payment_id = cfa__provider_new_payment(runner, context);
     lookup.created_until_us = lookup.now_us + WINDOW_US;
-    CFA__CHECK_INT(runner, make(runner, context, &lookup).outcome, CFA_OUTCOME_NOT_SENT);
+    CFA__CHECK_INT(runner, cfa__provider_make(runner, context, &lookup).outcome,
+                   CFA_OUTCOME_NOT_SENT);
 }
 
 /* ---- the suite ------------------------------------------------------------------------------- */
@@ -510,15 +503,22 @@ static const cfa__test tests[] = {
     TEST(a_lookup_finds_by_payment_id_in_its_window),
 };
 
-int cfa_conformance_provider(int argc, char **argv, const cfa_provider_fixture *fixture) {
-    provider_context context = { .fixture = fixture };
+int cfa_conformance_provider(int argc, char **argv, const cfa_provider_fixture *given) {
+    cfa_provider_fixture fixture = { 0 };
+    if (given->struct_size == 0 || given->struct_size > sizeof fixture) {
+        printf("not ok: the fixture's struct_size is not of this version\n");
+        return 1;
+    }
+    memcpy(&fixture, given, given->struct_size);
+    provider_context context = { .fixture = &fixture };
     const size_t own = sizeof tests / sizeof tests[0];
-    cfa__test all[sizeof tests / sizeof tests[0] + CFA__WEBHOOK_TESTS];
+    cfa__test all[sizeof tests / sizeof tests[0] + CFA__REFUND_TESTS + CFA__WEBHOOK_TESTS];
     memcpy(all, tests, sizeof tests);
-    memcpy(all + own, cfa__webhook_tests, sizeof cfa__webhook_tests);
+    memcpy(all + own, cfa__refund_tests, sizeof cfa__refund_tests);
+    memcpy(all + own + CFA__REFUND_TESTS, cfa__webhook_tests, sizeof cfa__webhook_tests);
     const cfa__suite suite = {
         .name = "provider",
-        .adapter = fixture->name,
+        .adapter = fixture.name,
         .tests = all,
         .test_count = sizeof all / sizeof all[0],
         .user = &context,

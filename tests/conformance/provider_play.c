@@ -5,6 +5,7 @@
 #include <careforall/testkit/clock.h>
 #include <careforall/testkit/conformance.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,32 @@ static cfa_status charges(cfa_provider *provider, const char *payment_id, int64_
     return status;
 }
 
+static cfa_status refunds(cfa_provider *provider, const char *payment_id, int64_t *out_count,
+                          int64_t *out_minor) {
+    (void)provider;
+    cfa_arena *arena;
+    cfa_status status = cfa_arena_new(&arena);
+    if (status != CFA_OK) {
+        return status;
+    }
+    cfa_facts facts;
+    status = cfa_play_payment(&facts, NULL, play, payment_id, arena);
+    *out_count = *out_minor = 0;
+    for (int32_t i = 0; status == CFA_OK && i < facts.refund_count; i++) {
+        const cfa_refund_facts *refund = facts.refunds[i];
+        bool active = refund->state != CFA_REFUND_FAILED && refund->state != CFA_REFUND_CANCELED;
+        *out_count += active;
+        *out_minor += active ? refund->amount.minor : 0;
+    }
+    cfa_arena_free(arena);
+    return status;
+}
+
+static cfa_status lose_reply(cfa_provider *provider) {
+    (void)provider;
+    return cfa_play_fault_next(play, CFA_PLAY_FAULT_REPLY_LOST);
+}
+
 static cfa_status webhook(cfa_provider *provider, char **out_signature, char **out_body) {
     (void)provider;
     return cfa_play_webhook_take(out_signature, out_body, play);
@@ -67,6 +94,8 @@ int main(int argc, char **argv) {
         .method_declined = "pm_declined",
         .webhook = webhook,
         .now_us = now_us,
+        .refunds = refunds,
+        .lose_reply = lose_reply,
     };
     if (cfa_manual_clock_new(&manual, 0, 1) != CFA_OK) {
         return 1;

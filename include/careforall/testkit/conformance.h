@@ -51,6 +51,12 @@ typedef struct cfa_provider_fixture {
      * webhooks. */
     cfa_status (*webhook)(cfa_provider *provider, char **out_signature, char **out_body);
     int64_t (*now_us)(cfa_provider *provider);
+    /* Number and sum of the refunds of a payment id that the provider's books show, but for failed
+     * and canceled ones; NULL: this provider gives no money back. */
+    cfa_status (*refunds)(cfa_provider *provider, const char *payment_id, int64_t *out_count,
+                          int64_t *out_minor);
+    /* Lose the reply of the next call, whose effect stays; NULL: cannot be done here. */
+    cfa_status (*lose_reply)(cfa_provider *provider);
 } cfa_provider_fixture;
 
 CFA_API int cfa_conformance_storage(int argc, char **argv, const cfa_storage_fixture *fixture);
