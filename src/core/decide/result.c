@@ -4,6 +4,7 @@
  */
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
+#include "core/decide/reversal_machine.h"
 
 #include <assert.h>
 #include <string.h>
@@ -76,14 +77,16 @@ static cfa_status doubt_begin(struct scene *scene) {
     if ((scene->payment->flags & CFA_PAYMENT_FLAG_UNKNOWN) != 0)
         return CFA_OK;
     scene->payment->flags |= CFA_PAYMENT_FLAG_UNKNOWN;
-    return cfa__emit_payment(scene->set, scene->payment, CFA__EVENT_PAYMENT_OUTCOME_UNKNOWN);
+    return cfa__log_notice(scene->set, scene->payment, "P20", CFA__EVENT_PAYMENT_OUTCOME_UNKNOWN,
+                           CFA__ID_NULL);
 }
 
 static cfa_status doubt_end(struct scene *scene) {
     if ((scene->payment->flags & CFA_PAYMENT_FLAG_UNKNOWN) == 0)
         return CFA_OK;
     scene->payment->flags &= ~(int64_t)CFA_PAYMENT_FLAG_UNKNOWN;
-    return cfa__emit_payment(scene->set, scene->payment, CFA__EVENT_PAYMENT_OUTCOME_RESOLVED);
+    return cfa__log_notice(scene->set, scene->payment, "P21", CFA__EVENT_PAYMENT_OUTCOME_RESOLVED,
+                           CFA__ID_NULL);
 }
 
 /* The provider proved that nothing was done: only now may a new key be used. */
@@ -119,11 +122,17 @@ static bool is_about(const cfa__payment *payment, const cfa_facts *facts) {
 static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa_webhook_verdict verdict;
     bool probe;
+    cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider };
     cfa_status status =
-        cfa__evidence_apply(scene->set, scene->payment, facts, CFA__ID_NULL, &verdict, &probe);
+        cfa__evidence_apply(scene->set, scene->payment, &evidence, &verdict, &probe);
     /* A read that ties with what is known would tie again: only other evidence asks for one. */
     scene->probe_soon = scene->probe_soon || (probe && scene->input->call != CFA_CALL_RETRIEVE);
     return status;
+}
+
+static cfa_status bind(struct scene *scene, const cfa_facts *facts, bool *out_ours) {
+    cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider };
+    return cfa__object_bind(scene->set, scene->payment, &evidence, out_ours);
 }
 
 /* Apply what a reply says about a payment whose object is known, and what waited for that. */
@@ -131,7 +140,7 @@ static cfa_status bind_and_apply(struct scene *scene, const cfa_facts *facts) {
     bool ours = true;
     cfa_status status = CFA_OK;
     if (is_about(scene->payment, facts))
-        status = cfa__object_bind(scene->set, scene->payment, facts, &ours);
+        status = bind(scene, facts, &ours);
     return status == CFA_OK && ours ? apply(scene, facts) : status;
 }
 
@@ -161,7 +170,7 @@ static cfa_status start_probe(struct scene *scene) {
     if (cfa__payment_is_final((cfa_payment_state)scene->payment->state))
         return CFA_OK;
     return cfa__operation_append(scene->set, &scene->input->provider, scene->payment,
-                                 CFA_CALL_RETRIEVE, 0,
+                                 CFA_CALL_RETRIEVE, 0, CFA__ID_NULL,
                                  cfa__now_us(scene->set) + delay_us(1, false));
 }
 
@@ -175,7 +184,7 @@ static bool is_found(const cfa_reply *reply) {
 static cfa_status created(struct scene *scene) {
     const cfa_facts *facts = &scene->input->reply.facts;
     bool ours;
-    cfa_status status = cfa__object_bind(scene->set, scene->payment, facts, &ours);
+    cfa_status status = bind(scene, facts, &ours);
     if (status == CFA_OK && !ours)
         return doubt_begin(scene); /* another payment's object says nothing about this one */
     if (status == CFA_OK)
@@ -307,6 +316,42 @@ static cfa_status after_change(struct scene *scene) {
     return settled_absence ? start_over(scene) : doubt_begin(scene);
 }
 
+/* A refund acts on a known object as well; what counts is whether the provider names it. */
+static cfa_status after_refund(struct scene *scene) {
+    const cfa_reply *reply = &scene->input->reply;
+    cfa__operation *operation = scene->operation;
+    bool told = is_found(reply);
+    cfa_status status = told ? bind_and_apply(scene, &reply->facts) : CFA_OK;
+    const void *found = NULL;
+    if (status == CFA_OK)
+        status = cfa__find_id(scene->set, &cfa__refund_kind, operation->refund_id, &found);
+    if (status != CFA_OK)
+        return status;
+    const cfa__refund *refund = found;
+    assert(refund != NULL);
+    if (refund->ref.data != NULL) {
+        close_operation(scene, CFA__OPERATION_DONE);
+        return doubt_end(scene);
+    }
+    if (reply->outcome == CFA_OUTCOME_REFUSED && operation->state == CFA__OPERATION_READY) {
+        close_operation(scene, CFA__OPERATION_REFUSED);
+        scene->probe_soon = true; /* somebody may have given the money back already */
+        return cfa__refund_reject(scene->set, scene->payment, refund->id,
+                                  reply->code != NULL ? reply->code : "refused");
+    }
+    if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY)
+        return try_unsent_again(scene);
+    bool reads_all = (scene->input->provider.ops->capabilities & CFA_PROVIDER_READS_REVERSALS) != 0;
+    if (!told || scene->input->call != CFA_CALL_RETRIEVE || !reads_all || !is_long_ago(scene))
+        return doubt_begin(scene);
+    if (operation->first_sent_us != KEY_RETIRED_US)
+        return absence_begin(scene);
+    /* Twice not there, and the key is never sent again: whoever wants it asks anew. */
+    close_operation(scene, CFA__OPERATION_CLOSED);
+    status = cfa__refund_reject(scene->set, scene->payment, refund->id, "never_made");
+    return status == CFA_OK ? doubt_end(scene) : status;
+}
+
 /* True when an unpaid payment is to be cancelled at the provider: its time is over, or its
  * campaign's is and the campaign refuses late money. */
 static cfa_status is_overdue(const struct scene *scene, bool *out) {
@@ -324,9 +369,8 @@ static cfa_status is_overdue(const struct scene *scene, bool *out) {
         return status;
     const cfa__campaign *campaign = found;
     assert(campaign != NULL);
-    bool ended = campaign->state == CFA_CAMPAIGN_ENDED ||
-                 (campaign->deadline_us != 0 && now_us >= campaign->deadline_us);
-    *out = ended && campaign->late_rule == CFA_LATE_REFUSE;
+    *out = cfa__campaign_has_ended(campaign, now_us) &&
+           (campaign->late_rule == CFA_LATE_REFUSE || campaign->late_rule == CFA_LATE_REFUND);
     return CFA_OK;
 }
 
@@ -339,7 +383,8 @@ static cfa_status after_probe(struct scene *scene) {
         if (status != CFA_OK)
             return status;
     }
-    if (cfa__payment_is_final((cfa_payment_state)scene->payment->state)) {
+    if (cfa__payment_is_final((cfa_payment_state)scene->payment->state) &&
+        scene->payment->open_count == 0) {
         close_operation(scene, CFA__OPERATION_CLOSED);
         return CFA_OK;
     }
@@ -361,7 +406,7 @@ static cfa_status after_probe(struct scene *scene) {
         scene->payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
         return status;
     return cfa__operation_append(scene->set, &scene->input->provider, scene->payment,
-                                 CFA_CALL_CANCEL, 0, cfa__now_us(scene->set));
+                                 CFA_CALL_CANCEL, 0, CFA__ID_NULL, cfa__now_us(scene->set));
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
@@ -434,13 +479,14 @@ cfa_status cfa__operation_result(cfa__working_set *set, cfa__command *command) {
         switch (operation->call) {
         case CFA_CALL_CREATE: status = after_create(&scene); break;
         case CFA_CALL_RETRIEVE: status = after_probe(&scene); break;
+        case CFA_CALL_REFUND: status = after_refund(&scene); break;
         default: status = after_change(&scene); break;
         }
     } else if (is_found(&scene.input->reply)) {
         /* Late, but evidence all the same: what the provider said is never thrown away. */
         bool bound = true;
         if (operation->call == CFA_CALL_CREATE)
-            status = cfa__object_bind(set, scene.payment, &scene.input->reply.facts, &bound);
+            status = bind(&scene, &scene.input->reply.facts, &bound);
         if (status == CFA_OK && bound)
             status = bind_and_apply(&scene, &scene.input->reply.facts);
         /* Only this reply holds what the donor confirms with: the probe that ends the doubt may not
