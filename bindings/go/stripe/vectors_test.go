@@ -109,10 +109,12 @@ func TestSignatureVectors(t *testing.T) {
 	}
 	for i := range file.Signatures {
 		vector := &file.Signatures[i]
-		message, known := file.Diagnoses[vector.Diagnosis]
-		if !known {
-			t.Fatal(vector.Diagnosis)
-		}
-		t.Run(vector.Name, func(t *testing.T) { vector.run(t, message) })
+		t.Run(vector.Name, func(t *testing.T) {
+			message, known := file.Diagnoses[vector.Diagnosis]
+			if !known {
+				t.Fatal(vector.Diagnosis)
+			}
+			vector.run(t, message)
+		})
 	}
 }
