@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "form.h"
 #include "refund.h"
+#include "webhooks.h"
 
 #include <string.h>
 
@@ -198,11 +199,13 @@ void charge_book(sandbox *box, json_t *charge) {
 }
 
 void charge_release(sandbox *box, json_t *charge, int64_t amount, const char *reason) {
-    json_decref(refund_new(box, charge, amount, reason, NULL, "succeeded"));
+    json_t *refund = refund_new(box, charge, amount, reason, NULL, "succeeded");
     doc_set_integer(charge, "amount_refunded", doc_integer(charge, "amount_refunded") + amount);
     doc_set(charge, "refunded",
             json_boolean(doc_integer(charge, "amount_refunded") == doc_integer(charge, "amount")));
     store_update(box->store, charge);
+    event_emit(box, doc_account(refund), "refund.created", refund, NULL);
+    json_decref(refund);
 }
 
 void charge_consequences(sandbox *box, json_t *charge) {
@@ -242,22 +245,30 @@ static const char balance_shape[] =
 void balance_new(sandbox *box, const char *account, const char *source, const char *type,
                  int64_t amount, int64_t fee, const char *currency, char out_id[ID_BYTES]) {
     int64_t now_s = clock_s(box);
+    const char *settled = box->options.settle_in ? box->options.settle_in : currency;
+    bool exchanged = strcmp(settled, currency) != 0;
+    amount += exchanged ? amount / 10 : 0;
     random_id(box, out_id, "txn_3", 23);
     json_t *fees = pack("[]");
     if (fee)
         json_array_append_new(fees, pack("{s:I, s:n, s:s, s:s, s:s}", "amount", (json_int_t)fee,
-                                         "application", "currency", currency, "description",
+                                         "application", "currency", settled, "description",
                                          "Stripe processing fees", "type", "stripe_fee"));
     json_t *row = shape(balance_shape);
     doc_set_string(row, "id", out_id);
     doc_set_integer(row, "amount", amount);
     doc_set_integer(row, "available_on", now_s + AVAILABLE_S);
     doc_set_integer(row, "created", now_s);
-    doc_set_string(row, "currency", currency);
+    doc_set_string(row, "currency", settled);
+    if (exchanged)
+        doc_set(row, "exchange_rate", json_real(1.1));
     doc_set_integer(row, "fee", fee);
     doc_set(row, "fee_details", fees);
     doc_set_integer(row, "net", amount - fee);
-    doc_set_string(row, "reporting_category", strcmp(type, "adjustment") == 0 ? "dispute" : type);
+    doc_set_string(row, "reporting_category",
+                   strcmp(type, "adjustment") != 0 ? type
+                   : amount > 0                    ? "dispute_reversal"
+                                                   : "dispute");
     doc_set_string(row, "source", source);
     doc_set_string(row, "type", type);
     store_insert(box->store, KIND_BALANCE, account, row, NULL, source);

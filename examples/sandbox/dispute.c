@@ -37,18 +37,20 @@ static const char dispute_shape[] =
     "'payment_method_details':{'card':{'brand':'visa','case_type':'',"
     "'network_reason_code':'10.4'},'type':'card'},'reason':'fraudulent','status':''}";
 
-static void open_dispute(sandbox *box, const char *charge_id, bool inquiry) {
+/* `amount` 0: all that was captured. */
+static const char *open_dispute(sandbox *box, const char *charge_id, bool inquiry, int64_t amount) {
     char id[ID_BYTES];
     int64_t now_s = clock_s(box);
     json_t *charge = store_load(box->store, KIND_CHARGE, NULL, charge_id);
-    if (!charge || !text_equal(doc_string(charge, "status"), "succeeded")) {
+    int64_t captured = charge ? doc_integer(charge, "amount_captured") : 0;
+    if (!captured || amount < 0 || amount > captured) {
         json_decref(charge);
-        return;
+        return captured ? "amount: at most what was captured" : "no such captured charge";
     }
     random_id(box, id, "du_1", 23);
     json_t *dispute = shape(dispute_shape);
     doc_set_string(dispute, "id", id);
-    doc_set_integer(dispute, "amount", doc_integer(charge, "amount_captured"));
+    doc_set_integer(dispute, "amount", amount ? amount : captured);
     doc_set_string(dispute, "charge", charge_id);
     doc_set_integer(dispute, "created", now_s);
     doc_set_string(dispute, "currency", doc_string(charge, "currency"));
@@ -73,16 +75,22 @@ static void open_dispute(sandbox *box, const char *charge_id, bool inquiry) {
     if (!inquiry) {
         withdraw(box, dispute, false);
         emit(box, dispute, "charge.dispute.funds_withdrawn");
+        warning_answered(box, doc_string(charge, "payment_intent"));
     }
     store_update(box->store, dispute);
     json_decref(dispute);
     json_decref(charge);
+    return NULL;
 }
 
-void dispute_open(sandbox *box, const char *charge_id) { open_dispute(box, charge_id, false); }
+void dispute_open(sandbox *box, const char *charge_id) { open_dispute(box, charge_id, false, 0); }
 
 void dispute_open_inquiry(sandbox *box, const char *charge_id) {
-    open_dispute(box, charge_id, true);
+    open_dispute(box, charge_id, true, 0);
+}
+
+const char *dispute_open_part(sandbox *box, const char *charge_id, int64_t amount) {
+    return open_dispute(box, charge_id, false, amount);
 }
 
 /* ---- verdicts ------------------------------------------------------------------------------- */
@@ -132,9 +140,10 @@ static const char *decide(sandbox *box, json_t *dispute, const char *verdict) {
         emit(box, dispute, "charge.dispute.updated");
         return NULL;
     }
-    if (!word_in("won lost", verdict))
-        return "give won, lost, under_review, reinstated or escalated";
-    close_as(box, dispute, inquiry ? "warning_closed" : verdict);
+    if (!word_in("won lost prevented", verdict))
+        return "give won, lost, under_review, prevented, reinstated or escalated";
+    close_as(box, dispute,
+             inquiry && strcmp(verdict, "prevented") != 0 ? "warning_closed" : verdict);
     return NULL;
 }
 
@@ -218,17 +227,28 @@ void warning_open(sandbox *box, const char *charge_id) {
     json_t *charge = store_load(box->store, KIND_CHARGE, NULL, charge_id);
     if (!charge)
         return;
+    bool disputed = doc_true(charge, "disputed") && !doc_true(doc_hidden(charge), "inquiry");
     random_id(box, id, "issfr_1", 23);
-    json_t *warning =
-        pack("{s:s, s:s, s:b, s:s, s:I, s:s, s:b, s:s}", "id", id, "object",
-             "radar.early_fraud_warning", "actionable", 1, "charge", charge_id, "created",
-             (json_int_t)clock_s(box), "fraud_type", "made_with_stolen_card", "livemode", 0,
-             "payment_intent", doc_string(charge, "payment_intent"));
+    json_t *warning = pack(
+        "{s:s, s:s, s:b, s:s, s:I, s:s, s:b, s:s}", "id", id, "object", "radar.early_fraud_warning",
+        "actionable", !disputed && !doc_true(charge, "refunded"), "charge", charge_id, "created",
+        (json_int_t)clock_s(box), "fraud_type", "made_with_stolen_card", "livemode", 0,
+        "payment_intent", doc_string(charge, "payment_intent"));
     store_insert(box->store, KIND_WARNING, doc_account(charge), warning,
                  doc_string(charge, "payment_intent"), charge_id);
     emit(box, warning, "radar.early_fraud_warning.created");
     json_decref(warning);
     json_decref(charge);
+}
+
+void warning_answered(sandbox *box, const char *intent_id) {
+    json_t *warning = store_newest(box->store, KIND_WARNING, intent_id);
+    if (warning && doc_true(warning, "actionable")) {
+        doc_set(warning, "actionable", json_false());
+        store_update(box->store, warning);
+        emit(box, warning, "radar.early_fraud_warning.updated");
+    }
+    json_decref(warning);
 }
 
 json_t *warning_retrieve(call *c, const char *id) {

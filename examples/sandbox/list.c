@@ -172,17 +172,23 @@ bool expand_check(call *c) {
 static json_t *refunds_of(call *c, const char *charge) {
     store *s = c->box->store;
     sqlite3_stmt *q = store_sql(s, "SELECT body FROM object WHERE tag = ? AND kind = ?"
-                                   " ORDER BY seq DESC LIMIT 10");
+                                   " ORDER BY seq DESC LIMIT ?");
     store_bind_text(q, 1, charge ? charge : "");
     sqlite3_bind_int(q, 2, KIND_REFUND);
+    sqlite3_bind_int(q, 3, LIMIT_DEFAULT + 1);
     json_t *data = pack("[]");
+    bool more = false;
     while (store_step(s, q)) {
+        more = json_array_size(data) == LIMIT_DEFAULT;
+        if (more)
+            continue;
         json_t *doc = must(json_loads(store_column_text(q, 0), 0, NULL));
         json_object_del(doc, "_");
         json_array_append_new(data, doc);
     }
-    return pack("{s:s, s:s, s:b, s:o}", "object", "list", "url", "/v1/refunds", "has_more", 0,
-                "data", data);
+    json_t *url = must(json_sprintf("/v1/charges/%s/refunds", charge ? charge : ""));
+    return pack("{s:s, s:o, s:b, s:o}", "object", "list", "url", url, "has_more", (int)more, "data",
+                data);
 }
 
 static void expand_path(call *c, json_t *at, const char *path) {

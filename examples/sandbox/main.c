@@ -4,6 +4,7 @@
 #include "api.h"
 #include "clock.h"
 #include "http.h"
+#include "money.h"
 #include "webhooks.h"
 
 #include <curl/curl.h>
@@ -33,6 +34,8 @@ static const char usage[] =
     "  --webhook URL           an endpoint for every event of every account\n"
     "  --webhook-secret SECRET whsec_..., or CAREFORALL_SANDBOX_WEBHOOK_SECRET\n"
     "  --webhook-payload KIND  snapshot (default) or thin\n"
+    "  --settle-in CURRENCY    of the balance, at 1.1 for one of any other; default: none is "
+    "changed\n"
     "  --async-ms N            what happens \"later\" happens after this; default 500\n"
     "  --fault NAME=RATE       2%, 500ppm; delay_ms=N; outage=on; may be repeated\n"
     "  --seed N                repeatable ids and faults\n"
@@ -110,6 +113,7 @@ enum {
     WEBHOOK,
     WEBHOOK_SECRET,
     PAYLOAD,
+    SETTLE,
     ASYNC,
     FAULT,
     SEED,
@@ -140,6 +144,10 @@ static int read_flag(start *s, int flag, const char *text) {
         return o->webhook_thin || strcmp(text, "snapshot") == 0
                    ? 0
                    : fail("--webhook-payload %s: %s", text, "give snapshot or thin");
+    case SETTLE:
+        o->settle_in = text;
+        return money_known(text) ? 0
+                                 : fail("--settle-in %s: %s", text, "give a currency, such as usd");
     case ASYNC:
         if (!text_integer(text, &number) || number < 0 || number > ASYNC_MS_MAX)
             return fail("--async-ms %s: %s", text, "give milliseconds, at most an hour");
@@ -174,6 +182,7 @@ static int read_flags(start *s, int argc, char **argv) {
                                            { "webhook-secret", required_argument, NULL,
                                              WEBHOOK_SECRET },
                                            { "webhook-payload", required_argument, NULL, PAYLOAD },
+                                           { "settle-in", required_argument, NULL, SETTLE },
                                            { "async-ms", required_argument, NULL, ASYNC },
                                            { "fault", required_argument, NULL, FAULT },
                                            { "seed", required_argument, NULL, SEED },

@@ -20,6 +20,10 @@ static const char no_decimals[] = "bif clp djf gnf jpy kmf krw mga pyg rwf vnd v
 static const char three_decimals[] = "bhd jod kwd omr tnd";
 static const char whole_units[] = "isk ugx"; /* sent with two decimals that must be zero */
 
+bool money_known(const char *currency) {
+    return strlen(currency) == 3 && word_in(currencies, currency);
+}
+
 bool money_currency(call *c, const char *text, const char *param, char out[4]) {
     size_t size = strlen(text);
     if (size == 3) {

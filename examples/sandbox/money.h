@@ -4,6 +4,8 @@
 
 #include "sandbox.h"
 
+/* Whether the provider has this currency, in lower case. */
+bool money_known(const char *currency);
 /* Lower-case into `out` (4 bytes); false after a refusal that names `param`. */
 bool money_currency(call *c, const char *text, const char *param, char out[4]);
 /* Within the limits and granularity of the currency; false after a refusal. */

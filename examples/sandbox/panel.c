@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "dispute.h"
 #include "faults.h"
+#include "refund.h"
 #include "webhooks.h"
 
 #include <stdlib.h>
@@ -221,7 +222,8 @@ static void retry(call *c, const json_t *wanted) {
     call_json(c, 200, pack("{s:I}", "deliveries", (json_int_t)count));
 }
 
-/* {"dispute": id, "verdict": ...} or {"charge": id, "open": "dispute" | "inquiry" | "warning"} */
+/* {"dispute": id, "verdict": ...} or {"charge": id, "open": "dispute" | "inquiry" | "warning"}, a
+ * dispute also with an amount */
 static void judge(call *c, const json_t *wanted) {
     const char *id = doc_string(wanted, "dispute"), *verdict = doc_string(wanted, "verdict");
     const char *charge = doc_string(wanted, "charge"), *open = doc_string(wanted, "open");
@@ -231,13 +233,29 @@ static void judge(call *c, const json_t *wanted) {
     if (id && verdict)
         problem = dispute_decide(box, id, verdict);
     else if (charge && text_equal(open, "dispute"))
-        dispute_open(box, charge);
+        problem = dispute_open_part(box, charge, doc_integer(wanted, "amount"));
     else if (charge && text_equal(open, "inquiry"))
         dispute_open_inquiry(box, charge);
     else if (charge && text_equal(open, "warning"))
         warning_open(box, charge);
     else
         problem = "give dispute and verdict, or charge and open (dispute, inquiry, warning)";
+    store_commit(box->store);
+    sender_wake(box);
+    if (problem)
+        complain(c, 400, problem);
+    else
+        call_json(c, 200, pack("{s:b}", "done", 1));
+}
+
+/* {"refund": id, "status": "succeeded" | "failed" | "canceled" | "requires_action"} */
+static void settle(call *c, const json_t *wanted) {
+    const char *id = doc_string(wanted, "refund"), *status = doc_string(wanted, "status");
+    sandbox *box = c->box;
+    store_begin(box->store);
+    const char *problem = id && status
+                              ? refund_decide(box, id, status, doc_string(wanted, "failure_reason"))
+                              : "give refund and status";
     store_commit(box->store);
     sender_wake(box);
     if (problem)
@@ -259,6 +277,7 @@ static const struct {
     { "secret/roll", NULL, roll_secret },
     { "webhooks/retry", NULL, retry },
     { "disputes", NULL, judge },
+    { "refunds", NULL, settle },
 };
 
 void panel_handle(call *c) {

@@ -220,7 +220,7 @@ void payment_capture(sandbox *box, json_t *intent, int64_t amount) {
     doc_set_integer(charge, "amount_captured", amount);
     charge_book(box, charge);
     if (rest > 0)
-        charge_release(box, charge, rest, "partial_capture");
+        charge_release(box, charge, rest, NULL);
     doc_set_integer(intent, "amount_capturable", 0);
     doc_set_integer(intent, "amount_received", amount);
     set_status(intent, "succeeded");
@@ -239,7 +239,7 @@ void payment_cancel(sandbox *box, json_t *intent, const char *reason, bool expir
     if (held) {
         json_t *charge = must(store_load(box->store, KIND_CHARGE, NULL, charge_id));
         charge_release(box, charge, doc_integer(charge, "amount"),
-                       expired ? "expired_uncaptured_charge" : "requested_by_customer");
+                       expired ? "expired_uncaptured_charge" : NULL);
         emit(box, charge, expired ? "charge.expired" : "charge.refunded");
         json_decref(charge);
         count(box, intent, (payment_change){ .charges = -1 });

@@ -6,12 +6,15 @@
 #include "api.h"
 #include "cards.h"
 #include "clock.h"
+#include "dispute.h"
 #include "form.h"
 #include "payment.h"
 #include "webhooks.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { ACTION_S = 45 * 24 * 3600 };
 
 static const char refund_shape[] =
     "{'id':'','object':'refund','amount':0,'balance_transaction':null,'charge':'','created':0,"
@@ -139,11 +142,14 @@ json_t *refund_create(call *c, const char *id) {
             refund_new(c->box, charge, amount, reason, metadata, pending ? "pending" : "succeeded");
         if (pending)
             doc_set_string(refund, "pending_reason", "processing");
+        doc_set(doc_hidden(refund), "fails", json_boolean(card && card->refund_fails));
         move(c->box, charge, refund, amount);
         if (pending || (card && card->refund_fails))
             job_later(c->box, "refund", doc_string(refund, "id"));
         emit(c->box, refund, "refund.created");
         emit(c->box, charge, "charge.refunded");
+        if (doc_true(charge, "refunded"))
+            warning_answered(c->box, doc_string(charge, "payment_intent"));
         json_object_del(refund, "_");
     }
     json_decref(charge);
@@ -151,35 +157,90 @@ json_t *refund_create(call *c, const char *id) {
     return refund;
 }
 
-static void fail_refund(sandbox *box, json_t *refund, const char *status, const char *reason) {
-    json_t *charge = must(store_load(box->store, KIND_CHARGE, NULL, doc_string(refund, "charge")));
+/* ---- what becomes of it --------------------------------------------------------------------- */
+
+static void set_status(json_t *refund, const char *status) {
     doc_set_string(refund, "status", status);
-    if (reason)
-        doc_set_string(refund, "failure_reason", reason);
     json_object_del(refund, "pending_reason");
-    move(box, charge, refund, -doc_integer(refund, "amount"));
+    json_object_del(refund, "next_action");
+}
+
+static void emit_updated(sandbox *box, json_t *refund) {
     emit(box, refund, "refund.updated");
     emit(box, refund, "charge.refund.updated");
+}
+
+/* The money comes back. `reason` NULL: somebody called it off. */
+static void fail_refund(sandbox *box, json_t *refund, const char *reason) {
+    json_t *charge = must(store_load(box->store, KIND_CHARGE, NULL, doc_string(refund, "charge")));
+    set_status(refund, reason ? "failed" : "canceled");
+    if (reason)
+        doc_set_string(refund, "failure_reason", reason);
+    move(box, charge, refund, -doc_integer(refund, "amount"));
+    emit_updated(box, refund);
     if (reason)
         emit(box, refund, "refund.failed");
     emit(box, charge, "charge.updated");
     json_decref(charge);
 }
 
+/* The donor must say where the money shall go, as with bank transfers and vouchers. */
+static void ask_donor(sandbox *box, json_t *refund) {
+    set_status(refund, "requires_action");
+    doc_set(refund, "next_action",
+            pack("{s:s, s:{s:{s:I, s:s}, s:I}}", "type", "display_details", "display_details",
+                 "email_sent", "email_sent_at", (json_int_t)clock_s(box), "email_sent_to",
+                 "donor@example.org", "expires_at", (json_int_t)clock_s(box) + ACTION_S));
+    store_update(box->store, refund);
+    emit_updated(box, refund);
+}
+
+static void succeed(sandbox *box, json_t *refund) {
+    set_status(refund, "succeeded");
+    store_update(box->store, refund);
+    emit_updated(box, refund);
+}
+
 void refund_settle(sandbox *box, const char *refund_id) {
     json_t *refund = store_load(box->store, KIND_REFUND, NULL, refund_id);
-    if (!refund)
-        return;
-    if (text_equal(doc_string(refund, "status"), "pending")) {
-        doc_set_string(refund, "status", "succeeded");
-        json_object_del(refund, "pending_reason");
-        store_update(box->store, refund);
-        emit(box, refund, "refund.updated");
-        emit(box, refund, "charge.refund.updated");
-    } else if (text_equal(doc_string(refund, "status"), "succeeded"))
-        fail_refund(box, refund, "failed", "expired_or_canceled_card");
+    if (refund && text_equal(doc_string(refund, "status"), "pending"))
+        succeed(box, refund);
+    else if (refund && text_equal(doc_string(refund, "status"), "succeeded") &&
+             doc_true(doc_hidden(refund), "fails"))
+        fail_refund(box, refund, "expired_or_canceled_card");
     json_decref(refund);
 }
+
+static bool goes_on(const json_t *refund) {
+    return word_in("pending requires_action", doc_string(refund, "status"));
+}
+
+const char *refund_decide(sandbox *box, const char *refund_id, const char *status,
+                          const char *reason) {
+    json_t *refund = store_load(box->store, KIND_REFUND, NULL, refund_id);
+    const char *problem = NULL;
+    if (!refund)
+        return "no such refund";
+    bool done = text_equal(doc_string(refund, "status"), "succeeded");
+    if (!goes_on(refund) && !(done && strcmp(status, "failed") == 0))
+        problem = "the refund is over";
+    else if (done && json_is_null(json_object_get(refund, "balance_transaction")))
+        problem = "the refund moved no money: it released a hold";
+    else if (strcmp(status, "failed") == 0)
+        fail_refund(box, refund, reason ? reason : "unknown");
+    else if (strcmp(status, "canceled") == 0)
+        fail_refund(box, refund, NULL);
+    else if (strcmp(status, "requires_action") == 0)
+        ask_donor(box, refund);
+    else if (strcmp(status, "succeeded") == 0)
+        succeed(box, refund);
+    else
+        problem = "give succeeded, failed, canceled or requires_action";
+    json_decref(refund);
+    return problem;
+}
+
+/* ---- the other routes ----------------------------------------------------------------------- */
 
 json_t *refund_retrieve(call *c, const char *id) {
     json_t *refund = load(c, KIND_REFUND, id, "refund", "id");
@@ -209,14 +270,14 @@ json_t *refund_cancel(call *c, const char *id) {
     if (!refund)
         return NULL;
     call_execute(c);
-    if (!text_equal(doc_string(refund, "status"), "pending")) {
+    if (!goes_on(refund)) {
         call_fail(c, 400, "invalid_request_error", NULL, NULL,
                   "You cannot cancel this refund because it has a status of %s.",
                   doc_string(refund, "status"));
         json_decref(refund);
         return NULL;
     }
-    fail_refund(c->box, refund, "canceled", NULL);
+    fail_refund(c->box, refund, NULL);
     json_object_del(refund, "_");
     return refund;
 }

@@ -37,7 +37,8 @@ typedef struct sandbox_options {
     bool allow_remote, quiet;
     bool seeded;
     uint64_t seed;
-    int async_ms; /* what Stripe does "later" happens after this much of the clock */
+    const char *settle_in; /* currency of the balance; NULL: that of each payment */
+    int async_ms;          /* what Stripe does "later" happens after this much of the clock */
 } sandbox_options;
 
 typedef struct sandbox {

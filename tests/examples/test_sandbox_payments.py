@@ -278,6 +278,81 @@ def test_a_pending_refund_can_be_canceled(start):
     assert box.get(f"/v1/refunds/{other['id']}")["status"] == "succeeded"
 
 
+def kinds_of(box, *names):
+    """Types of the events about these objects, oldest first."""
+    events = box.get("/v1/events", limit=100)["data"]
+    return [event["type"] for event in reversed(events) if event["data"]["object"]["id"] in names]
+
+
+@pytest.mark.parametrize("way,kinds", [
+    (["requires_action", "succeeded", "failed"], ["refund.failed"]),
+    (["requires_action", "canceled"], []),
+    (["failed"], ["refund.failed"]),
+    (["succeeded"], [])])
+def test_a_refund_goes_the_way_the_panel_wants(start, way, kinds):
+    box = start("--async-ms", "60000")
+    intent = box.paid("r", "pm_card_pendingRefund")
+    refund = box.post("/v1/refunds", payment_intent=intent["id"], amount=1000, metadata={"refund_id": "rfd_1"})
+    path = f"/v1/refunds/{refund['id']}"
+    for status in way:
+        box.panel("refunds", {"refund": refund["id"], "status": status, "failure_reason": "lost_or_stolen_card"})
+        seen = box.get(path)
+        assert seen["status"] == status
+        assert ("next_action" in seen.json) == (status == "requires_action")
+        assert seen.json.get("failure_reason") == ("lost_or_stolen_card" if status == "failed" else None)
+    gone = way[-1] in ("failed", "canceled")
+    assert seen["metadata"] == {"refund_id": "rfd_1"}
+    assert ("failure_balance_transaction" in seen.json) == gone
+    assert payment(box, "r")["refunded"] == (0 if gone else 1000)
+    assert kinds_of(box, refund["id"]) == ["refund.created"] + ["refund.updated", "charge.refund.updated"] * len(way) + kinds
+    box.advance(61)                                       # what the card would have done is over
+    assert box.get(path)["status"] == way[-1]
+    again = box.request("POST", "/_sandbox/refunds", f'{{"refund": "{refund["id"]}", "status": "pending"}}', key=None)
+    assert again.status == 400
+
+
+def test_a_charge_shows_its_ten_newest_refunds_and_says_when_there_are_more(box):
+    intent = box.paid(name())
+    made = [box.post("/v1/refunds", payment_intent=intent["id"], amount=100)["id"] for _ in range(11)]
+    read = box.get(f"/v1/payment_intents/{intent['id']}",
+                   expand=["latest_charge.refunds", "latest_charge.balance_transaction"])
+    shown = read["latest_charge"]["refunds"]
+    assert shown["has_more"] is True
+    assert [refund["id"] for refund in shown["data"]] == made[:0:-1]
+    every = box.get("/v1/refunds", payment_intent=intent["id"], limit=100)
+    assert every["has_more"] is False and [refund["id"] for refund in every["data"]] == made[::-1]
+
+
+def test_a_failed_refund_is_listed_although_the_charge_no_longer_counts_it(start):
+    box = start("--async-ms", "60000")
+    intent = box.paid("r")
+    refund = box.post("/v1/refunds", payment_intent=intent["id"])
+    box.panel("refunds", {"refund": refund["id"], "status": "failed"})
+    charge = box.get(f"/v1/charges/{intent['latest_charge']}", expand=["refunds"])
+    assert (charge["amount_refunded"], charge["refunded"]) == (0, False)
+    assert [item["status"] for item in charge["refunds"]["data"]] == ["failed"]
+
+
+@pytest.mark.parametrize("end", ["canceled", "captured", "expired"])
+def test_the_release_of_a_hold_is_a_refund_that_moved_nothing(start, end):
+    box = start()
+    intent = box.paid("h", capture_method="manual")
+    path = f"/v1/payment_intents/{intent['id']}"
+    if end == "canceled":
+        box.post(f"{path}/cancel")
+    elif end == "captured":
+        box.post(f"{path}/capture", amount_to_capture=2000)
+    else:
+        box.advance(7 * 86400 + 60)
+    release, = box.get("/v1/refunds", payment_intent=intent["id"])["data"]
+    assert release["amount"] == (500 if end == "captured" else 2500)
+    assert release["reason"] == ("expired_uncaptured_charge" if end == "expired" else None)
+    assert (release["status"], release["balance_transaction"]) == ("succeeded", None)
+    assert kinds_of(box, release["id"]) == ["refund.created"]
+    assert box.request("POST", "/_sandbox/refunds", f'{{"refund": "{release["id"]}", "status": "failed"}}',
+                       key=None).status == 400
+
+
 # ---- disputes -------------------------------------------------------------------------------------
 
 def dispute_of(box, intent):
@@ -305,6 +380,38 @@ def test_an_inquiry_moves_no_money(box):
     assert box.post(f"/v1/disputes/{dispute['id']}/close")["status"] == "warning_closed"
 
 
+def test_part_of_a_payment_is_disputed_twice_and_prevented(box):
+    intent = box.paid(name())
+    charge = intent["latest_charge"]
+    box.panel("disputes", {"charge": charge, "open": "dispute", "amount": 1000})
+    first = dispute_of(box, intent)
+    assert (first["amount"], [row["amount"] for row in first["balance_transactions"]]) == (1000, [-1000])
+    assert [row["fee"] for row in first["balance_transactions"]] == [1500]
+    box.panel("disputes", {"dispute": first["id"], "verdict": "won"})
+    rows = box.get(f"/v1/disputes/{first['id']}")["balance_transactions"]
+    assert [row["reporting_category"] for row in rows] == ["dispute", "dispute_reversal"]
+    box.panel("disputes", {"charge": charge, "open": "inquiry"})
+    second = dispute_of(box, intent)
+    assert second["id"] != first["id"]
+    box.panel("disputes", {"dispute": second["id"], "verdict": "prevented"})
+    assert box.get(f"/v1/disputes/{second['id']}")["status"] == "prevented"
+    assert len(box.get("/v1/disputes", payment_intent=intent["id"])["data"]) == 2
+    more = '{"charge": "%s", "open": "dispute", "amount": 2501}' % charge
+    assert box.request("POST", "/_sandbox/disputes", more, key=None).status == 400
+
+
+def test_the_balance_can_be_in_another_currency(start):
+    box = start("--settle-in", "usd")
+    intent = box.paid("s", capture_method="automatic")
+    read = box.get(f"/v1/payment_intents/{intent['id']}", expand=["latest_charge.balance_transaction"])
+    row = read["latest_charge"]["balance_transaction"]
+    assert (row["currency"], row["amount"], row["fee"], row["exchange_rate"]) == ("usd", 2750, 103, 1.1)
+    box.panel("disputes", {"charge": intent["latest_charge"], "open": "dispute"})
+    dispute = dispute_of(box, intent)
+    row, = dispute["balance_transactions"]
+    assert (dispute["amount"], dispute["currency"], row["amount"], row["currency"]) == (2500, "eur", -2750, "usd")
+
+
 def test_evidence_can_win(box):
     dispute = dispute_of(box, box.paid(name(), "pm_card_createDispute"))
     path = f"/v1/disputes/{dispute['id']}"
@@ -316,6 +423,23 @@ def test_an_early_fraud_warning_names_its_charge(box):
     path = "/v1/radar/early_fraud_warnings"
     found = eventually(lambda: box.get(path, payment_intent=intent["id"])["data"], "a warning")
     assert found[0]["charge"] == intent["latest_charge"]
+
+
+@pytest.mark.parametrize("answer", ["refund", "dispute"])
+def test_a_warning_is_no_longer_actionable_once_it_is_answered(start, answer):
+    box = start()
+    intent = box.paid("w", "pm_card_createIssuerFraudRecord")
+    path = "/v1/radar/early_fraud_warnings"
+    warning = eventually(lambda: box.get(path, payment_intent=intent["id"])["data"], "a warning")[0]
+    assert warning["actionable"] is True
+    if answer == "refund":
+        box.post("/v1/refunds", payment_intent=intent["id"], amount=1000)
+        assert box.get(f"{path}/{warning['id']}")["actionable"] is True
+        box.post("/v1/refunds", payment_intent=intent["id"])
+    else:
+        box.panel("disputes", {"charge": intent["latest_charge"], "open": "dispute"})
+    assert box.get(f"{path}/{warning['id']}")["actionable"] is False
+    assert kinds_of(box, warning["id"]) == ["radar.early_fraud_warning.created", "radar.early_fraud_warning.updated"]
 
 
 # ---- lists ----------------------------------------------------------------------------------------

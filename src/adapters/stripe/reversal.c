@@ -206,11 +206,11 @@ static const word dispute_words[] = {
     { "lost", CFA_DISPUTE_LOST },
 };
 
-/* Rows of a dispute that only charge for it; older ones have no category, and move money. */
+/* Rows of a dispute that only charge for it. All others show what was taken or given back. */
 static bool is_fee_row(const cfa__json *row) {
-    const char *category = cfa__stripe_text(row, "reporting_category");
-    return category != NULL && strcmp(category, "dispute") != 0 &&
-           strcmp(category, "dispute_reversal") != 0;
+    return cfa__stripe_text_is(row, "reporting_category", "fee") ||
+           cfa__stripe_text_is(row, "reporting_category", "network_cost") ||
+           cfa__stripe_text_is(row, "reporting_category", "tax");
 }
 
 /* One balance transaction. In a settlement currency its amount is not the donor's money: then the
