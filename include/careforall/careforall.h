@@ -3,6 +3,7 @@
 #define CAREFORALL_H
 
 #include <careforall/act.h>
+#include <careforall/audit.h>
 #include <careforall/base.h>
 #include <careforall/campaign.h>
 #include <careforall/dispute.h>

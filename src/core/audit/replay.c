@@ -1,0 +1,145 @@
+/*
+ * replay.c - what webhooks brought, merged again from nothing. A payment must have every fact that
+ * one of its webhooks brought. The other way round the proof has a gap by design: what calls brought
+ * is not kept, so a fact that no webhook names is an error only where no call was ever made.
+ */
+#include "core/audit/fold.h"
+
+#include <string.h>
+
+#include "core/decide/evidence.h"
+#include "core/decide/payment_machine.h"
+#include "core/decide/reversal_machine.h"
+
+#define DURABLE (CFA_FACT_SUCCEEDED | CFA_FACT_CANCELED | CFA_FACT_EXPIRED | CFA_FACT_FRAUD_WARNING)
+
+static void lost(cfa__fold *fold, const char *field, int64_t told, int64_t known) {
+    cfa__audit_numbers(fold->audit, CFA__AUDIT_PAYMENT_FACT_LOST, &fold->place, field, told, known);
+}
+
+/* ---- refunds and disputes -------------------------------------------------------------------- */
+
+static const cfa__part *part_by_ref(const cfa__fold *fold, const char *ref, bool is_refund) {
+    const cfa__part *part = fold->parts;
+    while (part != NULL &&
+           (!part->has_row || part->is_refund != is_refund ||
+            !cfa__slices_equal(is_refund ? part->refund.ref : part->dispute.ref, cfa__slice(ref))))
+        part = part->next;
+    return part;
+}
+
+/* What is in another currency, or not in the range of the payment, is quarantined alone. */
+static bool is_ours(const cfa__fold *fold, cfa_money amount) {
+    return (amount.currency[0] == '\0' ||
+            strncmp(amount.currency, fold->payment->currency, sizeof amount.currency) == 0) &&
+           amount.minor <= fold->payment->amount_minor;
+}
+
+static void replay_refund(cfa__fold *fold, const cfa_refund_facts *told) {
+    const cfa__part *part = part_by_ref(fold, told->ref, true);
+    if (part == NULL) {
+        if ((fold->payment->durable & CFA__FACT_MISMATCH) == 0)
+            lost(fold, "refunds", told->amount.minor, 0);
+        return;
+    }
+    int64_t bit =
+        CFA__REFUND_SEEN | (told->state == CFA_REFUND_SUCCEEDED  ? CFA__REFUND_DID_SUCCEED
+                            : told->state == CFA_REFUND_CANCELED ? CFA__REFUND_WAS_CANCELED
+                            : told->state == CFA_REFUND_FAILED   ? CFA__REFUND_DID_FAIL
+                                                                 : 0);
+    if ((bit & ~part->refund.durable) != 0)
+        lost(fold, "refunds.durable", bit, part->refund.durable);
+    else if (told->amount.minor > part->refund.amount_minor)
+        lost(fold, "refunds.amount_minor", told->amount.minor, part->refund.amount_minor);
+}
+
+static void replay_dispute(cfa__fold *fold, const cfa_dispute_facts *told) {
+    const cfa__part *part = part_by_ref(fold, told->ref, false);
+    if (part == NULL) {
+        if ((fold->payment->durable & CFA__FACT_MISMATCH) == 0)
+            lost(fold, "disputes", told->amount.minor, 0);
+        return;
+    }
+    const cfa__dispute *known = &part->dispute;
+    if (told->state > known->state)
+        lost(fold, "disputes.state", told->state, known->state);
+    else if (told->withdrawn_minor > known->withdrawn_minor)
+        lost(fold, "disputes.withdrawn_minor", told->withdrawn_minor, known->withdrawn_minor);
+    else if (told->reinstated_minor > known->reinstated_minor)
+        lost(fold, "disputes.reinstated_minor", told->reinstated_minor, known->reinstated_minor);
+}
+
+/* ---- webhooks -------------------------------------------------------------------------------- */
+
+static bool brought_facts(const cfa__webhook *webhook) {
+    return webhook->facts.data != NULL &&
+           (webhook->verdict == CFA_WEBHOOK_APPLIED || webhook->verdict == CFA_WEBHOOK_STALE ||
+            webhook->verdict == CFA_WEBHOOK_CONTRADICTION);
+}
+
+cfa_status cfa__replay_take(cfa__fold *fold, const cfa__webhook *webhook) {
+    cfa_arena *arena = fold->audit->scratch;
+    cfa__place place = fold->place;
+    place.prefix = "whk";
+    place.id = webhook->id;
+    for (cfa__cause *cause = fold->causes; cause != NULL; cause = cause->next)
+        cause->found = cause->found || cfa__id_compare(cause->id, webhook->id) == 0;
+    cfa_facts facts;
+    if (!brought_facts(webhook))
+        return CFA_OK;
+    cfa_status status = cfa__facts_decode(&facts, arena, webhook->facts);
+    if (status == CFA_ENOMEM)
+        return status;
+    if (status != CFA_OK) {
+        cfa__audit_texts(fold->audit, CFA__AUDIT_WEBHOOK_FACTS, &place, "facts", "JSON of facts",
+                         "something else");
+        return CFA_OK;
+    }
+    if ((facts.flags & CFA__FACT_FETCH) != 0)
+        return CFA_OK;
+    cfa__reduction reduction;
+    status = cfa__payment_reduce(&fold->replayed, &facts, arena, &reduction);
+    if (status != CFA_OK || reduction.verdict == CFA_WEBHOOK_QUARANTINED)
+        return status;
+    for (int32_t i = 0; i < facts.refund_count; i++) {
+        if (is_ours(fold, facts.refunds[i]->amount))
+            replay_refund(fold, facts.refunds[i]);
+    }
+    for (int32_t i = 0; i < facts.dispute_count; i++) {
+        if (is_ours(fold, facts.disputes[i]->amount))
+            replay_dispute(fold, facts.disputes[i]);
+    }
+    return fold->audit->status;
+}
+
+/* True when the first volatile fact is of a later (attempt, time) than the second. */
+static bool is_newer(const cfa__payment *told, const cfa__payment *known) {
+    if (told->volatile_attempt != known->volatile_attempt)
+        return told->volatile_attempt > known->volatile_attempt;
+    return told->volatile_fact != 0 &&
+           (known->volatile_fact == 0 || told->volatile_us > known->volatile_us);
+}
+
+void cfa__replay_end(cfa__fold *fold) {
+    const cfa__payment *told = &fold->replayed, *known = fold->payment;
+    if ((told->durable & DURABLE & ~known->durable) != 0)
+        lost(fold, "durable", told->durable & DURABLE, known->durable);
+    if (told->authorized_minor > known->authorized_minor)
+        lost(fold, "authorized_minor", told->authorized_minor, known->authorized_minor);
+    if (told->captured_minor > known->captured_minor)
+        lost(fold, "captured_minor", told->captured_minor, known->captured_minor);
+    if (told->hold > known->hold)
+        lost(fold, "hold", told->hold, known->hold);
+    if (told->canceled_us != 0 &&
+        (known->canceled_us == 0 || known->canceled_us > told->canceled_us))
+        lost(fold, "canceled_us", told->canceled_us, known->canceled_us);
+    if (is_newer(told, known))
+        lost(fold, "volatile_fact", told->volatile_fact, known->volatile_fact);
+    if (fold->was_called)
+        return;
+    if ((known->durable & DURABLE & ~told->durable) != 0 ||
+        known->captured_minor > told->captured_minor ||
+        known->authorized_minor > told->authorized_minor)
+        cfa__audit_numbers(fold->audit, CFA__AUDIT_PAYMENT_FACT_UNPROVED, &fold->place,
+                           "captured_minor", told->captured_minor, known->captured_minor);
+}

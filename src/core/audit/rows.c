@@ -1,0 +1,241 @@
+/*
+ * rows.c - what stands beside the payments: pledges with their answers, keys, donors, webhooks, and
+ * provider's objects with the webhooks that waited for them.
+ */
+#include "core/audit/audit.h"
+
+#include <careforall/payment.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/buffer.h"
+
+/* ---- pledges and their answers --------------------------------------------------------------- */
+
+/* What every answer begins with; see cfa__answer_build. */
+static cfa_status answer_head(cfa_slice *out, cfa_arena *arena, const cfa__pledge *pledge) {
+    char id[CFA_ID_TEXT_SIZE];
+    cfa__buffer json;
+    cfa__buffer_init(&json, arena, 256);
+    cfa__json_open(&json, NULL, '{');
+    cfa__id_format(id, "plg", pledge->id);
+    cfa__json_text(&json, "id", id);
+    cfa__id_format(id, "pay", pledge->payment_id);
+    cfa__json_text(&json, "payment_id", id);
+    cfa__id_format(id, "cmp", pledge->campaign_id);
+    cfa__json_text(&json, "campaign_id", id);
+    cfa__json_open(&json, "amount", '{');
+    cfa__json_int(&json, "minor", pledge->amount_minor);
+    cfa__json_text(&json, "currency", pledge->currency);
+    cfa__json_close(&json, '}');
+    return cfa__buffer_finish(&json, out);
+}
+
+static cfa_status check_answer(cfa__audit *audit, const cfa__pledge *pledge,
+                               const cfa__answer *answer) {
+    cfa_slice head;
+    cfa__place place = cfa__place_of("plg", pledge->id);
+    place.payment_id = pledge->payment_id;
+    cfa_arena_reset(audit->scratch);
+    cfa_status status = answer_head(&head, audit->scratch, pledge);
+    if (status == CFA_OK &&
+        (answer->body.size < head.size || memcmp(answer->body.data, head.data, head.size) != 0)) {
+        char found[CFA__AUDIT_TEXT_SIZE];
+        snprintf(found, sizeof found, "%.*s",
+                 (int)(answer->body.size < sizeof found ? answer->body.size : sizeof found - 1),
+                 answer->body.size > 0 ? (const char *)answer->body.data : "");
+        cfa__audit_texts(audit, CFA__AUDIT_ANSWER_DIFFERS, &place, "body", head.data, found);
+    }
+    return status;
+}
+
+/* Take the answers up to this pledge's; NULL: all that are left. */
+static cfa_status take_answers(cfa__audit *audit, cfa__stream *answers, const cfa__pledge *pledge) {
+    for (;;) {
+        const void *record;
+        cfa_status status = cfa__stream_peek(answers, &record);
+        if (status != CFA_OK || record == NULL)
+            return status;
+        const cfa__answer *answer = record;
+        int order = pledge == NULL ? -1 : cfa__id_compare(answer->pledge_id, pledge->id);
+        if (order > 0)
+            return CFA_OK;
+        cfa__place place = cfa__place_of("plg", answer->pledge_id);
+        if (order < 0)
+            cfa__audit_texts(audit, CFA__AUDIT_ANSWER_STRAY, &place, NULL, "its pledge", "none");
+        else
+            status = check_answer(audit, pledge, answer);
+        if (status != CFA_OK)
+            return status;
+        cfa__stream_skip(answers);
+    }
+}
+
+static cfa_status take_pledges(cfa__audit *audit) {
+    cfa__stream pledges, answers = { 0 };
+    const void *record = NULL;
+    cfa_status status = cfa__stream_open(&pledges, audit, &cfa__pledge_kind, 0, 0, NULL);
+    if (status == CFA_OK)
+        status = cfa__stream_open(&answers, audit, &cfa__answer_kind, 0, 0, NULL);
+    while (status == CFA_OK) {
+        status = cfa__stream_peek(&pledges, &record);
+        if (status != CFA_OK || record == NULL)
+            break;
+        cfa__feed(audit, &cfa__pledge_kind, record);
+        status = take_answers(audit, &answers, record);
+        cfa__stream_skip(&pledges);
+    }
+    if (status == CFA_OK)
+        status = take_answers(audit, &answers, NULL);
+    cfa__stream_close(&answers);
+    cfa__stream_close(&pledges);
+    return status;
+}
+
+/* ---- rows of one kind ------------------------------------------------------------------------ */
+
+static void check_webhook(cfa__audit *audit, const cfa__webhook *row) {
+    bool bound = !cfa__id_is_null(row->payment_id);
+    bool wants = row->verdict == CFA_WEBHOOK_APPLIED || row->verdict == CFA_WEBHOOK_STALE ||
+                 row->verdict == CFA_WEBHOOK_CONTRADICTION;
+    bool waits = row->verdict == CFA_WEBHOOK_PARKED;
+    cfa__place place = cfa__place_of("whk", row->id);
+    place.payment_id = row->payment_id;
+    if ((wants && !bound) || (waits && bound))
+        cfa__audit_texts(audit, CFA__AUDIT_WEBHOOK_PAYMENT, &place, "payment_id",
+                         wants ? "a payment" : "none while it waits", wants ? "none" : "one");
+}
+
+static cfa_status take_kind(cfa__audit *audit, const cfa_kind *kind) {
+    cfa__stream stream;
+    const void *record = NULL;
+    cfa_status status = cfa__stream_open(&stream, audit, kind, 0, 0, NULL);
+    if (kind == &cfa__webhook_kind)
+        audit->rows[kind->id] = 0; /* read by payment before; those without one are new */
+    while (status == CFA_OK) {
+        status = cfa__stream_peek(&stream, &record);
+        if (status != CFA_OK || record == NULL)
+            break;
+        if (kind == &cfa__webhook_kind)
+            check_webhook(audit, record);
+        else
+            cfa__feed(audit, kind, record);
+        status = audit->status;
+        cfa__stream_skip(&stream);
+    }
+    cfa__stream_close(&stream);
+    return status;
+}
+
+/* ---- provider's objects ---------------------------------------------------------------------- */
+
+static int compare_text(cfa_slice a, cfa_slice b) {
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+static int compare_object(const cfa__parked *parked, const cfa__provider_object *object) {
+    int order = compare_text(parked->provider, object->provider);
+    if (order == 0)
+        order = compare_text(parked->account, object->account);
+    return order != 0 ? order : compare_text(parked->ref, object->ref);
+}
+
+static cfa__place place_of_ref(cfa_arena *arena, cfa_slice ref) {
+    cfa__place place = cfa__place_of(NULL, CFA__ID_NULL);
+    place.text = ref.data != NULL ? cfa_arena_copy(arena, ref.data, ref.size) : "";
+    return place;
+}
+
+static cfa_status check_parked(cfa__audit *audit, const cfa__parked *parked,
+                               const cfa__provider_object *object) {
+    cfa__webhook key;
+    const void *found;
+    memset(&key, 0, sizeof key);
+    key.provider = parked->provider;
+    key.account = parked->account;
+    key.event_id = parked->event_id;
+    cfa_status status = cfa__audit_get(audit, audit->scratch, &cfa__webhook_kind, &key, &found);
+    if (status != CFA_OK)
+        return status;
+    const cfa__webhook *webhook = found;
+    cfa__place place = place_of_ref(audit->scratch, parked->event_id);
+    bool drained = object != NULL && parked->number <= object->drained_count;
+    if (webhook == NULL)
+        cfa__audit_texts(audit, CFA__AUDIT_PARKED_WEBHOOK, &place, "event_id", "the webhook",
+                         "none");
+    else if (drained == (webhook->verdict == CFA_WEBHOOK_PARKED))
+        cfa__audit_texts(audit, CFA__AUDIT_PARKED_WEBHOOK, &place, "verdict",
+                         drained ? "one of its payment" : "PARKED",
+                         cfa_webhook_verdict_name((cfa_webhook_verdict)webhook->verdict));
+    return CFA_OK;
+}
+
+/* Take the webhooks that waited for this object; NULL: all that are left. */
+static cfa_status take_parked(cfa__audit *audit, cfa__stream *stream,
+                              const cfa__provider_object *object) {
+    int64_t count = 0;
+    cfa_status status = CFA_OK;
+    cfa_arena_reset(audit->scratch);
+    for (;;) {
+        const void *record;
+        status = cfa__stream_peek(stream, &record);
+        if (status != CFA_OK || record == NULL)
+            break;
+        const cfa__parked *parked = record;
+        int order = object == NULL ? -1 : compare_object(parked, object);
+        if (order > 0)
+            break;
+        cfa__place place = place_of_ref(audit->scratch, parked->ref);
+        if (order < 0)
+            cfa__audit_texts(audit, CFA__AUDIT_PARKED_COUNT, &place, NULL, "the object", "none");
+        else
+            cfa__audit_compare(audit, CFA__AUDIT_PARKED_COUNT, &place, "number", count + 1,
+                               parked->number);
+        count = parked->number;
+        status = check_parked(audit, parked, order < 0 ? NULL : object);
+        if (status != CFA_OK)
+            break;
+        cfa__stream_skip(stream);
+    }
+    if (status == CFA_OK && object != NULL && count != object->parked_count) {
+        cfa__place place = place_of_ref(audit->scratch, object->ref);
+        place.payment_id = object->payment_id;
+        cfa__audit_numbers(audit, CFA__AUDIT_PARKED_COUNT, &place, "parked_count", count,
+                           object->parked_count);
+    }
+    return status;
+}
+
+static cfa_status take_objects(cfa__audit *audit) {
+    cfa__stream objects, parked = { 0 };
+    const void *record = NULL;
+    cfa_status status = cfa__stream_open(&objects, audit, &cfa__provider_object_kind, 0, 0, NULL);
+    if (status == CFA_OK)
+        status = cfa__stream_open(&parked, audit, &cfa__parked_kind, 0, 0, NULL);
+    while (status == CFA_OK) {
+        status = cfa__stream_peek(&objects, &record);
+        if (status != CFA_OK || record == NULL)
+            break;
+        cfa__feed(audit, &cfa__provider_object_kind, record);
+        status = take_parked(audit, &parked, record);
+        cfa__stream_skip(&objects);
+    }
+    if (status == CFA_OK)
+        status = take_parked(audit, &parked, NULL);
+    cfa__stream_close(&parked);
+    cfa__stream_close(&objects);
+    return status;
+}
+
+cfa_status cfa__audit_rows(cfa__audit *audit) {
+    static const cfa_kind *const kinds[] = {
+        &cfa__key_kind,    &cfa__key_recent_kind, &cfa__donor_kind,   &cfa__breaker_kind,
+        &cfa__refund_kind, &cfa__dispute_kind,    &cfa__webhook_kind,
+    };
+    cfa_status status = take_pledges(audit);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && status == CFA_OK; i++)
+        status = take_kind(audit, kinds[i]);
+    return status == CFA_OK ? take_objects(audit) : status;
+}
