@@ -10,6 +10,7 @@
 #include <careforall/engine.h>
 #include <careforall/error.h>
 #include <careforall/event.h>
+#include <careforall/explain.h>
 #include <careforall/money.h>
 #include <careforall/payment.h>
 #include <careforall/pledge.h>
