@@ -83,6 +83,20 @@ static json_t *ids_of(store *s, const char *line, object_kind kind) {
     return out;
 }
 
+/* Those that moved money and did not bring it back. */
+static int64_t count_refunds(store *s, const char *line) {
+    sqlite3_stmt *q = store_sql(s, "SELECT count(*) FROM object WHERE kind = ?1 AND parent IN"
+                                   " (SELECT id FROM object WHERE kind = ?2 AND tag = ?3)"
+                                   " AND body ->> '$.balance_transaction' IS NOT NULL"
+                                   " AND body ->> '$.status' NOT IN ('failed', 'canceled')");
+    sqlite3_bind_int(q, 1, KIND_REFUND);
+    sqlite3_bind_int(q, 2, KIND_INTENT);
+    store_bind_text(q, 3, line);
+    int64_t count = store_step(s, q) ? sqlite3_column_int64(q, 0) : 0;
+    store_run(s, q);
+    return count;
+}
+
 static void show_payment(call *c, const char *line) {
     store *s = c->box->store;
     sqlite3_stmt *q = store_sql(s, "SELECT *, " TWICE " AS charged_twice FROM payment"
@@ -94,6 +108,7 @@ static void show_payment(call *c, const char *line) {
         complain(c, 404, "no such payment");
         return;
     }
+    doc_set_integer(out, "refunds", count_refunds(s, line));
     doc_set(out, "intent_list", ids_of(s, line, KIND_INTENT));
     doc_set(out, "session_list", ids_of(s, line, KIND_SESSION));
     call_json(c, 200, out);

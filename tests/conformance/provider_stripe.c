@@ -242,6 +242,32 @@ static cfa_status charges(cfa_provider *provider, const char *payment_id, int64_
     return *out >= 0 ? CFA_OK : failed("the sandbox's books have no captures");
 }
 
+static cfa_status refunds(cfa_provider *provider, const char *payment_id, int64_t *out_count,
+                          int64_t *out_minor) {
+    (void)provider;
+    static char answer[MESSAGE_SIZE];
+    char path[128];
+    snprintf(path, sizeof path, "/_sandbox/payments/%s", payment_id);
+    if (ask(answer, "GET", path, SECRET_KEY, "") != 200) {
+        return failed("the sandbox's books do not show the payment");
+    }
+    *out_count = number_in(answer, "refunds");
+    *out_minor = number_in(answer, "refunded");
+    return *out_count >= 0 && *out_minor >= 0 ? CFA_OK
+                                              : failed("the sandbox's books have no refunds");
+}
+
+/* Half of it comes, so that libcurl does not ask once more on its own. */
+static cfa_status lose_reply(cfa_provider *provider) {
+    (void)provider;
+    static char answer[MESSAGE_SIZE];
+    return ask(answer, "POST", "/_sandbox/faults", SECRET_KEY,
+               "{\"next\": {\"fault\": \"reset_middle\", \"method\": \"POST\", \"path\": "
+               "\"/v1/*\"}}") == 200
+               ? CFA_OK
+               : failed("the sandbox takes no fault");
+}
+
 static char *copy_out(const char *text, size_t size) {
     char *copy = cfa_alloc(size + 1);
     if (copy != NULL) {
@@ -414,6 +440,8 @@ int main(int argc, char **argv) {
         .method_declined = "pm_card_chargeDeclined",
         .webhook = webhook,
         .now_us = now_us,
+        .refunds = refunds,
+        .lose_reply = lose_reply,
     };
     int result = cfa_conformance_provider(argc, argv, &fixture);
     if (argc < 2) {

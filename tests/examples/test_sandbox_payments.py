@@ -143,7 +143,7 @@ def test_a_hold_is_captured_in_part_and_releases_the_rest(box):
     assert charge["amount_captured"] == 2000 and charge["amount_refunded"] == 500
     assert box.post(path).error["code"] == "payment_intent_unexpected_state"
     row = payment(box, line)
-    assert (row["captured"], row["refunded"]) == (2000, 0)   # a released hold is no refund
+    assert (row["captured"], row["refunded"], row["refunds"]) == (2000, 0, 0)   # a released hold is no refund
 
 
 def test_a_canceled_hold_takes_nothing(box):
@@ -303,7 +303,7 @@ def test_a_refund_goes_the_way_the_panel_wants(start, way, kinds):
     gone = way[-1] in ("failed", "canceled")
     assert seen["metadata"] == {"refund_id": "rfd_1"}
     assert ("failure_balance_transaction" in seen.json) == gone
-    assert payment(box, "r")["refunded"] == (0 if gone else 1000)
+    assert (payment(box, "r")["refunded"], payment(box, "r")["refunds"]) == ((0, 0) if gone else (1000, 1))
     assert kinds_of(box, refund["id"]) == ["refund.created"] + ["refund.updated", "charge.refund.updated"] * len(way) + kinds
     box.advance(61)                                       # what the card would have done is over
     assert box.get(path)["status"] == way[-1]
