@@ -2,7 +2,7 @@
  * test_play_disputes.c - disputes, fees and fraud warnings at the play provider, and what is told
  * of them; reads, malformed webhooks and lack of memory for all that goes back.
  */
-#include "adapters/play_desk.h"
+#include "support/play_desk.h"
 
 #include <stdio.h>
 #include <stdlib.h>

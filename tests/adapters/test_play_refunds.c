@@ -2,7 +2,7 @@
  * test_play_refunds.c - refunds at the play provider: by a call and by hand, how they go on, and
  * what is told of them in answers, reads and webhooks.
  */
-#include "adapters/play_desk.h"
+#include "support/play_desk.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * play_desk.h - what the tests of money that goes back at the play provider share: one payment, and
  * the calls, reads and webhooks about it.
  */
-#ifndef TESTS_ADAPTERS_PLAY_DESK_H
-#define TESTS_ADAPTERS_PLAY_DESK_H
+#ifndef TESTS_SUPPORT_PLAY_DESK_H
+#define TESTS_SUPPORT_PLAY_DESK_H
 
 #include <check.h>
 

@@ -1,7 +1,7 @@
 /*
  * play_desk.c - one payment at the play provider, and the calls, reads and webhooks about it.
  */
-#include "adapters/play_desk.h"
+#include "support/play_desk.h"
 
 #include <string.h>
 
