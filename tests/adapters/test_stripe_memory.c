@@ -8,6 +8,7 @@
 #include "util/signature.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,12 +195,115 @@ START_TEST(an_allocation_that_fails_never_makes_a_payment_absent) {
 }
 END_TEST
 
+/* ---- refunds and disputes -------------------------------------------------------------------- */
+
+#define REFUND                                                                                     \
+    "{\"id\":\"re_1\",\"object\":\"refund\",\"amount\":500,\"currency\":\"eur\","                  \
+    "\"metadata\":{\"payment_id\":\"" PAYMENT_ID "\",\"refund_id\":\"rfd_1\"},"                    \
+    "\"status\":\"failed\",\"failure_reason\":\"unknown\",\"payment_intent\":\"pi_1\"}"
+#define DISPUTE                                                                                    \
+    "{\"id\":\"du_1\",\"object\":\"dispute\",\"amount\":1250,\"currency\":\"eur\","                \
+    "\"status\":\"lost\",\"reason\":\"fraudulent\",\"payment_intent\":\"pi_1\"}"
+
+/* A payment whose refunds and disputes are to be listed. */
+static char *serve_reversals(void *user, const char *request) {
+    (void)user;
+    static const char list[] = "{\"object\":\"list\",\"has_more\":false,\"data\":[%s]}";
+    char body[1024];
+    bool refunds = strstr(request, "GET /v1/refunds?") == request;
+    if (refunds || strstr(request, "GET /v1/disputes?") == request) {
+        snprintf(body, sizeof body, list, refunds ? REFUND : DISPUTE);
+    } else {
+        snprintf(body, sizeof body,
+                 "{\"id\":\"pi_1\",\"object\":\"payment_intent\",\"status\":\"succeeded\","
+                 "\"amount\":1250,\"amount_received\":1250,\"currency\":\"eur\","
+                 "\"metadata\":{\"payment_id\":\"" PAYMENT_ID "\"},\"latest_charge\":{"
+                 "\"object\":\"charge\",\"disputed\":true}}");
+    }
+    return peer_format(200, "", body);
+}
+
+static void expect_reversals(const cfa_facts *facts, int32_t refunds, int32_t disputes) {
+    ck_assert_str_eq(facts->ref, "pi_1");
+    ck_assert_int_eq(facts->refund_count, refunds);
+    ck_assert_int_eq(facts->dispute_count, disputes);
+    if (refunds > 0) {
+        ck_assert_str_eq(facts->refunds[0]->ref, "re_1");
+        ck_assert_str_eq(facts->refunds[0]->refund_id, "rfd_1");
+        ck_assert_str_eq(facts->refunds[0]->failure_code, "unknown");
+    }
+    if (disputes > 0) {
+        ck_assert_str_eq(facts->disputes[0]->ref, "du_1");
+        ck_assert_str_eq(facts->disputes[0]->reason, "fraudulent");
+    }
+}
+
+static void receive_reversals(void) {
+    const cfa_provider *provider = cfa_stripe_provider(stripe);
+    static const char *const types[] = { "refund.failed", "charge.dispute.closed" };
+    for (int i = 0; i < 2; i++) {
+        char body[1024], header[CFA__SIGNATURE_SIZE];
+        int size = snprintf(body, sizeof body,
+                            "{\"id\":\"evt_1\",\"object\":\"event\",\"type\":\"%s\","
+                            "\"created\":1795341650,\"livemode\":false,\"data\":{\"object\":%s}}",
+                            types[i], i == 0 ? REFUND : DISPUTE);
+        cfa_slice bytes = { body, (size_t)size };
+        cfa__signature_make(header, (cfa_slice){ WEBHOOK_SECRET, strlen(WEBHOOK_SECRET) }, bytes,
+                            NOW_US);
+        cfa_webhook_event event = { .struct_size = sizeof event };
+        cfa_status status = provider->ops->webhook(
+            provider->self, (cfa_slice){ header, strlen(header) }, bytes, NOW_US, arena, &event);
+        if (status == CFA_OK) {
+            ck_assert_int_eq(event.fetch, 0);
+            expect_reversals(&event.facts, i == 0, i == 1);
+        } else {
+            ck_assert_int_eq(status, CFA_ENOMEM);
+        }
+    }
+}
+
+static void read_whole_or_not(void) {
+    cfa_stripe_options options = wire_options();
+    if (cfa_stripe_new(&stripe, &options) != CFA_OK) {
+        stripe = NULL;
+        return;
+    }
+    const cfa_provider *provider = cfa_stripe_provider(stripe);
+    cfa_call call = wire_call(CFA_CALL_RETRIEVE);
+    for (int flying = 0; flying < 2; flying++) {
+        cfa_reply reply = { .struct_size = sizeof reply };
+        uint64_t token;
+        if (flying == 0) {
+            provider->ops->call(provider->self, &call, arena, &reply);
+        } else if (provider->ops->start(provider->self, &call, arena, &reply, 1) == CFA_OK) {
+            ck_assert_int_eq(provider->ops->finish(provider->self, &token, 10000), 1);
+        }
+        if (reply.outcome == CFA_OUTCOME_DONE) {
+            expect_reversals(&reply.facts, 1, 1);
+        } else {
+            ck_assert(reply.outcome == CFA_OUTCOME_UNKNOWN ||
+                      reply.outcome == CFA_OUTCOME_NOT_SENT);
+            ck_assert_ptr_null(reply.facts.ref);
+        }
+    }
+    receive_reversals();
+    cfa_stripe_free(stripe);
+    stripe = NULL;
+}
+
+START_TEST(an_allocation_that_fails_leaves_no_refund_or_dispute_out) {
+    peer_serve(peer, serve_reversals, NULL);
+    fail_each_allocation(read_whole_or_not);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("stripe_memory");
     TCase *all = tcase_create("memory");
     tcase_add_checked_fixture(all, set_up, wire_tear_down);
     tcase_add_test(all, an_allocation_that_fails_is_survived_and_claims_nothing);
     tcase_add_test(all, an_allocation_that_fails_never_makes_a_payment_absent);
+    tcase_add_test(all, an_allocation_that_fails_leaves_no_refund_or_dispute_out);
     suite_add_tcase(suite, all);
     return wire_run(suite);
 }
