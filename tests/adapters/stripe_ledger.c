@@ -16,7 +16,7 @@
 typedef struct place {
     int64_t created_s;
     int32_t index;         /* of the others, the newest is 0 */
-    const ledger_odd *odd; /* or this one, which comes before an other of the same second */
+    const ledger_odd *odd; /* or this one, which comes behind the others of its second */
 } place;
 
 /* The time of the n-th of the others, newest first. */
@@ -41,13 +41,13 @@ static bool step(const stripe_ledger *ledger, place *at) {
         const ledger_odd *each = &ledger->odd[i];
         /* Behind what was listed last, and the newest of those. */
         bool behind = each->created_s < at->created_s ||
-                      (at->odd != NULL && each->created_s == at->created_s && each > at->odd);
+                      (each->created_s == at->created_s && (at->odd == NULL || each > at->odd));
         if (behind && (odd == NULL || each->created_s > odd->created_s)) {
             odd = each;
         }
     }
     bool more = index < ledger->count;
-    if (odd != NULL && (!more || odd->created_s >= created_of(ledger, index))) {
+    if (odd != NULL && (!more || odd->created_s > created_of(ledger, index))) {
         *at = (place){ odd->created_s, index, odd };
         return true;
     }

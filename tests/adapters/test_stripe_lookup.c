@@ -334,11 +334,19 @@ START_TEST(pages_that_are_too_long_become_shorter) {
 END_TEST
 
 START_TEST(many_objects_of_one_second_are_all_seen) {
-    ledger.from_s = ledger.until_s - 1;
-    ledger.count = 1500;
+    ledger.from_s = ledger.until_s - 2;
+    ledger.count = 3000;
     ck_assert_int_eq(look_up(payment_id, false).outcome, CFA_OUTCOME_NOT_SENT);
-    add_odd(ledger.from_s, "pi_1", payment_id, STATE);
+    add_odd(ledger.from_s + 1, "pi_1", payment_id, STATE);
     ck_assert_int_eq(look_up(payment_id, true).outcome, CFA_OUTCOME_DONE);
+    /* Also where others have seen it. */
+    wire_use_mode(CFA_STRIPE_INTENT);
+    char other[CFA_ID_TEXT_SIZE];
+    name_payment(other, T0_S, 2);
+    ck_assert_int_eq(look_up(other, false).outcome, CFA_OUTCOME_NOT_SENT);
+    size_t before = peer_count(peer);
+    ck_assert_int_eq(look_up(payment_id, true).outcome, CFA_OUTCOME_DONE);
+    ck_assert_uint_le(peer_count(peer), before + 16);
 }
 END_TEST
 

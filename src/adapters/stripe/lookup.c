@@ -32,6 +32,7 @@ struct cfa__stripe_walk {
     int64_t after_s;
     bool
         unordered; /* ... whose pages are not newest first: only the last will tell what was seen */
+    bool sighted;  /* ... in which the payment was seen: read to its end before anything else */
     char found[ID_SIZE]; /* a hosted page that is to be read together with its intent, or "" */
     int32_t page_objects, requests, tries;
     bool news; /* it leaves others less to do */
@@ -75,8 +76,9 @@ static bool ask(cfa__stripe_exchange *exchange, int64_t delay_ms,
 static bool choose_slice(cfa__stripe_exchange *exchange) {
     struct cfa__stripe_walk *walk = exchange->walk;
     int64_t second_s;
-    if (cfa__stripe_seen_take(exchange->stripe->seen, walk->account, walk->sessions, walk->payment,
-                              walk->window, &walk->spans, &second_s)) {
+    walk->sighted = cfa__stripe_seen_take(exchange->stripe->seen, walk->account, walk->sessions,
+                                          walk->payment, walk->window, &walk->spans, &second_s);
+    if (walk->sighted) {
         walk->slice = (cfa__stripe_span){ second_s, second_s };
         walk->after[0] = '\0';
     } else {
@@ -340,7 +342,7 @@ static bool turn_page(cfa__stripe_exchange *exchange, const cfa__stripe_response
                               seen, response->date_us / 1000000)) {
         walk->news = true;
     }
-    return walk_on(exchange, out_request);
+    return more && walk->sighted ? ask(exchange, 0, out_request) : walk_on(exchange, out_request);
 }
 
 static bool next_page(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
