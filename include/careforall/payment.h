@@ -41,7 +41,8 @@ enum {
     CFA_PAYMENT_FLAG_UNKNOWN = 1,  /* a provider call's outcome is in doubt; probes run */
     CFA_PAYMENT_FLAG_CONFLICT = 2, /* the provider's amounts contradict ours; quarantined */
     CFA_PAYMENT_FLAG_SETTLED = 4,  /* paid out and reconciled */
-    CFA_PAYMENT_FLAG_LATE = 8      /* success came after cancel, expiry or the campaign's end */
+    CFA_PAYMENT_FLAG_LATE = 8,     /* success came after cancel, expiry or the campaign's end */
+    CFA_PAYMENT_FLAG_FRAUD_WARNING = 16 /* the card's issuer suspects fraud; no money moved */
 };
 
 /* Read one payment by its "pay_..." id. Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; TRANSIENT. */
@@ -89,6 +90,13 @@ CFA_API uint32_t cfa_payment_flags(const cfa_payment *payment);
 CFA_API cfa_money cfa_payment_amount(const cfa_payment *payment);
 CFA_API cfa_money cfa_payment_authorized(const cfa_payment *payment);
 CFA_API cfa_money cfa_payment_captured(const cfa_payment *payment);
+/* What went back by refunds that are under way or done, what disputes hold of it now, and what may
+ * still be given back. */
+CFA_API cfa_money cfa_payment_refunded(const cfa_payment *payment);
+CFA_API cfa_money cfa_payment_disputed(const cfa_payment *payment);
+CFA_API cfa_money cfa_payment_refundable(const cfa_payment *payment);
+/* The provider's fee, in the currency it settles in; {0, ""} while it is not known. */
+CFA_API cfa_money cfa_payment_fee(const cfa_payment *payment);
 /* The provider's id, or NULL while unknown. */
 CFA_API const char *cfa_payment_ref(const cfa_payment *payment);
 CFA_API const char *cfa_payment_failure_code(const cfa_payment *payment);

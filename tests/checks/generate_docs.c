@@ -5,6 +5,7 @@
  */
 #include "core/decide/event_registry.h"
 #include "core/decide/payment_machine.h"
+#include "core/decide/reversal_machine.h"
 #include "core/records.h"
 #include <careforall/error.h>
 
@@ -150,6 +151,26 @@ static void write_diagram(FILE *out) {
     fputs("```\n", out);
 }
 
+/* Refunds and disputes: what leads to which state, whatever came before. */
+static void write_reversals(FILE *out) {
+    size_t count;
+    const cfa__reversal_rule *rules = cfa__reversal_rules(&count);
+    fputs("\n## Refunds and disputes\n\nEach refund and each dispute is told apart by the "
+          "provider's id, never by "
+          "its amount. Their states are\ncomputed from facts as well: a refund's FAILED is for "
+          "ever, even after "
+          "SUCCEEDED; a dispute stands where\nthe furthest report put it. Their money counts once "
+          "the payment's is "
+          "captured.\n\n| Rule | From | To | Trigger | Event | Note |\n|---|---|---|---|---|---|\n",
+          out);
+    for (size_t i = 0; i < count; i++) {
+        const char *event = event_name(rules[i].event);
+        fprintf(out, "| %s | %s | %s | %s | %s | %s |\n", rules[i].id,
+                rules[i].from[0] != '\0' ? rules[i].from : "–",
+                rules[i].to[0] != '\0' ? rules[i].to : "–", rules[i].trigger, event, rules[i].doc);
+    }
+}
+
 static void write_payment_states(FILE *out) {
     fputs("# Payment states\n\n" GENERATED "The state of a payment is computed from facts, never "
           "assigned, so webhooks may arrive late, twice or in "
@@ -197,6 +218,7 @@ static void write_payment_states(FILE *out) {
           out);
     write_rules(out);
     write_diagram(out);
+    write_reversals(out);
 }
 
 /* ---- events.md ------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ typedef void (*hooked_hook)(struct book *book, const cfa_call *call, cfa_arena *
 
 struct hooked {
     hooked_hook hook; /* NULL: the play provider answers */
-    atomic_int calls, kinds[CFA_CALL_LOOKUP + 1];
+    atomic_int calls, kinds[CFA_CALL_REFUND + 1];
     struct book *book;
     cfa_provider_ops ops;
     cfa_provider provider;

@@ -391,7 +391,7 @@ START_TEST(events_that_break_a_rule_are_refused_and_not_stored) {
     cases[2].event.event_type = "\xff", cases[2].status = CFA_EENCODING,
     cases[2].field = "event_type";
     cases[3].event.facts.captured_minor = -1, cases[3].status = CFA_EINVAL,
-    cases[3].field = "amount";
+    cases[3].field = "captured_minor";
     cases[4].event.struct_size = 8, cases[4].status = CFA_EINVAL, cases[4].field = "struct_size";
     cases[5].event.facts.ref = longer, cases[5].status = CFA_ETOOLONG, cases[5].field = "ref";
     cfa_webhook_verdict verdict = 0;

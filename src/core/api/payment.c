@@ -5,6 +5,7 @@
 #include "core/api/act.h"
 #include "core/api/api.h"
 #include "core/decide/payment_machine.h"
+#include "core/decide/reversal_machine.h"
 #include "util/secure.h"
 #include "util/text.h"
 
@@ -21,7 +22,7 @@ struct cfa_payment {
     char id[CFA_ID_TEXT_SIZE], pledge_id[CFA_ID_TEXT_SIZE], campaign_id[CFA_ID_TEXT_SIZE];
     cfa_payment_state state;
     uint32_t flags;
-    cfa_money amount, authorized, captured;
+    cfa_money amount, authorized, captured, refunded, disputed, refundable, fee;
     const char *ref, *failure_code;
     int64_t sequence, created_us, updated_us, position;
 };
@@ -64,6 +65,11 @@ cfa_status cfa__payment_snapshot(cfa_payment **out, const cfa__payment *record, 
     payment->amount = money_of(record->amount_minor, record->currency);
     payment->authorized = money_of(cfa__payment_authorized_minor(record), record->currency);
     payment->captured = money_of(record->captured_minor, record->currency);
+    payment->refunded = money_of(record->refunded_minor, record->currency);
+    payment->disputed =
+        money_of(record->withdrawn_minor - record->reinstated_minor, record->currency);
+    payment->refundable = money_of(cfa__payment_refundable_minor(record), record->currency);
+    payment->fee = money_of(record->fee_minor, record->fee_currency);
     payment->sequence = record->sequence;
     payment->created_us = record->created_us;
     payment->updated_us = record->updated_us;
@@ -85,6 +91,10 @@ uint32_t cfa_payment_flags(const cfa_payment *payment) { return payment->flags; 
 cfa_money cfa_payment_amount(const cfa_payment *payment) { return payment->amount; }
 cfa_money cfa_payment_authorized(const cfa_payment *payment) { return payment->authorized; }
 cfa_money cfa_payment_captured(const cfa_payment *payment) { return payment->captured; }
+cfa_money cfa_payment_refunded(const cfa_payment *payment) { return payment->refunded; }
+cfa_money cfa_payment_disputed(const cfa_payment *payment) { return payment->disputed; }
+cfa_money cfa_payment_refundable(const cfa_payment *payment) { return payment->refundable; }
+cfa_money cfa_payment_fee(const cfa_payment *payment) { return payment->fee; }
 const char *cfa_payment_ref(const cfa_payment *payment) { return payment->ref; }
 const char *cfa_payment_failure_code(const cfa_payment *payment) { return payment->failure_code; }
 int64_t cfa_payment_sequence(const cfa_payment *payment) { return payment->sequence; }

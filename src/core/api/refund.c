@@ -1,17 +1,15 @@
 /*
  * api/refund.c - refunds: asked for with a key of their own, and read.
  */
+#include "core/api/act.h"
 #include "core/api/api.h"
 #include "core/decide/reversal_machine.h"
-#include "util/text.h"
 
 #include <careforall/refund.h>
 
 #include <string.h>
 
 #define ORIGIN "core.refund"
-#define REASON_BYTES_MAX 500
-#define ACTOR_BYTES_MAX 200
 
 struct cfa_refund {
     cfa_arena *arena; /* NULL in a list, which has it */
@@ -98,12 +96,12 @@ const char *cfa_refund_state_name(cfa_refund_state state) {
 
 /* ---- asking for one -------------------------------------------------------------------------- */
 
-static cfa_status take_amount(cfa_money *amount, const cfa_engine *engine) {
+/* What the provider can represent, its pure `prepare` says; its least charge is no least refund. */
+static cfa_status take_amount(cfa_money *amount) {
     amount->currency[sizeof amount->currency - 1] = '\0';
     if (amount->minor < 0)
         return cfa_error_set(CFA_ERANGE, ORIGIN, "amount.minor", 0, "an amount is not negative");
-    return amount->minor == 0 ? CFA_OK
-                              : cfa_money_check(*amount, engine->provider.ops->money_rules);
+    return amount->minor == 0 ? CFA_OK : cfa_money_check(*amount, NULL);
 }
 
 static cfa_status fill_command(cfa_engine *engine, cfa__command *command, cfa__refund_input *input,
@@ -111,17 +109,11 @@ static cfa_status fill_command(cfa_engine *engine, cfa__command *command, cfa__r
     cfa_money amount = spec->amount;
     cfa_status status = cfa__id_parse(&input->payment_id, "pay", spec->payment_id, "payment_id");
     if (status == CFA_OK)
-        status = take_amount(&amount, engine);
+        status = take_amount(&amount);
     if (status == CFA_OK)
-        status = cfa__text_check(spec->reason, ORIGIN, "reason", REASON_BYTES_MAX, false, false);
-    if (status == CFA_OK)
-        status = cfa__text_check(spec->actor, ORIGIN, "actor", ACTOR_BYTES_MAX, false, false);
+        status = cfa__by_make(&input->by, command, spec->actor, spec->reason);
     if (status == CFA_OK)
         status = cfa__draw_id(engine, &input->refund_id);
-    if (status == CFA_OK)
-        status = cfa__input_text(&input->reason, command, spec->reason);
-    if (status == CFA_OK)
-        status = cfa__input_text(&input->actor, command, spec->actor);
     if (status != CFA_OK)
         return status;
     cfa__fingerprint_field fields[] = {

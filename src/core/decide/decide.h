@@ -270,7 +270,7 @@ typedef struct cfa__refund_input {
     cfa__id payment_id;
     int64_t amount_minor; /* 0: all that is left */
     char currency[4];
-    cfa_slice reason, actor;
+    cfa__by by;
 } cfa__refund_input;
 typedef struct cfa__refund_answer {
     const cfa__refund *refund;

@@ -246,6 +246,8 @@ cfa_status cfa__operation_create(cfa__working_set *set, cfa__command *command) {
     status = cfa__edit_id(set, &cfa__payment_kind, input->payment_id, &draft);
     if (status == CFA_OK)
         status = cfa__key_bind(set, &input->keyed, payment->id);
+    if (status == CFA_OK && open == NULL)
+        status = cfa__act_operation(set, &input->by, payment, input->call, amount);
     if (status == CFA_OK && open == NULL) {
         status = cfa__operation_append(set, &input->provider, draft, input->call, amount,
                                        CFA__ID_NULL, cfa__now_us(set));

@@ -407,6 +407,8 @@ bool cfa__payment_derive_flags(cfa__payment *after, const cfa__payment *before) 
         after->flags &= ~(int64_t)CFA_PAYMENT_FLAG_CONFLICT;
     if (is_late(after))
         after->flags |= CFA_PAYMENT_FLAG_LATE;
+    if ((after->durable & CFA_FACT_FRAUD_WARNING) != 0)
+        after->flags |= CFA_PAYMENT_FLAG_FRAUD_WARNING;
     return (after->flags & ~before->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0;
 }
 

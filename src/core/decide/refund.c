@@ -2,8 +2,10 @@
  * refund.c - a refund is asked for. The guard against money that goes twice is decided here, on the
  * sums in the payment's own row, which whoever changes any part of them writes too.
  */
+#include "core/decide/act.h"
 #include "core/decide/evidence.h"
 #include "core/decide/reversal_machine.h"
+#include "util/buffer.h"
 
 #include <string.h>
 
@@ -42,6 +44,26 @@ static cfa_status check_request(const cfa__refund_input *input, const cfa__payme
     return CFA_OK;
 }
 
+static cfa_status append_act(cfa__working_set *set, const cfa__by *by, const cfa__payment *payment,
+                             const cfa__refund *refund) {
+    char subject[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE];
+    cfa__id_format(subject, "rfd", refund->id);
+    cfa__id_format(payment_id, "pay", payment->id);
+    cfa__act act = { .action = cfa__slice("refund.create"),
+                     .subject = cfa__slice(subject),
+                     .actor = by->actor,
+                     .reason = by->reason };
+    cfa__buffer json;
+    cfa__buffer_init(&json, cfa__batch_arena(set), 128);
+    cfa__json_open(&json, NULL, '{');
+    cfa__json_text(&json, "payment_id", payment_id);
+    cfa__json_int(&json, "amount_minor", refund->amount_minor);
+    cfa__json_text(&json, "currency", payment->currency);
+    cfa__json_close(&json, '}');
+    cfa_status status = cfa__buffer_finish(&json, &act.after);
+    return status == CFA_OK ? cfa__act_append(set, &act) : status;
+}
+
 static cfa_status replay(cfa__working_set *set, cfa__command *command, cfa__id refund_id) {
     cfa__refund_answer *answer = command->output;
     const void *found;
@@ -72,13 +94,15 @@ cfa_status cfa__refund_create(cfa__working_set *set, cfa__command *command) {
         return replay(set, command, resource);
     cfa__refund refund = { .id = input->refund_id,
                            .origin = CFA_REFUND_ASKED,
-                           .reason = input->reason };
+                           .reason = input->by.reason };
     cfa__refund *made = NULL;
     status = check_request(input, payment, &refund.amount_minor);
     if (status == CFA_OK)
         status = cfa__key_bind(set, &input->keyed, refund.id);
     if (status == CFA_OK)
         status = cfa__refund_append(set, &input->provider, payment, &refund, &made);
+    if (status == CFA_OK)
+        status = append_act(set, &input->by, payment, made);
     if (status == CFA_OK)
         payment->updated_us = cfa__now_us(set);
     answer->refund = made;

@@ -258,7 +258,8 @@ cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payment *payment,
     }
     if (status < 0 || missed)
         return status < 0 ? status : CFA__MISS;
-    if (cfa__payment_derive_flags(payment, &before))
+    bool conflicts = cfa__payment_derive_flags(payment, &before);
+    if (conflicts && !scene.refused) /* what was refused has said so */
         status =
             cfa__log_notice(set, payment, "P19", CFA__EVENT_PAYMENT_CONFLICT, evidence->cause_id);
     if (scene.refused)
