@@ -285,6 +285,9 @@ START_TEST(reads_and_books_name_everything) {
         ck_assert_int_eq(all[i]->disputes[0]->amount.minor, 200);
     }
     ck_assert_int_eq(charges, 1);
+    /* Nor is anything named like another thing but for its kind. */
+    ck_assert_str_ne(booked.refunds[0]->ref + 3, booked.disputes[0]->ref + 3);
+    ck_assert_str_ne(booked.refunds[0]->ref + 3, booked.ref + 3);
 }
 END_TEST
 

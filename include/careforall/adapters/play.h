@@ -3,8 +3,8 @@
  * money moves.
  *
  * It behaves like the real thing: idempotency keys, intents that a donor confirms, declines,
- * webhooks with signatures, and every misfortune on request, deterministic by seed. Part of
- * libcareforall.
+ * refunds, disputes, webhooks with signatures, and every misfortune on request, deterministic by
+ * seed. Part of libcareforall.
  *
  * Payment methods: "pm_ok"; "pm_declined" (card_declined); "pm_funds" (insufficient_funds);
  * "pm_action" (needs `cfa_play_act` before it succeeds); "pm_slow" (processing until

@@ -183,6 +183,10 @@ static cfa__play_payment *payment_for(cfa_play *play, const char *payment_id) {
     return payment;
 }
 
+/* Where the numbers of refunds and disputes begin, so that no two objects are named alike. */
+#define REFUND_NUMBERS (UINT64_C(1) << 62)
+#define DISPUTE_NUMBERS (UINT64_C(2) << 62)
+
 /* Names look random, differ by seed and by payment: a provider made anew for an old book must not
  * repeat those that the book knows. */
 static uint64_t new_name(const cfa_play *play, uint64_t number, const cfa__play_payment *payment) {
@@ -249,7 +253,8 @@ cfa__play_refund *cfa__play_refund_new(cfa_play *play, cfa__play_intent *intent,
         return NULL;
     }
     memset(refund, 0, sizeof *refund);
-    write_ref(refund->ref, "re", new_name(play, ++play->refund_number, intent->payment));
+    uint64_t number = REFUND_NUMBERS + ++play->refund_number;
+    write_ref(refund->ref, "re", new_name(play, number, intent->payment));
     memcpy(refund->refund_id, refund_id, id_size + 1);
     refund->amount_minor = amount_minor;
     refund->intent = intent;
@@ -279,7 +284,8 @@ cfa__play_dispute *cfa__play_dispute_new(cfa_play *play, cfa__play_intent *inten
         return NULL;
     }
     memset(dispute, 0, sizeof *dispute);
-    write_ref(dispute->ref, "dp", new_name(play, ++play->dispute_number, intent->payment));
+    uint64_t number = DISPUTE_NUMBERS + ++play->dispute_number;
+    write_ref(dispute->ref, "dp", new_name(play, number, intent->payment));
     dispute->amount_minor = amount_minor;
     dispute->intent = intent;
     dispute->older = intent->newest_dispute;
