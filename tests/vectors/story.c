@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define PAYMENTS_MAX 8
+#define REFUNDS_MAX 8   /* that the host asks for */
+#define REVERSALS_MAX 8 /* refunds, or disputes, in one report */
 #define SECOND_US INT64_C(1000000)
 /* A call in doubt is repeated after one second, then after five; other reads wait far longer. */
 #define CALL_SECONDS_MAX 10
@@ -19,6 +21,17 @@ struct tale {
     cfa_engine *engine;
     const json_t *payments;
     char campaign_id[CFA_ID_TEXT_SIZE], payment_ids[PAYMENTS_MAX][CFA_ID_TEXT_SIZE];
+    char refund_ids[REFUNDS_MAX][CFA_ID_TEXT_SIZE];
+    const char *called_refund_id; /* while a REFUND call is answered */
+};
+
+/* A report and what it points to. */
+struct report {
+    cfa_facts facts;
+    cfa_refund_facts refunds[REVERSALS_MAX];
+    cfa_dispute_facts disputes[REVERSALS_MAX];
+    const cfa_refund_facts *refund_list[REVERSALS_MAX];
+    const cfa_dispute_facts *dispute_list[REVERSALS_MAX];
 };
 
 static const struct word call_kinds[] = {
@@ -41,6 +54,7 @@ static const struct word fact_flags[] = {
     { "SUCCEEDED", CFA_FACT_SUCCEEDED },
     { "CANCELED", CFA_FACT_CANCELED },
     { "EXPIRED", CFA_FACT_EXPIRED },
+    { "FRAUD_WARNING", CFA_FACT_FRAUD_WARNING },
     { "NEEDS_ACTION", CFA_FACT_NEEDS_ACTION },
     { "PROCESSING", CFA_FACT_PROCESSING },
     { "FAILED", CFA_FACT_FAILED },
@@ -52,6 +66,35 @@ static const struct word payment_flags[] = {
     { "CONFLICT", CFA_PAYMENT_FLAG_CONFLICT },
     { "SETTLED", CFA_PAYMENT_FLAG_SETTLED },
     { "LATE", CFA_PAYMENT_FLAG_LATE },
+    { "FRAUD_WARNING", CFA_PAYMENT_FLAG_FRAUD_WARNING },
+    { NULL, 0 },
+};
+
+static const struct word refund_states[] = {
+#define REFUND_STATE_WORD(name, code, text) { #name, code },
+    CFA_REFUND_STATE_MAP(REFUND_STATE_WORD)
+#undef REFUND_STATE_WORD
+        { NULL, 0 },
+};
+
+static const struct word dispute_states[] = {
+#define DISPUTE_STATE_WORD(name, code, text) { #name, code },
+    CFA_DISPUTE_STATE_MAP(DISPUTE_STATE_WORD)
+#undef DISPUTE_STATE_WORD
+        { NULL, 0 },
+};
+
+static const struct word refund_origins[] = {
+    { "ASKED", CFA_REFUND_ASKED },
+    { "EXTERNAL", CFA_REFUND_EXTERNAL },
+    { "LATE", CFA_REFUND_LATE },
+    { NULL, 0 },
+};
+
+static const struct word late_rules[] = {
+    { "ACCEPT", CFA_LATE_ACCEPT },
+    { "REFUSE", CFA_LATE_REFUSE },
+    { "REFUND", CFA_LATE_REFUND },
     { NULL, 0 },
 };
 
@@ -100,6 +143,8 @@ static void tale_open(struct tale *tale, const json_t *story) {
     spec.currencies = text_in(story, "currencies");
     if (spec.currencies == NULL)
         spec.currencies = "EUR";
+    if (json_object_get(story, "late_rule") != NULL)
+        spec.late_rule = value_of(late_rules, text_in(story, "late_rule"));
     cfa_campaign *campaign;
     ck_assert_int_eq(cfa_campaign_create(&campaign, tale->engine, &spec), CFA_OK);
     memcpy(tale->campaign_id, cfa_campaign_id(campaign), sizeof tale->campaign_id);
@@ -120,26 +165,86 @@ static const char *payment_id(const struct tale *tale, int64_t index) {
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static cfa_facts facts_in(const struct tale *tale, const json_t *object) {
-    cfa_facts facts = CFA_FACTS_INIT;
+static const char *refund_id(const struct tale *tale, int64_t index) {
+    ck_assert(index >= 0 && index < REFUNDS_MAX);
+    ck_assert_str_ne(tale->refund_ids[index], "");
+    return tale->refund_ids[index];
+}
+
+static cfa_refund_facts refund_in(const struct tale *tale, const json_t *object) {
+    only(object, "ref refund_id amount state failure_code occurred_us");
+    cfa_refund_facts refund = { .struct_size = sizeof refund };
+    refund.ref = text_in(object, "ref");
+    refund.refund_id = text_in(object, "refund_id");
+    if (refund.refund_id != NULL && strcmp(refund.refund_id, "$") == 0)
+        refund.refund_id = tale->called_refund_id;
+    else if (refund.refund_id != NULL && refund.refund_id[0] == '$')
+        refund.refund_id = refund_id(tale, atol(refund.refund_id + 1));
+    refund.amount = money_in(object, "amount");
+    refund.state = value_of(refund_states, text_in(object, "state"));
+    refund.failure_code = text_in(object, "failure_code");
+    refund.occurred_us = number_in(object, "occurred_us");
+    return refund;
+}
+
+static cfa_dispute_facts dispute_in(const json_t *object) {
+    only(object, "ref amount state withdrawn_minor reinstated_minor fee reason evidence_due_us "
+                 "occurred_us");
+    cfa_dispute_facts dispute = { .struct_size = sizeof dispute };
+    dispute.ref = text_in(object, "ref");
+    dispute.amount = money_in(object, "amount");
+    dispute.state = value_of(dispute_states, text_in(object, "state"));
+    dispute.withdrawn_minor = number_in(object, "withdrawn_minor");
+    dispute.reinstated_minor = number_in(object, "reinstated_minor");
+    dispute.fee = money_in(object, "fee");
+    dispute.reason = text_in(object, "reason");
+    dispute.evidence_due_us = number_in(object, "evidence_due_us");
+    dispute.occurred_us = number_in(object, "occurred_us");
+    return dispute;
+}
+
+static void read_reversals(struct report *out, const struct tale *tale, const json_t *object) {
+    const json_t *refunds = json_object_get(object, "refunds");
+    const json_t *disputes = json_object_get(object, "disputes");
+    size_t refund_count = json_array_size(refunds), dispute_count = json_array_size(disputes);
+    ck_assert(refund_count <= REVERSALS_MAX && dispute_count <= REVERSALS_MAX);
+    for (size_t i = 0; i < refund_count; i++) {
+        out->refunds[i] = refund_in(tale, json_array_get(refunds, i));
+        out->refund_list[i] = &out->refunds[i];
+    }
+    for (size_t i = 0; i < dispute_count; i++) {
+        out->disputes[i] = dispute_in(json_array_get(disputes, i));
+        out->dispute_list[i] = &out->disputes[i];
+    }
+    out->facts.refunds = out->refund_list;
+    out->facts.refund_count = (int32_t)refund_count;
+    out->facts.disputes = out->dispute_list;
+    out->facts.dispute_count = (int32_t)dispute_count;
+}
+
+static cfa_facts facts_in(struct report *report, const struct tale *tale, const json_t *object) {
+    report->facts = (cfa_facts)CFA_FACTS_INIT;
     if (object == NULL)
-        return facts;
+        return report->facts;
     only(object, "ref origin_ref payment_id amount flags authorized_minor captured_minor attempt "
-                 "occurred_us failure_code cancel_reason");
-    facts.ref = text_in(object, "ref");
-    facts.origin_ref = text_in(object, "origin_ref");
-    facts.payment_id = text_in(object, "payment_id");
-    if (facts.payment_id != NULL && facts.payment_id[0] == '$')
-        facts.payment_id = payment_id(tale, atol(facts.payment_id + 1));
-    facts.amount = money_in(object, "amount");
-    facts.flags = flags_in(object, "flags", fact_flags);
-    facts.authorized_minor = number_in(object, "authorized_minor");
-    facts.captured_minor = number_in(object, "captured_minor");
-    facts.attempt = (int32_t)number_in(object, "attempt");
-    facts.occurred_us = number_in(object, "occurred_us");
-    facts.failure_code = text_in(object, "failure_code");
-    facts.cancel_reason = text_in(object, "cancel_reason");
-    return facts;
+                 "occurred_us failure_code cancel_reason refunds disputes fee");
+    cfa_facts *facts = &report->facts;
+    facts->ref = text_in(object, "ref");
+    facts->origin_ref = text_in(object, "origin_ref");
+    facts->payment_id = text_in(object, "payment_id");
+    if (facts->payment_id != NULL && facts->payment_id[0] == '$')
+        facts->payment_id = payment_id(tale, atol(facts->payment_id + 1));
+    facts->amount = money_in(object, "amount");
+    facts->flags = flags_in(object, "flags", fact_flags);
+    facts->authorized_minor = number_in(object, "authorized_minor");
+    facts->captured_minor = number_in(object, "captured_minor");
+    facts->attempt = (int32_t)number_in(object, "attempt");
+    facts->occurred_us = number_in(object, "occurred_us");
+    facts->failure_code = text_in(object, "failure_code");
+    facts->cancel_reason = text_in(object, "cancel_reason");
+    facts->fee = money_in(object, "fee");
+    read_reversals(report, tale, object);
+    return *facts;
 }
 
 static void step_pledge(struct tale *tale, const json_t *step) {
@@ -177,9 +282,11 @@ static void step_call(struct tale *tale, const json_t *step) {
     const cfa_call *call = cfa_pulled_call_view(pulled);
     ck_assert_int_eq(call->kind, value_of(call_kinds, text_in(step, "call")));
     ck_assert_str_eq(call->payment_id, payment_id(tale, number_in(step, "payment")));
+    tale->called_refund_id = call->refund_id;
     cfa_reply reply = { .struct_size = sizeof reply };
     reply.outcome = value_of(outcomes, text_in(answer, "outcome"));
-    reply.facts = facts_in(tale, json_object_get(answer, "facts"));
+    struct report report;
+    reply.facts = facts_in(&report, tale, json_object_get(answer, "facts"));
     reply.code = text_in(answer, "code");
     reply.stored = flag_in(answer, "stored");
     ck_assert_int_eq(cfa_call_done(tale->engine, pulled, &reply, 0), CFA_OK);
@@ -195,7 +302,8 @@ static void step_event(struct tale *tale, const json_t *step) {
     event.livemode = flag_in(step, "livemode");
     event.relevant = json_object_get(step, "relevant") == NULL || flag_in(step, "relevant");
     event.fetch = flag_in(step, "fetch");
-    event.facts = facts_in(tale, json_object_get(step, "facts"));
+    struct report report;
+    event.facts = facts_in(&report, tale, json_object_get(step, "facts"));
     cfa_webhook_verdict verdict;
     ck_assert_int_eq(cfa_webhook_accept(&verdict, tale->engine, &event, 0), CFA_OK);
     ck_assert_msg(strcmp(cfa_webhook_verdict_name(verdict), text_in(step, "verdict")) == 0,
@@ -203,16 +311,38 @@ static void step_event(struct tale *tale, const json_t *step) {
                   text_in(step, "verdict"));
 }
 
+static void ask_refund(struct tale *tale, const json_t *step, const char *id) {
+    int64_t number = number_in(step, "refund");
+    ck_assert(number >= 0 && number < REFUNDS_MAX);
+    cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
+    spec.key = text_in(step, "key");
+    spec.payment_id = id;
+    spec.amount = money_in(step, "amount");
+    cfa_refund *refund = NULL;
+    if (!expect_status(step, cfa_refund_create(&refund, tale->engine, &spec)))
+        return;
+    bool again = strcmp(tale->refund_ids[number], cfa_refund_id(refund)) == 0;
+    ck_assert_int_eq(cfa_refund_replayed(refund) != 0, again);
+    memcpy(tale->refund_ids[number], cfa_refund_id(refund), CFA_ID_TEXT_SIZE);
+    cfa_refund_free(refund);
+}
+
 static void step_command(struct tale *tale, const json_t *step) {
-    only(step, "command payment amount key status field state");
+    only(step, "command payment refund amount key status field state");
     const char *id = payment_id(tale, number_in(step, "payment")), *key = text_in(step, "key");
-    bool captures = strcmp(text_in(step, "command"), "capture") == 0;
-    ck_assert(captures || strcmp(text_in(step, "command"), "cancel") == 0);
+    const char *command = text_in(step, "command");
     cfa_payment *payment = NULL;
-    (void)expect_status(
-        step, captures ? cfa_payment_capture(&payment, tale->engine, id, money_in(step, "amount"),
-                                             NULL, key, NULL, 0)
-                       : cfa_payment_cancel(&payment, tale->engine, id, NULL, key, NULL, 0));
+    if (strcmp(command, "refund") == 0) {
+        ask_refund(tale, step, id);
+    } else if (strcmp(command, "capture") == 0) {
+        (void)expect_status(step,
+                            cfa_payment_capture(&payment, tale->engine, id,
+                                                money_in(step, "amount"), NULL, key, NULL, 0));
+    } else {
+        ck_assert_str_eq(command, "cancel");
+        (void)expect_status(step,
+                            cfa_payment_cancel(&payment, tale->engine, id, NULL, key, NULL, 0));
+    }
     cfa_payment_free(payment);
 }
 
@@ -252,9 +382,12 @@ static void check_totals(const struct tale *tale, const json_t *rows) {
 static void check_history(const struct tale *tale, const char *id, const json_t *rows) {
     cfa_transition_list *list;
     ck_assert_int_eq(cfa_payment_history(&list, tale->engine, id), CFA_OK);
-    for (size_t i = 0; i < json_array_size(rows) && i < cfa_transition_list_size(list); i++) {
+    for (size_t i = 0; i < json_array_size(rows) || i < cfa_transition_list_size(list); i++) {
         const json_t *row = json_array_get(rows, i);
-        ck_assert_uint_eq(json_array_size(row), 4);
+        ck_assert_msg(i < cfa_transition_list_size(list), "step %zu is not in the log", i);
+        ck_assert_msg(json_array_size(row) == 4, "%s %s is in the log",
+                      cfa_transition_rule(list, i),
+                      cfa_payment_state_name(cfa_transition_to(list, i)));
         const char *from = json_string_value(json_array_get(row, 0));
         ck_assert_str_eq(cfa_payment_state_name(cfa_transition_from(list, i)),
                          from != NULL ? from : "");
@@ -263,7 +396,6 @@ static void check_history(const struct tale *tale, const char *id, const json_t 
         ck_assert_str_eq(cfa_transition_rule(list, i), json_string_value(json_array_get(row, 2)));
         ck_assert_int_eq(cfa_transition_implied(list, i), json_is_true(json_array_get(row, 3)));
     }
-    ck_assert_uint_eq(cfa_transition_list_size(list), json_array_size(rows));
     cfa_transition_list_free(list);
 }
 
@@ -302,8 +434,65 @@ static void expect_text(const char *name, const char *got, const char *wanted) {
                   wanted != NULL ? wanted : "absent");
 }
 
+static void expect_money(cfa_money got, cfa_money wanted) {
+    ck_assert_int_eq(got.minor, wanted.minor);
+    ck_assert_str_eq(got.currency, wanted.currency);
+}
+
+static bool is_same_text(const char *a, const char *b) {
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Which refund or dispute a vector means: the one with that ref. */
+static void check_refunds(const struct tale *tale, const char *id, const json_t *wanted) {
+    cfa_refund_list *list;
+    ck_assert_int_eq(cfa_refund_list_of(&list, tale->engine, id), CFA_OK);
+    ck_assert_uint_eq(cfa_refund_list_size(list), json_array_size(wanted));
+    for (size_t i = 0; i < json_array_size(wanted); i++) {
+        const json_t *one = json_array_get(wanted, i);
+        only(one, "ref state origin amount failure_code");
+        size_t at = 0;
+        while (at < cfa_refund_list_size(list) &&
+               !is_same_text(cfa_refund_ref(cfa_refund_list_at(list, at)), text_in(one, "ref")))
+            at++;
+        const cfa_refund *refund = cfa_refund_list_at(list, at);
+        ck_assert_ptr_nonnull(refund);
+        ck_assert_str_eq(cfa_refund_state_name(cfa_refund_state_of(refund)), text_in(one, "state"));
+        ck_assert_int_eq(cfa_refund_origin_of(refund),
+                         value_of(refund_origins, text_in(one, "origin")));
+        expect_money(cfa_refund_amount(refund), money_in(one, "amount"));
+        expect_text("failure_code", cfa_refund_failure_code(refund), text_in(one, "failure_code"));
+    }
+    cfa_refund_list_free(list);
+}
+
+static void check_disputes(const struct tale *tale, const char *id, const json_t *wanted) {
+    cfa_dispute_list *list;
+    ck_assert_int_eq(cfa_dispute_list_of(&list, tale->engine, id), CFA_OK);
+    ck_assert_uint_eq(cfa_dispute_list_size(list), json_array_size(wanted));
+    for (size_t i = 0; i < json_array_size(wanted); i++) {
+        const json_t *one = json_array_get(wanted, i);
+        only(one, "ref state amount withdrawn_minor reinstated_minor fee reason");
+        size_t at = 0;
+        while (at < cfa_dispute_list_size(list) &&
+               !is_same_text(cfa_dispute_ref(cfa_dispute_list_at(list, at)), text_in(one, "ref")))
+            at++;
+        const cfa_dispute *dispute = cfa_dispute_list_at(list, at);
+        ck_assert_ptr_nonnull(dispute);
+        ck_assert_str_eq(cfa_dispute_state_name(cfa_dispute_state_of(dispute)),
+                         text_in(one, "state"));
+        expect_money(cfa_dispute_amount(dispute), money_in(one, "amount"));
+        ck_assert_int_eq(cfa_dispute_withdrawn(dispute).minor, number_in(one, "withdrawn_minor"));
+        ck_assert_int_eq(cfa_dispute_reinstated(dispute).minor, number_in(one, "reinstated_minor"));
+        expect_money(cfa_dispute_fee(dispute), money_in(one, "fee"));
+        expect_text("reason", cfa_dispute_reason(dispute), text_in(one, "reason"));
+    }
+    cfa_dispute_list_free(list);
+}
+
 static void check_payment(const struct tale *tale, const json_t *wanted, int64_t index) {
-    only(wanted, "state flags authorized_minor captured_minor failure_code ref history events");
+    only(wanted, "state flags authorized_minor captured_minor failure_code ref history events "
+                 "refunds disputes");
     const char *id = payment_id(tale, index);
     check_state(tale, wanted, index);
     check_history(tale, id, json_object_get(wanted, "history"));
@@ -316,6 +505,8 @@ static void check_payment(const struct tale *tale, const json_t *wanted, int64_t
     expect_text("failure_code", cfa_payment_failure_code(payment), text_in(wanted, "failure_code"));
     expect_text("ref", cfa_payment_ref(payment), text_in(wanted, "ref"));
     cfa_payment_free(payment);
+    check_refunds(tale, id, json_object_get(wanted, "refunds"));
+    check_disputes(tale, id, json_object_get(wanted, "disputes"));
 }
 
 /* One event of a payment and the contribution that it carries. */
@@ -378,7 +569,7 @@ static void take_step(struct tale *tale, const json_t *step) {
 }
 
 void story_run(const json_t *story) {
-    only(story, "name about rules clock currencies payments steps expect");
+    only(story, "name about rules clock currencies late_rule payments steps expect");
     struct tale tale;
     tale_open(&tale, story);
     const json_t *steps = json_object_get(story, "steps");
