@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include "stripe_wire.h"
 
+#include "util/signature.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +129,65 @@ const char *wire_session(const char *members) {
 }
 
 const char *wire_error(const char *members) { return enclose("{\"error\":{", members, "}}"); }
+
+const char *wire_object(const char *form, const char *members) {
+    const char *gap = strstr(form, "%s");
+    char before[1024];
+    int size = snprintf(before, sizeof before, "%.*s", (int)(gap - form), form);
+    ck_assert(size >= 0 && (size_t)size < sizeof before);
+    return enclose(before, members, gap + 2);
+}
+
+const char *wire_without(const char *const *members, size_t count, unsigned absent) {
+    static char given[512];
+    size_t size = 0;
+    given[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        if ((absent >> i & 1u) == 0) {
+            size += (size_t)snprintf(given + size, sizeof given - size, "%s", members[i]);
+            ck_assert(size < sizeof given);
+        }
+    }
+    return given;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+#define NOW_US INT64_C(1795341660000000)
+
+cfa_status wire_receive(const char *type, const char *object, cfa_webhook_event *out) {
+    const char *body = wire_object("{\"id\":\"evt_1\",\"object\":\"event\",\"created\":1795341650,"
+                                   "\"livemode\":false,\"type\":\"%s\",\"data\":{\"object\":",
+                                   type);
+    body = enclose(body, object, "}}");
+    char header[CFA__SIGNATURE_SIZE];
+    cfa_slice bytes = { body, strlen(body) };
+    cfa__signature_make(header, (cfa_slice){ WEBHOOK_SECRET, strlen(WEBHOOK_SECRET) }, bytes,
+                        NOW_US);
+    const cfa_provider *provider = cfa_stripe_provider(stripe);
+    *out = (cfa_webhook_event){ .struct_size = sizeof *out };
+    return provider->ops->webhook(provider->self, (cfa_slice){ header, strlen(header) }, bytes,
+                                  NOW_US, arena, out);
+}
+
+cfa_webhook_event wire_tell(const char *type, const char *object) {
+    cfa_webhook_event event;
+    ck_assert_msg(wire_receive(type, object, &event) == CFA_OK, "%s: %s", object,
+                  wire_last_error());
+    return event;
+}
+
+void wire_expect_refused(const char *type, const char *object) {
+    cfa_webhook_event event;
+    ck_assert_msg(wire_receive(type, object, &event) == CFA_EINVAL, "%s", object);
+    ck_assert_ptr_nonnull(strstr(wire_last_error(), "webhook"));
+}
+
+void wire_expect_fetch(const char *type, const char *object) {
+    cfa_webhook_event event = wire_tell(type, object);
+    ck_assert_msg(event.relevant == 1 && event.fetch == 1, "%s", object);
+    ck_assert_str_eq(event.facts.ref, "pi_1");
+}
 
 const char *wire_last_error(void) {
     static cfa_error error;

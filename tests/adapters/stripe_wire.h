@@ -15,8 +15,9 @@
 #define SECRET_KEY "sk_test_51canaryKEY"
 #define PATIENCE_MS 120000 /* only what is broken waits so long */
 #define WEBHOOK_SECRET "whsec_canarySIGNING"
-/* The peer's Date header. */
+/* The peer's Date header, and what the events of `wire_receive` say of their time. */
 #define DATE_US INT64_C(1795341600000000)
+#define CREATED_US INT64_C(1795341650000000)
 
 /* Fresh for each test by `wire_set_up`, in the client secret mode. */
 extern stripe_peer *peer;
@@ -43,6 +44,16 @@ void wire_drive(size_t count);
 const char *wire_intent(const char *members);
 const char *wire_session(const char *members);
 const char *wire_error(const char *members);
+/* An object with these members where its form says %s. */
+const char *wire_object(const char *form, const char *members);
+/* All of the members but those whose bits are set, until the next call. */
+const char *wire_without(const char *const *members, size_t count, unsigned absent);
+/* A genuine event around an object, received. */
+cfa_status wire_receive(const char *type, const char *object, cfa_webhook_event *out);
+/* The same, which must be taken, refused as unreadable, or ask for pi_1 to be read. */
+cfa_webhook_event wire_tell(const char *type, const char *object);
+void wire_expect_refused(const char *type, const char *object);
+void wire_expect_fetch(const char *type, const char *object);
 
 /* This thread's last error message. */
 const char *wire_last_error(void);

@@ -15,17 +15,6 @@
     "{\"id\":\"txn_1\",\"object\":\"balance_transaction\",\"amount\":" amount ",\"fee\":" fee      \
     ",\"currency\":\"" currency "\",\"type\":\"adjustment\"}"
 
-/* An object with its members where the form says %s. */
-static const char *object_of(const char *form, const char *members) {
-    static char text[4][4096];
-    static size_t next;
-    char *out = text[next++ % 4];
-    const char *gap = strstr(form, "%s");
-    int size = snprintf(out, sizeof text[0], "%.*s%s%s", (int)(gap - form), form, members, gap + 2);
-    ck_assert(size > 0 && (size_t)size < sizeof text[0]);
-    return out;
-}
-
 #define PAID "\"status\":\"succeeded\",\"amount_received\":1250,"
 #define LIST(items, more) "{\"object\":\"list\",\"data\":[" items "],\"has_more\":" more "}"
 #define A_REFUND(id, status)                                                                       \
@@ -38,9 +27,9 @@ static const char *object_of(const char *form, const char *members) {
 
 /* A paid intent with its charge as the expansions bring it. */
 static const char *paid_with(const char *charge_members) {
-    return wire_intent(object_of(PAID "\"latest_charge\":{\"id\":\"ch_1\",\"object\":\"charge\","
-                                      "%s\"payment_intent\":\"pi_1\"},",
-                                 charge_members));
+    return wire_intent(wire_object(PAID "\"latest_charge\":{\"id\":\"ch_1\",\"object\":\"charge\","
+                                        "%s\"payment_intent\":\"pi_1\"},",
+                                   charge_members));
 }
 
 /* The read of these answers, blocking and in flight. */

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define NOW_US INT64_C(1795341660000000)
-#define CREATED_US INT64_C(1795341650000000)
 #define SECOND_US INT64_C(1000000)
 
 static cfa_slice slice_of(const char *text) { return (cfa_slice){ text, strlen(text) }; }
