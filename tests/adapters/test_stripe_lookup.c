@@ -9,6 +9,7 @@
 #include "adapters/stripe/stripe.h"
 #include "util/id.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,48 @@ START_TEST(what_one_look_up_saw_others_need_not_read_again) {
     before = peer_count(peer);
     ck_assert_int_eq(wire_perform(call).outcome, CFA_OUTCOME_NOT_SENT);
     ck_assert_uint_ge(peer_count(peer), before + 300);
+}
+END_TEST
+
+#define AT_ONCE 8
+
+struct seeker {
+    pthread_t thread;
+    char payment[CFA_ID_TEXT_SIZE];
+    int32_t outcome;
+};
+
+static void *seek(void *user) {
+    struct seeker *seeker = user;
+    const cfa_provider *provider = cfa_stripe_provider(stripe);
+    cfa_call call = lookup_of(seeker->payment);
+    cfa_reply reply = { .struct_size = sizeof reply };
+    cfa_arena *own;
+    if (cfa_arena_new(&own) == CFA_OK) {
+        provider->ops->call(provider->self, &call, own, &reply);
+        seeker->outcome = reply.outcome;
+        cfa_arena_free(own);
+    }
+    return NULL;
+}
+
+START_TEST(look_ups_at_once_share_the_walk) {
+    static struct seeker seekers[AT_ONCE];
+    ledger.count = 15000;
+    for (uint8_t i = 0; i < AT_ONCE; i++) {
+        name_payment(seekers[i].payment, T0_S - HOUR_S + i, i);
+        seekers[i].outcome = CFA_OUTCOME_UNKNOWN;
+    }
+    add_odd(ledger.from_s + 77, "pi_3", seekers[3].payment, STATE);
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        ck_assert_int_eq(pthread_create(&seekers[i].thread, NULL, seek, &seekers[i]), 0);
+    }
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        pthread_join(seekers[i].thread, NULL);
+        ck_assert_int_eq(seekers[i].outcome, i == 3 ? CFA_OUTCOME_DONE : CFA_OUTCOME_NOT_SENT);
+    }
+    /* Each for itself would make 150. */
+    ck_assert_uint_le(peer_count(peer), AT_ONCE * 150 / 2);
 }
 END_TEST
 
@@ -556,6 +599,7 @@ int main(void) {
     tcase_add_test(all, an_adapter_can_be_freed_while_a_page_waits);
     tcase_add_test(all, among_many_objects_one_is_found_and_none_is_proved);
     tcase_add_test(all, what_one_look_up_saw_others_need_not_read_again);
+    tcase_add_test(all, look_ups_at_once_share_the_walk);
     tcase_add_test(all, a_look_up_that_was_cut_off_is_gone_on_with);
     tcase_add_test(all, what_may_still_change_is_read_again);
     tcase_add_test(all, pages_in_no_order_prove_nothing_before_their_end);
