@@ -1,0 +1,126 @@
+/*
+ * doctor_parked.c - webhooks that wait for an object which nobody here knows. Most of them found it
+ * within seconds; what still waits after an hour is money that the book does not know, or is not
+ * ours.
+ */
+#include <string.h>
+
+#include "core/decide/evidence.h"
+#include "core/decide/facts.h"
+#include "core/explain/doctor.h"
+
+#define PARKED_WARN_US CFA__HOUR_US
+#define PARKED_GRAVE_US CFA__DAY_US
+#define OPERATIONS_MAX 8
+
+/* The payment that the webhook names, if it is ours: its open calls end the waiting. */
+static cfa_status note_targets(cfa__examination *examination, const char *object,
+                               const cfa__webhook *webhook, int64_t age_us) {
+    cfa_facts facts;
+    cfa__id payment_id;
+    cfa__lease_item item;
+    bool named = webhook->facts.data != NULL &&
+                 cfa__facts_decode(&facts, examination->scratch, webhook->facts) == CFA_OK &&
+                 facts.payment_id != NULL &&
+                 cfa__id_parse(&payment_id, "pay", facts.payment_id, "payment_id") == CFA_OK;
+    if (!named) {
+        cfa__found(examination, CFA__AILMENT_WEBHOOK_PARKED, object, age_us, NULL);
+        return CFA_OK;
+    }
+    cfa__operation key;
+    memset(&key, 0, sizeof key);
+    key.payment_id = payment_id;
+    cfa_query query = {
+        .kind = &cfa__operation_kind, .match_count = 1, .limit = OPERATIONS_MAX, .key = &key
+    };
+    cfa_status status = cfa__examine_load(examination, &query, 1);
+    bool target = false;
+    for (int32_t i = 0; status == CFA_OK && i < query.count && !target; i++) {
+        const cfa__operation *operation = query.records[i];
+        target = operation->due_us != 0;
+        item = (cfa__lease_item){ payment_id, operation->number };
+    }
+    if (status == CFA_OK)
+        cfa__found(examination, CFA__AILMENT_WEBHOOK_PARKED, object, age_us, target ? &item : NULL);
+    return status;
+}
+
+static cfa_status note_waiting(cfa__examination *examination, const cfa__provider_object *object) {
+    cfa__parked key;
+    memset(&key, 0, sizeof key);
+    key.provider = object->provider;
+    key.account = object->account;
+    key.ref = object->ref;
+    key.number = object->drained_count + 1;
+    const void *found;
+    cfa_status status = cfa__examine_record(examination, &cfa__parked_kind, &key, &found);
+    if (status != CFA_OK || found == NULL)
+        return status;
+    const cfa__parked *parked = found;
+    cfa__webhook webhook;
+    memset(&webhook, 0, sizeof webhook);
+    webhook.provider = parked->provider;
+    webhook.account = parked->account;
+    webhook.event_id = parked->event_id;
+    status = cfa__examine_record(examination, &cfa__webhook_kind, &webhook, &found);
+    if (status != CFA_OK || found == NULL)
+        return status;
+    int64_t age_us = examination->now_us - ((const cfa__webhook *)found)->received_us;
+    if (age_us < PARKED_WARN_US)
+        return CFA_OK;
+    if (age_us > PARKED_GRAVE_US)
+        cfa__found_grave(examination, CFA__AILMENT_WEBHOOK_PARKED);
+    return note_targets(examination, cfa__document_text(examination->texts, object->ref), found,
+                        age_us);
+}
+
+/* Rows stay after their object was found; the object tells. */
+static cfa_status note_row(cfa__examination *examination, const cfa__parked *row) {
+    cfa__provider_object key;
+    const void *found;
+    if (row->number != 1)
+        return CFA_OK; /* one of an object is enough */
+    memset(&key, 0, sizeof key);
+    key.provider = row->provider;
+    key.account = row->account;
+    key.ref = row->ref;
+    cfa_status status = cfa__examine_record(examination, &cfa__provider_object_kind, &key, &found);
+    const cfa__provider_object *object = found;
+    if (status != CFA_OK || object == NULL || object->drained_count >= object->parked_count)
+        return status;
+    return note_waiting(examination, object);
+}
+
+cfa_status cfa__examine_parked(cfa__examination *examination) {
+    cfa__parked key;
+    memset(&key, 0, sizeof key);
+    key.provider = key.account = key.ref = cfa__slice("");
+    /* The last row's text must outlive its page. */
+    for (int64_t seen = 0; examination->deep || seen < CFA__DOCTOR_PARKED_MAX;) {
+        cfa_query query = { .kind = &cfa__parked_kind,
+                            .flags = CFA_QUERY_AFTER,
+                            .limit = CFA__DOCTOR_PAGE,
+                            .key = &key };
+        cfa_status status = cfa__examine_page(examination, &query);
+        for (int32_t i = 0; status == CFA_OK && i < query.count; i++)
+            status = note_row(examination, query.records[i]);
+        if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
+            return status;
+        const cfa__parked *last = query.records[query.count - 1];
+        bool failed = false;
+        cfa_arena *arena = examination->reader->arena;
+        key.provider = cfa__slice(cfa__text_of(arena, last->provider, &failed));
+        key.account = cfa__slice(cfa__text_of(arena, last->account, &failed));
+        key.ref = cfa__slice(cfa__text_of(arena, last->ref, &failed));
+        key.number = last->number;
+        if (failed)
+            return CFA_ENOMEM;
+        seen += query.count;
+    }
+    cfa__not_seen(examination, cfa__document_format(
+                                   examination->texts,
+                                   "Of the webhooks that ever waited the first %d rows were read; "
+                                   "--deep reads all",
+                                   CFA__DOCTOR_PARKED_MAX));
+    return CFA_OK;
+}

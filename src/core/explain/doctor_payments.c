@@ -1,0 +1,282 @@
+/*
+ * doctor_payments.c - what is wrong with calls and their payments. Whatever is not over has a call
+ * that is due, so the index of due calls is where the stuck are; the longest overdue come first.
+ */
+#include <careforall/dispute.h>
+#include <careforall/refund.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/decide/reversal_machine.h"
+#include "core/explain/doctor.h"
+
+#define OVERDUE_US (5 * CFA__MINUTE_US) /* due so long: nobody makes calls */
+#define UNPAID_GRACE_US CFA__HOUR_US    /* after its time, for the provider to confirm the end */
+#define HOLD_US (7 * CFA__DAY_US)       /* what card networks mostly give */
+#define HOLD_WARN_US (5 * CFA__DAY_US)
+#define HOLD_GRAVE_US (HOLD_US - CFA__DAY_US)
+#define REFUND_REQUESTED_US CFA__HOUR_US
+#define REFUND_PENDING_US (7 * CFA__DAY_US)
+#define DISPUTE_WARN_US (7 * CFA__DAY_US)
+#define DISPUTE_GRAVE_US (2 * CFA__DAY_US)
+#define PARTS_MAX 100 /* refunds, or disputes, looked at of one payment */
+#define STEPS_MAX 100
+
+static const char *id_text(cfa__examination *examination, const char *prefix, cfa__id id) {
+    return cfa__document_id(examination->texts, prefix, id);
+}
+
+/* ---- one payment ----------------------------------------------------------------------------- */
+
+static void note_conflict(cfa__examination *examination, const cfa__payment *payment) {
+    if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) == 0)
+        return;
+    for (int32_t i = 0; i < examination->conflict_count; i++) {
+        if (cfa__id_compare(examination->conflicts[i], payment->id) == 0)
+            return;
+    }
+    if (examination->conflict_count < CFA__DOCTOR_CONFLICTS_MAX)
+        examination->conflicts[examination->conflict_count++] = payment->id;
+    cfa__found(examination, CFA__AILMENT_PAYMENT_CONFLICT, id_text(examination, "pay", payment->id),
+               examination->now_us - payment->updated_us, NULL);
+}
+
+static void note_unpaid(cfa__examination *examination, const cfa__payment *payment,
+                        const cfa__lease_item *item) {
+    bool unpaid = payment->state == CFA_PAYMENT_PENDING ||
+                  payment->state == CFA_PAYMENT_REQUIRES_ACTION ||
+                  payment->state == CFA_PAYMENT_FAILED;
+    int64_t late_us = examination->now_us - payment->expires_us;
+    if (unpaid && late_us > UNPAID_GRACE_US)
+        cfa__found(examination, CFA__AILMENT_PAYMENT_OVERDUE,
+                   id_text(examination, "pay", payment->id), late_us, item);
+}
+
+static cfa_status note_hold(cfa__examination *examination, const cfa__payment *payment) {
+    if (payment->state != CFA_PAYMENT_AUTHORIZED)
+        return CFA_OK;
+    cfa__transition key;
+    memset(&key, 0, sizeof key);
+    key.payment_id = payment->id;
+    cfa_query query = { .kind = &cfa__transition_kind,
+                        .match_count = 1,
+                        .flags = CFA_QUERY_DESCENDING,
+                        .limit = STEPS_MAX,
+                        .key = &key };
+    cfa_status status = cfa__examine_load(examination, &query, 1);
+    int64_t held_us = payment->updated_us;
+    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+        const cfa__transition *step = query.records[i];
+        if (cfa__id_is_null(step->subject_id) && step->to_state == CFA_PAYMENT_AUTHORIZED &&
+            step->from_state != CFA_PAYMENT_AUTHORIZED) {
+            held_us = step->created_us;
+            break;
+        }
+    }
+    int64_t age_us = examination->now_us - held_us;
+    if (status == CFA_OK && age_us > HOLD_WARN_US) {
+        cfa__found(examination, CFA__AILMENT_HOLD_EXPIRING,
+                   id_text(examination, "pay", payment->id), age_us, NULL);
+        if (age_us > HOLD_GRAVE_US)
+            cfa__found_grave(examination, CFA__AILMENT_HOLD_EXPIRING);
+    }
+    return status;
+}
+
+static void note_refund(cfa__examination *examination, const cfa__refund *refund,
+                        const cfa__lease_item *item) {
+    int64_t age_us = examination->now_us - refund->created_us;
+    const char *id = id_text(examination, "rfd", refund->id);
+    if (refund->state == CFA_REFUND_REQUIRES_ACTION)
+        cfa__found(examination, CFA__AILMENT_REFUND_ACTION, id, age_us, NULL);
+    else if ((refund->state == CFA_REFUND_REQUESTED && age_us > REFUND_REQUESTED_US) ||
+             (refund->state == CFA_REFUND_PENDING && age_us > REFUND_PENDING_US))
+        cfa__found(examination, CFA__AILMENT_REFUND_PENDING, id, age_us, item);
+}
+
+static void note_dispute(cfa__examination *examination, const cfa__dispute *dispute) {
+    int64_t left_us = dispute->evidence_due_us - examination->now_us;
+    int64_t age_us = examination->now_us - dispute->created_us;
+    bool answerable = dispute->state == CFA_DISPUTE_OPEN || dispute->state == CFA_DISPUTE_INQUIRY;
+    if (!answerable || dispute->evidence_due_us == 0 || left_us > DISPUTE_WARN_US)
+        return;
+    const char *id = id_text(examination, "dsp", dispute->id);
+    if (left_us < 0) {
+        cfa__found(examination, CFA__AILMENT_DISPUTE_MISSED, id, -left_us, NULL);
+        return;
+    }
+    cfa__found(examination, CFA__AILMENT_DISPUTE_DUE, id, age_us, NULL);
+    if (left_us < DISPUTE_GRAVE_US)
+        cfa__found_grave(examination, CFA__AILMENT_DISPUTE_DUE);
+}
+
+static cfa_status note_parts(cfa__examination *examination, const cfa__payment *payment,
+                             const cfa__lease_item *item) {
+    if (payment->open_count == 0)
+        return CFA_OK;
+    cfa__refund refund;
+    cfa__dispute dispute;
+    memset(&refund, 0, sizeof refund);
+    memset(&dispute, 0, sizeof dispute);
+    refund.payment_id = dispute.payment_id = payment->id;
+    cfa_query queries[] = {
+        { .kind = &cfa__refund_kind,
+          .index = CFA__REFUND_BY_PAYMENT,
+          .match_count = 1,
+          .limit = PARTS_MAX,
+          .key = &refund },
+        { .kind = &cfa__dispute_kind,
+          .index = CFA__DISPUTE_BY_PAYMENT,
+          .match_count = 1,
+          .limit = PARTS_MAX,
+          .key = &dispute },
+    };
+    cfa_status status = cfa__examine_load(examination, queries, 2);
+    for (int32_t i = 0; status == CFA_OK && i < queries[0].count; i++)
+        note_refund(examination, queries[0].records[i], item);
+    for (int32_t i = 0; status == CFA_OK && i < queries[1].count; i++)
+        note_dispute(examination, queries[1].records[i]);
+    return status;
+}
+
+/* ---- open calls ------------------------------------------------------------------------------ */
+
+static void note_call(cfa__examination *examination, const cfa__operation *operation,
+                      const cfa__lease_item *item) {
+    char payment_id[CFA_ID_TEXT_SIZE];
+    cfa__id_format(payment_id, "pay", operation->payment_id);
+    const char *id = cfa__document_format(examination->texts, "%s/%lld", payment_id,
+                                          (long long)operation->number);
+    int64_t late_us = examination->now_us - operation->due_us;
+    int64_t age_us = examination->now_us - operation->created_us;
+    if (operation->state == CFA__OPERATION_DEFERRED)
+        cfa__found(examination, CFA__AILMENT_OPERATION_DEFERRED, id, age_us, NULL);
+    else if (operation->state == CFA__OPERATION_UNKNOWN && operation->call != CFA_CALL_RETRIEVE)
+        cfa__found(examination, CFA__AILMENT_OPERATION_IN_DOUBT, id, age_us, item);
+    if (late_us > OVERDUE_US)
+        cfa__found(examination, CFA__AILMENT_OPERATION_OVERDUE, id, late_us, NULL);
+}
+
+static cfa_status note_payment(cfa__examination *examination, const cfa__operation *operation,
+                               const cfa__payment *payment, const cfa__lease_item *item) {
+    note_conflict(examination, payment);
+    /* A payment is judged once: by its standing probe, or by the call that is to make it. */
+    if (operation->call != CFA_CALL_RETRIEVE && operation->call != CFA_CALL_CREATE)
+        return CFA_OK;
+    note_unpaid(examination, payment, item);
+    cfa_status status = note_hold(examination, payment);
+    return status == CFA_OK ? note_parts(examination, payment, item) : status;
+}
+
+/* The payments of a page of calls, as one trip. */
+static cfa_status note_page(cfa__examination *examination, const cfa_query *calls) {
+    size_t count = (size_t)calls->count;
+    cfa_arena *arena = examination->scratch;
+    cfa_query *queries = cfa_arena_alloc(arena, (count + 1) * sizeof *queries);
+    cfa__payment *keys = cfa_arena_alloc(arena, (count + 1) * sizeof *keys);
+    if (queries == NULL || keys == NULL)
+        return CFA_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        keys[i].id = ((const cfa__operation *)calls->records[i])->payment_id;
+        queries[i] = (cfa_query){
+            .kind = &cfa__payment_kind, .match_count = 1, .limit = 1, .key = &keys[i]
+        };
+    }
+    cfa_status status = count == 0 ? CFA_OK : cfa__examine_load(examination, queries, count);
+    for (size_t i = 0; status == CFA_OK && i < count; i++) {
+        const cfa__operation *operation = calls->records[i];
+        cfa__lease_item item = { operation->payment_id, operation->number };
+        note_call(examination, operation, &item);
+        if (queries[i].count == 1)
+            status = note_payment(examination, operation, queries[i].records[0], &item);
+    }
+    return status;
+}
+
+cfa_status cfa__examine_calls(cfa__examination *examination) {
+    cfa__operation key;
+    memset(&key, 0, sizeof key);
+    key.due_us = 1; /* closed ones have none and are not in the index */
+    for (int64_t seen = 0; examination->deep || seen < CFA__DOCTOR_CALLS_MAX;) {
+        cfa_query query = { .kind = &cfa__operation_kind,
+                            .index = CFA__OPERATION_BY_DUE,
+                            .flags = CFA_QUERY_AFTER,
+                            .limit = CFA__DOCTOR_PAGE,
+                            .key = &key };
+        cfa_status status = cfa__examine_page(examination, &query);
+        if (status == CFA_OK)
+            status = note_page(examination, &query);
+        if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
+            return status;
+        const cfa__operation *last = query.records[query.count - 1];
+        key.due_us = last->due_us;
+        key.payment_id = last->payment_id;
+        key.number = last->number;
+        seen += query.count;
+    }
+    cfa__not_seen(examination,
+                  cfa__document_format(examination->texts,
+                                       "Of the open calls only the %d that are due first were "
+                                       "read; --deep reads all",
+                                       CFA__DOCTOR_CALLS_MAX));
+    return CFA_OK;
+}
+
+/* ---- conflicts ------------------------------------------------------------------------------- */
+
+static cfa_status examine_payment_id(cfa__examination *examination, cfa__id id) {
+    const void *found = NULL;
+    cfa__any_record key;
+    cfa__key_of_id(&key, &cfa__payment_kind, id);
+    cfa_status status = cfa__examine_record(examination, &cfa__payment_kind, &key, &found);
+    if (status == CFA_OK && found != NULL)
+        note_conflict(examination, found);
+    return status;
+}
+
+/* A conflict is told by an event; those of late are read. */
+static cfa_status examine_newest(cfa__examination *examination) {
+    cfa__event key;
+    memset(&key, 0, sizeof key);
+    cfa_query query = { .kind = &cfa__event_kind,
+                        .flags = CFA_QUERY_DESCENDING,
+                        .limit = CFA__DOCTOR_PAGE,
+                        .key = &key };
+    for (int64_t seen = 0; seen < CFA__DOCTOR_EVENTS_MAX; seen += query.count) {
+        cfa_status status = cfa__examine_page(examination, &query);
+        for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+            const cfa__event *event = query.records[i];
+            if (event->type == CFA__EVENT_PAYMENT_CONFLICT)
+                status = examine_payment_id(examination, event->subject_id);
+        }
+        if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
+            return status;
+        key.position = ((const cfa__event *)query.records[query.count - 1])->position;
+        query.flags = CFA_QUERY_DESCENDING | CFA_QUERY_AFTER;
+    }
+    cfa__not_seen(examination, cfa__document_format(
+                                   examination->texts,
+                                   "Conflicts were looked for in open payments and in the newest "
+                                   "%d events; --deep looks at every payment",
+                                   CFA__DOCTOR_EVENTS_MAX));
+    return CFA_OK;
+}
+
+cfa_status cfa__examine_conflicts(cfa__examination *examination) {
+    if (!examination->deep)
+        return examine_newest(examination);
+    cfa__payment key;
+    memset(&key, 0, sizeof key);
+    for (;;) {
+        cfa_query query = { .kind = &cfa__payment_kind,
+                            .flags = CFA_QUERY_AFTER,
+                            .limit = CFA__DOCTOR_PAGE,
+                            .key = &key };
+        cfa_status status = cfa__examine_page(examination, &query);
+        for (int32_t i = 0; status == CFA_OK && i < query.count; i++)
+            note_conflict(examination, query.records[i]);
+        if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
+            return status;
+        key.id = ((const cfa__payment *)query.records[query.count - 1])->id;
+    }
+}
