@@ -223,8 +223,8 @@ facts = members({}, {
 })
 reply = members({"outcome": one_of("UNKNOWN", "DONE", "PENDING", "REFUSED", "NOT_SENT")},
                 {"facts": facts, "code": text, "stored": yes})
-totals = list_of(members({"currency": text, **{bucket: count for bucket in BUCKETS}, "net_minor": integer,
-                          "donation_count": count, "donor_count": count}))
+totals = list_of(members({"currency": text}, {**{bucket: count for bucket in BUCKETS}, "net_minor": integer,
+                                              "donation_count": count, "donor_count": count}))
 AFTER = {"payment": count, "state": one_of(*STATES)}
 STEPS = {
     "pledge": members({"pledge": count}),
@@ -257,16 +257,16 @@ def history(rows):
 
 
 payment = members({"state": one_of(*STATES), "flags": list_of(one_of(*FLAGS)), "authorized_minor": count,
-                   "captured_minor": count, "failure_code": maybe(text), "ref": maybe(text), "history": history,
-                   "events": list_of(text)},
-                  {"refunds": list_of(members({"ref": maybe(text), "state": one_of(*REFUNDS), "amount": money,
+                   "captured_minor": count, "failure_code": maybe(text), "ref": maybe(text), "history": history},
+                  {"events": list_of(text), "refundable_minor": count, "fee": maybe(money),
+                   "refunds": list_of(members({"ref": maybe(text), "state": one_of(*REFUNDS), "amount": money,
                                                "origin": one_of("ASKED", "EXTERNAL", "LATE"),
                                                "failure_code": maybe(text)})),
                    "disputes": list_of(members({"ref": text, "state": one_of(*DISPUTES), "amount": money,
                                                 "withdrawn_minor": count, "reinstated_minor": count,
                                                 "fee": maybe(money), "reason": maybe(text)}))})
-event = members({"payment": count, "type": text, "state": one_of(*STATES), "currency": text,
-                 **{bucket: count for bucket in BUCKETS}})
+event = members({"type": text, "state": one_of(*STATES), "currency": text},
+                {"payment": count, **{bucket: count for bucket in BUCKETS}})
 
 
 def story(value):
@@ -280,11 +280,13 @@ def story(value):
     expect = value["expect"]
     for one in expect.get("payments", []):
         need(one["history"][-1][1] == one["state"], "the history ends elsewhere")
-        need(one["events"][:1] == ["pledge.created.v1"], "the first event is pledge.created.v1")
+        need("events" in expect or "events" in one, "neither names the payment's events nor all of them")
+        need("events" not in one or one["events"][:1] == ["pledge.created.v1"],
+             "the first event is pledge.created.v1")
         sums(one)
     for row in expect.get("totals", []):
-        need(row["net_minor"] == row["raised_minor"] - row["refunded_minor"] - row["disputed_minor"],
-             "net is raised - refunded - disputed")
+        net = row.get("raised_minor", 0) - row.get("refunded_minor", 0) - row.get("disputed_minor", 0)
+        need(row.get("net_minor", 0) == net, "net is raised - refunded - disputed")
     add_up(expect)
     rules_are_stepped(value)
 
@@ -292,31 +294,34 @@ def story(value):
 def names_payments(value, known):
     for made in [step["pledge"] for step in value["steps"] if "pledge" in step] + \
             [step.get("payment", 0) for step in value["steps"]] + \
-            [one["payment"] for one in value["expect"].get("events", [])]:
+            [one.get("payment", 0) for one in value["expect"].get("events", [])]:
         need(made < max(known, 1), "there is no payment", made)
     need(len(value["expect"].get("payments", [None] * known)) == known, "expects of all payments or of none")
 
 
 def sums(one):
-    """Nobody asks for what is not there: what we asked for, and was not given up, is at most what was captured."""
-    asked = sum(refund["amount"]["minor"] for refund in one.get("refunds", [])
-                if refund["origin"] != "EXTERNAL" and refund["state"] not in ("FAILED", "CANCELED", "REJECTED"))
-    need(asked <= one["captured_minor"], "more is given back than was captured")
+    """What is left to give back: captured, but for what refunds hold and disputes hold or may still take."""
+    left = one["captured_minor"]
+    for refund in one.get("refunds", []):
+        left -= 0 if refund["state"] in ("FAILED", "CANCELED", "REJECTED") else refund["amount"]["minor"]
     for dispute in one.get("disputes", []):
         need(dispute["reinstated_minor"] <= dispute["withdrawn_minor"], "more came back than was taken")
+        may_take = dispute["amount"]["minor"] if dispute["state"] in ("OPEN", "UNDER_REVIEW", "LOST") else 0
+        left -= max(dispute["withdrawn_minor"], may_take) - dispute["reinstated_minor"]
+    need(one.get("refundable_minor", max(left, 0)) == max(left, 0), "refundable_minor is", max(left, 0))
 
 
 def add_up(expect):
     """The last event of each payment carries its whole contribution: together they are the totals."""
     if "events" not in expect or "totals" not in expect:
         return
-    newest = {one["payment"]: one for one in expect["events"]}
+    newest = {one.get("payment", 0): one for one in expect["events"]}
     for row in expect["totals"]:
         mine = [one for one in newest.values() if one["currency"] == row["currency"]]
         for bucket in BUCKETS:
-            need(sum(one[bucket] for one in mine) == row[bucket], bucket, "of the events is not that of the totals")
-        need(row["disputed_minor"] >= 0, "more came back than was taken")
-        need(sum(one["raised_minor"] > 0 for one in mine) == row["donation_count"], "donations are not those raised")
+            need(sum(one.get(bucket, 0) for one in mine) == row.get(bucket, 0), bucket, "is not that of the events")
+        need(sum("raised_minor" in one for one in mine) == row.get("donation_count", 0),
+             "donations are not those raised")
 
 
 stories_file = {"stories": story}
@@ -476,13 +481,11 @@ def faults():
     yield "transitions", put("stories", "steps", [{"call": "CREATE", "reply": {"outcome": "MAYBE"}}])
     yield "transitions", put("stories", "steps", [{"event": "e", "facts": {"mood": "good"}, "verdict": "APPLIED"}])
     yield "transitions", put("stories", "steps", [{"event": "e", "facts": {"refunds": 1}, "verdict": "APPLIED"}])
-    yield "reversals", lambda document: first_payment(document)["refunds"].clear() or first_payment(document).update(
-        captured_minor=0, refunds=[{"ref": None, "state": "REQUESTED", "origin": "ASKED", "failure_code": None,
-                                    "amount": {"minor": 1, "currency": "EUR"}}])
+    yield "reversals", lambda document: first_payment(document).update(refundable_minor=1)
     yield "reversals", lambda document: first_payment(document)["refunds"][0].update(state="GONE")
     yield "transitions", lambda document: first_payment(document).update(state="COMPLETED")
     yield "transitions", lambda document: first_payment(document)["history"].clear()
-    yield "transitions", lambda document: first_payment(document)["events"].clear()
+    yield "transitions", lambda document: first_payment(document).pop("events")
     yield "contributions", lambda document: document["stories"][0]["expect"]["totals"][0].update(net_minor=1)
     yield "contributions", lambda document: document["stories"][1]["expect"]["totals"][0].update(pledged_minor=1)
 

@@ -492,11 +492,12 @@ static void check_disputes(const struct tale *tale, const char *id, const json_t
 
 static void check_payment(const struct tale *tale, const json_t *wanted, int64_t index) {
     only(wanted, "state flags authorized_minor captured_minor failure_code ref history events "
-                 "refunds disputes");
+                 "refunds disputes refundable_minor fee");
     const char *id = payment_id(tale, index);
     check_state(tale, wanted, index);
     check_history(tale, id, json_object_get(wanted, "history"));
-    check_event_types(tale, id, json_object_get(wanted, "events"));
+    if (json_object_get(wanted, "events") != NULL)
+        check_event_types(tale, id, json_object_get(wanted, "events"));
     cfa_payment *payment;
     ck_assert_int_eq(cfa_payment_get(&payment, tale->engine, id), CFA_OK);
     ck_assert_uint_eq(cfa_payment_flags(payment), flags_in(wanted, "flags", payment_flags));
@@ -504,6 +505,10 @@ static void check_payment(const struct tale *tale, const json_t *wanted, int64_t
     ck_assert_int_eq(cfa_payment_captured(payment).minor, number_in(wanted, "captured_minor"));
     expect_text("failure_code", cfa_payment_failure_code(payment), text_in(wanted, "failure_code"));
     expect_text("ref", cfa_payment_ref(payment), text_in(wanted, "ref"));
+    if (json_object_get(wanted, "refundable_minor") != NULL)
+        ck_assert_int_eq(cfa_payment_refundable(payment).minor,
+                         number_in(wanted, "refundable_minor"));
+    expect_money(cfa_payment_fee(payment), money_in(wanted, "fee"));
     cfa_payment_free(payment);
     check_refunds(tale, id, json_object_get(wanted, "refunds"));
     check_disputes(tale, id, json_object_get(wanted, "disputes"));
