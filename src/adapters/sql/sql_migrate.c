@@ -198,6 +198,25 @@ static cfa_status migrate(const cfa__sql_driver *driver, cfa__sql_connection *co
     return status;
 }
 
+/* A store that is not to be written must have the schema already. */
+static cfa_status check_schema(const cfa__sql_driver *driver, cfa__sql_connection *connection,
+                               const cfa_schema *schema) {
+    int64_t now_us, version = 0;
+    cfa_status status = driver->begin(connection, CFA_SESSION_READ, MIGRATE_TIMEOUT_MS, &now_us);
+    if (status != CFA_OK) {
+        return status;
+    }
+    status = read_version(driver, connection, schema->version, &version);
+    driver->rollback(connection);
+    if (status == CFA_OK && version < schema->version) {
+        return cfa_error_format(CFA_ESCHEMA, driver->origin, NULL, (int32_t)version,
+                                "the database has schema version %lld, not %d, and is opened to be "
+                                "read only: let this version of the library open it once",
+                                (long long)version, (int)schema->version);
+    }
+    return status;
+}
+
 /* ---- the schema itself ----------------------------------------------------------------------- */
 
 static bool kind_is_usable(const cfa_kind *kind) {
@@ -239,11 +258,14 @@ cfa_status cfa__sql_migrate(void *self, const cfa_schema *schema) {
         return cfa_error_set(CFA_EMISUSE, driver->origin, NULL, 0,
                              "one storage serves one schema: make another storage");
     }
-    cfa_status status = driver->connect(self, CFA_SESSION_WRITE, true, &connection);
+    cfa_status status =
+        driver->connect(self, storage->read_only ? CFA_SESSION_READ : CFA_SESSION_WRITE,
+                        !storage->read_only, &connection);
     if (status != CFA_OK) {
         return status;
     }
-    status = migrate(driver, connection, schema);
+    status = storage->read_only ? check_schema(driver, connection, schema)
+                                : migrate(driver, connection, schema);
     driver->disconnect(connection);
     return status == CFA_OK && storage->schema == NULL ? adopt_schema(storage, schema) : status;
 }

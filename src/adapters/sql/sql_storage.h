@@ -13,6 +13,7 @@ typedef struct cfa__sql_storage {
     const cfa_schema *schema; /* NULL until migrate; static data of its caller */
     int32_t *slots;           /* kind id -> position in schema->kinds, or -1 */
     int32_t slot_count;
+    bool read_only; /* migrate only looks */
 } cfa__sql_storage;
 
 void cfa__sql_storage_init(cfa__sql_storage *storage, const cfa__sql_driver *driver);

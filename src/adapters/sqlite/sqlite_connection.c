@@ -48,8 +48,10 @@ static void set_deadline(cfa__sqlite_connection *connection, int32_t timeout_ms)
 
 cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool create, sqlite3 **out) {
     sqlite3 *db = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
-                (create ? SQLITE_OPEN_CREATE : 0);
+    bool writes = !storage->base.read_only;
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+                (writes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) |
+                (writes && create ? SQLITE_OPEN_CREATE : 0);
     int code = sqlite3_open_v2(storage->path, &db, flags, storage->vfs);
     if (code != SQLITE_OK) {
         cfa_status status = cfa__sqlite_fail(storage, db, code, "open");
@@ -57,7 +59,7 @@ cfa_status cfa__sqlite_open_handle(const cfa__sqlite_storage *storage, bool crea
         return status;
     }
     sqlite3_extended_result_codes(db, 1);
-    if (sqlite3_db_readonly(db, "main") == 1) {
+    if (writes && sqlite3_db_readonly(db, "main") == 1) {
         cfa_status status = cfa__sqlite_fail(storage, NULL, SQLITE_READONLY, "open");
         sqlite3_close(db);
         return status;
@@ -109,6 +111,10 @@ static cfa_status prepare_transactions(cfa__sqlite_connection *connection) {
 
 cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_connection **out) {
     const cfa__sqlite_storage *storage = self;
+    if (storage->base.read_only && mode == CFA_SESSION_WRITE) {
+        return cfa_error_format(CFA_EREADONLY, CFA__SQLITE_ORIGIN, "path", 0,
+                                "%.160s was opened to be read only", storage->path);
+    }
     cfa__sqlite_connection *connection = cfa_alloc(sizeof(*connection));
     if (connection == NULL) {
         return cfa__sqlite_no_memory();
@@ -124,7 +130,7 @@ cfa_status cfa__sqlite_connect(void *self, int32_t mode, bool create, cfa__sql_c
     }
     sqlite3_busy_handler(connection->db, on_busy, connection);
     status = configure(connection, mode);
-    if (status == CFA_OK && !create) {
+    if (status == CFA_OK && !create && !storage->base.read_only) {
         status = cfa__sqlite_adopt((cfa__sql_connection *)connection);
     }
     if (status == CFA_OK && mode == CFA_SESSION_READ &&

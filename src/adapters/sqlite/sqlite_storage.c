@@ -60,7 +60,7 @@ static cfa_status refuse(cfa_status status, int error, const char *why, const ch
     return cfa_error_format(status, CFA__SQLITE_ORIGIN, "path", error, "%.160s %s", path, why);
 }
 
-static cfa_status check_directory(const char *directory) {
+static cfa_status check_directory(const char *directory, bool writes) {
     struct stat info;
     if (stat(directory, &info) != 0) {
         return errno == ENOENT
@@ -72,7 +72,7 @@ static cfa_status check_directory(const char *directory) {
     if (!S_ISDIR(info.st_mode)) {
         return refuse(CFA_EREADONLY, ENOTDIR, "is not a directory: choose another path", directory);
     }
-    if (access(directory, W_OK | X_OK) != 0) {
+    if (writes && access(directory, W_OK | X_OK) != 0) {
         return refuse(CFA_EREADONLY, errno,
                       "is a directory this user cannot write: change its owner or mode, or "
                       "choose another path",
@@ -81,18 +81,20 @@ static cfa_status check_directory(const char *directory) {
     return CFA_OK;
 }
 
-static cfa_status check_file(const char *path) {
+static cfa_status check_file(const char *path, bool writes) {
     struct stat info;
     if (stat(path, &info) != 0) {
-        return CFA_OK; /* made at the first open */
+        return writes ? CFA_OK /* made at the first open */
+                      : refuse(CFA_EREADONLY, errno, "is not there to be read", path);
     }
     if (S_ISDIR(info.st_mode)) {
         return refuse(CFA_EREADONLY, EISDIR, "is a directory: name a file in it", path);
     }
-    if (access(path, R_OK | W_OK) != 0) {
+    if (access(path, writes ? R_OK | W_OK : R_OK) != 0) {
         return refuse(CFA_EREADONLY, errno,
-                      "is a file this user cannot write: change its owner or mode, or choose "
-                      "another path",
+                      writes ? "is a file this user cannot write: change its owner or mode, or "
+                               "choose another path"
+                             : "is a file this user cannot read: change its owner or mode",
                       path);
     }
     return CFA_OK;
@@ -113,7 +115,7 @@ static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path) {
     }
     memcpy(directory, slash != NULL ? path : ".", size);
     directory[size] = '\0';
-    cfa_status status = check_directory(directory);
+    cfa_status status = check_directory(directory, !storage->base.read_only);
     if (status != CFA_OK) {
         return status;
     }
@@ -128,7 +130,7 @@ static cfa_status resolve_path(cfa__sqlite_storage *storage, const char *path) {
     memcpy(storage->path, absolute, absolute_size);
     storage->path[absolute_size] = '/';
     memcpy(storage->path + absolute_size + 1, name, name_size + 1);
-    return check_file(storage->path);
+    return check_file(storage->path, !storage->base.read_only);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -148,6 +150,7 @@ static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_op
         return cfa_error_set(CFA_EINVAL, CFA__SQLITE_ORIGIN, "options", 0,
                              "cache_kib, wal_limit_pages and busy_timeout_ms may not be negative");
     }
+    storage->base.read_only = options.read_only != 0;
     storage->cache_kib = or_default(options.cache_kib, CACHE_KIB);
     storage->wal_limit_pages = or_default(options.wal_limit_pages, WAL_LIMIT_PAGES);
     storage->busy_timeout_ms = or_default(options.busy_timeout_ms, BUSY_TIMEOUT_MS);
@@ -163,7 +166,9 @@ static cfa_status read_options(cfa__sqlite_storage *storage, const cfa_sqlite_op
 /* Open the file once, so that what is wrong with it is said here and not at the first donation. */
 static cfa_status probe(cfa__sqlite_storage *storage) {
     cfa__sql_connection *connection;
-    cfa_status status = cfa__sqlite_driver.connect(storage, CFA_SESSION_WRITE, true, &connection);
+    bool writes = !storage->base.read_only;
+    cfa_status status = cfa__sqlite_driver.connect(
+        storage, writes ? CFA_SESSION_WRITE : CFA_SESSION_READ, writes, &connection);
     if (status == CFA_OK) {
         cfa__sqlite_driver.disconnect(connection);
     }

@@ -118,6 +118,8 @@ cfa_status cfa__audit_run(cfa_audit **out, const cfa_storage *storage, const cfa
     cfa_status status = CFA_OK;
     if (spec->campaign_id != NULL)
         status = cfa__id_parse(&audit->campaign_id, "cmp", spec->campaign_id, "campaign_id");
+    if (status == CFA_OK && spec->campaign_id != NULL && cfa__id_is_null(audit->campaign_id))
+        status = cfa__audit_no_campaign();
     if (status == CFA_OK)
         status = cfa__random(audit->hash_key, sizeof audit->hash_key);
     if (status == CFA_OK)

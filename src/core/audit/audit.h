@@ -261,6 +261,7 @@ CFA_MUST_CHECK cfa_status cfa__audit_explain(cfa__audit *audit, int32_t tally,
 /* ---- the passes ------------------------------------------------------------------------------ */
 
 /* sums.c: campaigns, totals, supporters. */
+CFA_MUST_CHECK cfa_status cfa__audit_no_campaign(void);
 CFA_MUST_CHECK cfa_status cfa__audit_campaigns(cfa__audit *audit);
 CFA_MUST_CHECK cfa_status cfa__audit_totals(cfa__audit *audit);
 /* NULL when the campaign is not known, or does not accept the currency and `make` is false. */

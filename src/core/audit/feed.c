@@ -147,6 +147,9 @@ static void feed_part(cfa__audit *audit, cfa__id id, cfa__id payment_id, cfa_sli
 
 void cfa__feed(cfa__audit *audit, const cfa_kind *kind, const void *record) {
     const cfa__any_record *any = record;
+    bool whole = cfa__id_is_null(audit->campaign_id);
+    if (!whole && kind != &cfa__contribution_kind && kind != &cfa__supporter_kind)
+        return; /* of one campaign nothing else is read as a whole */
     if (kind == &cfa__event_kind)
         feed_event(audit, record);
     else if (kind == &cfa__staged_kind)

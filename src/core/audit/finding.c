@@ -123,29 +123,41 @@ void cfa__audit_no_payment(cfa__audit *audit, cfa__id payment_id) {
 static cfa__finding *find(const cfa__audit *audit, int32_t check, cfa__id payment_id) {
     for (int64_t i = 0; i < audit->counts[check] && i < CFA__AUDIT_FINDINGS_MAX; i++) {
         cfa__finding *finding = &audit->findings[check][i];
-        if (cfa__id_compare(finding->place.payment_id, payment_id) == 0)
+        if (!finding->dropped && cfa__id_compare(finding->place.payment_id, payment_id) == 0)
             return finding;
     }
     return NULL;
 }
 
-/* Payment, event and contribution row say the same number: of three, the one that stands alone is
- * wrong. Payment against row was compared, and row against event. */
+static void drop(cfa__audit *audit, cfa__finding *finding) {
+    if (!finding->dropped)
+        audit->dropped[finding->check]++;
+    finding->dropped = true;
+}
+
+/* Payment, event and contribution row say the same: of three, the one that stands alone is wrong.
+ * Payment against row was compared, and row against event. */
 void cfa__audit_judge(cfa__audit *audit) {
-    int64_t count = audit->counts[CFA__AUDIT_CONTRIBUTION_DIFFERS];
+    static const int32_t of_row[] = { CFA__AUDIT_CONTRIBUTION_SEQUENCE,
+                                      CFA__AUDIT_CONTRIBUTION_IDENTITY,
+                                      CFA__AUDIT_CONTRIBUTION_DIFFERS };
     if (!cfa__id_is_null(audit->campaign_id))
         return; /* without the log there are but two */
+    int64_t count = audit->counts[CFA__AUDIT_CONTRIBUTION_DIFFERS];
     for (int64_t i = 0; i < count && i < CFA__AUDIT_FINDINGS_MAX; i++) {
         cfa__finding *row = &audit->findings[CFA__AUDIT_CONTRIBUTION_DIFFERS][i];
-        cfa__finding *event = find(audit, CFA__AUDIT_LOG_CONTRIBUTION, row->place.payment_id);
-        if (event != NULL && !event->dropped) {
-            event->dropped = true; /* the row stands alone */
-            audit->dropped[CFA__AUDIT_LOG_CONTRIBUTION]++;
+        if (find(audit, CFA__AUDIT_LOG_CONTRIBUTION, row->place.payment_id) != NULL)
             continue;
-        }
-        row->dropped = true; /* the payment does; both others say what was found */
-        audit->dropped[CFA__AUDIT_CONTRIBUTION_DIFFERS]++;
+        drop(audit, row); /* the payment stands alone: both others say what was found */
         cfa__audit_texts(audit, CFA__AUDIT_PAYMENT_FACTS, &row->place, row->field, row->found,
                          row->expected);
+    }
+    count = audit->counts[CFA__AUDIT_LOG_CONTRIBUTION];
+    for (int64_t i = 0; i < count && i < CFA__AUDIT_FINDINGS_MAX; i++) {
+        cfa__finding *event = &audit->findings[CFA__AUDIT_LOG_CONTRIBUTION][i];
+        for (size_t j = 0; j < sizeof of_row / sizeof of_row[0]; j++) {
+            if (find(audit, of_row[j], event->place.payment_id) != NULL)
+                drop(audit, event); /* the row does */
+        }
     }
 }

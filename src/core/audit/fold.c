@@ -398,6 +398,8 @@ cfa_status cfa__fold_take(cfa__fold *fold, const cfa_kind *kind, const void *rec
         take_contribution(fold, record);
     else
         return cfa__replay_take(fold, record);
+    if (kind == &cfa__refund_kind || kind == &cfa__dispute_kind)
+        cfa__feed(fold->audit, kind, record);
     return fold->audit->status;
 }
 

@@ -32,6 +32,8 @@ static void take_orphan(cfa__audit *audit, size_t which, cfa__id id, const void 
     cfa__audit_no_payment(audit, id);
     if (below[which].kind == &cfa__contribution_kind)
         cfa__fold_add(audit, record);
+    else
+        cfa__feed(audit, below[which].kind, record);
 }
 
 /* Take the rows of this payment; those of a smaller id have none. NULL: all that are left. */

@@ -231,8 +231,8 @@ static cfa_status take_objects(cfa__audit *audit) {
 
 cfa_status cfa__audit_rows(cfa__audit *audit) {
     static const cfa_kind *const kinds[] = {
-        &cfa__key_kind,    &cfa__key_recent_kind, &cfa__donor_kind,   &cfa__breaker_kind,
-        &cfa__refund_kind, &cfa__dispute_kind,    &cfa__webhook_kind,
+        &cfa__key_kind,     &cfa__key_recent_kind, &cfa__donor_kind,
+        &cfa__breaker_kind, &cfa__webhook_kind,
     };
     cfa_status status = take_pledges(audit);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && status == CFA_OK; i++)

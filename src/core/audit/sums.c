@@ -89,6 +89,11 @@ static void take_campaign(cfa__audit *audit, const cfa__campaign *campaign) {
     }
 }
 
+cfa_status cfa__audit_no_campaign(void) {
+    return cfa_error_set(CFA_ENOTFOUND, "core.audit", "campaign_id", 0,
+                         "there is no such campaign");
+}
+
 cfa_status cfa__audit_campaigns(cfa__audit *audit) {
     cfa__stream stream;
     const void *record = NULL;
@@ -109,8 +114,7 @@ cfa_status cfa__audit_campaigns(cfa__audit *audit) {
     }
     cfa__stream_close(&stream);
     if (status == CFA_OK && !whole && audit->sum_count == 0)
-        return cfa_error_set(CFA_ENOTFOUND, "core.audit", "campaign_id", 0,
-                             "there is no such campaign");
+        return cfa__audit_no_campaign();
     return status;
 }
 
