@@ -12,8 +12,9 @@
  *   cfa_slice                  bytes
  *   cfa_X *, cfa_X **out       an opaque handle that the typed layer frees
  *   int32_t, uint32_t, int64_t, uint64_t, size_t and their `*out`
- *   const cfa_event_view *, const cfa_cursor_view *, const cfa_letter_view *, const cfa_call *,
- *   const cfa_totals_row *     a copy; none is NULL
+ *   const cfa_event_view *, const cfa_cursor_view *, const cfa_letter_view *, const cfa_act_view *,
+ *   const cfa_call *, const cfa_totals_row *     a copy; none is NULL
+ *   cfa_act_report *           out, started from its _INIT macro
  *
  * and %blocking(name) for functions that may wait. ../python/tests/test_coverage.py fails when an
  * exported function is neither wrapped here nor listed in skipped.txt.
@@ -245,6 +246,17 @@
 %blocking(shim_cursor_resume)
 %blocking(shim_letter_requeue)
 
+/* the audit log */
+%wrap(act_page)
+%wrap(act_list_size)
+%wrap(act_list_at)
+%wrap(act_list_free)
+%wrap(act_fault_name)
+%wrap(act_fault_text)
+%wrap(act_verify)
+%blocking(cfa_act_page)
+%blocking(cfa_act_verify)
+
 /* pulled provider calls */
 %wrap_shim(provider_new)
 %wrap_shim(provider_free)
@@ -314,6 +326,12 @@
 %wrap_constant(CURSOR_RUNS)
 %wrap_constant(CURSOR_PAUSED)
 %wrap_constant(CURSOR_STOPPED)
+%wrap_constant(ACT_NONE)
+%wrap_constant(ACT_ALTERED)
+%wrap_constant(ACT_UNLINKED)
+%wrap_constant(ACT_MISSING)
+%wrap_constant(ACT_ADDED)
+%wrap_constant(ACT_HEAD)
 %wrap_constant(WEBHOOK_APPLIED)
 %wrap_constant(WEBHOOK_DUPLICATE)
 %wrap_constant(WEBHOOK_STALE)
@@ -363,6 +381,7 @@
 %include <careforall/money.h>
 %include <careforall/sys/provider.h>
 %include <careforall/engine.h>
+%include <careforall/act.h>
 %include <careforall/campaign.h>
 %include <careforall/payment.h>
 %include <careforall/pledge.h>

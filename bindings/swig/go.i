@@ -131,6 +131,7 @@ static char *careforall_text(_gostring_ text)
 %handle(cfa_event_list, EventList)
 %handle(cfa_cursor_list, CursorList)
 %handle(cfa_letter_list, LetterList)
+%handle(cfa_act_list, ActList)
 %handle(cfa_subscription, Subscription)
 %handle(cfa_pulled_call, PulledCall)
 %handle(cfa_money_rules, Rules)
@@ -138,5 +139,7 @@ static char *careforall_text(_gostring_ text)
 %typemap(gotype) const cfa_event_view * "EventView"
 %typemap(gotype) const cfa_cursor_view * "CursorView"
 %typemap(gotype) const cfa_letter_view * "LetterView"
+%typemap(gotype) const cfa_act_view * "ActView"
+%typemap(gotype) cfa_act_report * "*ActReport"
 %typemap(gotype) const cfa_call * "CallView"
 %typemap(gotype) const cfa_totals_row * "TotalsRow"

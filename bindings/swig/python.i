@@ -181,6 +181,7 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %handle(cfa_event_list)
 %handle(cfa_cursor_list)
 %handle(cfa_letter_list)
+%handle(cfa_act_list)
 %handle(cfa_subscription)
 %handle(cfa_pulled_call)
 
@@ -269,6 +270,25 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
                       (long long)$1->tries, (long long)$1->code, careforall_text($1->reason),
                       (long long)$1->first_us, (long long)$1->last_us,
                       $1->requeued ? Py_True : Py_False);
+%}
+
+%typemap(out) const cfa_act_view * %{
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(LNNNNNNLNN)", (long long)$1->number, careforall_text($1->action),
+                      careforall_text($1->subject), careforall_text($1->actor),
+                      careforall_text($1->reason), careforall_text($1->before),
+                      careforall_text($1->after), (long long)$1->created_us,
+                      careforall_text($1->previous_hash), careforall_text($1->hash));
+%}
+
+%typemap(in, numinputs = 0) cfa_act_report *out (cfa_act_report made = CFA_ACT_REPORT_INIT) %{
+  $1 = &made;
+%}
+%typemap(argout) cfa_act_report *out %{
+  Py_DECREF($result);
+  $result = Py_BuildValue("(LLOiLN)", (long long)$1->count, (long long)$1->head_count,
+                          $1->head_agrees ? Py_True : Py_False, (int)$1->fault,
+                          (long long)$1->number, careforall_text($1->head_hash));
 %}
 
 %typemap(out) const cfa_totals_row * %{

@@ -4,9 +4,9 @@ from . import native
 from .engine import Engine, new_key
 from .errors import (CareForAllError, CircuitOpenError, ConflictError, InDoubtError, InternalError, InvalidError,
                      PermanentError, TransientError)
-from .models import (Campaign, CampaignState, CircuitRule, Cursor, CursorState, DeadLetter, Event, LateRule, Payment,
-                     PaymentFlag, PaymentState, Pledge, Totals, TotalsRow, Transition, Visibility, Wait,
-                     WebhookVerdict, Work)
+from .models import (Act, ActFault, ActReport, Campaign, CampaignState, CircuitRule, Cursor, CursorState, DeadLetter,
+                     Event, LateRule, Payment, PaymentFlag, PaymentState, Pledge, Totals, TotalsRow, Transition,
+                     Visibility, Wait, WebhookVerdict, Work)
 from .money import Money
 from .provider import (Books, CallKind, Fact, Facts, Outcome, PlayFault, PlayProvider, Provider, Reply, Request,
                        WebhookEvent)
@@ -15,10 +15,10 @@ from .subscription import Subscription
 __version__: str = native.version()
 
 __all__ = [
-    "Books", "CallKind", "Campaign", "CampaignState", "CareForAllError", "CircuitOpenError", "CircuitRule",
-    "ConflictError", "Cursor", "CursorState", "DeadLetter", "Engine", "Event", "Fact", "Facts", "InDoubtError",
-    "InternalError", "InvalidError", "LateRule", "Money", "Outcome", "Payment", "PaymentFlag", "PaymentState",
-    "PermanentError", "PlayFault", "PlayProvider", "Pledge", "Provider", "Reply", "Request", "Subscription",
-    "Totals", "TotalsRow", "TransientError", "Transition", "Visibility", "Wait", "WebhookEvent",
-    "WebhookVerdict", "Work", "new_key",
+    "Act", "ActFault", "ActReport", "Books", "CallKind", "Campaign", "CampaignState", "CareForAllError",
+    "CircuitOpenError", "CircuitRule", "ConflictError", "Cursor", "CursorState", "DeadLetter", "Engine",
+    "Event", "Fact", "Facts", "InDoubtError", "InternalError", "InvalidError", "LateRule", "Money", "Outcome",
+    "Payment", "PaymentFlag", "PaymentState", "PermanentError", "PlayFault", "PlayProvider", "Pledge",
+    "Provider", "Reply", "Request", "Subscription", "Totals", "TotalsRow", "TransientError", "Transition",
+    "Visibility", "Wait", "WebhookEvent", "WebhookVerdict", "Work", "new_key",
 ]

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from . import errors, native
 from .gate import Gate
-from .models import (Campaign, CircuitRule, Cursor, DeadLetter, Event, LateRule, Payment, Pledge, Totals, Transition,
-                     Visibility, Wait, WebhookVerdict, Work)
+from .models import (Act, ActReport, Campaign, CircuitRule, Cursor, DeadLetter, Event, LateRule, Payment, Pledge,
+                     Totals, Transition, Visibility, Wait, WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
 from .subscription import Subscription
@@ -385,6 +385,16 @@ class Engine:
         """Go on after a pause, whoever paused it. A repeat changes nothing."""
         return self._read(lambda handle: native.cursor_resume(handle, name, actor, reason), Cursor._read,
                           native.cursor_list_free)
+
+    # ---- the audit log ----------------------------------------------------------------------------------------
+
+    def acts(self, after: int = 0, *, limit: int = 100) -> list[Act]:
+        """The acts behind a number, oldest first."""
+        return self._read(lambda handle: native.act_page(handle, after, limit), Act._read_list, native.act_list_free)
+
+    def verify_acts(self) -> ActReport:
+        """Compute the audit log's chain anew. A fault is in the report, no exception."""
+        return ActReport._read(self._call(native.act_verify))
 
     # ---- driving ----------------------------------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ from .money import Money, from_pair
 from .times import from_us, maybe_from_us
 
 __all__ = [
-    "Campaign", "CampaignState", "CircuitRule", "Cursor", "CursorState", "DeadLetter", "Event", "LateRule", "Payment",
-    "PaymentFlag", "PaymentState", "Pledge", "Totals", "TotalsRow", "Transition", "Visibility", "Wait",
-    "WebhookVerdict", "Work",
+    "Act", "ActFault", "ActReport", "Campaign", "CampaignState", "CircuitRule", "Cursor", "CursorState", "DeadLetter",
+    "Event", "LateRule", "Payment", "PaymentFlag", "PaymentState", "Pledge", "Totals", "TotalsRow", "Transition",
+    "Visibility", "Wait", "WebhookVerdict", "Work",
 ]
 
 
@@ -72,6 +72,22 @@ class CursorState(IntEnum):
     RUNS = native.CURSOR_RUNS
     PAUSED = native.CURSOR_PAUSED
     STOPPED = native.CURSOR_STOPPED
+
+
+class ActFault(IntEnum):
+    """What is wrong with the audit log."""
+
+    NONE = native.ACT_NONE
+    ALTERED = native.ACT_ALTERED
+    UNLINKED = native.ACT_UNLINKED
+    MISSING = native.ACT_MISSING
+    ADDED = native.ACT_ADDED
+    HEAD = native.ACT_HEAD
+
+    @property
+    def text(self) -> str:
+        text: str = native.act_fault_text(self)
+        return text
 
 
 class Visibility(IntEnum):
@@ -395,3 +411,53 @@ class DeadLetter:
             letters.append(cls(position, event_id, event_type, subject, tries, code, reason, from_us(first_us),
                                from_us(last_us), requeued))
         return letters
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody did other than giving: ``actor`` and ``reason`` as the host said, ``before`` and ``after`` as JSON.
+
+    Each act holds the hash of the one before it.
+    """
+
+    number: int
+    action: str
+    subject: str
+    actor: str | None
+    reason: str | None
+    before: str | None
+    after: str | None
+    created: datetime
+    previous_hash: str | None
+    hash: str
+
+    @classmethod
+    def _read_list(cls, handle: Any) -> list[Act]:
+        acts = []
+        for index in range(native.act_list_size(handle)):
+            (number, action, subject, actor, reason, before, after, created_us, previous_hash,
+             hash_) = native.act_list_at(handle, index)
+            acts.append(cls(number, action, subject, actor, reason, before, after, from_us(created_us), previous_hash,
+                            hash_))
+        return acts
+
+
+@dataclass(frozen=True, slots=True)
+class ActReport:
+    """What a check of the audit log found: the first fault in order of numbers, and the act it is about (0: none).
+
+    ``head_hash`` is of the newest act: kept elsewhere, it also proves the log against those who can write to the
+    database.
+    """
+
+    count: int
+    head_count: int
+    head_agrees: bool
+    fault: ActFault
+    number: int
+    head_hash: str
+
+    @classmethod
+    def _read(cls, made: tuple[Any, ...]) -> ActReport:
+        count, head_count, head_agrees, fault, number, head_hash = made
+        return cls(count, head_count, head_agrees, ActFault(fault), number, head_hash)

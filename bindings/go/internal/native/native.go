@@ -50,82 +50,82 @@ typedef _gostring_ swig_type_16;
 typedef _gostring_ swig_type_17;
 typedef _gostring_ swig_type_18;
 typedef _gostring_ swig_type_19;
-typedef _gostring_ swig_type_20;
+typedef long long swig_type_20;
 typedef long long swig_type_21;
 typedef long long swig_type_22;
 typedef _gostring_ swig_type_23;
 typedef _gostring_ swig_type_24;
 typedef _gostring_ swig_type_25;
 typedef _gostring_ swig_type_26;
-typedef long long swig_type_27;
-typedef _gostring_ swig_type_28;
+typedef _gostring_ swig_type_27;
+typedef long long swig_type_28;
 typedef long long swig_type_29;
-typedef long long swig_type_30;
-typedef long long swig_type_31;
-typedef long long swig_type_32;
+typedef _gostring_ swig_type_30;
+typedef _gostring_ swig_type_31;
+typedef _gostring_ swig_type_32;
 typedef _gostring_ swig_type_33;
-typedef _gostring_ swig_type_34;
+typedef long long swig_type_34;
 typedef _gostring_ swig_type_35;
-typedef _gostring_ swig_type_36;
-typedef _gostring_ swig_type_37;
-typedef _gostring_ swig_type_38;
-typedef _gostring_ swig_type_39;
+typedef long long swig_type_36;
+typedef long long swig_type_37;
+typedef long long swig_type_38;
+typedef long long swig_type_39;
 typedef _gostring_ swig_type_40;
 typedef _gostring_ swig_type_41;
 typedef _gostring_ swig_type_42;
-typedef long long swig_type_43;
-typedef long long swig_type_44;
-typedef long long swig_type_45;
-typedef long long swig_type_46;
+typedef _gostring_ swig_type_43;
+typedef _gostring_ swig_type_44;
+typedef _gostring_ swig_type_45;
+typedef _gostring_ swig_type_46;
 typedef _gostring_ swig_type_47;
 typedef _gostring_ swig_type_48;
-typedef long long swig_type_49;
+typedef _gostring_ swig_type_49;
 typedef long long swig_type_50;
 typedef long long swig_type_51;
-typedef _gostring_ swig_type_52;
+typedef long long swig_type_52;
 typedef long long swig_type_53;
-typedef long long swig_type_54;
-typedef long long swig_type_55;
+typedef _gostring_ swig_type_54;
+typedef _gostring_ swig_type_55;
 typedef long long swig_type_56;
-typedef _gostring_ swig_type_57;
-typedef _goslice_ swig_type_58;
-typedef _goslice_ swig_type_59;
-typedef _gostring_ swig_type_60;
-typedef _gostring_ swig_type_61;
-typedef _gostring_ swig_type_62;
-typedef _gostring_ swig_type_63;
+typedef long long swig_type_57;
+typedef long long swig_type_58;
+typedef _gostring_ swig_type_59;
+typedef long long swig_type_60;
+typedef long long swig_type_61;
+typedef long long swig_type_62;
+typedef long long swig_type_63;
 typedef _gostring_ swig_type_64;
-typedef _gostring_ swig_type_65;
-typedef long long swig_type_66;
-typedef long long swig_type_67;
+typedef _goslice_ swig_type_65;
+typedef _goslice_ swig_type_66;
+typedef _gostring_ swig_type_67;
 typedef _gostring_ swig_type_68;
 typedef _gostring_ swig_type_69;
 typedef _gostring_ swig_type_70;
 typedef _gostring_ swig_type_71;
-typedef long long swig_type_72;
-typedef _gostring_ swig_type_73;
-typedef _gostring_ swig_type_74;
+typedef _gostring_ swig_type_72;
+typedef long long swig_type_73;
+typedef long long swig_type_74;
 typedef _gostring_ swig_type_75;
 typedef _gostring_ swig_type_76;
 typedef _gostring_ swig_type_77;
 typedef _gostring_ swig_type_78;
-typedef _gostring_ swig_type_79;
-typedef long long swig_type_80;
+typedef long long swig_type_79;
+typedef _gostring_ swig_type_80;
 typedef _gostring_ swig_type_81;
 typedef _gostring_ swig_type_82;
 typedef _gostring_ swig_type_83;
-typedef long long swig_type_84;
-typedef long long swig_type_85;
-typedef long long swig_type_86;
+typedef _gostring_ swig_type_84;
+typedef _gostring_ swig_type_85;
+typedef _gostring_ swig_type_86;
 typedef long long swig_type_87;
-typedef long long swig_type_88;
+typedef _gostring_ swig_type_88;
 typedef _gostring_ swig_type_89;
 typedef _gostring_ swig_type_90;
-typedef _gostring_ swig_type_91;
+typedef long long swig_type_91;
 typedef long long swig_type_92;
 typedef long long swig_type_93;
 typedef long long swig_type_94;
-typedef _gostring_ swig_type_95;
+typedef long long swig_type_95;
 typedef _gostring_ swig_type_96;
 typedef _gostring_ swig_type_97;
 typedef _gostring_ swig_type_98;
@@ -135,66 +135,66 @@ typedef long long swig_type_101;
 typedef _gostring_ swig_type_102;
 typedef _gostring_ swig_type_103;
 typedef _gostring_ swig_type_104;
-typedef long long swig_type_105;
+typedef _gostring_ swig_type_105;
 typedef long long swig_type_106;
 typedef long long swig_type_107;
-typedef _gostring_ swig_type_108;
+typedef long long swig_type_108;
 typedef _gostring_ swig_type_109;
 typedef _gostring_ swig_type_110;
 typedef _gostring_ swig_type_111;
-typedef _gostring_ swig_type_112;
-typedef _gostring_ swig_type_113;
-typedef _gostring_ swig_type_114;
+typedef long long swig_type_112;
+typedef long long swig_type_113;
+typedef long long swig_type_114;
 typedef _gostring_ swig_type_115;
 typedef _gostring_ swig_type_116;
 typedef _gostring_ swig_type_117;
 typedef _gostring_ swig_type_118;
 typedef _gostring_ swig_type_119;
 typedef _gostring_ swig_type_120;
-typedef _goslice_ swig_type_121;
-typedef long long swig_type_122;
+typedef _gostring_ swig_type_121;
+typedef _gostring_ swig_type_122;
 typedef _gostring_ swig_type_123;
 typedef _gostring_ swig_type_124;
 typedef _gostring_ swig_type_125;
 typedef _gostring_ swig_type_126;
-typedef long long swig_type_127;
-typedef long long swig_type_128;
-typedef _gostring_ swig_type_129;
+typedef _gostring_ swig_type_127;
+typedef _goslice_ swig_type_128;
+typedef long long swig_type_129;
 typedef _gostring_ swig_type_130;
 typedef _gostring_ swig_type_131;
 typedef _gostring_ swig_type_132;
 typedef _gostring_ swig_type_133;
 typedef long long swig_type_134;
-typedef _gostring_ swig_type_135;
+typedef long long swig_type_135;
 typedef _gostring_ swig_type_136;
 typedef _gostring_ swig_type_137;
 typedef _gostring_ swig_type_138;
-typedef long long swig_type_139;
+typedef _gostring_ swig_type_139;
 typedef _gostring_ swig_type_140;
-typedef _gostring_ swig_type_141;
+typedef long long swig_type_141;
 typedef _gostring_ swig_type_142;
 typedef _gostring_ swig_type_143;
-typedef long long swig_type_144;
+typedef _gostring_ swig_type_144;
 typedef _gostring_ swig_type_145;
-typedef _gostring_ swig_type_146;
+typedef long long swig_type_146;
 typedef _gostring_ swig_type_147;
 typedef _gostring_ swig_type_148;
-typedef long long swig_type_149;
+typedef _gostring_ swig_type_149;
 typedef _gostring_ swig_type_150;
-typedef _gostring_ swig_type_151;
+typedef long long swig_type_151;
 typedef _gostring_ swig_type_152;
 typedef _gostring_ swig_type_153;
 typedef _gostring_ swig_type_154;
 typedef _gostring_ swig_type_155;
 typedef long long swig_type_156;
-typedef long long swig_type_157;
+typedef _gostring_ swig_type_157;
 typedef _gostring_ swig_type_158;
 typedef _gostring_ swig_type_159;
 typedef _gostring_ swig_type_160;
 typedef _gostring_ swig_type_161;
 typedef _gostring_ swig_type_162;
-typedef _gostring_ swig_type_163;
-typedef _gostring_ swig_type_164;
+typedef long long swig_type_163;
+typedef long long swig_type_164;
 typedef _gostring_ swig_type_165;
 typedef _gostring_ swig_type_166;
 typedef _gostring_ swig_type_167;
@@ -202,14 +202,14 @@ typedef _gostring_ swig_type_168;
 typedef _gostring_ swig_type_169;
 typedef _gostring_ swig_type_170;
 typedef _gostring_ swig_type_171;
-typedef long long swig_type_172;
+typedef _gostring_ swig_type_172;
 typedef _gostring_ swig_type_173;
 typedef _gostring_ swig_type_174;
 typedef _gostring_ swig_type_175;
 typedef _gostring_ swig_type_176;
 typedef _gostring_ swig_type_177;
 typedef _gostring_ swig_type_178;
-typedef _gostring_ swig_type_179;
+typedef long long swig_type_179;
 typedef _gostring_ swig_type_180;
 typedef _gostring_ swig_type_181;
 typedef _gostring_ swig_type_182;
@@ -244,317 +244,337 @@ typedef _gostring_ swig_type_210;
 typedef _gostring_ swig_type_211;
 typedef _gostring_ swig_type_212;
 typedef _gostring_ swig_type_213;
-typedef long long swig_type_214;
+typedef _gostring_ swig_type_214;
 typedef _gostring_ swig_type_215;
 typedef _gostring_ swig_type_216;
 typedef _gostring_ swig_type_217;
-typedef long long swig_type_218;
-typedef long long swig_type_219;
-typedef long long swig_type_220;
-typedef _gostring_ swig_type_221;
+typedef _gostring_ swig_type_218;
+typedef _gostring_ swig_type_219;
+typedef _gostring_ swig_type_220;
+typedef long long swig_type_221;
 typedef _gostring_ swig_type_222;
 typedef _gostring_ swig_type_223;
 typedef _gostring_ swig_type_224;
-typedef _gostring_ swig_type_225;
+typedef long long swig_type_225;
 typedef long long swig_type_226;
-typedef _gostring_ swig_type_227;
+typedef long long swig_type_227;
 typedef _gostring_ swig_type_228;
 typedef _gostring_ swig_type_229;
 typedef _gostring_ swig_type_230;
 typedef _gostring_ swig_type_231;
 typedef _gostring_ swig_type_232;
-typedef _gostring_ swig_type_233;
-typedef long long swig_type_234;
-typedef long long swig_type_235;
-typedef long long swig_type_236;
+typedef long long swig_type_233;
+typedef _gostring_ swig_type_234;
+typedef _gostring_ swig_type_235;
+typedef _gostring_ swig_type_236;
 typedef _gostring_ swig_type_237;
 typedef _gostring_ swig_type_238;
 typedef _gostring_ swig_type_239;
 typedef _gostring_ swig_type_240;
-typedef _gostring_ swig_type_241;
-typedef _gostring_ swig_type_242;
+typedef long long swig_type_241;
+typedef long long swig_type_242;
 typedef long long swig_type_243;
-typedef long long swig_type_244;
+typedef _gostring_ swig_type_244;
 typedef _gostring_ swig_type_245;
 typedef _gostring_ swig_type_246;
 typedef _gostring_ swig_type_247;
 typedef _gostring_ swig_type_248;
 typedef _gostring_ swig_type_249;
-typedef _gostring_ swig_type_250;
-typedef _gostring_ swig_type_251;
-extern void _wrap_Swig_free_native_b805221cc7bd34a4(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_native_b805221cc7bd34a4(swig_intgo arg1);
-extern swig_type_1 _wrap_version_native_b805221cc7bd34a4(void);
-extern void _wrap_free_native_b805221cc7bd34a4(uintptr_t arg1);
-extern swig_intgo _wrap_OK_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EINVAL_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ERANGE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ECURRENCY_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EAMOUNT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ENOTSUP_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EABI_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EMISUSE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ETOOLONG_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EENCODING_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ECARD_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EKEY_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ENOTFOUND_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EDECLINED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ECLOSED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ESIGNATURE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ESCHEMA_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EREADONLY_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EMODE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EREFUSED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EEXISTS_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EKEYREUSE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ESTATE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EVERSION_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EFENCED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EBUSY_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EIO_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ETIMEOUT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EUNAVAILABLE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EQUEUE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ENOSPACE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ECLOSING_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ECIRCUIT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EINDOUBT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ENOMEM_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_ECORRUPT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_EBUG_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_OK_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_INVALID_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_PERMANENT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_CONFLICT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_TRANSIENT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_IN_DOUBT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CLASS_INTERNAL_native_b805221cc7bd34a4(void);
-extern swig_type_2 _wrap_status_name_native_b805221cc7bd34a4(int arg1);
-extern swig_type_3 _wrap_status_text_native_b805221cc7bd34a4(int arg1);
-extern int _wrap_status_class_of_native_b805221cc7bd34a4(int arg1);
-extern swig_type_4 _wrap_money_make_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
-extern swig_type_7 _wrap_money_parse_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_8 arg2);
-extern swig_type_9 _wrap_money_add_native_b805221cc7bd34a4(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_10 _wrap_money_sub_native_b805221cc7bd34a4(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_11 _wrap_money_compare_native_b805221cc7bd34a4(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_12 _wrap_currency_exponent_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_13 arg2);
-extern swig_voidp _wrap_money_rules_stripe_native_b805221cc7bd34a4(void);
-extern swig_type_14 _wrap_money_check_native_b805221cc7bd34a4(cfa_money arg1, swig_voidp arg2);
-extern swig_intgo _wrap_FACT_SUCCEEDED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_FACT_CANCELED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_FACT_EXPIRED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_FACT_PROCESSING_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_FACT_FAILED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CALL_CREATE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CALL_CAPTURE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CALL_CANCEL_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CALL_RETRIEVE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CALL_LOOKUP_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CALL_REFUND_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_OUTCOME_DONE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_OUTCOME_PENDING_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_OUTCOME_REFUSED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_b805221cc7bd34a4(void);
-extern swig_type_15 _wrap_call_next_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, int arg3);
-extern swig_voidp _wrap_pulled_call_view_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_pulled_call_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_intgo _wrap_CIRCUIT_REJECT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CIRCUIT_QUEUE_native_b805221cc7bd34a4(void);
-extern void _wrap_engine_close_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_intgo _wrap_WORK_COMMANDS_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WORK_CALLS_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WORK_TOTALS_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WORK_RELAY_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WORK_UPKEEP_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WORK_ALL_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WORK_NO_COMMIT_native_b805221cc7bd34a4(void);
-extern swig_type_16 _wrap_engine_tick_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern int _wrap_engine_next_due_ms_native_b805221cc7bd34a4(swig_voidp arg1, int arg2);
-extern swig_intgo _wrap_engine_descriptor_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_17 _wrap_runner_start_native_b805221cc7bd34a4(swig_voidp arg1, int arg2);
-extern void _wrap_runner_stop_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_18 _wrap_engine_statistics_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_CAMPAIGN_OPEN_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CAMPAIGN_ENDED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_LATE_ACCEPT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_LATE_REFUSE_native_b805221cc7bd34a4(void);
-extern swig_type_19 _wrap_campaign_get_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3);
-extern swig_type_21 _wrap_campaign_list_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_campaign_list_at_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_22 arg2);
-extern swig_type_23 _wrap_campaign_list_next_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_campaign_list_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_24 _wrap_campaign_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_25 _wrap_campaign_title_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_26 _wrap_campaign_currencies_native_b805221cc7bd34a4(swig_voidp arg1);
-extern cfa_money _wrap_campaign_goal_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_27 _wrap_campaign_deadline_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_campaign_late_rule_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_campaign_state_of_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_28 _wrap_campaign_state_name_native_b805221cc7bd34a4(int arg1);
-extern swig_type_29 _wrap_campaign_version_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_30 _wrap_campaign_created_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_31 _wrap_campaign_updated_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_campaign_replayed_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_32 _wrap_campaign_position_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_campaign_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_intgo _wrap_PAYMENT_PENDING_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_PROCESSING_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_CAPTURED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_COMPLETED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_FAILED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_CANCELED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_EXPIRED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_b805221cc7bd34a4(void);
-extern swig_type_33 _wrap_payment_get_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_34 arg3);
-extern swig_type_35 _wrap_payment_wait_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_36 arg3, int arg4);
-extern swig_type_37 _wrap_payment_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_38 _wrap_payment_pledge_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_39 _wrap_payment_campaign_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_payment_state_of_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_40 _wrap_payment_state_name_native_b805221cc7bd34a4(int arg1);
-extern int _wrap_payment_flags_native_b805221cc7bd34a4(swig_voidp arg1);
-extern cfa_money _wrap_payment_amount_native_b805221cc7bd34a4(swig_voidp arg1);
-extern cfa_money _wrap_payment_authorized_native_b805221cc7bd34a4(swig_voidp arg1);
-extern cfa_money _wrap_payment_captured_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_41 _wrap_payment_ref_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_42 _wrap_payment_failure_code_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_43 _wrap_payment_sequence_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_44 _wrap_payment_created_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_45 _wrap_payment_updated_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_46 _wrap_payment_position_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_payment_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_47 _wrap_payment_history_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_48 arg3);
-extern swig_type_49 _wrap_transition_list_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_transition_from_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_50 arg2);
-extern int _wrap_transition_to_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_51 arg2);
-extern swig_type_52 _wrap_transition_rule_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_53 arg2);
-extern int _wrap_transition_implied_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_54 arg2);
-extern swig_type_55 _wrap_transition_at_us_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_56 arg2);
-extern void _wrap_transition_list_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_intgo _wrap_WEBHOOK_APPLIED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WEBHOOK_STALE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WEBHOOK_PARKED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WEBHOOK_IGNORED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_b805221cc7bd34a4(void);
-extern swig_type_57 _wrap_webhook_receive_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_58 arg3, swig_type_59 arg4, int arg5);
-extern swig_type_60 _wrap_webhook_verdict_name_native_b805221cc7bd34a4(int arg1);
-extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_VISIBILITY_OWNER_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WAIT_ANSWER_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WAIT_COMMIT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_WAIT_PAID_native_b805221cc7bd34a4(void);
-extern swig_type_61 _wrap_pledge_get_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_62 arg3);
-extern swig_type_63 _wrap_pledge_find_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_64 arg3, swig_type_65 arg4);
-extern swig_type_66 _wrap_pledge_list_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_pledge_list_at_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_67 arg2);
-extern swig_type_68 _wrap_pledge_list_next_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_pledge_list_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_69 _wrap_pledge_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_70 _wrap_pledge_campaign_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_71 _wrap_pledge_payment_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern cfa_money _wrap_pledge_amount_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_pledge_state_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_72 _wrap_pledge_created_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_73 _wrap_pledge_donor_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_74 _wrap_pledge_donor_name_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_75 _wrap_pledge_donor_email_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_76 _wrap_pledge_donor_message_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_pledge_visibility_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_pledge_replayed_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_pledge_pending_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_77 _wrap_pledge_answer_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_78 _wrap_pledge_client_secret_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_79 _wrap_pledge_redirect_url_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_80 _wrap_pledge_position_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_pledge_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_81 _wrap_campaign_get_with_totals_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_82 arg4);
-extern swig_type_83 _wrap_totals_campaign_id_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_84 _wrap_totals_position_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_85 _wrap_totals_version_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_86 _wrap_totals_as_of_us_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_totals_stale_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_87 _wrap_totals_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_totals_at_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_88 arg2);
-extern void _wrap_totals_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_89 _wrap_totals_verify_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_90 arg3, int arg4);
-extern swig_type_91 _wrap_event_page_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_92 arg3, int arg4);
-extern swig_type_93 _wrap_event_list_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_event_list_at_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_94 arg2);
-extern void _wrap_event_list_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_95 _wrap_subscription_open_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_96 arg3);
-extern swig_type_97 _wrap_subscription_next_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern swig_type_98 _wrap_subscription_ack_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_99 arg2);
-extern void _wrap_subscription_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_intgo _wrap_CURSOR_RUNS_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CURSOR_PAUSED_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_CURSOR_STOPPED_native_b805221cc7bd34a4(void);
-extern swig_type_100 _wrap_cursor_list_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_cursor_list_at_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_101 arg2);
-extern swig_type_102 _wrap_cursor_list_next_native_b805221cc7bd34a4(swig_voidp arg1);
-extern int _wrap_cursor_list_replayed_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_cursor_list_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_103 _wrap_letter_page_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_104 arg3, swig_type_105 arg4, int arg5);
-extern swig_type_106 _wrap_letter_list_size_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_letter_list_at_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_107 arg2);
-extern void _wrap_letter_list_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_play_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_voidp _wrap_play_provider_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_108 _wrap_play_confirm_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_109 arg2, swig_type_110 arg3);
-extern swig_type_111 _wrap_play_act_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_112 arg2, int arg3);
-extern swig_type_113 _wrap_play_settle_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_114 arg2, int arg3);
-extern swig_type_115 _wrap_play_expire_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_116 arg2);
-extern swig_intgo _wrap_PLAY_FAULT_NONE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_b805221cc7bd34a4(void);
-extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_b805221cc7bd34a4(void);
-extern swig_type_117 _wrap_play_fault_next_native_b805221cc7bd34a4(swig_voidp arg1, int arg2);
-extern swig_type_118 _wrap_play_deliver_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
-extern swig_type_119 _wrap_play_webhook_take_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_120 _wrap_play_sign_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_121 arg3, swig_type_122 arg4);
-extern swig_type_123 _wrap_memory_storage_new_native_b805221cc7bd34a4(swig_voidp arg1);
-extern void _wrap_storage_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_124 _wrap_engine_open_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_125 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_126 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_127 arg12, swig_type_128 arg13, int arg14, int arg15, int arg16, int arg17, int arg18);
-extern swig_type_129 _wrap_campaign_create_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_130 arg3, swig_type_131 arg4, swig_type_132 arg5, swig_type_133 arg6, cfa_money arg7, swig_type_134 arg8, int arg9, swig_type_135 arg10, swig_type_136 arg11, int arg12);
-extern swig_type_137 _wrap_campaign_update_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_138 arg3, swig_type_139 arg4, swig_type_140 arg5, swig_type_141 arg6, swig_type_142 arg7, swig_type_143 arg8, cfa_money arg9, swig_type_144 arg10, int arg11, swig_type_145 arg12, swig_type_146 arg13, int arg14);
-extern swig_type_147 _wrap_campaign_end_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_148 arg3, swig_type_149 arg4, swig_type_150 arg5, swig_type_151 arg6, swig_type_152 arg7, swig_type_153 arg8);
-extern swig_type_154 _wrap_cursor_rewind_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_155 arg3, swig_type_156 arg4, swig_type_157 arg5, swig_type_158 arg6, swig_type_159 arg7, swig_type_160 arg8, swig_type_161 arg9);
-extern swig_type_162 _wrap_cursor_pause_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_163 arg3, swig_type_164 arg4, swig_type_165 arg5);
-extern swig_type_166 _wrap_cursor_resume_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_167 arg3, swig_type_168 arg4, swig_type_169 arg5);
-extern swig_type_170 _wrap_letter_requeue_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_171 arg3, swig_type_172 arg4, swig_type_173 arg5, swig_type_174 arg6, swig_type_175 arg7, swig_type_176 arg8);
-extern swig_type_177 _wrap_donor_erase_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_178 arg2, swig_type_179 arg3, swig_type_180 arg4, int arg5);
-extern swig_type_181 _wrap_payment_capture_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_182 arg3, cfa_money arg4, swig_type_183 arg5, swig_type_184 arg6, swig_type_185 arg7, swig_type_186 arg8, int arg9);
-extern swig_type_187 _wrap_payment_cancel_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_188 arg3, swig_type_189 arg4, swig_type_190 arg5, swig_type_191 arg6, swig_type_192 arg7, int arg8);
-extern swig_type_193 _wrap_campaign_page_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_194 arg3, int arg4);
-extern swig_type_195 _wrap_cursor_page_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_196 arg3, int arg4);
-extern swig_type_197 _wrap_pledge_create_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_198 arg3, swig_type_199 arg4, swig_type_200 arg5, cfa_money arg6, swig_type_201 arg7, swig_type_202 arg8, swig_type_203 arg9, swig_type_204 arg10, swig_type_205 arg11, int arg12, int arg13, int arg14, swig_type_206 arg15, swig_type_207 arg16, swig_type_208 arg17);
-extern swig_type_209 _wrap_pledge_page_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_210 arg3, swig_type_211 arg4, int arg5);
-extern swig_type_212 _wrap_totals_get_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_213 arg3, swig_type_214 arg4, int arg5, int arg6);
-extern swig_type_215 _wrap_call_done_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_type_216 arg5, swig_type_217 arg6, cfa_money arg7, int arg8, swig_type_218 arg9, swig_type_219 arg10, int arg11, swig_type_220 arg12, swig_type_221 arg13, swig_type_222 arg14, swig_type_223 arg15, swig_type_224 arg16, swig_type_225 arg17, swig_type_226 arg18, swig_type_227 arg19, int arg20, int arg21);
-extern swig_type_228 _wrap_webhook_accept_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_229 arg3, swig_type_230 arg4, swig_type_231 arg5, int arg6, int arg7, swig_type_232 arg8, swig_type_233 arg9, cfa_money arg10, int arg11, swig_type_234 arg12, swig_type_235 arg13, int arg14, swig_type_236 arg15, swig_type_237 arg16, swig_type_238 arg17, swig_type_239 arg18, int arg19, int arg20);
-extern swig_type_240 _wrap_provider_new_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_241 arg2, int arg3);
-extern void _wrap_provider_free_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_242 _wrap_play_new_native_b805221cc7bd34a4(swig_voidp arg1, swig_type_243 arg2, int arg3, int arg4, swig_type_244 arg5, swig_type_245 arg6);
-extern swig_type_246 _wrap_play_weather_set_native_b805221cc7bd34a4(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
-extern swig_type_247 _wrap_play_books_get_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_type_248 _wrap_play_payment_native_b805221cc7bd34a4(swig_voidp arg1, swig_voidp arg2, swig_type_249 arg3);
-extern swig_type_250 _wrap_key_new_native_b805221cc7bd34a4(swig_voidp arg1);
-extern swig_type_251 _wrap_money_format_native_b805221cc7bd34a4(swig_voidp arg1, cfa_money arg2);
+typedef long long swig_type_250;
+typedef long long swig_type_251;
+typedef _gostring_ swig_type_252;
+typedef _gostring_ swig_type_253;
+typedef _gostring_ swig_type_254;
+typedef _gostring_ swig_type_255;
+typedef _gostring_ swig_type_256;
+typedef _gostring_ swig_type_257;
+typedef _gostring_ swig_type_258;
+extern void _wrap_Swig_free_native_8a8e4caeaf7da72f(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_native_8a8e4caeaf7da72f(swig_intgo arg1);
+extern swig_type_1 _wrap_version_native_8a8e4caeaf7da72f(void);
+extern void _wrap_free_native_8a8e4caeaf7da72f(uintptr_t arg1);
+extern swig_intgo _wrap_OK_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EINVAL_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ERANGE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ECURRENCY_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EAMOUNT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ENOTSUP_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EABI_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EMISUSE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ETOOLONG_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EENCODING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ECARD_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EKEY_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ENOTFOUND_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EDECLINED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ECLOSED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ESIGNATURE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ESCHEMA_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EREADONLY_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EMODE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EREFUSED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EEXISTS_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EKEYREUSE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ESTATE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EVERSION_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EFENCED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EBUSY_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EIO_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ETIMEOUT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EQUEUE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ENOSPACE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ECLOSING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ECIRCUIT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EINDOUBT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ENOMEM_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ECORRUPT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_EBUG_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_OK_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_INVALID_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f(void);
+extern swig_type_2 _wrap_status_name_native_8a8e4caeaf7da72f(int arg1);
+extern swig_type_3 _wrap_status_text_native_8a8e4caeaf7da72f(int arg1);
+extern int _wrap_status_class_of_native_8a8e4caeaf7da72f(int arg1);
+extern swig_type_4 _wrap_money_make_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
+extern swig_type_7 _wrap_money_parse_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_8 arg2);
+extern swig_type_9 _wrap_money_add_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_10 _wrap_money_sub_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_11 _wrap_money_compare_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_12 _wrap_currency_exponent_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_13 arg2);
+extern swig_voidp _wrap_money_rules_stripe_native_8a8e4caeaf7da72f(void);
+extern swig_type_14 _wrap_money_check_native_8a8e4caeaf7da72f(cfa_money arg1, swig_voidp arg2);
+extern swig_intgo _wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_FACT_CANCELED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_FACT_FAILED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CALL_CREATE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CALL_CANCEL_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CALL_REFUND_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f(void);
+extern swig_type_15 _wrap_call_next_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3);
+extern swig_voidp _wrap_pulled_call_view_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_pulled_call_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_intgo _wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f(void);
+extern void _wrap_engine_close_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_intgo _wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WORK_CALLS_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WORK_TOTALS_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WORK_RELAY_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WORK_ALL_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f(void);
+extern swig_type_16 _wrap_engine_tick_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern int _wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2);
+extern swig_intgo _wrap_engine_descriptor_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_17 _wrap_runner_start_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2);
+extern void _wrap_runner_stop_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_18 _wrap_engine_statistics_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2);
+extern swig_type_19 _wrap_act_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, int arg4);
+extern swig_type_21 _wrap_act_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_act_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_22 arg2);
+extern void _wrap_act_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_intgo _wrap_ACT_NONE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ACT_ALTERED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ACT_MISSING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ACT_ADDED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_ACT_HEAD_native_8a8e4caeaf7da72f(void);
+extern swig_type_23 _wrap_act_fault_name_native_8a8e4caeaf7da72f(int arg1);
+extern swig_type_24 _wrap_act_fault_text_native_8a8e4caeaf7da72f(int arg1);
+extern swig_type_25 _wrap_act_verify_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_LATE_REFUSE_native_8a8e4caeaf7da72f(void);
+extern swig_type_26 _wrap_campaign_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_27 arg3);
+extern swig_type_28 _wrap_campaign_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_campaign_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_29 arg2);
+extern swig_type_30 _wrap_campaign_list_next_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_campaign_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_31 _wrap_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_32 _wrap_campaign_title_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_33 _wrap_campaign_currencies_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern cfa_money _wrap_campaign_goal_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_34 _wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_campaign_late_rule_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_campaign_state_of_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_35 _wrap_campaign_state_name_native_8a8e4caeaf7da72f(int arg1);
+extern swig_type_36 _wrap_campaign_version_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_37 _wrap_campaign_created_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_38 _wrap_campaign_updated_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_campaign_replayed_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_39 _wrap_campaign_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_campaign_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_intgo _wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f(void);
+extern swig_type_40 _wrap_payment_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3);
+extern swig_type_42 _wrap_payment_wait_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, int arg4);
+extern swig_type_44 _wrap_payment_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_45 _wrap_payment_pledge_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_46 _wrap_payment_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_payment_state_of_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_47 _wrap_payment_state_name_native_8a8e4caeaf7da72f(int arg1);
+extern int _wrap_payment_flags_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern cfa_money _wrap_payment_amount_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern cfa_money _wrap_payment_authorized_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern cfa_money _wrap_payment_captured_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_48 _wrap_payment_ref_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_49 _wrap_payment_failure_code_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_50 _wrap_payment_sequence_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_51 _wrap_payment_created_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_52 _wrap_payment_updated_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_53 _wrap_payment_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_payment_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_54 _wrap_payment_history_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_55 arg3);
+extern swig_type_56 _wrap_transition_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_transition_from_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_57 arg2);
+extern int _wrap_transition_to_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_58 arg2);
+extern swig_type_59 _wrap_transition_rule_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_60 arg2);
+extern int _wrap_transition_implied_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_61 arg2);
+extern swig_type_62 _wrap_transition_at_us_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_63 arg2);
+extern void _wrap_transition_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_intgo _wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f(void);
+extern swig_type_64 _wrap_webhook_receive_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_65 arg3, swig_type_66 arg4, int arg5);
+extern swig_type_67 _wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(int arg1);
+extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_WAIT_PAID_native_8a8e4caeaf7da72f(void);
+extern swig_type_68 _wrap_pledge_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_69 arg3);
+extern swig_type_70 _wrap_pledge_find_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_71 arg3, swig_type_72 arg4);
+extern swig_type_73 _wrap_pledge_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_pledge_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_74 arg2);
+extern swig_type_75 _wrap_pledge_list_next_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_pledge_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_76 _wrap_pledge_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_77 _wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_78 _wrap_pledge_payment_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern cfa_money _wrap_pledge_amount_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_pledge_state_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_79 _wrap_pledge_created_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_80 _wrap_pledge_donor_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_81 _wrap_pledge_donor_name_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_82 _wrap_pledge_donor_email_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_83 _wrap_pledge_donor_message_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_pledge_visibility_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_pledge_replayed_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_pledge_pending_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_84 _wrap_pledge_answer_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_85 _wrap_pledge_client_secret_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_86 _wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_87 _wrap_pledge_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_pledge_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_88 _wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_89 arg4);
+extern swig_type_90 _wrap_totals_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_91 _wrap_totals_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_92 _wrap_totals_version_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_93 _wrap_totals_as_of_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_totals_stale_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_94 _wrap_totals_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_totals_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_95 arg2);
+extern void _wrap_totals_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_96 _wrap_totals_verify_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_97 arg3, int arg4);
+extern swig_type_98 _wrap_event_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_99 arg3, int arg4);
+extern swig_type_100 _wrap_event_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_event_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_101 arg2);
+extern void _wrap_event_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_102 _wrap_subscription_open_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_103 arg3);
+extern swig_type_104 _wrap_subscription_next_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern swig_type_105 _wrap_subscription_ack_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_106 arg2);
+extern void _wrap_subscription_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_intgo _wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f(void);
+extern swig_type_107 _wrap_cursor_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_cursor_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_108 arg2);
+extern swig_type_109 _wrap_cursor_list_next_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern int _wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_cursor_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_110 _wrap_letter_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_111 arg3, swig_type_112 arg4, int arg5);
+extern swig_type_113 _wrap_letter_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_letter_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_114 arg2);
+extern void _wrap_letter_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_play_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_voidp _wrap_play_provider_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_115 _wrap_play_confirm_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_116 arg2, swig_type_117 arg3);
+extern swig_type_118 _wrap_play_act_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_119 arg2, int arg3);
+extern swig_type_120 _wrap_play_settle_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_121 arg2, int arg3);
+extern swig_type_122 _wrap_play_expire_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_123 arg2);
+extern swig_intgo _wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f(void);
+extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f(void);
+extern swig_type_124 _wrap_play_fault_next_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2);
+extern swig_type_125 _wrap_play_deliver_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
+extern swig_type_126 _wrap_play_webhook_take_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_127 _wrap_play_sign_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_128 arg3, swig_type_129 arg4);
+extern swig_type_130 _wrap_memory_storage_new_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern void _wrap_storage_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_131 _wrap_engine_open_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_132 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_133 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_134 arg12, swig_type_135 arg13, int arg14, int arg15, int arg16, int arg17, int arg18);
+extern swig_type_136 _wrap_campaign_create_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_137 arg3, swig_type_138 arg4, swig_type_139 arg5, swig_type_140 arg6, cfa_money arg7, swig_type_141 arg8, int arg9, swig_type_142 arg10, swig_type_143 arg11, int arg12);
+extern swig_type_144 _wrap_campaign_update_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_145 arg3, swig_type_146 arg4, swig_type_147 arg5, swig_type_148 arg6, swig_type_149 arg7, swig_type_150 arg8, cfa_money arg9, swig_type_151 arg10, int arg11, swig_type_152 arg12, swig_type_153 arg13, int arg14);
+extern swig_type_154 _wrap_campaign_end_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_155 arg3, swig_type_156 arg4, swig_type_157 arg5, swig_type_158 arg6, swig_type_159 arg7, swig_type_160 arg8);
+extern swig_type_161 _wrap_cursor_rewind_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_162 arg3, swig_type_163 arg4, swig_type_164 arg5, swig_type_165 arg6, swig_type_166 arg7, swig_type_167 arg8, swig_type_168 arg9);
+extern swig_type_169 _wrap_cursor_pause_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_170 arg3, swig_type_171 arg4, swig_type_172 arg5);
+extern swig_type_173 _wrap_cursor_resume_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_174 arg3, swig_type_175 arg4, swig_type_176 arg5);
+extern swig_type_177 _wrap_letter_requeue_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_178 arg3, swig_type_179 arg4, swig_type_180 arg5, swig_type_181 arg6, swig_type_182 arg7, swig_type_183 arg8);
+extern swig_type_184 _wrap_donor_erase_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_185 arg2, swig_type_186 arg3, swig_type_187 arg4, int arg5);
+extern swig_type_188 _wrap_payment_capture_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_189 arg3, cfa_money arg4, swig_type_190 arg5, swig_type_191 arg6, swig_type_192 arg7, swig_type_193 arg8, int arg9);
+extern swig_type_194 _wrap_payment_cancel_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_195 arg3, swig_type_196 arg4, swig_type_197 arg5, swig_type_198 arg6, swig_type_199 arg7, int arg8);
+extern swig_type_200 _wrap_campaign_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_201 arg3, int arg4);
+extern swig_type_202 _wrap_cursor_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_203 arg3, int arg4);
+extern swig_type_204 _wrap_pledge_create_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_205 arg3, swig_type_206 arg4, swig_type_207 arg5, cfa_money arg6, swig_type_208 arg7, swig_type_209 arg8, swig_type_210 arg9, swig_type_211 arg10, swig_type_212 arg11, int arg12, int arg13, int arg14, swig_type_213 arg15, swig_type_214 arg16, swig_type_215 arg17);
+extern swig_type_216 _wrap_pledge_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_217 arg3, swig_type_218 arg4, int arg5);
+extern swig_type_219 _wrap_totals_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_220 arg3, swig_type_221 arg4, int arg5, int arg6);
+extern swig_type_222 _wrap_call_done_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_type_223 arg5, swig_type_224 arg6, cfa_money arg7, int arg8, swig_type_225 arg9, swig_type_226 arg10, int arg11, swig_type_227 arg12, swig_type_228 arg13, swig_type_229 arg14, swig_type_230 arg15, swig_type_231 arg16, swig_type_232 arg17, swig_type_233 arg18, swig_type_234 arg19, int arg20, int arg21);
+extern swig_type_235 _wrap_webhook_accept_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_236 arg3, swig_type_237 arg4, swig_type_238 arg5, int arg6, int arg7, swig_type_239 arg8, swig_type_240 arg9, cfa_money arg10, int arg11, swig_type_241 arg12, swig_type_242 arg13, int arg14, swig_type_243 arg15, swig_type_244 arg16, swig_type_245 arg17, swig_type_246 arg18, int arg19, int arg20);
+extern swig_type_247 _wrap_provider_new_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_248 arg2, int arg3);
+extern void _wrap_provider_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_249 _wrap_play_new_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_250 arg2, int arg3, int arg4, swig_type_251 arg5, swig_type_252 arg6);
+extern swig_type_253 _wrap_play_weather_set_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
+extern swig_type_254 _wrap_play_books_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
+extern swig_type_255 _wrap_play_payment_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_256 arg3);
+extern swig_type_257 _wrap_key_new_native_8a8e4caeaf7da72f(swig_voidp arg1);
+extern swig_type_258 _wrap_money_format_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2);
 #undef intgo
 */
 import "C"
@@ -587,8 +607,8 @@ func getSwigcptr(v interface { Swigcptr() uintptr }) uintptr {
 
 type _ sync.Mutex
 
-//export cgo_panic__native_b805221cc7bd34a4
-func cgo_panic__native_b805221cc7bd34a4(p *byte) {
+//export cgo_panic__native_8a8e4caeaf7da72f
+func cgo_panic__native_8a8e4caeaf7da72f(p *byte) {
 	s := (*[1024]byte)(unsafe.Pointer(p))[:]
 	for i, b := range s {
 		if b == 0 {
@@ -609,20 +629,20 @@ func swigCopyString(s string) string {
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_native_b805221cc7bd34a4(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_native_8a8e4caeaf7da72f(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_native_b805221cc7bd34a4(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_native_8a8e4caeaf7da72f(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 const VERSION string = "0.1.0"
 func Version() (_swig_ret string) {
 	var swig_r string
-	swig_r_p := C._wrap_version_native_b805221cc7bd34a4()
+	swig_r_p := C._wrap_version_native_8a8e4caeaf7da72f()
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -631,313 +651,313 @@ func Version() (_swig_ret string) {
 
 func Free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_free_native_b805221cc7bd34a4(C.uintptr_t(_swig_i_0))
+	C._wrap_free_native_8a8e4caeaf7da72f(C.uintptr_t(_swig_i_0))
 }
 
 func _swig_getOK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OK_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_OK_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var OK int = _swig_getOK()
 func _swig_getEINVAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINVAL_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EINVAL_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EINVAL int = _swig_getEINVAL()
 func _swig_getERANGE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERANGE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ERANGE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ERANGE int = _swig_getERANGE()
 func _swig_getECURRENCY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECURRENCY_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ECURRENCY_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ECURRENCY int = _swig_getECURRENCY()
 func _swig_getEAMOUNT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EAMOUNT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EAMOUNT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EAMOUNT int = _swig_getEAMOUNT()
 func _swig_getENOTSUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTSUP_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ENOTSUP_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ENOTSUP int = _swig_getENOTSUP()
 func _swig_getEABI() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EABI_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EABI_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EABI int = _swig_getEABI()
 func _swig_getEMISUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMISUSE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EMISUSE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EMISUSE int = _swig_getEMISUSE()
 func _swig_getETOOLONG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETOOLONG_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ETOOLONG_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ETOOLONG int = _swig_getETOOLONG()
 func _swig_getEENCODING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EENCODING_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EENCODING_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EENCODING int = _swig_getEENCODING()
 func _swig_getECARD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECARD_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ECARD_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ECARD int = _swig_getECARD()
 func _swig_getEKEY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEY_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EKEY_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EKEY int = _swig_getEKEY()
 func _swig_getENOTFOUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTFOUND_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ENOTFOUND_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ENOTFOUND int = _swig_getENOTFOUND()
 func _swig_getEDECLINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EDECLINED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EDECLINED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EDECLINED int = _swig_getEDECLINED()
 func _swig_getECLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ECLOSED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ECLOSED int = _swig_getECLOSED()
 func _swig_getESIGNATURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESIGNATURE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ESIGNATURE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ESIGNATURE int = _swig_getESIGNATURE()
 func _swig_getESCHEMA() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESCHEMA_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ESCHEMA_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ESCHEMA int = _swig_getESCHEMA()
 func _swig_getEREADONLY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREADONLY_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EREADONLY_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EREADONLY int = _swig_getEREADONLY()
 func _swig_getEMODE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMODE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EMODE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EMODE int = _swig_getEMODE()
 func _swig_getEREFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREFUSED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EREFUSED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EREFUSED int = _swig_getEREFUSED()
 func _swig_getEEXISTS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EEXISTS_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EEXISTS_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EEXISTS int = _swig_getEEXISTS()
 func _swig_getEKEYREUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEYREUSE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EKEYREUSE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EKEYREUSE int = _swig_getEKEYREUSE()
 func _swig_getESTATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESTATE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ESTATE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ESTATE int = _swig_getESTATE()
 func _swig_getEVERSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVERSION_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EVERSION_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EVERSION int = _swig_getEVERSION()
 func _swig_getEFENCED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EFENCED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EFENCED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EFENCED int = _swig_getEFENCED()
 func _swig_getEBUSY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUSY_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EBUSY_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EBUSY int = _swig_getEBUSY()
 func _swig_getEIO() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EIO_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EIO_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EIO int = _swig_getEIO()
 func _swig_getETIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETIMEOUT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ETIMEOUT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ETIMEOUT int = _swig_getETIMEOUT()
 func _swig_getEUNAVAILABLE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EUNAVAILABLE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EUNAVAILABLE int = _swig_getEUNAVAILABLE()
 func _swig_getEQUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EQUEUE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EQUEUE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EQUEUE int = _swig_getEQUEUE()
 func _swig_getENOSPACE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOSPACE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ENOSPACE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ENOSPACE int = _swig_getENOSPACE()
 func _swig_getECLOSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSING_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ECLOSING_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ECLOSING int = _swig_getECLOSING()
 func _swig_getECIRCUIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECIRCUIT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ECIRCUIT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ECIRCUIT int = _swig_getECIRCUIT()
 func _swig_getEINDOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINDOUBT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EINDOUBT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EINDOUBT int = _swig_getEINDOUBT()
 func _swig_getENOMEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOMEM_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ENOMEM_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ENOMEM int = _swig_getENOMEM()
 func _swig_getECORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECORRUPT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_ECORRUPT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var ECORRUPT int = _swig_getECORRUPT()
 func _swig_getEBUG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUG_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_EBUG_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var EBUG int = _swig_getEBUG()
 func _swig_getCLASS_OK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_OK_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_OK_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CLASS_OK int = _swig_getCLASS_OK()
 func _swig_getCLASS_INVALID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INVALID_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_INVALID_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CLASS_INVALID int = _swig_getCLASS_INVALID()
 func _swig_getCLASS_PERMANENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CLASS_PERMANENT int = _swig_getCLASS_PERMANENT()
 func _swig_getCLASS_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CLASS_CONFLICT int = _swig_getCLASS_CONFLICT()
 func _swig_getCLASS_TRANSIENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CLASS_TRANSIENT int = _swig_getCLASS_TRANSIENT()
 func _swig_getCLASS_IN_DOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CLASS_IN_DOUBT int = _swig_getCLASS_IN_DOUBT()
 func _swig_getCLASS_INTERNAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -945,7 +965,7 @@ var CLASS_INTERNAL int = _swig_getCLASS_INTERNAL()
 func Status_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_name_native_b805221cc7bd34a4(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -955,7 +975,7 @@ func Status_name(arg1 int32) (_swig_ret string) {
 func Status_text(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_text_native_b805221cc7bd34a4(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_text_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -965,7 +985,7 @@ func Status_text(arg1 int32) (_swig_ret string) {
 func Status_class_of(arg1 int32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_status_class_of_native_b805221cc7bd34a4(C.int(_swig_i_0)))
+	swig_r = (int32)(C._wrap_status_class_of_native_8a8e4caeaf7da72f(C.int(_swig_i_0)))
 	return swig_r
 }
 
@@ -974,7 +994,7 @@ func Money_make(arg1 *Money, arg2 int64, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_make_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_money_make_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -992,7 +1012,7 @@ func Money_parse(arg1 *Money, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_parse_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_money_parse_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -1011,7 +1031,7 @@ func Money_add(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_add_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_add_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1027,7 +1047,7 @@ func Money_sub(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_sub_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_sub_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1043,7 +1063,7 @@ func Money_compare(arg1 *int32, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_compare_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_compare_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1058,7 +1078,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_currency_exponent_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_currency_exponent_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -1074,7 +1094,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 
 func Money_rules_stripe() (_swig_ret Rules) {
 	var swig_r Rules
-	swig_r = (Rules)(C._wrap_money_rules_stripe_native_b805221cc7bd34a4())
+	swig_r = (Rules)(C._wrap_money_rules_stripe_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -1082,7 +1102,7 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_check_native_b805221cc7bd34a4(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_money_check_native_8a8e4caeaf7da72f(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1095,133 +1115,133 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 
 func _swig_getFACT_SUCCEEDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var FACT_SUCCEEDED int = _swig_getFACT_SUCCEEDED()
 func _swig_getFACT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_CANCELED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_FACT_CANCELED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var FACT_CANCELED int = _swig_getFACT_CANCELED()
 func _swig_getFACT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_EXPIRED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var FACT_EXPIRED int = _swig_getFACT_EXPIRED()
 func _swig_getFACT_NEEDS_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var FACT_NEEDS_ACTION int = _swig_getFACT_NEEDS_ACTION()
 func _swig_getFACT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_PROCESSING_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var FACT_PROCESSING int = _swig_getFACT_PROCESSING()
 func _swig_getFACT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_FAILED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_FACT_FAILED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var FACT_FAILED int = _swig_getFACT_FAILED()
 func _swig_getCALL_CREATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CREATE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CALL_CREATE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CALL_CREATE int = _swig_getCALL_CREATE()
 func _swig_getCALL_CAPTURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CAPTURE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CALL_CAPTURE int = _swig_getCALL_CAPTURE()
 func _swig_getCALL_CANCEL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CANCEL_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CALL_CANCEL_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CALL_CANCEL int = _swig_getCALL_CANCEL()
 func _swig_getCALL_RETRIEVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CALL_RETRIEVE int = _swig_getCALL_RETRIEVE()
 func _swig_getCALL_LOOKUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_LOOKUP_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CALL_LOOKUP int = _swig_getCALL_LOOKUP()
 func _swig_getCALL_REFUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_REFUND_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CALL_REFUND_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CALL_REFUND int = _swig_getCALL_REFUND()
 func _swig_getOUTCOME_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var OUTCOME_UNKNOWN int = _swig_getOUTCOME_UNKNOWN()
 func _swig_getOUTCOME_DONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_DONE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var OUTCOME_DONE int = _swig_getOUTCOME_DONE()
 func _swig_getOUTCOME_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var OUTCOME_PENDING int = _swig_getOUTCOME_PENDING()
 func _swig_getOUTCOME_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var OUTCOME_REFUSED int = _swig_getOUTCOME_REFUSED()
 func _swig_getOUTCOME_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var OUTCOME_NOT_SENT int = _swig_getOUTCOME_NOT_SENT()
 func _swig_getPROVIDER_TWO_STEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PROVIDER_TWO_STEP int = _swig_getPROVIDER_TWO_STEP()
 func _swig_getPROVIDER_LOOKUP_AUTHORITATIVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -1231,7 +1251,7 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_call_next_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
+	swig_r_p := C._wrap_call_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1245,79 +1265,79 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 func Pulled_call_view(arg1 PulledCall) (_swig_ret CallView) {
 	var swig_r CallView
 	_swig_i_0 := arg1
-	swig_r = (CallView)(C._wrap_pulled_call_view_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (CallView)(C._wrap_pulled_call_view_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pulled_call_free(arg1 PulledCall) {
 	_swig_i_0 := arg1
-	C._wrap_pulled_call_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_pulled_call_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getCIRCUIT_REJECT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CIRCUIT_REJECT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CIRCUIT_REJECT int = _swig_getCIRCUIT_REJECT()
 func _swig_getCIRCUIT_QUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CIRCUIT_QUEUE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CIRCUIT_QUEUE int = _swig_getCIRCUIT_QUEUE()
 func Engine_close(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_engine_close_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_engine_close_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWORK_COMMANDS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_COMMANDS_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WORK_COMMANDS int = _swig_getWORK_COMMANDS()
 func _swig_getWORK_CALLS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_CALLS_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_CALLS_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WORK_CALLS int = _swig_getWORK_CALLS()
 func _swig_getWORK_TOTALS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_TOTALS_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_TOTALS_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WORK_TOTALS int = _swig_getWORK_TOTALS()
 func _swig_getWORK_RELAY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_RELAY_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_RELAY_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WORK_RELAY int = _swig_getWORK_RELAY()
 func _swig_getWORK_UPKEEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_UPKEEP_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WORK_UPKEEP int = _swig_getWORK_UPKEEP()
 func _swig_getWORK_ALL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_ALL_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_ALL_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WORK_ALL int = _swig_getWORK_ALL()
 func _swig_getWORK_NO_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_NO_COMMIT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -1328,7 +1348,7 @@ func Engine_tick(arg1 *int32, arg2 Engine, arg3 uint32, arg4 int32) (_swig_ret e
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_engine_tick_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_engine_tick_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1343,14 +1363,14 @@ func Engine_next_due_ms(arg1 Engine, arg2 uint32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_engine_next_due_ms_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
+	swig_r = (int32)(C._wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
 	return swig_r
 }
 
 func Engine_descriptor(arg1 Engine) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_engine_descriptor_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_engine_descriptor_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1358,7 +1378,7 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_runner_start_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_runner_start_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1371,14 +1391,128 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 
 func Runner_stop(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_runner_stop_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_runner_stop_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_statistics(arg1 *Text, arg2 Engine) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_engine_statistics_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_engine_statistics_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Act_page(arg1 *ActList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	swig_r_p := C._wrap_act_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_20(_swig_i_2), C.int(_swig_i_3))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Act_list_size(arg1 ActList) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_act_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Act_list_at(arg1 ActList, arg2 int64) (_swig_ret ActView) {
+	var swig_r ActView
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (ActView)(C._wrap_act_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	return swig_r
+}
+
+func Act_list_free(arg1 ActList) {
+	_swig_i_0 := arg1
+	C._wrap_act_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+}
+
+func _swig_getACT_NONE() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ACT_NONE_native_8a8e4caeaf7da72f())
+	return swig_r
+}
+
+var ACT_NONE int = _swig_getACT_NONE()
+func _swig_getACT_ALTERED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ACT_ALTERED_native_8a8e4caeaf7da72f())
+	return swig_r
+}
+
+var ACT_ALTERED int = _swig_getACT_ALTERED()
+func _swig_getACT_UNLINKED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f())
+	return swig_r
+}
+
+var ACT_UNLINKED int = _swig_getACT_UNLINKED()
+func _swig_getACT_MISSING() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ACT_MISSING_native_8a8e4caeaf7da72f())
+	return swig_r
+}
+
+var ACT_MISSING int = _swig_getACT_MISSING()
+func _swig_getACT_ADDED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ACT_ADDED_native_8a8e4caeaf7da72f())
+	return swig_r
+}
+
+var ACT_ADDED int = _swig_getACT_ADDED()
+func _swig_getACT_HEAD() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_ACT_HEAD_native_8a8e4caeaf7da72f())
+	return swig_r
+}
+
+var ACT_HEAD int = _swig_getACT_HEAD()
+func Act_fault_name(arg1 int32) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_act_fault_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Act_fault_text(arg1 int32) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_act_fault_text_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Act_verify(arg1 *ActReport, arg2 Engine) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r_p := C._wrap_act_verify_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1391,28 +1525,28 @@ func Engine_statistics(arg1 *Text, arg2 Engine) (_swig_ret error) {
 
 func _swig_getCAMPAIGN_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CAMPAIGN_OPEN int = _swig_getCAMPAIGN_OPEN()
 func _swig_getCAMPAIGN_ENDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CAMPAIGN_ENDED int = _swig_getCAMPAIGN_ENDED()
 func _swig_getLATE_ACCEPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_ACCEPT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var LATE_ACCEPT int = _swig_getLATE_ACCEPT()
 func _swig_getLATE_REFUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_REFUSE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_LATE_REFUSE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -1422,7 +1556,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_campaign_get_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_20)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_campaign_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1439,7 +1573,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 func Campaign_list_size(arg1 CampaignList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_list_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1447,14 +1581,14 @@ func Campaign_list_at(arg1 CampaignList, arg2 int64) (_swig_ret Campaign) {
 	var swig_r Campaign
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Campaign)(C._wrap_campaign_list_at_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	swig_r = (Campaign)(C._wrap_campaign_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
 	return swig_r
 }
 
 func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_list_next_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_list_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1463,13 +1597,13 @@ func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 
 func Campaign_list_free(arg1 CampaignList) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_list_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_id(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1479,7 +1613,7 @@ func Campaign_id(arg1 Campaign) (_swig_ret string) {
 func Campaign_title(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_title_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_title_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1489,7 +1623,7 @@ func Campaign_title(arg1 Campaign) (_swig_ret string) {
 func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_currencies_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_currencies_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1499,35 +1633,35 @@ func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 func Campaign_goal(arg1 Campaign) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_campaign_goal_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_campaign_goal_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_deadline_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_deadline_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_late_rule(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_late_rule_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_late_rule_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_of(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_state_of_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_state_of_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_state_name_native_b805221cc7bd34a4(C.int(_swig_i_0))
+	swig_r_p := C._wrap_campaign_state_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1537,130 +1671,130 @@ func Campaign_state_name(arg1 int32) (_swig_ret string) {
 func Campaign_version(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_version_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_version_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_created_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_created_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_created_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_updated_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_updated_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_updated_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_replayed(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_replayed_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_replayed_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_position(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_position_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_free(arg1 Campaign) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getPAYMENT_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_PENDING int = _swig_getPAYMENT_PENDING()
 func _swig_getPAYMENT_REQUIRES_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_REQUIRES_ACTION int = _swig_getPAYMENT_REQUIRES_ACTION()
 func _swig_getPAYMENT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_PROCESSING int = _swig_getPAYMENT_PROCESSING()
 func _swig_getPAYMENT_AUTHORIZED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_AUTHORIZED int = _swig_getPAYMENT_AUTHORIZED()
 func _swig_getPAYMENT_CAPTURED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_CAPTURED int = _swig_getPAYMENT_CAPTURED()
 func _swig_getPAYMENT_COMPLETED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_COMPLETED int = _swig_getPAYMENT_COMPLETED()
 func _swig_getPAYMENT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_FAILED int = _swig_getPAYMENT_FAILED()
 func _swig_getPAYMENT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_CANCELED int = _swig_getPAYMENT_CANCELED()
 func _swig_getPAYMENT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_EXPIRED int = _swig_getPAYMENT_EXPIRED()
 func _swig_getPAYMENT_FLAG_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_FLAG_UNKNOWN int = _swig_getPAYMENT_FLAG_UNKNOWN()
 func _swig_getPAYMENT_FLAG_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_FLAG_CONFLICT int = _swig_getPAYMENT_FLAG_CONFLICT()
 func _swig_getPAYMENT_FLAG_SETTLED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PAYMENT_FLAG_SETTLED int = _swig_getPAYMENT_FLAG_SETTLED()
 func _swig_getPAYMENT_FLAG_LATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -1670,7 +1804,7 @@ func Payment_get(arg1 *Payment, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_get_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_34)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1690,7 +1824,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_payment_wait_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_36)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_payment_wait_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1707,7 +1841,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 func Payment_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1717,7 +1851,7 @@ func Payment_id(arg1 Payment) (_swig_ret string) {
 func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_pledge_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_pledge_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1727,7 +1861,7 @@ func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_campaign_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1737,14 +1871,14 @@ func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 func Payment_state_of(arg1 Payment) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_payment_state_of_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_payment_state_of_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_state_name_native_b805221cc7bd34a4(C.int(_swig_i_0))
+	swig_r_p := C._wrap_payment_state_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1754,35 +1888,35 @@ func Payment_state_name(arg1 int32) (_swig_ret string) {
 func Payment_flags(arg1 Payment) (_swig_ret uint32) {
 	var swig_r uint32
 	_swig_i_0 := arg1
-	swig_r = (uint32)(C._wrap_payment_flags_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint32)(C._wrap_payment_flags_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_amount(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_amount_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_amount_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_authorized(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_authorized_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_authorized_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_captured(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_captured_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_captured_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_ref(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_ref_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_ref_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1792,7 +1926,7 @@ func Payment_ref(arg1 Payment) (_swig_ret string) {
 func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_failure_code_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_failure_code_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1802,34 +1936,34 @@ func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 func Payment_sequence(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_sequence_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_sequence_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_created_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_created_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_created_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_updated_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_updated_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_updated_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_position(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_position_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_free(arg1 Payment) {
 	_swig_i_0 := arg1
-	C._wrap_payment_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_payment_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -1837,7 +1971,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_history_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_48)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_history_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1854,7 +1988,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 func Transition_list_size(arg1 TransitionList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_transition_list_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_transition_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1862,7 +1996,7 @@ func Transition_from(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_from_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_50(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_from_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_57(_swig_i_1)))
 	return swig_r
 }
 
@@ -1870,7 +2004,7 @@ func Transition_to(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_to_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_51(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_to_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_58(_swig_i_1)))
 	return swig_r
 }
 
@@ -1878,7 +2012,7 @@ func Transition_rule(arg1 TransitionList, arg2 int64) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_transition_rule_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_53(_swig_i_1))
+	swig_r_p := C._wrap_transition_rule_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_60(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1889,7 +2023,7 @@ func Transition_implied(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_implied_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_54(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_implied_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_61(_swig_i_1)))
 	return swig_r
 }
 
@@ -1897,60 +2031,60 @@ func Transition_at_us(arg1 TransitionList, arg2 int64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_transition_at_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_56(_swig_i_1)))
+	swig_r = (int64)(C._wrap_transition_at_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
 	return swig_r
 }
 
 func Transition_list_free(arg1 TransitionList) {
 	_swig_i_0 := arg1
-	C._wrap_transition_list_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_transition_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWEBHOOK_APPLIED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WEBHOOK_APPLIED int = _swig_getWEBHOOK_APPLIED()
 func _swig_getWEBHOOK_DUPLICATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WEBHOOK_DUPLICATE int = _swig_getWEBHOOK_DUPLICATE()
 func _swig_getWEBHOOK_STALE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WEBHOOK_STALE int = _swig_getWEBHOOK_STALE()
 func _swig_getWEBHOOK_PARKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WEBHOOK_PARKED int = _swig_getWEBHOOK_PARKED()
 func _swig_getWEBHOOK_IGNORED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WEBHOOK_IGNORED int = _swig_getWEBHOOK_IGNORED()
 func _swig_getWEBHOOK_QUARANTINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WEBHOOK_QUARANTINED int = _swig_getWEBHOOK_QUARANTINED()
 func _swig_getWEBHOOK_CONTRADICTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -1962,7 +2096,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_webhook_receive_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_58)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_59)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_webhook_receive_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1982,7 +2116,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_webhook_verdict_name_native_b805221cc7bd34a4(C.int(_swig_i_0))
+	swig_r_p := C._wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1991,42 +2125,42 @@ func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 
 func _swig_getVISIBILITY_PUBLIC() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var VISIBILITY_PUBLIC int = _swig_getVISIBILITY_PUBLIC()
 func _swig_getVISIBILITY_OWNER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var VISIBILITY_OWNER int = _swig_getVISIBILITY_OWNER()
 func _swig_getVISIBILITY_HIDDEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var VISIBILITY_HIDDEN int = _swig_getVISIBILITY_HIDDEN()
 func _swig_getWAIT_ANSWER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_ANSWER_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WAIT_ANSWER int = _swig_getWAIT_ANSWER()
 func _swig_getWAIT_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_COMMIT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var WAIT_COMMIT int = _swig_getWAIT_COMMIT()
 func _swig_getWAIT_PAID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_PAID_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_WAIT_PAID_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -2036,7 +2170,7 @@ func Pledge_get(arg1 *Pledge, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_pledge_get_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_62)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_pledge_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2056,7 +2190,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_pledge_find_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_64)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_pledge_find_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2076,7 +2210,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 func Pledge_list_size(arg1 PledgeList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_list_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2084,14 +2218,14 @@ func Pledge_list_at(arg1 PledgeList, arg2 int64) (_swig_ret Pledge) {
 	var swig_r Pledge
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Pledge)(C._wrap_pledge_list_at_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_67(_swig_i_1)))
+	swig_r = (Pledge)(C._wrap_pledge_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_74(_swig_i_1)))
 	return swig_r
 }
 
 func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_list_next_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_list_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2100,13 +2234,13 @@ func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 
 func Pledge_list_free(arg1 PledgeList) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_list_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Pledge_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2116,7 +2250,7 @@ func Pledge_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_campaign_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2126,7 +2260,7 @@ func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_payment_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_payment_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2136,28 +2270,28 @@ func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_amount(arg1 Pledge) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_pledge_amount_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_pledge_amount_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_state(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_state_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_state_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_created_us(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_created_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_created_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2167,7 +2301,7 @@ func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_name_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_name_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2177,7 +2311,7 @@ func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_email_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_email_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2187,7 +2321,7 @@ func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_message_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_message_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2197,28 +2331,28 @@ func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 func Pledge_visibility(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_visibility_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_visibility_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_replayed(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_replayed_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_replayed_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_pending(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_pending_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_pending_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_answer_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_answer_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2228,7 +2362,7 @@ func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_client_secret_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_client_secret_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2238,7 +2372,7 @@ func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 func Pledge_redirect_url(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_redirect_url_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2248,13 +2382,13 @@ func Pledge_redirect_url(arg1 Pledge) (_swig_ret string) {
 func Pledge_position(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_position_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_free(arg1 Pledge) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 string) (_swig_ret error) {
@@ -2263,7 +2397,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_get_with_totals_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_82)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
@@ -2280,7 +2414,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_totals_campaign_id_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_totals_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2290,35 +2424,35 @@ func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 func Totals_position(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_position_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_version(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_version_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_version_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_as_of_us(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_as_of_us_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_as_of_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_stale(arg1 Totals) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_totals_stale_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_totals_stale_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_size(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2326,13 +2460,13 @@ func Totals_at(arg1 Totals, arg2 int64) (_swig_ret TotalsRow) {
 	var swig_r TotalsRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (TotalsRow)(C._wrap_totals_at_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
+	swig_r = (TotalsRow)(C._wrap_totals_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_95(_swig_i_1)))
 	return swig_r
 }
 
 func Totals_free(arg1 Totals) {
 	_swig_i_0 := arg1
-	C._wrap_totals_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_totals_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret error) {
@@ -2341,7 +2475,7 @@ func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_totals_verify_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_totals_verify_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2361,7 +2495,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_event_page_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_92(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_event_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_99(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2375,7 +2509,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 func Event_list_size(arg1 EventList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_event_list_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_event_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2383,13 +2517,13 @@ func Event_list_at(arg1 EventList, arg2 int64) (_swig_ret EventView) {
 	var swig_r EventView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (EventView)(C._wrap_event_list_at_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_94(_swig_i_1)))
+	swig_r = (EventView)(C._wrap_event_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
 	return swig_r
 }
 
 func Event_list_free(arg1 EventList) {
 	_swig_i_0 := arg1
-	C._wrap_event_list_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_event_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -2397,7 +2531,7 @@ func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_subscription_open_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_96)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_subscription_open_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2417,7 +2551,7 @@ func Subscription_next(arg1 *EventList, arg2 Subscription, arg3 int32, arg4 int3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_subscription_next_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_subscription_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2432,7 +2566,7 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_subscription_ack_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_99(_swig_i_1))
+	swig_r_p := C._wrap_subscription_ack_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2445,26 +2579,26 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 
 func Subscription_free(arg1 Subscription) {
 	_swig_i_0 := arg1
-	C._wrap_subscription_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_subscription_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getCURSOR_RUNS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_RUNS_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CURSOR_RUNS int = _swig_getCURSOR_RUNS()
 func _swig_getCURSOR_PAUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_PAUSED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var CURSOR_PAUSED int = _swig_getCURSOR_PAUSED()
 func _swig_getCURSOR_STOPPED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_STOPPED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -2472,7 +2606,7 @@ var CURSOR_STOPPED int = _swig_getCURSOR_STOPPED()
 func Cursor_list_size(arg1 CursorList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_cursor_list_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_cursor_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2480,14 +2614,14 @@ func Cursor_list_at(arg1 CursorList, arg2 int64) (_swig_ret CursorView) {
 	var swig_r CursorView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (CursorView)(C._wrap_cursor_list_at_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
+	swig_r = (CursorView)(C._wrap_cursor_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
 	return swig_r
 }
 
 func Cursor_list_next(arg1 CursorList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_cursor_list_next_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_cursor_list_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2497,13 +2631,13 @@ func Cursor_list_next(arg1 CursorList) (_swig_ret string) {
 func Cursor_list_replayed(arg1 CursorList) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_cursor_list_replayed_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Cursor_list_free(arg1 CursorList) {
 	_swig_i_0 := arg1
-	C._wrap_cursor_list_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_cursor_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 int32) (_swig_ret error) {
@@ -2513,7 +2647,7 @@ func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_letter_page_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_104)(unsafe.Pointer(&_swig_i_2)), C.swig_type_105(_swig_i_3), C.int(_swig_i_4))
+	swig_r_p := C._wrap_letter_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_2)), C.swig_type_112(_swig_i_3), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2530,7 +2664,7 @@ func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 in
 func Letter_list_size(arg1 LetterList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_letter_list_size_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_letter_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2538,24 +2672,24 @@ func Letter_list_at(arg1 LetterList, arg2 int64) (_swig_ret LetterView) {
 	var swig_r LetterView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (LetterView)(C._wrap_letter_list_at_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1)))
+	swig_r = (LetterView)(C._wrap_letter_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1)))
 	return swig_r
 }
 
 func Letter_list_free(arg1 LetterList) {
 	_swig_i_0 := arg1
-	C._wrap_letter_list_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_letter_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Play_free(arg1 Play) {
 	_swig_i_0 := arg1
-	C._wrap_play_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_play_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Play_provider(arg1 Play) (_swig_ret Provider) {
 	var swig_r Provider
 	_swig_i_0 := arg1
-	swig_r = (Provider)(C._wrap_play_provider_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0)))
+	swig_r = (Provider)(C._wrap_play_provider_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2564,7 +2698,7 @@ func Play_confirm(arg1 Play, arg2 string, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_confirm_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_109)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_110)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_confirm_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_117)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2586,7 +2720,7 @@ func Play_act(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_act_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_112)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_act_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2605,7 +2739,7 @@ func Play_settle(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_settle_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_114)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_settle_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_121)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2623,7 +2757,7 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_expire_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_play_expire_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2639,49 +2773,49 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 
 func _swig_getPLAY_FAULT_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PLAY_FAULT_NONE int = _swig_getPLAY_FAULT_NONE()
 func _swig_getPLAY_FAULT_REPLY_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PLAY_FAULT_REPLY_LOST int = _swig_getPLAY_FAULT_REPLY_LOST()
 func _swig_getPLAY_FAULT_REQUEST_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PLAY_FAULT_REQUEST_LOST int = _swig_getPLAY_FAULT_REQUEST_LOST()
 func _swig_getPLAY_FAULT_ERROR_AFTER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_AFTER int = _swig_getPLAY_FAULT_ERROR_AFTER()
 func _swig_getPLAY_FAULT_ERROR_BEFORE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_BEFORE int = _swig_getPLAY_FAULT_ERROR_BEFORE()
 func _swig_getPLAY_FAULT_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
 var PLAY_FAULT_NOT_SENT int = _swig_getPLAY_FAULT_NOT_SENT()
 func _swig_getPLAY_FAULT_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_b805221cc7bd34a4())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f())
 	return swig_r
 }
 
@@ -2690,7 +2824,7 @@ func Play_fault_next(arg1 Play, arg2 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_fault_next_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_play_fault_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2707,7 +2841,7 @@ func Play_deliver(arg1 *int32, arg2 Play, arg3 Engine, arg4 int32) (_swig_ret er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_deliver_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_play_deliver_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2723,7 +2857,7 @@ func Play_webhook_take(arg1 *Text, arg2 *Text, arg3 Play) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_webhook_take_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	swig_r_p := C._wrap_play_webhook_take_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2740,7 +2874,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_sign_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_121)(unsafe.Pointer(&_swig_i_2)), C.swig_type_122(_swig_i_3))
+	swig_r_p := C._wrap_play_sign_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_128)(unsafe.Pointer(&_swig_i_2)), C.swig_type_129(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2757,7 +2891,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_memory_storage_new_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_memory_storage_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2770,7 +2904,7 @@ func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 
 func Storage_free(arg1 Storage) {
 	_swig_i_0 := arg1
-	C._wrap_storage_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_storage_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 string, arg6 int32, arg7 int32, arg8 int32, arg9 int32, arg10 int32, arg11 int32, arg12 int64, arg13 int64, arg14 int32, arg15 int32, arg16 int32, arg17 int32, arg18 int32) (_swig_ret error) {
@@ -2793,7 +2927,7 @@ func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 st
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
 	_swig_i_17 := arg18
-	swig_r_p := C._wrap_engine_open_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_125)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_127(_swig_i_11), C.swig_type_128(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17))
+	swig_r_p := C._wrap_engine_open_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_134(_swig_i_11), C.swig_type_135(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2824,7 +2958,7 @@ func Campaign_create(arg1 *Campaign, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_campaign_create_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_130)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_131)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_134(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_135)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_136)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
+	swig_r_p := C._wrap_campaign_create_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_141(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_143)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2869,7 +3003,7 @@ func Campaign_update(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
 	_swig_i_13 := arg14
-	swig_r_p := C._wrap_campaign_update_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_2)), C.swig_type_139(_swig_i_3), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_141)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_143)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_144(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_146)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
+	swig_r_p := C._wrap_campaign_update_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_2)), C.swig_type_146(_swig_i_3), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_148)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_149)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_151(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2911,7 +3045,7 @@ func Campaign_end(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 str
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_campaign_end_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_148)(unsafe.Pointer(&_swig_i_2)), C.swig_type_149(_swig_i_3), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_151)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_campaign_end_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_2)), C.swig_type_156(_swig_i_3), *(*C.swig_type_157)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_160)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2948,7 +3082,7 @@ func Cursor_rewind(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_cursor_rewind_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_2)), C.swig_type_156(_swig_i_3), C.swig_type_157(_swig_i_4), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_160)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_161)(unsafe.Pointer(&_swig_i_8)))
+	swig_r_p := C._wrap_cursor_rewind_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_2)), C.swig_type_163(_swig_i_3), C.swig_type_164(_swig_i_4), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_166)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_8)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2981,7 +3115,7 @@ func Cursor_pause(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_pause_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_163)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_pause_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_170)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_171)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_172)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3008,7 +3142,7 @@ func Cursor_resume(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_resume_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_resume_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_175)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3038,7 +3172,7 @@ func Letter_requeue(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_letter_requeue_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_171)(unsafe.Pointer(&_swig_i_2)), C.swig_type_172(_swig_i_3), *(*C.swig_type_173)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_175)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_letter_requeue_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_2)), C.swig_type_179(_swig_i_3), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3071,7 +3205,7 @@ func Donor_erase(arg1 Engine, arg2 string, arg3 string, arg4 string, arg5 int32)
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_donor_erase_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_donor_erase_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3102,7 +3236,7 @@ func Payment_capture(arg1 *Payment, arg2 Engine, arg3 string, arg4 Money, arg5 s
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_payment_capture_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_184)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r_p := C._wrap_payment_capture_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3138,7 +3272,7 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_payment_cancel_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_188)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
+	swig_r_p := C._wrap_payment_cancel_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3170,7 +3304,7 @@ func Campaign_page(arg1 *CampaignList, arg2 Engine, arg3 string, arg4 int32) (_s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_page_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_campaign_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3190,7 +3324,7 @@ func Cursor_page(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int32) (_swig_
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_cursor_page_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_cursor_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3223,7 +3357,7 @@ func Pledge_create(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_14 := arg15
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
-	swig_r_p := C._wrap_pledge_create_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_16)))
+	swig_r_p := C._wrap_pledge_create_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_16)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3274,7 +3408,7 @@ func Pledge_page(arg1 *PledgeList, arg2 Engine, arg3 string, arg4 string, arg5 i
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_pledge_page_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_pledge_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3299,7 +3433,7 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_totals_get_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_2)), C.swig_type_214(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_totals_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_2)), C.swig_type_221(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3336,7 +3470,7 @@ func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 string
 	_swig_i_18 := arg19
 	_swig_i_19 := arg20
 	_swig_i_20 := arg21
-	swig_r_p := C._wrap_call_done_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.int(_swig_i_7), C.swig_type_218(_swig_i_8), C.swig_type_219(_swig_i_9), C.int(_swig_i_10), C.swig_type_220(_swig_i_11), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_12)), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_13)), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_16)), C.swig_type_226(_swig_i_17), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_18)), C.int(_swig_i_19), C.int(_swig_i_20))
+	swig_r_p := C._wrap_call_done_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.int(_swig_i_7), C.swig_type_225(_swig_i_8), C.swig_type_226(_swig_i_9), C.int(_swig_i_10), C.swig_type_227(_swig_i_11), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_12)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_13)), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_16)), C.swig_type_233(_swig_i_17), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_18)), C.int(_swig_i_19), C.int(_swig_i_20))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg5
@@ -3393,7 +3527,7 @@ func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_17 := arg18
 	_swig_i_18 := arg19
 	_swig_i_19 := arg20
-	swig_r_p := C._wrap_webhook_accept_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_8)), C.cfa_money(_swig_i_9), C.int(_swig_i_10), C.swig_type_234(_swig_i_11), C.swig_type_235(_swig_i_12), C.int(_swig_i_13), C.swig_type_236(_swig_i_14), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_16)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_17)), C.int(_swig_i_18), C.int(_swig_i_19))
+	swig_r_p := C._wrap_webhook_accept_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_8)), C.cfa_money(_swig_i_9), C.int(_swig_i_10), C.swig_type_241(_swig_i_11), C.swig_type_242(_swig_i_12), C.int(_swig_i_13), C.swig_type_243(_swig_i_14), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_16)), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_17)), C.int(_swig_i_18), C.int(_swig_i_19))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3433,7 +3567,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_provider_new_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_provider_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3449,7 +3583,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 
 func Provider_free(arg1 Provider) {
 	_swig_i_0 := arg1
-	C._wrap_provider_free_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	C._wrap_provider_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 }
 
 func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 string) (_swig_ret error) {
@@ -3460,7 +3594,7 @@ func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_new_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_type_243(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_244(_swig_i_4), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_250(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_251(_swig_i_4), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -3486,7 +3620,7 @@ func Play_weather_set(arg1 Play, arg2 int32, arg3 int32, arg4 int32, arg5 int32,
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_play_weather_set_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_play_weather_set_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3505,7 +3639,7 @@ func Play_books_get(arg1 *int64, arg2 *int64, arg3 *int64, arg4 *int64, arg5 *in
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_books_get_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5))
+	swig_r_p := C._wrap_play_books_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3521,7 +3655,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_payment_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_payment_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3538,7 +3672,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 func Key_new(arg1 *Text) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_key_new_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_key_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3553,7 +3687,7 @@ func Money_format(arg1 *Text, arg2 Money) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_format_native_b805221cc7bd34a4(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
+	swig_r_p := C._wrap_money_format_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_b805221cc7bd34a4(const char*);
+  void cgo_panic__native_8a8e4caeaf7da72f(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_b805221cc7bd34a4(p);
+  cgo_panic__native_8a8e4caeaf7da72f(p);
 }
 
 
@@ -808,7 +808,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_b805221cc7bd34a4(void *_swig_go_0) {
+void _wrap_Swig_free_native_8a8e4caeaf7da72f(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -818,7 +818,7 @@ void _wrap_Swig_free_native_b805221cc7bd34a4(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_b805221cc7bd34a4(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_8a8e4caeaf7da72f(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -831,7 +831,7 @@ void *_wrap_Swig_malloc_native_b805221cc7bd34a4(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_b805221cc7bd34a4() {
+_gostring_ _wrap_version_native_8a8e4caeaf7da72f() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -845,7 +845,7 @@ _gostring_ _wrap_version_native_b805221cc7bd34a4() {
 }
 
 
-void _wrap_free_native_b805221cc7bd34a4(void *_swig_go_0) {
+void _wrap_free_native_8a8e4caeaf7da72f(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -855,7 +855,7 @@ void _wrap_free_native_b805221cc7bd34a4(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_b805221cc7bd34a4() {
+intgo _wrap_OK_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -867,7 +867,7 @@ intgo _wrap_OK_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EINVAL_native_b805221cc7bd34a4() {
+intgo _wrap_EINVAL_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -879,7 +879,7 @@ intgo _wrap_EINVAL_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ERANGE_native_b805221cc7bd34a4() {
+intgo _wrap_ERANGE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -891,7 +891,7 @@ intgo _wrap_ERANGE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ECURRENCY_native_b805221cc7bd34a4() {
+intgo _wrap_ECURRENCY_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -903,7 +903,7 @@ intgo _wrap_ECURRENCY_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EAMOUNT_native_b805221cc7bd34a4() {
+intgo _wrap_EAMOUNT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -915,7 +915,7 @@ intgo _wrap_EAMOUNT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ENOTSUP_native_b805221cc7bd34a4() {
+intgo _wrap_ENOTSUP_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -927,7 +927,7 @@ intgo _wrap_ENOTSUP_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EABI_native_b805221cc7bd34a4() {
+intgo _wrap_EABI_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -939,7 +939,7 @@ intgo _wrap_EABI_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EMISUSE_native_b805221cc7bd34a4() {
+intgo _wrap_EMISUSE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -951,7 +951,7 @@ intgo _wrap_EMISUSE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ETOOLONG_native_b805221cc7bd34a4() {
+intgo _wrap_ETOOLONG_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -963,7 +963,7 @@ intgo _wrap_ETOOLONG_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EENCODING_native_b805221cc7bd34a4() {
+intgo _wrap_EENCODING_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -975,7 +975,7 @@ intgo _wrap_EENCODING_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ECARD_native_b805221cc7bd34a4() {
+intgo _wrap_ECARD_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -987,7 +987,7 @@ intgo _wrap_ECARD_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EKEY_native_b805221cc7bd34a4() {
+intgo _wrap_EKEY_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -999,7 +999,7 @@ intgo _wrap_EKEY_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_b805221cc7bd34a4() {
+intgo _wrap_ENOTFOUND_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1011,7 +1011,7 @@ intgo _wrap_ENOTFOUND_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EDECLINED_native_b805221cc7bd34a4() {
+intgo _wrap_EDECLINED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1023,7 +1023,7 @@ intgo _wrap_EDECLINED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ECLOSED_native_b805221cc7bd34a4() {
+intgo _wrap_ECLOSED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1035,7 +1035,7 @@ intgo _wrap_ECLOSED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_b805221cc7bd34a4() {
+intgo _wrap_ESIGNATURE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1047,7 +1047,7 @@ intgo _wrap_ESIGNATURE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ESCHEMA_native_b805221cc7bd34a4() {
+intgo _wrap_ESCHEMA_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1059,7 +1059,7 @@ intgo _wrap_ESCHEMA_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EREADONLY_native_b805221cc7bd34a4() {
+intgo _wrap_EREADONLY_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1071,7 +1071,7 @@ intgo _wrap_EREADONLY_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EMODE_native_b805221cc7bd34a4() {
+intgo _wrap_EMODE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1083,7 +1083,7 @@ intgo _wrap_EMODE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EREFUSED_native_b805221cc7bd34a4() {
+intgo _wrap_EREFUSED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1095,7 +1095,7 @@ intgo _wrap_EREFUSED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EEXISTS_native_b805221cc7bd34a4() {
+intgo _wrap_EEXISTS_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1107,7 +1107,7 @@ intgo _wrap_EEXISTS_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_b805221cc7bd34a4() {
+intgo _wrap_EKEYREUSE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1119,7 +1119,7 @@ intgo _wrap_EKEYREUSE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ESTATE_native_b805221cc7bd34a4() {
+intgo _wrap_ESTATE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1131,7 +1131,7 @@ intgo _wrap_ESTATE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EVERSION_native_b805221cc7bd34a4() {
+intgo _wrap_EVERSION_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1143,7 +1143,7 @@ intgo _wrap_EVERSION_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EFENCED_native_b805221cc7bd34a4() {
+intgo _wrap_EFENCED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1155,7 +1155,7 @@ intgo _wrap_EFENCED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EBUSY_native_b805221cc7bd34a4() {
+intgo _wrap_EBUSY_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1167,7 +1167,7 @@ intgo _wrap_EBUSY_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EIO_native_b805221cc7bd34a4() {
+intgo _wrap_EIO_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1179,7 +1179,7 @@ intgo _wrap_EIO_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_b805221cc7bd34a4() {
+intgo _wrap_ETIMEOUT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1191,7 +1191,7 @@ intgo _wrap_ETIMEOUT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_b805221cc7bd34a4() {
+intgo _wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1203,7 +1203,7 @@ intgo _wrap_EUNAVAILABLE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EQUEUE_native_b805221cc7bd34a4() {
+intgo _wrap_EQUEUE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1215,7 +1215,7 @@ intgo _wrap_EQUEUE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ENOSPACE_native_b805221cc7bd34a4() {
+intgo _wrap_ENOSPACE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1227,7 +1227,7 @@ intgo _wrap_ENOSPACE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ECLOSING_native_b805221cc7bd34a4() {
+intgo _wrap_ECLOSING_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1239,7 +1239,7 @@ intgo _wrap_ECLOSING_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_b805221cc7bd34a4() {
+intgo _wrap_ECIRCUIT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1251,7 +1251,7 @@ intgo _wrap_ECIRCUIT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EINDOUBT_native_b805221cc7bd34a4() {
+intgo _wrap_EINDOUBT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1263,7 +1263,7 @@ intgo _wrap_EINDOUBT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ENOMEM_native_b805221cc7bd34a4() {
+intgo _wrap_ENOMEM_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1275,7 +1275,7 @@ intgo _wrap_ENOMEM_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_ECORRUPT_native_b805221cc7bd34a4() {
+intgo _wrap_ECORRUPT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1287,7 +1287,7 @@ intgo _wrap_ECORRUPT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_EBUG_native_b805221cc7bd34a4() {
+intgo _wrap_EBUG_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1299,7 +1299,7 @@ intgo _wrap_EBUG_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_OK_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_OK_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1311,7 +1311,7 @@ intgo _wrap_CLASS_OK_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_INVALID_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1323,7 +1323,7 @@ intgo _wrap_CLASS_INVALID_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1335,7 +1335,7 @@ intgo _wrap_CLASS_PERMANENT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1347,7 +1347,7 @@ intgo _wrap_CLASS_CONFLICT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1359,7 +1359,7 @@ intgo _wrap_CLASS_TRANSIENT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1371,7 +1371,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_b805221cc7bd34a4() {
+intgo _wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1383,7 +1383,7 @@ intgo _wrap_CLASS_INTERNAL_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_status_name_native_b805221cc7bd34a4(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1399,7 +1399,7 @@ _gostring_ _wrap_status_name_native_b805221cc7bd34a4(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_b805221cc7bd34a4(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_8a8e4caeaf7da72f(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1415,7 +1415,7 @@ _gostring_ _wrap_status_text_native_b805221cc7bd34a4(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_b805221cc7bd34a4(int _swig_go_0) {
+int _wrap_status_class_of_native_8a8e4caeaf7da72f(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1428,7 +1428,7 @@ int _wrap_status_class_of_native_b805221cc7bd34a4(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_b805221cc7bd34a4(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1446,7 +1446,7 @@ _gostring_ _wrap_money_make_native_b805221cc7bd34a4(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_b805221cc7bd34a4(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1462,7 +1462,7 @@ _gostring_ _wrap_money_parse_native_b805221cc7bd34a4(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_b805221cc7bd34a4(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1479,7 +1479,7 @@ _gostring_ _wrap_money_add_native_b805221cc7bd34a4(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_b805221cc7bd34a4(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1496,7 +1496,7 @@ _gostring_ _wrap_money_sub_native_b805221cc7bd34a4(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_b805221cc7bd34a4(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1513,7 +1513,7 @@ _gostring_ _wrap_money_compare_native_b805221cc7bd34a4(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_b805221cc7bd34a4(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_8a8e4caeaf7da72f(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1529,7 +1529,7 @@ _gostring_ _wrap_currency_exponent_native_b805221cc7bd34a4(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_b805221cc7bd34a4() {
+cfa_money_rules *_wrap_money_rules_stripe_native_8a8e4caeaf7da72f() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1540,7 +1540,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_money_check_native_b805221cc7bd34a4(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_8a8e4caeaf7da72f(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1555,7 +1555,7 @@ _gostring_ _wrap_money_check_native_b805221cc7bd34a4(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_b805221cc7bd34a4() {
+intgo _wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1567,7 +1567,7 @@ intgo _wrap_FACT_SUCCEEDED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_b805221cc7bd34a4() {
+intgo _wrap_FACT_CANCELED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1579,7 +1579,7 @@ intgo _wrap_FACT_CANCELED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_b805221cc7bd34a4() {
+intgo _wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1591,7 +1591,7 @@ intgo _wrap_FACT_EXPIRED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_b805221cc7bd34a4() {
+intgo _wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1603,7 +1603,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_b805221cc7bd34a4() {
+intgo _wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1615,7 +1615,7 @@ intgo _wrap_FACT_PROCESSING_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_b805221cc7bd34a4() {
+intgo _wrap_FACT_FAILED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1627,7 +1627,7 @@ intgo _wrap_FACT_FAILED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_b805221cc7bd34a4() {
+intgo _wrap_CALL_CREATE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1639,7 +1639,7 @@ intgo _wrap_CALL_CREATE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_b805221cc7bd34a4() {
+intgo _wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1651,7 +1651,7 @@ intgo _wrap_CALL_CAPTURE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_b805221cc7bd34a4() {
+intgo _wrap_CALL_CANCEL_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1663,7 +1663,7 @@ intgo _wrap_CALL_CANCEL_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_b805221cc7bd34a4() {
+intgo _wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1675,7 +1675,7 @@ intgo _wrap_CALL_RETRIEVE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_b805221cc7bd34a4() {
+intgo _wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1687,7 +1687,7 @@ intgo _wrap_CALL_LOOKUP_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_b805221cc7bd34a4() {
+intgo _wrap_CALL_REFUND_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1699,7 +1699,7 @@ intgo _wrap_CALL_REFUND_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_b805221cc7bd34a4() {
+intgo _wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1711,7 +1711,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_b805221cc7bd34a4() {
+intgo _wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1723,7 +1723,7 @@ intgo _wrap_OUTCOME_DONE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_b805221cc7bd34a4() {
+intgo _wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1735,7 +1735,7 @@ intgo _wrap_OUTCOME_PENDING_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_b805221cc7bd34a4() {
+intgo _wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1747,7 +1747,7 @@ intgo _wrap_OUTCOME_REFUSED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_b805221cc7bd34a4() {
+intgo _wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1759,7 +1759,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_b805221cc7bd34a4() {
+intgo _wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1771,7 +1771,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_b805221cc7bd34a4() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1783,7 +1783,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_call_next_native_b805221cc7bd34a4(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_8a8e4caeaf7da72f(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -1800,7 +1800,7 @@ _gostring_ _wrap_call_next_native_b805221cc7bd34a4(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_b805221cc7bd34a4(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_8a8e4caeaf7da72f(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -1813,7 +1813,7 @@ cfa_call *_wrap_pulled_call_view_native_b805221cc7bd34a4(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_b805221cc7bd34a4(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_8a8e4caeaf7da72f(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -1823,7 +1823,7 @@ void _wrap_pulled_call_free_native_b805221cc7bd34a4(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_b805221cc7bd34a4() {
+intgo _wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1835,7 +1835,7 @@ intgo _wrap_CIRCUIT_REJECT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_b805221cc7bd34a4() {
+intgo _wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1847,7 +1847,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_b805221cc7bd34a4() {
 }
 
 
-void _wrap_engine_close_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1857,7 +1857,7 @@ void _wrap_engine_close_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1869,7 +1869,7 @@ intgo _wrap_WORK_COMMANDS_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_CALLS_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1881,7 +1881,7 @@ intgo _wrap_WORK_CALLS_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_TOTALS_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1893,7 +1893,7 @@ intgo _wrap_WORK_TOTALS_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_RELAY_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1905,7 +1905,7 @@ intgo _wrap_WORK_RELAY_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1917,7 +1917,7 @@ intgo _wrap_WORK_UPKEEP_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WORK_ALL_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_ALL_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1929,7 +1929,7 @@ intgo _wrap_WORK_ALL_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_b805221cc7bd34a4() {
+intgo _wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -1941,7 +1941,7 @@ intgo _wrap_WORK_NO_COMMIT_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -1960,7 +1960,7 @@ _gostring_ _wrap_engine_tick_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -1975,7 +1975,7 @@ int _wrap_engine_next_due_ms_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -1988,7 +1988,7 @@ intgo _wrap_engine_descriptor_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2003,7 +2003,7 @@ _gostring_ _wrap_runner_start_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2013,7 +2013,7 @@ void _wrap_runner_stop_native_b805221cc7bd34a4(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_b805221cc7bd34a4(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2028,7 +2028,183 @@ _gostring_ _wrap_engine_statistics_native_b805221cc7bd34a4(char **_swig_go_0, cf
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_b805221cc7bd34a4() {
+_gostring_ _wrap_act_page_native_8a8e4caeaf7da72f(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+  cfa_act_list **arg1 = (cfa_act_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  int64_t arg3 ;
+  int32_t arg4 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_act_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = (int64_t)_swig_go_2; 
+  arg4 = (int32_t)_swig_go_3; 
+  
+  result = (cfa_status)cfa_act_page(arg1,arg2,arg3,arg4);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+long long _wrap_act_list_size_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0) {
+  cfa_act_list *arg1 = (cfa_act_list *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_act_list **)&_swig_go_0; 
+  
+  result = cfa_act_list_size((struct cfa_act_list const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_act_view *_wrap_act_list_at_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+  cfa_act_list *arg1 = (cfa_act_list *) 0 ;
+  size_t arg2 ;
+  cfa_act_view *result = 0 ;
+  cfa_act_view *_swig_go_result;
+  
+  arg1 = *(cfa_act_list **)&_swig_go_0; 
+  arg2 = (size_t)_swig_go_1; 
+  
+  result = (cfa_act_view *)cfa_act_list_at((struct cfa_act_list const *)arg1,arg2);
+  *(cfa_act_view **)&_swig_go_result = (cfa_act_view *)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_act_list_free_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0) {
+  cfa_act_list *arg1 = (cfa_act_list *) 0 ;
+  
+  arg1 = *(cfa_act_list **)&_swig_go_0; 
+  
+  cfa_act_list_free(arg1);
+  
+}
+
+
+intgo _wrap_ACT_NONE_native_8a8e4caeaf7da72f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ACT_NONE;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_ACT_ALTERED_native_8a8e4caeaf7da72f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ACT_ALTERED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ACT_UNLINKED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_ACT_MISSING_native_8a8e4caeaf7da72f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ACT_MISSING;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_ACT_ADDED_native_8a8e4caeaf7da72f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ACT_ADDED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_ACT_HEAD_native_8a8e4caeaf7da72f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_ACT_HEAD;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_act_fault_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
+  cfa_act_fault arg1 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = (cfa_act_fault)_swig_go_0; 
+  
+  result = (char *)cfa_act_fault_name(arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_act_fault_text_native_8a8e4caeaf7da72f(int _swig_go_0) {
+  cfa_act_fault arg1 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = (cfa_act_fault)_swig_go_0; 
+  
+  result = (char *)cfa_act_fault_text(arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_act_verify_native_8a8e4caeaf7da72f(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+  cfa_act_report *arg1 = (cfa_act_report *) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_act_report **)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  
+  result = (cfa_status)cfa_act_verify(arg1,arg2);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2040,7 +2216,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_b805221cc7bd34a4() {
+intgo _wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2052,7 +2228,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_b805221cc7bd34a4() {
+intgo _wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2064,7 +2240,7 @@ intgo _wrap_LATE_ACCEPT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_b805221cc7bd34a4() {
+intgo _wrap_LATE_REFUSE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2076,7 +2252,7 @@ intgo _wrap_LATE_REFUSE_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2094,7 +2270,7 @@ _gostring_ _wrap_campaign_get_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2107,7 +2283,7 @@ long long _wrap_campaign_list_size_native_b805221cc7bd34a4(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2122,7 +2298,7 @@ cfa_campaign *_wrap_campaign_list_at_native_b805221cc7bd34a4(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2138,7 +2314,7 @@ _gostring_ _wrap_campaign_list_next_native_b805221cc7bd34a4(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_b805221cc7bd34a4(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2148,7 +2324,7 @@ void _wrap_campaign_list_free_native_b805221cc7bd34a4(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2164,7 +2340,7 @@ _gostring_ _wrap_campaign_id_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2180,7 +2356,7 @@ _gostring_ _wrap_campaign_title_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2196,7 +2372,7 @@ _gostring_ _wrap_campaign_currencies_native_b805221cc7bd34a4(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2209,7 +2385,7 @@ cfa_money _wrap_campaign_goal_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2222,7 +2398,7 @@ long long _wrap_campaign_deadline_us_native_b805221cc7bd34a4(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2235,7 +2411,7 @@ int _wrap_campaign_late_rule_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2248,7 +2424,7 @@ int _wrap_campaign_state_of_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_b805221cc7bd34a4(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2264,7 +2440,7 @@ _gostring_ _wrap_campaign_state_name_native_b805221cc7bd34a4(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2277,7 +2453,7 @@ long long _wrap_campaign_version_native_b805221cc7bd34a4(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2290,7 +2466,7 @@ long long _wrap_campaign_created_us_native_b805221cc7bd34a4(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2303,7 +2479,7 @@ long long _wrap_campaign_updated_us_native_b805221cc7bd34a4(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2316,7 +2492,7 @@ int _wrap_campaign_replayed_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2329,7 +2505,7 @@ long long _wrap_campaign_position_native_b805221cc7bd34a4(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2339,7 +2515,7 @@ void _wrap_campaign_free_native_b805221cc7bd34a4(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2351,7 +2527,7 @@ intgo _wrap_PAYMENT_PENDING_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2363,7 +2539,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2375,7 +2551,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2387,7 +2563,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2399,7 +2575,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2411,7 +2587,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2423,7 +2599,7 @@ intgo _wrap_PAYMENT_FAILED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2435,7 +2611,7 @@ intgo _wrap_PAYMENT_CANCELED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2447,7 +2623,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2459,7 +2635,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2471,7 +2647,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2483,7 +2659,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_b805221cc7bd34a4() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2495,7 +2671,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_payment_get_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2513,7 +2689,7 @@ _gostring_ _wrap_payment_get_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2533,7 +2709,7 @@ _gostring_ _wrap_payment_wait_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2549,7 +2725,7 @@ _gostring_ _wrap_payment_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2565,7 +2741,7 @@ _gostring_ _wrap_payment_pledge_id_native_b805221cc7bd34a4(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2581,7 +2757,7 @@ _gostring_ _wrap_payment_campaign_id_native_b805221cc7bd34a4(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -2594,7 +2770,7 @@ int _wrap_payment_state_of_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_b805221cc7bd34a4(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2610,7 +2786,7 @@ _gostring_ _wrap_payment_state_name_native_b805221cc7bd34a4(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -2623,7 +2799,7 @@ int _wrap_payment_flags_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2636,7 +2812,7 @@ cfa_money _wrap_payment_amount_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2649,7 +2825,7 @@ cfa_money _wrap_payment_authorized_native_b805221cc7bd34a4(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2662,7 +2838,7 @@ cfa_money _wrap_payment_captured_native_b805221cc7bd34a4(cfa_payment *_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_ref_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2678,7 +2854,7 @@ _gostring_ _wrap_payment_ref_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2694,7 +2870,7 @@ _gostring_ _wrap_payment_failure_code_native_b805221cc7bd34a4(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2707,7 +2883,7 @@ long long _wrap_payment_sequence_native_b805221cc7bd34a4(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2720,7 +2896,7 @@ long long _wrap_payment_created_us_native_b805221cc7bd34a4(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2733,7 +2909,7 @@ long long _wrap_payment_updated_us_native_b805221cc7bd34a4(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2746,7 +2922,7 @@ long long _wrap_payment_position_native_b805221cc7bd34a4(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -2756,7 +2932,7 @@ void _wrap_payment_free_native_b805221cc7bd34a4(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_b805221cc7bd34a4(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_8a8e4caeaf7da72f(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2774,7 +2950,7 @@ _gostring_ _wrap_payment_history_native_b805221cc7bd34a4(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2787,7 +2963,7 @@ long long _wrap_transition_list_size_native_b805221cc7bd34a4(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2802,7 +2978,7 @@ int _wrap_transition_from_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2817,7 +2993,7 @@ int _wrap_transition_to_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -2835,7 +3011,7 @@ _gostring_ _wrap_transition_rule_native_b805221cc7bd34a4(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -2850,7 +3026,7 @@ int _wrap_transition_implied_native_b805221cc7bd34a4(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -2865,7 +3041,7 @@ long long _wrap_transition_at_us_native_b805221cc7bd34a4(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_b805221cc7bd34a4(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -2875,7 +3051,7 @@ void _wrap_transition_list_free_native_b805221cc7bd34a4(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2887,7 +3063,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2899,7 +3075,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2911,7 +3087,7 @@ intgo _wrap_WEBHOOK_STALE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2923,7 +3099,7 @@ intgo _wrap_WEBHOOK_PARKED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2935,7 +3111,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2947,7 +3123,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_b805221cc7bd34a4() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -2959,7 +3135,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -2980,7 +3156,7 @@ _gostring_ _wrap_webhook_receive_native_b805221cc7bd34a4(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_b805221cc7bd34a4(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2996,7 +3172,7 @@ _gostring_ _wrap_webhook_verdict_name_native_b805221cc7bd34a4(int _swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_b805221cc7bd34a4() {
+intgo _wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3008,7 +3184,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_b805221cc7bd34a4() {
+intgo _wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3020,7 +3196,7 @@ intgo _wrap_VISIBILITY_OWNER_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_b805221cc7bd34a4() {
+intgo _wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3032,7 +3208,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_b805221cc7bd34a4() {
+intgo _wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3044,7 +3220,7 @@ intgo _wrap_WAIT_ANSWER_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_b805221cc7bd34a4() {
+intgo _wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3056,7 +3232,7 @@ intgo _wrap_WAIT_COMMIT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_b805221cc7bd34a4() {
+intgo _wrap_WAIT_PAID_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3068,7 +3244,7 @@ intgo _wrap_WAIT_PAID_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3086,7 +3262,7 @@ _gostring_ _wrap_pledge_get_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3107,7 +3283,7 @@ _gostring_ _wrap_pledge_find_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3120,7 +3296,7 @@ long long _wrap_pledge_list_size_native_b805221cc7bd34a4(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -3135,7 +3311,7 @@ cfa_pledge *_wrap_pledge_list_at_native_b805221cc7bd34a4(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3151,7 +3327,7 @@ _gostring_ _wrap_pledge_list_next_native_b805221cc7bd34a4(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -3161,7 +3337,7 @@ void _wrap_pledge_list_free_native_b805221cc7bd34a4(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3177,7 +3353,7 @@ _gostring_ _wrap_pledge_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3193,7 +3369,7 @@ _gostring_ _wrap_pledge_campaign_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3209,7 +3385,7 @@ _gostring_ _wrap_pledge_payment_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3222,7 +3398,7 @@ cfa_money _wrap_pledge_amount_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3235,7 +3411,7 @@ int _wrap_pledge_state_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3248,7 +3424,7 @@ long long _wrap_pledge_created_us_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3264,7 +3440,7 @@ _gostring_ _wrap_pledge_donor_id_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3280,7 +3456,7 @@ _gostring_ _wrap_pledge_donor_name_native_b805221cc7bd34a4(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3296,7 +3472,7 @@ _gostring_ _wrap_pledge_donor_email_native_b805221cc7bd34a4(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3312,7 +3488,7 @@ _gostring_ _wrap_pledge_donor_message_native_b805221cc7bd34a4(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -3325,7 +3501,7 @@ int _wrap_pledge_visibility_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3338,7 +3514,7 @@ int _wrap_pledge_replayed_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3351,7 +3527,7 @@ int _wrap_pledge_pending_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -3367,7 +3543,7 @@ _gostring_ _wrap_pledge_answer_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3383,7 +3559,7 @@ _gostring_ _wrap_pledge_client_secret_native_b805221cc7bd34a4(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3399,7 +3575,7 @@ _gostring_ _wrap_pledge_redirect_url_native_b805221cc7bd34a4(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3412,7 +3588,7 @@ long long _wrap_pledge_position_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -3422,7 +3598,7 @@ void _wrap_pledge_free_native_b805221cc7bd34a4(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3442,7 +3618,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_b805221cc7bd34a4(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3458,7 +3634,7 @@ _gostring_ _wrap_totals_campaign_id_native_b805221cc7bd34a4(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3471,7 +3647,7 @@ long long _wrap_totals_position_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3484,7 +3660,7 @@ long long _wrap_totals_version_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3497,7 +3673,7 @@ long long _wrap_totals_as_of_us_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3510,7 +3686,7 @@ int _wrap_totals_stale_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3523,7 +3699,7 @@ long long _wrap_totals_size_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_b805221cc7bd34a4(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -3538,7 +3714,7 @@ cfa_totals_row *_wrap_totals_at_native_b805221cc7bd34a4(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -3548,7 +3724,7 @@ void _wrap_totals_free_native_b805221cc7bd34a4(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3568,7 +3744,7 @@ _gostring_ _wrap_totals_verify_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_b805221cc7bd34a4(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_8a8e4caeaf7da72f(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -3587,7 +3763,7 @@ _gostring_ _wrap_event_page_native_b805221cc7bd34a4(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3600,7 +3776,7 @@ long long _wrap_event_list_size_native_b805221cc7bd34a4(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -3615,7 +3791,7 @@ cfa_event_view *_wrap_event_list_at_native_b805221cc7bd34a4(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -3625,7 +3801,7 @@ void _wrap_event_list_free_native_b805221cc7bd34a4(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_b805221cc7bd34a4(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_8a8e4caeaf7da72f(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3643,7 +3819,7 @@ _gostring_ _wrap_subscription_open_native_b805221cc7bd34a4(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_b805221cc7bd34a4(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_8a8e4caeaf7da72f(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -3662,7 +3838,7 @@ _gostring_ _wrap_subscription_next_native_b805221cc7bd34a4(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_b805221cc7bd34a4(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_8a8e4caeaf7da72f(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -3677,7 +3853,7 @@ _gostring_ _wrap_subscription_ack_native_b805221cc7bd34a4(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_b805221cc7bd34a4(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_8a8e4caeaf7da72f(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -3687,7 +3863,7 @@ void _wrap_subscription_free_native_b805221cc7bd34a4(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_b805221cc7bd34a4() {
+intgo _wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3699,7 +3875,7 @@ intgo _wrap_CURSOR_RUNS_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_b805221cc7bd34a4() {
+intgo _wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3711,7 +3887,7 @@ intgo _wrap_CURSOR_PAUSED_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_b805221cc7bd34a4() {
+intgo _wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3723,7 +3899,7 @@ intgo _wrap_CURSOR_STOPPED_native_b805221cc7bd34a4() {
 }
 
 
-long long _wrap_cursor_list_size_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3736,7 +3912,7 @@ long long _wrap_cursor_list_size_native_b805221cc7bd34a4(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -3751,7 +3927,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_b805221cc7bd34a4(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3767,7 +3943,7 @@ _gostring_ _wrap_cursor_list_next_native_b805221cc7bd34a4(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3780,7 +3956,7 @@ int _wrap_cursor_list_replayed_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -3790,7 +3966,7 @@ void _wrap_cursor_list_free_native_b805221cc7bd34a4(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_b805221cc7bd34a4(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_8a8e4caeaf7da72f(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3812,7 +3988,7 @@ _gostring_ _wrap_letter_page_native_b805221cc7bd34a4(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3825,7 +4001,7 @@ long long _wrap_letter_list_size_native_b805221cc7bd34a4(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -3840,7 +4016,7 @@ cfa_letter_view *_wrap_letter_list_at_native_b805221cc7bd34a4(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -3850,7 +4026,7 @@ void _wrap_letter_list_free_native_b805221cc7bd34a4(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_b805221cc7bd34a4(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -3860,7 +4036,7 @@ void _wrap_play_free_native_b805221cc7bd34a4(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_b805221cc7bd34a4(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -3873,7 +4049,7 @@ cfa_provider *_wrap_play_provider_native_b805221cc7bd34a4(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3892,7 +4068,7 @@ _gostring_ _wrap_play_confirm_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3910,7 +4086,7 @@ _gostring_ _wrap_play_act_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -3928,7 +4104,7 @@ _gostring_ _wrap_play_settle_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -3944,7 +4120,7 @@ _gostring_ _wrap_play_expire_native_b805221cc7bd34a4(cfa_play *_swig_go_0, _gost
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3956,7 +4132,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3968,7 +4144,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3980,7 +4156,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -3992,7 +4168,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -4004,7 +4180,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -4016,7 +4192,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_b805221cc7bd34a4() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_b805221cc7bd34a4() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f() {
   int result;
   intgo _swig_go_result;
   
@@ -4028,7 +4204,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_b805221cc7bd34a4() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_b805221cc7bd34a4(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -4043,7 +4219,7 @@ _gostring_ _wrap_play_fault_next_native_b805221cc7bd34a4(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_b805221cc7bd34a4(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4062,7 +4238,7 @@ _gostring_ _wrap_play_deliver_native_b805221cc7bd34a4(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_b805221cc7bd34a4(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_8a8e4caeaf7da72f(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -4079,7 +4255,7 @@ _gostring_ _wrap_play_webhook_take_native_b805221cc7bd34a4(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_b805221cc7bd34a4(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -4098,7 +4274,7 @@ _gostring_ _wrap_play_sign_native_b805221cc7bd34a4(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_b805221cc7bd34a4(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_8a8e4caeaf7da72f(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4111,7 +4287,7 @@ _gostring_ _wrap_memory_storage_new_native_b805221cc7bd34a4(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_b805221cc7bd34a4(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_8a8e4caeaf7da72f(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -4121,7 +4297,7 @@ void _wrap_storage_free_native_b805221cc7bd34a4(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_b805221cc7bd34a4(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_8a8e4caeaf7da72f(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -4170,7 +4346,7 @@ _gostring_ _wrap_engine_open_native_b805221cc7bd34a4(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4211,7 +4387,7 @@ _gostring_ _wrap_campaign_create_native_b805221cc7bd34a4(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4257,7 +4433,7 @@ _gostring_ _wrap_campaign_update_native_b805221cc7bd34a4(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4289,7 +4465,7 @@ _gostring_ _wrap_campaign_end_native_b805221cc7bd34a4(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4323,7 +4499,7 @@ _gostring_ _wrap_cursor_rewind_native_b805221cc7bd34a4(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4347,7 +4523,7 @@ _gostring_ _wrap_cursor_pause_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4371,7 +4547,7 @@ _gostring_ _wrap_cursor_resume_native_b805221cc7bd34a4(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4403,7 +4579,7 @@ _gostring_ _wrap_letter_requeue_native_b805221cc7bd34a4(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4427,7 +4603,7 @@ _gostring_ _wrap_donor_erase_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_capture_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4461,7 +4637,7 @@ _gostring_ _wrap_payment_capture_native_b805221cc7bd34a4(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_b805221cc7bd34a4(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4493,7 +4669,7 @@ _gostring_ _wrap_payment_cancel_native_b805221cc7bd34a4(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_page_native_b805221cc7bd34a4(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_8a8e4caeaf7da72f(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4513,7 +4689,7 @@ _gostring_ _wrap_campaign_page_native_b805221cc7bd34a4(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4533,7 +4709,7 @@ _gostring_ _wrap_cursor_page_native_b805221cc7bd34a4(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4589,7 +4765,7 @@ _gostring_ _wrap_pledge_create_native_b805221cc7bd34a4(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_b805221cc7bd34a4(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_8a8e4caeaf7da72f(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4612,7 +4788,7 @@ _gostring_ _wrap_pledge_page_native_b805221cc7bd34a4(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_b805221cc7bd34a4(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_8a8e4caeaf7da72f(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4636,7 +4812,7 @@ _gostring_ _wrap_totals_get_native_b805221cc7bd34a4(cfa_totals **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_call_done_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, long long _swig_go_17, _gostring_ _swig_go_18, int _swig_go_19, int _swig_go_20) {
+_gostring_ _wrap_call_done_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, long long _swig_go_17, _gostring_ _swig_go_18, int _swig_go_19, int _swig_go_20) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -4697,7 +4873,7 @@ _gostring_ _wrap_call_done_native_b805221cc7bd34a4(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_b805221cc7bd34a4(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, _gostring_ _swig_go_17, int _swig_go_18, int _swig_go_19) {
+_gostring_ _wrap_webhook_accept_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, _gostring_ _swig_go_17, int _swig_go_18, int _swig_go_19) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4756,7 +4932,7 @@ _gostring_ _wrap_webhook_accept_native_b805221cc7bd34a4(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_b805221cc7bd34a4(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_8a8e4caeaf7da72f(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -4774,7 +4950,7 @@ _gostring_ _wrap_provider_new_native_b805221cc7bd34a4(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_b805221cc7bd34a4(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_8a8e4caeaf7da72f(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -4784,7 +4960,7 @@ void _wrap_provider_free_native_b805221cc7bd34a4(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_b805221cc7bd34a4(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_8a8e4caeaf7da72f(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -4808,7 +4984,7 @@ _gostring_ _wrap_play_new_native_b805221cc7bd34a4(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_b805221cc7bd34a4(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -4839,7 +5015,7 @@ _gostring_ _wrap_play_weather_set_native_b805221cc7bd34a4(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_b805221cc7bd34a4(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
+_gostring_ _wrap_play_books_get_native_8a8e4caeaf7da72f(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -4862,7 +5038,7 @@ _gostring_ _wrap_play_books_get_native_b805221cc7bd34a4(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_b805221cc7bd34a4(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_8a8e4caeaf7da72f(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4880,7 +5056,7 @@ _gostring_ _wrap_play_payment_native_b805221cc7bd34a4(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_key_new_native_b805221cc7bd34a4(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_8a8e4caeaf7da72f(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4893,7 +5069,7 @@ _gostring_ _wrap_key_new_native_b805221cc7bd34a4(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_b805221cc7bd34a4(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;

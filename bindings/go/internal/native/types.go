@@ -63,6 +63,7 @@ type (
 	EventList      unsafe.Pointer
 	CursorList     unsafe.Pointer
 	LetterList     unsafe.Pointer
+	ActList        unsafe.Pointer
 	Subscription   unsafe.Pointer
 	PulledCall     unsafe.Pointer
 	Rules          unsafe.Pointer
@@ -103,6 +104,7 @@ type (
 	EventView  = *C.cfa_event_view
 	CursorView = *C.cfa_cursor_view
 	LetterView = *C.cfa_letter_view
+	ActView    = *C.cfa_act_view
 	CallView   = *C.cfa_call
 	TotalsRow  = *C.cfa_totals_row
 )
@@ -163,6 +165,45 @@ func CopyLetter(view LetterView) Letter {
 		int64(view.tries), int64(view.code), C.GoString(view.reason), int64(view.first_us), int64(view.last_us),
 		view.requeued != 0,
 	}
+}
+
+// Act is a copy of one act of the audit log.
+type Act struct {
+	Number                                        int64
+	Action, Subject, Actor, Reason, Before, After string
+	CreatedUs                                     int64
+	PreviousHash, Hash                            string
+}
+
+func CopyAct(view ActView) Act {
+	return Act{
+		int64(view.number), C.GoString(view.action), C.GoString(view.subject), C.GoString(view.actor),
+		C.GoString(view.reason), C.GoString(view.before), C.GoString(view.after), int64(view.created_us),
+		C.GoString(view.previous_hash), C.GoString(view.hash),
+	}
+}
+
+// ActReport is filled by Act_verify.
+type ActReport = C.cfa_act_report
+
+// NewActReport starts one as its _INIT macro does.
+func NewActReport() (report ActReport) {
+	report.struct_size = C.sizeof_cfa_act_report
+	return report
+}
+
+// ActCheck is a copy of a report.
+type ActCheck struct {
+	Count, HeadCount int64
+	HeadAgrees       bool
+	Fault            int32
+	Number           int64
+	HeadHash         string
+}
+
+func CopyActReport(report *ActReport) ActCheck {
+	return ActCheck{int64(report.count), int64(report.head_count), report.head_agrees != 0, int32(report.fault),
+		int64(report.number), C.GoString(&report.head_hash[0])}
 }
 
 // Call is a copy of one provider call.
