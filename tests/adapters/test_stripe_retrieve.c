@@ -184,6 +184,7 @@ START_TEST(releases_are_left_out_of_a_read) {
     } cases[] = {
         /* A hold that was never captured: whatever looks like a refund is its release. */
         { "\"status\":\"canceled\",\"amount_received\":0,", 0 },
+        { "\"status\":\"requires_capture\",\"amount_capturable\":1250,", 0 },
         /* A part was captured: the rest was released, and what moved money was refunded. */
         { "\"status\":\"succeeded\",\"amount_received\":1000,", 1 },
         /* All was captured: there was nothing to release. */
@@ -202,6 +203,30 @@ START_TEST(releases_are_left_out_of_a_read) {
         if (cases[i].count == 1) {
             ck_assert_str_eq(reply.facts.refunds[0]->ref, "re_1");
         }
+    }
+}
+END_TEST
+
+/* Stripe takes refunds of a charge that is still on its way; and ours are never left out. */
+START_TEST(what_goes_on_or_is_ours_is_named_even_before_a_capture) {
+    static const char *const refunds[] = {
+        A_REFUND("re_1", "pending"),
+        A_REFUND("re_1", "failed"),
+        "{\"id\":\"re_1\",\"object\":\"refund\"," FIVE "\"status\":\"succeeded\","
+        "\"metadata\":{\"refund_id\":\"rfd_1\"}}",
+    };
+    for (size_t i = 0; i < COUNT(refunds); i++) {
+        char members[1024];
+        snprintf(members, sizeof members,
+                 "\"status\":\"processing\",\"latest_charge\":{\"object\":\"charge\","
+                 "\"disputed\":false,\"refunds\":{\"object\":\"list\",\"has_more\":false,"
+                 "\"data\":[%s]}},",
+                 refunds[i]);
+        const char *answer = wire_intent(members);
+        cfa_reply reply = read_answers(&answer, 1, false);
+        ck_assert_int_eq(reply.outcome, CFA_OUTCOME_DONE);
+        ck_assert_int_eq(reply.facts.refund_count, 1);
+        ck_assert_str_eq(reply.facts.refunds[0]->ref, "re_1");
     }
 }
 END_TEST
@@ -309,6 +334,7 @@ int main(void) {
     tcase_add_test(all, a_charge_that_is_only_named_has_both_listed);
     tcase_add_test(all, a_page_that_is_read_brings_what_was_paid_with_it);
     tcase_add_test(all, releases_are_left_out_of_a_read);
+    tcase_add_test(all, what_goes_on_or_is_ours_is_named_even_before_a_capture);
     tcase_add_test(all, a_read_that_cannot_name_all_is_in_doubt);
     tcase_add_test(all, a_list_that_is_refused_or_lost_leaves_the_read_in_doubt);
     tcase_add_test(all, as_many_refunds_as_facts_hold_are_read);

@@ -181,16 +181,6 @@ static void session_expired(cfa_facts *facts) {
     }
 }
 
-/* Only the name of an intent. */
-cfa_status cfa__stripe_intent_named(cfa_facts *out, const char *id, cfa_arena *arena) {
-    cfa_facts facts = CFA_FACTS_INIT;
-    cfa_status status = cfa__stripe_keep_id(&facts.ref, id, "payment intent", arena);
-    if (status == CFA_OK) {
-        *out = facts;
-    }
-    return status;
-}
-
 /* Facts of the page itself, whose intent is at most named. */
 static cfa_status session_alone(cfa_facts *facts, bool *out_tells, const cfa__json *session,
                                 cfa_arena *arena) {

@@ -95,21 +95,24 @@ static cfa_status read_refund(const cfa_refund_facts **out, const cfa__json *ref
     return status == CFA_OK && facts.state != 0 && *out == NULL ? CFA_ENOMEM : status;
 }
 
-/* Stripe writes the release of a hold as a refund: at once, without a movement of money. A refund
- * that we asked for is none. */
-static bool may_be_release(const cfa__json *refund) {
+/* Stripe writes the release of a hold as a refund that succeeds at once, without a movement of
+ * money. A refund that we asked for is none. */
+static bool may_be_release(const cfa__json *refund, bool moved) {
     return cfa__stripe_text_is(refund, "reason", expired) ||
-           (cfa__stripe_text_is(refund, "status", "succeeded") &&
-            cfa__json_get(refund, "balance_transaction") == NULL &&
+           (cfa__stripe_text_is(refund, "status", "succeeded") && !moved &&
             cfa__stripe_text(cfa__json_get(refund, "metadata"), "refund_id") == NULL);
 }
 
-/* It is one when no more than what was not captured can have been released by it. */
+static bool has_moved(const cfa__json *refund) {
+    return cfa__json_get(refund, "balance_transaction") != NULL;
+}
+
+/* No more than what was not captured can have been released, and without a capture nothing can have
+ * moved. */
 static bool is_release(const cfa__json *refund, const cfa_facts *facts,
                        const cfa_refund_facts *read) {
-    return facts->captured_minor == 0 ||
-           (may_be_release(refund) &&
-            read->amount.minor <= facts->amount.minor - facts->captured_minor);
+    return may_be_release(refund, facts->captured_minor > 0 && has_moved(refund)) &&
+           read->amount.minor <= facts->amount.minor - facts->captured_minor;
 }
 
 cfa_status cfa__stripe_refunds(cfa_facts *facts, bool *out_all, const cfa__json *list,
@@ -162,7 +165,7 @@ static cfa_status refund_alone(cfa_facts *facts, bool *out_tells, const cfa__jso
     const cfa_refund_facts **item = cfa_arena_alloc(arena, sizeof *item);
     cfa_status status =
         item != NULL ? read_refund(item, refund, facts->occurred_us, arena) : CFA_ENOMEM;
-    if (status != CFA_OK || *item == NULL || may_be_release(refund)) {
+    if (status != CFA_OK || *item == NULL || may_be_release(refund, has_moved(refund))) {
         *out_tells = false;
         return status;
     }

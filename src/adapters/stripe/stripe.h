@@ -153,8 +153,6 @@ bool cfa__stripe_makes_page(cfa_slice body);
  */
 CFA_MUST_CHECK cfa_status cfa__stripe_intent(cfa_facts *out, const cfa__json *intent,
                                              int64_t moment_us, cfa_arena *arena);
-CFA_MUST_CHECK cfa_status cfa__stripe_intent_named(cfa_facts *out, const char *id,
-                                                   cfa_arena *arena);
 /* `*out_tells`: false when the state is to be read from the payment intent. */
 CFA_MUST_CHECK cfa_status cfa__stripe_session(cfa_facts *out, bool *out_tells,
                                               const cfa__json *session, int64_t moment_us,
