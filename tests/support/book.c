@@ -431,6 +431,10 @@ void audit(struct book *book) {
     cfa_status status = cfa_totals_verify(&equal, book->engine, book->campaign_id, PATIENCE_MS);
     ck_assert_msg(status == CFA_OK && equal, "%s: %s", cfa_status_name(status),
                   last_error()->message);
+    cfa_act_report acts = CFA_ACT_REPORT_INIT;
+    ck_assert_int_eq(cfa_act_verify(&acts, book->engine), CFA_OK);
+    ck_assert_msg(acts.fault == CFA_ACT_NONE, "act %lld: %s", (long long)acts.number,
+                  cfa_act_fault_text(acts.fault));
     if (book->play != NULL)
         ck_assert_int_eq(play_books_of(book).charged_twice, 0);
 }
