@@ -16,6 +16,15 @@ void handle_totals_get(http_request *request);
 void handle_pledge_list(http_request *request);
 void handle_pledge_create(http_request *request);
 void handle_pledge_get(http_request *request);
+void handle_explain(http_request *request);
+void handle_payment_get(http_request *request);
+void handle_payment_capture(http_request *request);
+void handle_payment_cancel(http_request *request);
+void handle_refund_create(http_request *request);
+void handle_refund_get(http_request *request);
+void handle_refund_list(http_request *request);
+void handle_dispute_get(http_request *request);
+void handle_dispute_list(http_request *request);
 void handle_webhook(http_request *request);
 void handle_play_confirm(http_request *request);
 

@@ -75,12 +75,15 @@ static bool read_currencies(http_request *request, campaign_input *input, const 
 }
 
 static bool read_late_rule(http_request *request, const char *text, cfa_late_rule *out) {
-    bool known = strcmp(text, "accept") == 0 || strcmp(text, "refuse") == 0;
-    if (known)
-        *out = strcmp(text, "refuse") == 0 ? CFA_LATE_REFUSE : CFA_LATE_ACCEPT;
-    else
-        problem_status(request, 0, CFA_EINVAL, "late_rule", "use \"accept\" or \"refuse\"");
-    return known;
+    static const char *const names[] = { "accept", "refuse", "refund" };
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    problem_status(request, 0, CFA_EINVAL, "late_rule", "use \"accept\", \"refuse\" or \"refund\"");
+    return false;
 }
 
 static bool read_campaign(http_request *request, campaign_input *input) {

@@ -93,6 +93,20 @@ static bool parse_number(const char *text, size_t size, int64_t *out) {
     return true;
 }
 
+bool header_actor(http_request *request, const char **out_actor, const char **out_reason) {
+    static const char *const names[] = { "Careforall-Actor", "Careforall-Reason" };
+    const char **outs[] = { out_actor, out_reason };
+    for (size_t i = 0; i < 2; i++) {
+        int count = 0;
+        *outs[i] = http_header(request, names[i], &count);
+        if (count > 1) {
+            problem_status(request, 0, CFA_EINVAL, names[i], "the header is sent twice");
+            return false;
+        }
+    }
+    return true;
+}
+
 bool header_version(http_request *request, int64_t *out) {
     int count = 0;
     const char *text = http_header(request, "If-Match", &count);

@@ -17,6 +17,10 @@ bool header_key(http_request *request, char out_key[CFA_KEY_BYTES_MAX + 1]);
 /* Whose key it is. */
 const char *header_scope(const http_request *request);
 
+/* Who asks for an administrative act and why, for the audit log: Careforall-Actor and
+ * Careforall-Reason. False after a problem was answered, when one is sent twice. Borrowed. */
+bool header_actor(http_request *request, const char **out_actor, const char **out_reason);
+
 /* Read If-Match, one ETag of a campaign: "3" or "3-17", of which the first number is the version.
  * False after a problem was answered. */
 bool header_version(http_request *request, int64_t *out);

@@ -20,7 +20,17 @@ static json_t *reference(const char *kind, const char *name) {
 
 /* "#/components/schemas/NAME" of an id, by what the path is about. */
 static const char *id_schema(const char *pattern) {
-    return strncmp(pattern, "/api/v1/pledges/", 16) == 0 ? "PledgeId" : "CampaignId";
+    static const struct {
+        const char *folder, *schema;
+    } ids[] = { { "/api/v1/pledges/", "PledgeId" },
+                { "/api/v1/payments/", "PaymentId" },
+                { "/api/v1/refunds/", "RefundId" },
+                { "/api/v1/disputes/", "DisputeId" },
+                { "/api/v1/admin/", "AnyId" } };
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        if (strncmp(pattern, ids[i].folder, strlen(ids[i].folder)) == 0)
+            return ids[i].schema;
+    return "CampaignId";
 }
 
 /* ---- parameters and headers ----------------------------------------------------------------- */
@@ -66,6 +76,12 @@ static const named_json parameters[] = {
     { "PledgeToken", JSON({"name": "Careforall-Pledge-Token", "in": "header",
         "description": "of the answer that made the pledge: shows it to its donor",
         "schema": {"type": "string"}}) },
+    { "Actor", JSON({"name": "Careforall-Actor", "in": "header",
+        "description": "who asks, for the audit log: an account, not a person",
+        "schema": {"type": "string", "maxLength": 200}}) },
+    { "Reason", JSON({"name": "Careforall-Reason", "in": "header",
+        "description": "why, for the audit log; no personal data",
+        "schema": {"type": "string", "maxLength": 500}}) },
     { "Signature", JSON({"name": "Careforall-Signature", "in": "header",
         "description": "or Stripe-Signature: t=SECONDS,v1=HMAC-SHA256; exactly one of them",
         "schema": {"type": "string", "pattern": "^[ -~]+$"}}) },
@@ -121,9 +137,13 @@ static json_t *route_parameters(const http_route *route) {
         unsigned flag;
         const char *name;
     } by_flag[] = {
-        { ROUTE_KEY, "IdempotencyKey" },       { ROUTE_MATCH, "IfMatch" },
-        { ROUTE_TAG, "IfNoneMatch" },          { ROUTE_RAW, "Signature" },
+        { ROUTE_KEY, "IdempotencyKey" },
+        { ROUTE_MATCH, "IfMatch" },
+        { ROUTE_TAG, "IfNoneMatch" },
+        { ROUTE_RAW, "Signature" },
         { ROUTE_PLEDGE_TOKEN, "PledgeToken" },
+        { ROUTE_ACTOR, "Actor" },
+        { ROUTE_ACTOR, "Reason" },
     };
     for (size_t i = 0; i < sizeof by_flag / sizeof by_flag[0]; i++)
         if (route->flags & by_flag[i].flag)
@@ -155,6 +175,12 @@ static json_t *good_answer(const http_route *route, int status, const char *sche
     (void)json_object_set_new(
         out, "content",
         json_pack("{s:{s:o}}", "application/json", "schema", reference("schemas", schema)));
+    if (strcmp(schema, "Story") == 0) { /* as Accept says */
+        (void)json_object_set_new(json_object_get(out, "content"), "text/html",
+                                  json_pack("{s:{s:s}}", "schema", "type", "string"));
+        (void)json_object_set_new(json_object_get(out, "content"), "text/plain",
+                                  json_pack("{s:{s:s}}", "schema", "type", "string"));
+    }
     if (status == 503) /* refused before its handler ran */
         (void)json_object_set_new(json_object_get(out, "content"), "application/problem+json",
                                   json_pack("{s:o}", "schema", reference("schemas", "Problem")));

@@ -22,6 +22,31 @@ const openapi_schema openapi_schemas[] = {
         "type": "string", "pattern": "^cmp_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
     { "PledgeId", JSON({
         "type": "string", "pattern": "^plg_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
+    { "AnyId", JSON({
+        "type": "string", "minLength": 1, "maxLength": 63,
+        "description": "ours of a pledge, payment, refund, dispute or event, or the name of one there"}) },
+    { "Story", JSON({
+        "type": "object", "description": "docs/explain.md; members are only added",
+        "required": ["document", "version", "summary", "asked", "position", "as_of", "timeline"],
+        "properties": {
+            "document": {"const": "explain"},
+            "version": {"const": 1},
+            "summary": {"type": "string", "description": "for people"},
+            "payment_id": {"type": "string"},
+            "position": {"type": "integer"},
+            "as_of": {"$ref": "#/components/schemas/Time"},
+            "timeline": {"type": "array", "items": {
+                "type": "object", "required": ["at", "kind", "title"],
+                "properties": {
+                    "at": {"$ref": "#/components/schemas/Time"},
+                    "kind": {"type": "string"},
+                    "title": {"type": "string", "description": "for people"}}}}}}) },
+    { "PaymentId", JSON({
+        "type": "string", "pattern": "^pay_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
+    { "RefundId", JSON({
+        "type": "string", "pattern": "^rfd_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
+    { "DisputeId", JSON({
+        "type": "string", "pattern": "^dsp_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
     { "PaymentState", JSON({
         "type": "string",
         "enum": ["PENDING", "REQUIRES_ACTION", "PROCESSING", "AUTHORIZED", "CAPTURED", "COMPLETED",
@@ -56,7 +81,7 @@ const openapi_schema openapi_schemas[] = {
                            "items": {"$ref": "#/components/schemas/Currency"}},
             "goal": {"$ref": "#/components/schemas/Money"},
             "deadline": {"$ref": "#/components/schemas/Time"},
-            "late_rule": {"enum": ["accept", "refuse"], "default": "accept"}}}) },
+            "late_rule": {"enum": ["accept", "refuse", "refund"], "default": "accept"}}}) },
     { "Campaign", JSON({
         "type": "object",
         "required": ["id", "title", "currencies", "goal", "deadline", "late_rule", "state",
@@ -67,7 +92,7 @@ const openapi_schema openapi_schemas[] = {
             "currencies": {"type": "array", "items": {"$ref": "#/components/schemas/Currency"}},
             "goal": {"anyOf": [{"$ref": "#/components/schemas/Money"}, {"type": "null"}]},
             "deadline": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
-            "late_rule": {"enum": ["accept", "refuse"]},
+            "late_rule": {"enum": ["accept", "refuse", "refund"]},
             "state": {"enum": ["OPEN", "ENDED"]},
             "version": {"type": "integer", "minimum": 1},
             "created_at": {"$ref": "#/components/schemas/Time"},
@@ -170,6 +195,85 @@ const openapi_schema openapi_schemas[] = {
                         "items": {"$ref": "#/components/schemas/Pledge"}},
             "next": {"type": ["string", "null"],
                      "description": "the next page's `after`; null on the last page"}}}) },
+    { "Payment", JSON({
+        "type": "object",
+        "required": ["id", "pledge_id", "campaign_id", "state", "flags", "amount", "authorized",
+                     "captured", "refunded", "disputed", "refundable", "fee", "provider_ref",
+                     "failure_code", "created_at", "updated_at"],
+        "properties": {
+            "id": {"$ref": "#/components/schemas/PaymentId"},
+            "pledge_id": {"$ref": "#/components/schemas/PledgeId"},
+            "campaign_id": {"$ref": "#/components/schemas/CampaignId"},
+            "state": {"$ref": "#/components/schemas/PaymentState"},
+            "flags": {"type": "array", "items": {
+                "enum": ["unknown", "conflict", "settled", "late", "fraud_warning"]}},
+            "amount": {"$ref": "#/components/schemas/Money"},
+            "authorized": {"$ref": "#/components/schemas/Money"},
+            "captured": {"$ref": "#/components/schemas/Money"},
+            "refunded": {"$ref": "#/components/schemas/Money"},
+            "disputed": {"$ref": "#/components/schemas/Money"},
+            "refundable": {"$ref": "#/components/schemas/Money",
+                           "description": "what may still be given back"},
+            "fee": {"anyOf": [{"$ref": "#/components/schemas/Money"}, {"type": "null"}],
+                    "description": "the provider's, in the currency it settles in"},
+            "provider_ref": {"type": ["string", "null"]},
+            "failure_code": {"type": ["string", "null"]},
+            "created_at": {"$ref": "#/components/schemas/Time"},
+            "updated_at": {"$ref": "#/components/schemas/Time"}}}) },
+    { "CaptureSpec", JSON({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "amount": {"$ref": "#/components/schemas/Money",
+                       "description": "all that is held, when absent"}}}) },
+    { "RefundSpec", JSON({
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "amount": {"$ref": "#/components/schemas/Money",
+                       "description": "all that is left, when absent"},
+            "reason": {"type": "string", "maxLength": 500,
+                       "description": "for the audit log; no personal data"}}}) },
+    { "Refund", JSON({
+        "type": "object",
+        "required": ["id", "payment_id", "amount", "state", "origin", "provider_ref",
+                     "failure_code", "reason", "created_at", "updated_at"],
+        "properties": {
+            "id": {"$ref": "#/components/schemas/RefundId"},
+            "payment_id": {"$ref": "#/components/schemas/PaymentId"},
+            "amount": {"$ref": "#/components/schemas/Money"},
+            "state": {"enum": ["REQUESTED", "PENDING", "REQUIRES_ACTION", "SUCCEEDED", "FAILED",
+                               "CANCELED", "REJECTED"]},
+            "origin": {"enum": ["asked", "provider", "late_rule"]},
+            "provider_ref": {"type": ["string", "null"]},
+            "failure_code": {"type": ["string", "null"]},
+            "reason": {"type": ["string", "null"]},
+            "created_at": {"$ref": "#/components/schemas/Time"},
+            "updated_at": {"$ref": "#/components/schemas/Time"}}}) },
+    { "RefundList", JSON({
+        "type": "object", "required": ["refunds"], "additionalProperties": false,
+        "properties": {"refunds": {"type": "array", "maxItems": 1000,
+                                   "items": {"$ref": "#/components/schemas/Refund"}}}}) },
+    { "Dispute", JSON({
+        "type": "object",
+        "required": ["id", "payment_id", "provider_ref", "amount", "state", "withdrawn",
+                     "reinstated", "fee", "reason", "evidence_due", "created_at", "updated_at"],
+        "properties": {
+            "id": {"$ref": "#/components/schemas/DisputeId"},
+            "payment_id": {"$ref": "#/components/schemas/PaymentId"},
+            "provider_ref": {"type": "string"},
+            "amount": {"$ref": "#/components/schemas/Money"},
+            "state": {"enum": ["INQUIRY", "INQUIRY_CLOSED", "OPEN", "UNDER_REVIEW", "PREVENTED",
+                               "WON", "LOST"]},
+            "withdrawn": {"$ref": "#/components/schemas/Money"},
+            "reinstated": {"$ref": "#/components/schemas/Money"},
+            "fee": {"anyOf": [{"$ref": "#/components/schemas/Money"}, {"type": "null"}]},
+            "reason": {"type": ["string", "null"]},
+            "evidence_due": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
+            "created_at": {"$ref": "#/components/schemas/Time"},
+            "updated_at": {"$ref": "#/components/schemas/Time"}}}) },
+    { "DisputeList", JSON({
+        "type": "object", "required": ["disputes"], "additionalProperties": false,
+        "properties": {"disputes": {"type": "array", "maxItems": 1000,
+                                    "items": {"$ref": "#/components/schemas/Dispute"}}}}) },
     { "WebhookEvent", JSON({
         "type": "object", "description": "as the provider signs it; taken byte for byte"}) },
     { "WebhookVerdict", JSON({

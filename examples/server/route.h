@@ -14,7 +14,8 @@ enum {
     ROUTE_MATCH = 32,         /* documented: needs an If-Match */
     ROUTE_TAG = 64,           /* documented: answers with an ETag and takes If-None-Match */
     ROUTE_PLEDGE_TOKEN = 128, /* documented: shows itself to who holds the pledge's token */
-    ROUTE_PAY = 256           /* counts against the limit of pledges */
+    ROUTE_PAY = 256,          /* counts against the limit of pledges */
+    ROUTE_ACTOR = 512         /* documented: tells the audit log who asks, and why */
 };
 
 typedef struct http_route {

@@ -111,8 +111,10 @@ static const setting settings[] = {
            "such as \"10000.00 EUR\""),
     OPTION("deadline", SETTING_TEXT, COMMAND_CAMPAIGN_CREATE, deadline, 0, 0, NULL, "TIME",
            "RFC 3339, such as 2030-12-31T23:59:59Z"),
-    OPTION("late_rule", SETTING_CHOICE, COMMAND_CAMPAIGN_CREATE, late_rule, 0, 0, "accept refuse",
-           "RULE", "accept or refuse money that comes after the end"),
+    OPTION("late_rule", SETTING_CHOICE, COMMAND_CAMPAIGN_CREATE, late_rule, 0, 0,
+           "accept refuse refund", "RULE",
+           "what becomes of money after the end: it counts; unpaid\npayments are cancelled; that, "
+           "and what comes goes back"),
     OPTION("key", SETTING_TEXT,
            COMMAND_CAMPAIGN_CREATE | COMMAND_CAMPAIGN_END | COMMAND_OUTBOX_REQUEUE |
                COMMAND_OUTBOX_REWIND,
@@ -133,6 +135,12 @@ static const setting settings[] = {
     OPTION("limit", SETTING_NUMBER,
            COMMAND_CAMPAIGN_LIST | COMMAND_OUTBOX_LIST | COMMAND_OUTBOX_DEAD, limit, 1, 1000, NULL,
            "N", "at most so many, default 100"),
+    OPTION("do", SETTING_TEXT, COMMAND_DOCTOR, remedy, 0, 0, NULL, "CODE",
+           "do the next safe action of this finding instead of listing"),
+    OPTION("deep", SETTING_SWITCH, COMMAND_DOCTOR, deep, 0, 0, NULL, NULL,
+           "read every payment, however many"),
+    OPTION("html", SETTING_SWITCH, COMMAND_EXPLAIN | COMMAND_DOCTOR, html, 0, 0, NULL, NULL,
+           "answer as a page that loads nothing"),
     OPTION("json", SETTING_SWITCH, COMMANDS_ALL & ~(unsigned)COMMAND_SERVE, json, 0, 0, NULL, NULL,
            "answer as one JSON value"),
 };

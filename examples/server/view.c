@@ -55,13 +55,14 @@ static json_t *view_currencies(const char *list) {
 }
 
 json_t *view_campaign(const cfa_campaign *campaign) {
+    static const char *const late_rules[] = { "accept", "refuse", "refund" };
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o}", "id",
                      cfa_campaign_id(campaign), "title", cfa_campaign_title(campaign), "currencies",
                      view_currencies(cfa_campaign_currencies(campaign)), "goal",
                      view_money(cfa_campaign_goal(campaign)), "deadline",
                      view_time(cfa_campaign_deadline_us(campaign)), "late_rule",
-                     cfa_campaign_late_rule(campaign) == CFA_LATE_REFUSE ? "refuse" : "accept",
-                     "state", cfa_campaign_state_name(cfa_campaign_state_of(campaign)), "version",
+                     late_rules[cfa_campaign_late_rule(campaign)], "state",
+                     cfa_campaign_state_name(cfa_campaign_state_of(campaign)), "version",
                      (json_int_t)cfa_campaign_version(campaign), "created_at",
                      view_time(cfa_campaign_created_us(campaign)), "updated_at",
                      view_time(cfa_campaign_updated_us(campaign)));
@@ -117,4 +118,61 @@ json_t *view_pledge(const cfa_pledge *pledge, bool complete) {
         return NULL;
     }
     return out;
+}
+
+static json_t *view_flags(uint32_t flags) {
+    static const char *const names[] = { "unknown", "conflict", "settled", "late",
+                                         "fraud_warning" };
+    json_t *out = json_array();
+    for (size_t i = 0; out && i < sizeof names / sizeof names[0]; i++) {
+        if ((flags >> i & 1u) != 0 && json_array_append_new(out, json_string(names[i])) != 0) {
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+json_t *view_payment(const cfa_payment *payment) {
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:s?, s:o, s:o}", "id",
+        cfa_payment_id(payment), "pledge_id", cfa_payment_pledge_id(payment), "campaign_id",
+        cfa_payment_campaign_id(payment), "state",
+        cfa_payment_state_name(cfa_payment_state_of(payment)), "flags",
+        view_flags(cfa_payment_flags(payment)), "amount", view_money(cfa_payment_amount(payment)),
+        "authorized", view_money(cfa_payment_authorized(payment)), "captured",
+        view_money(cfa_payment_captured(payment)), "refunded",
+        view_money(cfa_payment_refunded(payment)), "disputed",
+        view_money(cfa_payment_disputed(payment)), "refundable",
+        view_money(cfa_payment_refundable(payment)), "fee", view_money(cfa_payment_fee(payment)),
+        "provider_ref", cfa_payment_ref(payment), "failure_code", cfa_payment_failure_code(payment),
+        "created_at", view_time(cfa_payment_created_us(payment)), "updated_at",
+        view_time(cfa_payment_updated_us(payment)));
+}
+
+json_t *view_refund(const cfa_refund *refund) {
+    static const char *const origins[] = { "", "asked", "provider", "late_rule" };
+    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s?, s:s?, s:s?, s:o, s:o}", "id",
+                     cfa_refund_id(refund), "payment_id", cfa_refund_payment_id(refund), "amount",
+                     view_money(cfa_refund_amount(refund)), "state",
+                     cfa_refund_state_name(cfa_refund_state_of(refund)), "origin",
+                     origins[cfa_refund_origin_of(refund)], "provider_ref", cfa_refund_ref(refund),
+                     "failure_code", cfa_refund_failure_code(refund), "reason",
+                     cfa_refund_reason(refund), "created_at",
+                     view_time(cfa_refund_created_us(refund)), "updated_at",
+                     view_time(cfa_refund_updated_us(refund)));
+}
+
+json_t *view_dispute(const cfa_dispute *dispute) {
+    return json_pack("{s:s, s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:s?, s:o, s:o, s:o}", "id",
+                     cfa_dispute_id(dispute), "payment_id", cfa_dispute_payment_id(dispute),
+                     "provider_ref", cfa_dispute_ref(dispute), "amount",
+                     view_money(cfa_dispute_amount(dispute)), "state",
+                     cfa_dispute_state_name(cfa_dispute_state_of(dispute)), "withdrawn",
+                     view_money(cfa_dispute_withdrawn(dispute)), "reinstated",
+                     view_money(cfa_dispute_reinstated(dispute)), "fee",
+                     view_money(cfa_dispute_fee(dispute)), "reason", cfa_dispute_reason(dispute),
+                     "evidence_due", view_time(cfa_dispute_evidence_due_us(dispute)), "created_at",
+                     view_time(cfa_dispute_created_us(dispute)), "updated_at",
+                     view_time(cfa_dispute_updated_us(dispute)));
 }

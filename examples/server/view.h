@@ -16,4 +16,8 @@ json_t *view_totals(const cfa_totals *totals);
 /* `complete`: with the donor's personal data, for the service alone. */
 json_t *view_pledge(const cfa_pledge *pledge, bool complete);
 
+json_t *view_payment(const cfa_payment *payment);
+json_t *view_refund(const cfa_refund *refund);
+json_t *view_dispute(const cfa_dispute *dispute);
+
 #endif

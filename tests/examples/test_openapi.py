@@ -13,7 +13,9 @@ from conftest import ROOT, Server, new_key
 
 PAGE = ROOT / "docs" / "openapi.json"
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
-MISSING = {"CampaignId": "cmp_01h455vb4pex5vsknk084sn02q", "PledgeId": "plg_01h455vb4pex5vsknk084sn02q"}
+MISSING = {name: f"{prefix}_01h455vb4pex5vsknk084sn02q" for name, prefix in (
+    ("CampaignId", "cmp"), ("PledgeId", "plg"), ("PaymentId", "pay"), ("RefundId", "rfd"), ("DisputeId", "dsp"),
+    ("AnyId", "pay"))}
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +140,8 @@ def test_required_headers_and_tokens_are_asked_for(book):
     good = {"Idempotency-Key": new_key(), "If-Match": '"1"'}
     body = {"CampaignSpec": {"title": "x", "currencies": ["EUR"]},
             "PledgeSpec": {"campaign_id": MISSING["CampaignId"], "amount": {"minor": 100, "currency": "EUR"}},
-            "PlayConfirmation": {"client_secret": "x", "payment_method": "x"}, "WebhookEvent": {}}
+            "PlayConfirmation": {"client_secret": "x", "payment_method": "x"}, "WebhookEvent": {},
+                "CaptureSpec": {}, "RefundSpec": {}}
     for method, path, operation in operations(book.document):
         target = filled(book.document, path, operation)
         content = operation.get("requestBody", {}).get("content", {})
