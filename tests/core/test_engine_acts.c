@@ -219,6 +219,69 @@ START_TEST(an_erased_donor_leaves_an_act_without_personal_data) {
 }
 END_TEST
 
+/* An authorized payment of 10 euros. */
+static cfa_pledge *hold(struct book *book, const char *key) {
+    cfa_pledge *pledge = pledge_make(book, key, 1000);
+    pledge_pay(book, pledge);
+    ck_assert_int_eq(state_of(book->engine, pledge), CFA_PAYMENT_AUTHORIZED);
+    return pledge;
+}
+
+START_TEST(what_is_asked_of_a_payment_is_an_act_once) {
+    struct book book;
+    cfa_payment *payment;
+    cfa_refund *refund = NULL;
+    book_prepare(&book, _i);
+    book.options.capture_manual = 1;
+    book_start(&book);
+    cfa_pledge *kept = hold(&book, "kept"), *dropped = hold(&book, "dropped");
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = "desk-7";
+    by.reason = "the goods left";
+    for (int times = 0; times < 2; times++) {
+        ck_assert_int_eq(cfa_payment_capture(&payment, book.engine, cfa_pledge_payment_id(kept),
+                                             (cfa_money){ 400, "EUR" }, NULL, "cap", &by, 0),
+                         CFA_OK);
+        cfa_payment_free(payment);
+        ck_assert_int_eq(cfa_payment_cancel(&payment, book.engine, cfa_pledge_payment_id(dropped),
+                                            NULL, "can", NULL, 0),
+                         CFA_OK);
+        cfa_payment_free(payment);
+    }
+    book_settle(&book);
+    cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
+    spec.key = "back";
+    spec.payment_id = cfa_pledge_payment_id(kept);
+    spec.amount = (cfa_money){ 150, "EUR" };
+    spec.actor = "desk-8";
+    for (int times = 0; times < 2; times++) {
+        cfa_refund_free(refund);
+        cfa_status status = cfa_refund_create(&refund, book.engine, &spec);
+        ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
+    }
+    spec.key = "too-much";
+    spec.amount.minor = 5000;
+    cfa_refund *none;
+    expect_error(cfa_refund_create(&none, book.engine, &spec), CFA_ERANGE, "amount.minor");
+    expect_act(book.engine, 2, "payment.capture", cfa_pledge_payment_id(kept), "desk-7",
+               "the goods left",
+               "{\"state\":\"AUTHORIZED\",\"authorized_minor\":1000,\"currency\":\"EUR\"}",
+               "{\"captured_minor\":400}");
+    expect_act(book.engine, 3, "payment.cancel", cfa_pledge_payment_id(dropped), NULL, NULL,
+               "{\"state\":\"AUTHORIZED\",\"authorized_minor\":1000,\"currency\":\"EUR\"}", NULL);
+    char after[TEXT_SIZE];
+    snprintf(after, sizeof after,
+             "{\"payment_id\":\"%s\",\"amount_minor\":150,\"currency\":\"EUR\"}",
+             cfa_pledge_payment_id(kept));
+    expect_act(book.engine, 4, "refund.create", cfa_refund_id(refund), "desk-8", NULL, NULL, after);
+    expect_sound(book.engine, 4);
+    cfa_refund_free(refund);
+    cfa_pledge_free(kept);
+    cfa_pledge_free(dropped);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(who_and_why_are_bounded_text) {
     struct book book;
     char long_text[CFA_REASON_BYTES_MAX + 2];
@@ -607,6 +670,7 @@ int main(int argc, char **argv) {
     PER_STORE(what_is_done_to_a_campaign_is_an_act_and_a_repeat_is_none);
     PER_STORE(what_is_done_to_a_cursor_is_an_act_and_what_changes_nothing_is_none);
     PER_STORE(an_erased_donor_leaves_an_act_without_personal_data);
+    PER_STORE(what_is_asked_of_a_payment_is_an_act_once);
     PER_STORE(who_and_why_are_bounded_text);
     PER_STORE(pages_follow_each_other_by_number);
     ONCE(the_hash_is_of_the_stated_form);
