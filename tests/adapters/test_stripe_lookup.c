@@ -340,6 +340,25 @@ START_TEST(what_may_still_change_is_read_again) {
     /* Late, but within what Stripe may take to list it. */
     add_odd(T0_S - 500, "pi_1", payment_id, STATE);
     ck_assert_int_eq(look_up(payment_id, false).outcome, CFA_OUTCOME_DONE);
+    /* And where it most likely is, however long ago that was. */
+    ledger.odd_count = 0;
+    (void)count_fresh(payment_id, false, CFA_OUTCOME_NOT_SENT);
+    add_odd(T0_S - HOUR_S + 2, "pi_1", payment_id, STATE);
+    ck_assert_int_eq(look_up(payment_id, true).outcome, CFA_OUTCOME_DONE);
+}
+END_TEST
+
+START_TEST(what_is_known_is_not_told_before_the_provider_answers) {
+    char late[CFA_ID_TEXT_SIZE];
+    name_payment(late, T0_S + 3 * HOUR_S, 2);
+    ck_assert_int_eq(look_up(late, false).outcome, CFA_OUTCOME_NOT_SENT);
+    cfa_call call = lookup_of(late);
+    call.created_until_us = (T0_S - HOUR_S) * 1000000; /* all of it is settled */
+    size_t before = peer_count(peer);
+    ck_assert_int_eq(wire_perform(call).outcome, CFA_OUTCOME_NOT_SENT);
+    ck_assert_uint_eq(peer_count(peer), before + 1);
+    peer_always(peer, PEER_RESET, NULL);
+    ck_assert_int_eq(wire_perform(call).outcome, CFA_OUTCOME_UNKNOWN);
 }
 END_TEST
 
@@ -602,6 +621,7 @@ int main(void) {
     tcase_add_test(all, look_ups_at_once_share_the_walk);
     tcase_add_test(all, a_look_up_that_was_cut_off_is_gone_on_with);
     tcase_add_test(all, what_may_still_change_is_read_again);
+    tcase_add_test(all, what_is_known_is_not_told_before_the_provider_answers);
     tcase_add_test(all, pages_in_no_order_prove_nothing_before_their_end);
     tcase_add_test(all, pages_that_are_too_long_become_shorter);
     tcase_add_test(all, many_objects_of_one_second_are_all_seen);

@@ -14,9 +14,10 @@
 #define PAGE_TIMEOUT_MS 10000 /* so that one page that hangs leaves time for another try */
 #define RETRY_MS 200          /* then twice as long each time */
 #define ID_SIZE 256
-/* Around the payment's own time, in which its object most likely lies. */
-#define NEAR_BEFORE_S 60
-#define NEAR_AFTER_S 120
+/* Around the payment's own time, in which its object most likely lies: every look-up reads that
+ * itself, whatever others saw there. */
+#define NEAR_BEFORE_S 15
+#define NEAR_AFTER_S 45
 #define OPEN_END_S (INT64_MAX - 1)
 
 struct cfa__stripe_walk {
@@ -25,14 +26,14 @@ struct cfa__stripe_walk {
     bool sessions, then_intents;
     cfa__stripe_span window, near;
     int64_t pivot_s;         /* look-ups that walk at once begin apart from each other */
-    cfa__stripe_spans spans; /* of the window, in this list */
+    cfa__stripe_spans spans; /* of the window, in this list: seen by anybody */
+    cfa__stripe_spans own;   /* ... by this look-up */
     bool began;              /* ... and it was asked for once */
     cfa__stripe_span slice;  /* what the next page is taken from */
     char after[ID_SIZE];     /* ... behind this object, or "" */
     int64_t after_s;
-    bool
-        unordered; /* ... whose pages are not newest first: only the last will tell what was seen */
-    bool sighted;  /* ... in which the payment was seen: read to its end before anything else */
+    bool unordered; /* ... whose pages are not newest first: only the last tells what was seen */
+    bool sighted;   /* ... in which the payment was seen: read to its end before anything else */
     char found[ID_SIZE]; /* a hosted page that is to be read together with its intent, or "" */
     int32_t page_objects, requests, tries;
     bool news; /* it leaves others less to do */
@@ -84,10 +85,15 @@ static bool choose_slice(cfa__stripe_exchange *exchange) {
     } else {
         /* The newest first: mostly that is all there is. Then the likely place, then all others. */
         cfa__stripe_span below = { walk->window.from_s, walk->pivot_s };
-        bool gap = walk->began && (cfa__stripe_spans_gap(&walk->spans, walk->near, &walk->slice) ||
+        bool gap = walk->began && (cfa__stripe_spans_gap(&walk->own, walk->near, &walk->slice) ||
                                    cfa__stripe_spans_gap(&walk->spans, below, &walk->slice));
-        if (!gap && !cfa__stripe_spans_gap(&walk->spans, walk->window, &walk->slice)) {
+        gap = gap || cfa__stripe_spans_gap(&walk->spans, walk->window, &walk->slice) ||
+              cfa__stripe_spans_gap(&walk->own, walk->near, &walk->slice);
+        if (!gap && walk->requests > 0) {
             return false;
+        }
+        if (!gap) { /* all is known: but whoever asks wants to hear from Stripe */
+            walk->slice = (cfa__stripe_span){ walk->window.until_s, walk->window.until_s };
         }
     }
     if (walk->after_s != walk->slice.until_s) {
@@ -99,7 +105,7 @@ static bool choose_slice(cfa__stripe_exchange *exchange) {
 
 static void begin_list(struct cfa__stripe_walk *walk, bool sessions) {
     walk->sessions = sessions;
-    walk->spans.count = 0;
+    walk->spans.count = walk->own.count = 0;
     walk->began = false;
     walk->after[0] = '\0';
     walk->after_s = -1;
@@ -205,7 +211,7 @@ static bool failed(cfa__stripe_exchange *exchange, const cfa__stripe_response *r
         walk->page_objects /= 2;
         return ask(exchange, 0, out_request);
     }
-    if (walk->news && cfa__stripe_exchange_left_ms(exchange) == 0) {
+    if (walk->own.count > 0 && walk->tries == 0 && cfa__stripe_exchange_left_ms(exchange) == 0) {
         return stop(exchange, "timeout"); /* pages came until then: the provider is there */
     }
     int64_t delay = delay_ms(walk, response);
@@ -337,6 +343,7 @@ static bool turn_page(cfa__stripe_exchange *exchange, const cfa__stripe_response
         seen.from_s = sightings.oldest_s + 1; /* that second may go on */
     }
     cfa__stripe_spans_add(&walk->spans, seen);
+    cfa__stripe_spans_add(&walk->own, seen);
     if (!walk->unordered &&
         cfa__stripe_seen_note(exchange->stripe->seen, walk->account, walk->sessions, &sightings,
                               seen, response->date_us / 1000000)) {
