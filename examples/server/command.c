@@ -40,6 +40,12 @@ static const command commands[] = {
       "", command_outbox_pause },
     { COMMAND_OUTBOX_RESUME, "outbox resume", "CURSOR", 1, 1, "go on after a pause", "",
       command_outbox_resume },
+    { COMMAND_EXPLAIN, "explain", "ID", 1, 1, "tell one donation's story",
+      "ID: of a pledge, payment, refund, dispute or event, or what the provider calls it. Reads "
+      "only.",
+      command_explain },
+    { COMMAND_DOCTOR, "doctor", "", 0, 0, "list what is stuck or strange, and what to do",
+      "Exit codes: 0 nothing, 1 findings, 2 failed. With --do: 0 done.", command_doctor },
     { COMMAND_SECRET_NEW, "secret new", "KIND FILE", 2, 2, "make a file with a fresh secret",
       "KIND: admin-token, webhook-secret or pledge-token-key. An existing file is never touched.",
       command_secret_new },
@@ -150,9 +156,10 @@ config_result command_find(unsigned *out, int argc, char **argv, int *out_used) 
     }
     list_group(group, sizeof group, word);
     if (group[0] == '\0')
-        config_complain("unknown subcommand %s: use serve, migrate, campaign, outbox or secret, or "
-                        "see --help",
-                        word);
+        config_complain(
+            "unknown subcommand %s: use serve, migrate, campaign, outbox, explain, doctor "
+            "or secret, or see --help",
+            word);
     else if (next && strcmp(next, "--help") == 0) {
         for (int i = 0; i < COMMAND_COUNT; i++)
             if (strncmp(commands[i].name, word, strlen(word)) == 0)

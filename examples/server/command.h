@@ -56,6 +56,8 @@ int command_outbox_requeue(const server_config *config);
 int command_outbox_rewind(const server_config *config);
 int command_outbox_pause(const server_config *config);
 int command_outbox_resume(const server_config *config);
+int command_explain(const server_config *config);
+int command_doctor(const server_config *config);
 int command_secret_new(const server_config *config);
 int command_secret_check(const server_config *config);
 

@@ -31,7 +31,9 @@ enum {
     COMMAND_OUTBOX_REWIND = 2048,
     COMMAND_OUTBOX_PAUSE = 4096,
     COMMAND_OUTBOX_RESUME = 8192,
-    COMMANDS_ALL = 16383,
+    COMMAND_EXPLAIN = 16384,
+    COMMAND_DOCTOR = 32768,
+    COMMANDS_ALL = 65535,
     COMMANDS_SECRET = COMMAND_SECRET_NEW | COMMAND_SECRET_CHECK,
     COMMANDS_BOOK = COMMANDS_ALL & ~COMMANDS_SECRET /* those that open a book */
 };
@@ -93,8 +95,9 @@ typedef struct server_config {
     const char *words[CONFIG_WORDS_MAX];
     const char *title, *currencies, *goal, *deadline, *key, *after;
     const char *to, *expected, *position, *reason;
+    const char *remedy; /* --do */
     int32_t late_rule, limit, version;
-    bool json;
+    bool json, html, deep;
 } server_config;
 
 /*
