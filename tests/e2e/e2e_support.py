@@ -14,7 +14,8 @@ import uuid
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "examples"))
 
 # pylint: disable=wrong-import-position,unused-import
-from conftest import BINARY, DEADLINE_S, ROOT, Server, environment, eventually, new_key  # noqa: E402, F401
+from conftest import (BINARY, DEADLINE_S, ROOT, Server, environment, eventually, new_key,  # noqa: E402, F401
+                      while_it_lasts)
 from test_server_stripe import SECURE, THANKS, Wire, path_of, post_webhook  # noqa: E402, F401
 
 # What is known of donations. Operations, cursors and breakers move by themselves and are no part of it.

@@ -21,7 +21,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKEN = "0123456789abcdef0123456789abcdef-test"
 WEBHOOK_SECRET = "whsec_of_these_tests"
-DEADLINE_S = 30
+DEADLINE_S = 120   # only what is broken waits so long
 
 
 def find_binary():
@@ -60,6 +60,30 @@ def eventually(check, what):
             return value
         assert time.monotonic() < end, f"not within {DEADLINE_S} s: {what}"
         select.select([], [], [], 0.01)
+
+
+def promptly(limit_s, attempt):
+    """What an attempt gives that must be over in so many seconds. One that was not is made again: a busy machine is late
+    now and then, a defect each time."""
+    for tries_left in (2, 1, 0):
+        began = time.monotonic()
+        out = attempt()
+        took = time.monotonic() - began
+        if took < limit_s or not tries_left:
+            assert took < limit_s
+            return out
+
+
+def while_it_lasts(limit_s, attempt):
+    """What an attempt gives that looks at something that lasts so many seconds. One that failed later saw nothing, and is
+    made again."""
+    for tries_left in (2, 1, 0):
+        began = time.monotonic()
+        try:
+            return attempt()
+        except (AssertionError, OSError, http.client.HTTPException):
+            if time.monotonic() - began < limit_s or not tries_left:
+                raise
 
 
 class Answer:

@@ -10,11 +10,14 @@ import pathlib
 import signal
 import socket
 import sqlite3
+import threading
 import time
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, TOKEN, WEBHOOK_SECRET, eventually, new_key
+from conftest import BINARY, DEADLINE_S, TOKEN, WEBHOOK_SECRET, eventually, new_key, promptly, while_it_lasts
+
+LOCK_S = 4   # the server waits a little longer than this for a book that is locked
 
 
 @pytest.fixture
@@ -27,7 +30,7 @@ def book(tmp_path, start):
 @contextlib.contextmanager
 def locked(path):
     """Hold the database's write lock, as another process might."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=DEADLINE_S)
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -280,7 +283,10 @@ def test_events_leave_in_order_and_without_personal_data(tmp_path, start):
 
 
 def test_a_terminated_server_finishes_what_is_in_flight(tmp_path, start):
-    path = str(tmp_path / "book.db")
+    while_it_lasts(LOCK_S, lambda: end_in_flight(str(tmp_path / f"{new_key()}.db"), start))
+
+
+def end_in_flight(path, start):
     server = start("--database", path)
     campaign_id = server.campaign()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -305,21 +311,25 @@ def in_work(server):
 
 
 def test_idle_connections_do_not_hold_up_the_end(start):
-    server = start("--memory")
+    promptly(8, lambda: end_beside_idle_connections(start("--memory")))
+
+
+def end_beside_idle_connections(server):
     silent = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S)
     kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE_S)
     kept.request("GET", "/health")
     kept.getresponse().read()
-    began = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - began < 8
     assert silent.recv(1) == b""
     silent.close()
     kept.close()
 
 
 def test_a_caller_that_leaves_has_still_made_its_pledge(tmp_path, start):
-    path = str(tmp_path / "book.db")
+    while_it_lasts(LOCK_S, lambda: leave(str(tmp_path / f"{new_key()}.db"), start))
+
+
+def leave(path, start):
     server = start("--database", path)
     campaign_id, key = server.campaign(), new_key()
     body = json.dumps({"campaign_id": campaign_id, "amount": {"minor": 2500, "currency": "EUR"}})
@@ -334,7 +344,10 @@ def test_a_caller_that_leaves_has_still_made_its_pledge(tmp_path, start):
 
 
 def test_a_second_signal_ends_at_once(tmp_path, start):
-    path = str(tmp_path / "book.db")
+    while_it_lasts(LOCK_S, lambda: end_twice(str(tmp_path / f"{new_key()}.db"), start))
+
+
+def end_twice(path, start):
     server = start("--database", path)
     campaign_id = server.campaign()
     with concurrent.futures.ThreadPoolExecutor(1) as pool, locked(path):
@@ -350,15 +363,16 @@ def test_a_second_signal_ends_at_once(tmp_path, start):
 def test_a_locked_book_is_a_clear_answer_and_the_key_still_works(tmp_path, start):
     path = str(tmp_path / "book.db")
     server = start("--database", path, "--requests", "1")
-    campaign_id, key = server.campaign(), new_key()
+    campaign_id, key, seen = server.campaign(), new_key(), threading.Event()
 
     def admitted():   # a look at the server's health may have the one place for a moment
         answer = server.pledge(campaign_id, key)
-        return answer if answer.json["code"] != "http_overloaded" else None
+        return answer if answer.json["code"] != "http_overloaded" and seen.is_set() else None
 
     with concurrent.futures.ThreadPoolExecutor(1) as pool, locked(path):
         flight = pool.submit(eventually, admitted, "a place")
         overloaded = eventually(lambda: refused(server.get("/health")), "the limit of requests in work")
+        seen.set()
         problem_of(overloaded, 503, "http_overloaded")
         assert overloaded.headers["retry-after"] == "1"
         answer = flight.result(DEADLINE_S)

@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, WEBHOOK_SECRET, Server, environment, eventually, new_key
+from conftest import BINARY, DEADLINE_S, WEBHOOK_SECRET, Server, environment, eventually, new_key, promptly, while_it_lasts
 
 PROXY = ["--trusted-proxies", "127.0.0.1"]
 
@@ -74,7 +74,7 @@ def locked():
     held = []
 
     def hold(path):
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, isolation_level=None, timeout=DEADLINE_S, check_same_thread=False)
         connection.execute("BEGIN IMMEDIATE")
         held.append(connection)
 
@@ -111,7 +111,8 @@ def test_as_many_as_said_then_429_then_again_after_retry_after(start, kind):
     assert answer.status == {"pledges": 201, "requests": 200, "webhooks": 400}[kind]
     waited = time.monotonic() - told
     assert wait - 1 - (told - began) < waited, "it passed before its time"
-    assert refused(ask()) is not None or waited > 2 * wait   # one, not the burst again
+    # One, not the burst again: another one is earned four seconds later.
+    assert refused(ask()) is not None or time.monotonic() - began > wait + 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,10 +148,12 @@ def test_what_is_refused_did_no_work_and_costs_nothing(tmp_path, start):
     path = str(tmp_path / "book.db")
     server = start("--database", path, *PROXY, "--pledges-per-minute", "1")
     campaign_id = server.campaign()
+    began = time.monotonic()
     assert server.pledge(campaign_id, headers=via("192.0.2.1")).status == 201
     waits = [refused(server.pledge(campaign_id, headers=via("192.0.2.1"))) for _ in range(20)]
+    took = time.monotonic() - began
     assert rows(path, "cfa_pledge") == 1
-    assert waits == sorted(waits, reverse=True) and 40 < waits[-1] <= waits[0] <= 60
+    assert waits == sorted(waits, reverse=True) and 50 - took < waits[-1] <= waits[0] <= 60
     # The head alone is enough: no byte of the body was sent, and none was asked for.
     out = server.raw(f"POST /api/v1/pledges HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.1\r\nContent-Length: 50\r\n"
                      f"Expect: 100-continue\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -368,7 +371,10 @@ def test_good_blocks_are_taken(block):
 
 
 def test_a_full_queue_is_503_with_retry_after_and_nothing_written(tmp_path, start, locked):
-    path = str(tmp_path / "book.db")
+    while_it_lasts(4, lambda: fill_the_queue(str(tmp_path / f"{new_key()}.db"), start, locked))
+
+
+def fill_the_queue(path, start, locked):
     server = start("--database", path, "--queue", "2")
     campaign_id, keys = server.campaign(), [new_key() for _ in range(12)]
     answers = {}
@@ -412,9 +418,8 @@ def test_a_full_queue_is_503_with_retry_after_and_nothing_written(tmp_path, star
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
 ], ids=lambda data: repr(data[-40:])[2:-1])
 def test_a_head_that_nobody_can_read_is_refused_and_the_connection_closed_at_once(shared, data):
-    began = time.monotonic()
-    out = shared.raw(data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert time.monotonic() - began < 8, "closed by a deadline, not by the refusal"
+    # By the refusal, not by a deadline.
+    out = promptly(8, lambda: shared.raw(data + b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))
     # libmicrohttpd 0.9.75 sends its own head twice when Content-Length is no number.
     assert set(re.findall(rb"HTTP/1\.[01] (\d)", out)) <= {b"4"}, "what stood behind it was answered"
     assert out == b"" or (re.match(rb"HTTP/1\.[01] 4", out) and b"\r\nConnection: close\r\n" in out), out
@@ -455,8 +460,9 @@ def test_no_thread_is_interrupted_by_a_signal(start):
 
 
 def test_a_server_that_is_told_to_end_as_it_starts_ends(tmp_path):
-    for number in range(10):
-        server = Server("--database", str(tmp_path / f"book-{number}.db"))
-        began = time.monotonic()
+    def start_and_end():
+        server = Server("--database", str(tmp_path / f"{new_key()}.db"))
         assert server.stop() == 0, server.log()
-        assert time.monotonic() - began < 8
+
+    for _ in range(10):
+        promptly(8, start_and_end)
