@@ -159,7 +159,8 @@ cfa_status cfa__examine_record(cfa__examination *examination, const cfa_kind *ki
 void cfa__found(cfa__examination *examination, cfa__ailment ailment, const char *id, int64_t age_us,
                 const cfa__lease_item *target) {
     cfa__finding *finding = &examination->findings[ailment];
-    if (finding->count++ == 0)
+    finding->count++;
+    if (finding->severity < cfa__ailment_kinds[ailment].severity)
         finding->severity = cfa__ailment_kinds[ailment].severity;
     if (age_us > finding->age_us)
         finding->age_us = age_us;
