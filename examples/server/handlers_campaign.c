@@ -21,6 +21,7 @@ typedef struct campaign_input {
     char currencies[CURRENCIES_MAX * 4 + 1];
     int64_t version, at_least, limit;
     const char *after;
+    cfa_actor by;
 } campaign_input;
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -97,7 +98,7 @@ static bool read_campaign(http_request *request, campaign_input *input) {
         { "deadline", BODY_TEXT, false, &deadline },
         { "late_rule", BODY_TEXT, false, &late_rule },
     };
-    if (!header_key(request, input->key) ||
+    if (!header_key(request, input->key) || !header_actor(request, &spec.actor, &spec.reason) ||
         !body_read(request, request->json, "", fields, sizeof fields / sizeof fields[0]) ||
         !read_currencies(request, input, currencies) ||
         !read_late_rule(request, late_rule, &spec.late_rule) ||
@@ -146,14 +147,19 @@ void handle_campaign_update(http_request *request) {
 static void run_end(http_request *request) {
     const campaign_input *input = request->input;
     cfa_campaign *campaign = NULL;
-    cfa_status status = cfa_campaign_end(&campaign, request->app->engine, request->parameter,
-                                         input->version, header_scope(request), input->key, NULL);
+    cfa_status status =
+        cfa_campaign_end(&campaign, request->app->engine, request->parameter, input->version,
+                         header_scope(request), input->key, &input->by);
     answer_command(request, status, campaign, 200);
 }
 
 void handle_campaign_end(http_request *request) {
     campaign_input *input = http_input(request, sizeof *input);
-    if (input && header_version(request, &input->version) && header_key(request, input->key))
+    if (!input)
+        return;
+    input->by = (cfa_actor)CFA_ACTOR_INIT;
+    if (header_version(request, &input->version) && header_key(request, input->key) &&
+        header_actor(request, &input->by.actor, &input->by.reason))
         http_offload(request, run_end);
 }
 

@@ -195,6 +195,28 @@ const openapi_schema openapi_schemas[] = {
                         "items": {"$ref": "#/components/schemas/Pledge"}},
             "next": {"type": ["string", "null"],
                      "description": "the next page's `after`; null on the last page"}}}) },
+    { "Act", JSON({
+        "type": "object", "additionalProperties": false,
+        "required": ["number", "action", "subject", "actor", "reason", "before", "after",
+                     "created_at", "previous_hash", "hash"],
+        "properties": {
+            "number": {"type": "integer", "format": "int64", "minimum": 1},
+            "action": {"type": "string", "description": "such as \"campaign.end\""},
+            "subject": {"type": "string", "description": "an id, or a cursor's name"},
+            "actor": {"type": ["string", "null"]},
+            "reason": {"type": ["string", "null"]},
+            "before": {"type": ["object", "null"]},
+            "after": {"type": ["object", "null"]},
+            "created_at": {"$ref": "#/components/schemas/Time"},
+            "previous_hash": {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
+            "hash": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}}) },
+    { "ActPage", JSON({
+        "type": "object", "required": ["acts", "next"], "additionalProperties": false,
+        "properties": {
+            "acts": {"type": "array", "maxItems": 1000,
+                     "items": {"$ref": "#/components/schemas/Act"}},
+            "next": {"type": ["string", "null"],
+                     "description": "the next page's `after`; null on the last page"}}}) },
     { "Payment", JSON({
         "type": "object",
         "required": ["id", "pledge_id", "campaign_id", "state", "flags", "amount", "authorized",

@@ -176,3 +176,17 @@ json_t *view_dispute(const cfa_dispute *dispute) {
                      view_time(cfa_dispute_created_us(dispute)), "updated_at",
                      view_time(cfa_dispute_updated_us(dispute)));
 }
+
+/* JSON as it stands in the book; null where there is none, or where somebody made it none. */
+static json_t *view_state(const char *text) {
+    json_t *state = text ? json_loads(text, 0, NULL) : NULL;
+    return state ? state : json_null();
+}
+
+json_t *view_act(const cfa_act_view *act) {
+    return json_pack("{s:I, s:s, s:s, s:s?, s:s?, s:o, s:o, s:o, s:s?, s:s}", "number",
+                     (json_int_t)act->number, "action", act->action, "subject", act->subject,
+                     "actor", act->actor, "reason", act->reason, "before", view_state(act->before),
+                     "after", view_state(act->after), "created_at", view_time(act->created_us),
+                     "previous_hash", act->previous_hash, "hash", act->hash);
+}

@@ -19,5 +19,6 @@ json_t *view_pledge(const cfa_pledge *pledge, bool complete);
 json_t *view_payment(const cfa_payment *payment);
 json_t *view_refund(const cfa_refund *refund);
 json_t *view_dispute(const cfa_dispute *dispute);
+json_t *view_act(const cfa_act_view *act);
 
 #endif
