@@ -40,6 +40,8 @@ static const command commands[] = {
       "", command_outbox_pause },
     { COMMAND_OUTBOX_RESUME, "outbox resume", "CURSOR", 1, 1, "go on after a pause", "",
       command_outbox_resume },
+    { COMMAND_AUDIT, "audit", "", 0, 0, "recompute the books, name the first difference",
+      "Reads only. Exit codes: 0 clean, 1 differences, 2 could not run.", command_audit },
     { COMMAND_EXPLAIN, "explain", "ID", 1, 1, "tell one donation's story",
       "ID: of a pledge, payment, refund, dispute or event, or what the provider calls it. Reads "
       "only.",
@@ -157,8 +159,8 @@ config_result command_find(unsigned *out, int argc, char **argv, int *out_used) 
     list_group(group, sizeof group, word);
     if (group[0] == '\0')
         config_complain(
-            "unknown subcommand %s: use serve, migrate, campaign, outbox, explain, doctor "
-            "or secret, or see --help",
+            "unknown subcommand %s: use serve, migrate, campaign, outbox, audit, explain, "
+            "doctor or secret, or see --help",
             word);
     else if (next && strcmp(next, "--help") == 0) {
         for (int i = 0; i < COMMAND_COUNT; i++)

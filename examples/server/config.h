@@ -33,7 +33,8 @@ enum {
     COMMAND_OUTBOX_RESUME = 8192,
     COMMAND_EXPLAIN = 16384,
     COMMAND_DOCTOR = 32768,
-    COMMANDS_ALL = 65535,
+    COMMAND_AUDIT = 65536,
+    COMMANDS_ALL = 131071,
     COMMANDS_SECRET = COMMAND_SECRET_NEW | COMMAND_SECRET_CHECK,
     COMMANDS_BOOK = COMMANDS_ALL & ~COMMANDS_SECRET /* those that open a book */
 };
@@ -94,6 +95,7 @@ typedef struct server_config {
     /* What only some commands take. */
     const char *words[CONFIG_WORDS_MAX];
     const char *title, *currencies, *goal, *deadline, *key, *after;
+    const char *campaign;
     const char *to, *expected, *position, *reason;
     const char *remedy; /* --do */
     int32_t late_rule, limit, version;

@@ -141,6 +141,8 @@ static const setting settings[] = {
            "read every payment, however many"),
     OPTION("html", SETTING_SWITCH, COMMAND_EXPLAIN | COMMAND_DOCTOR, html, 0, 0, NULL, NULL,
            "answer as a page that loads nothing"),
+    OPTION("campaign", SETTING_TEXT, COMMAND_AUDIT, campaign, 0, 0, NULL, "ID",
+           "only this campaign's payments and totals, not the log"),
     OPTION("json", SETTING_SWITCH, COMMANDS_ALL & ~(unsigned)COMMAND_SERVE, json, 0, 0, NULL, NULL,
            "answer as one JSON value"),
 };

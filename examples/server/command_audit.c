@@ -1,0 +1,40 @@
+/* command_audit.c - the books recomputed from the shell. The file is opened to be read only, so that
+ * an auditor's copy stays what it is. */
+#include "app.h"
+#include "command.h"
+
+#include <careforall/adapters/sqlite.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXIT_DIFFERENCES = 1, EXIT_NO_AUDIT = 2 };
+
+static int complain(const server_config *config, cfa_status status) {
+    const char *fix = status == CFA_ESCHEMA ? "; careforall-server migrate brings it up" : "";
+    config_complain("cannot audit %s: %s%s", config->database, app_last_error().message, fix);
+    return EXIT_NO_AUDIT;
+}
+
+int command_audit(const server_config *config) {
+    cfa_storage storage;
+    cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    cfa_audit *audit = NULL;
+    options.read_only = 1;
+    spec.campaign_id = config->campaign;
+    cfa_status status = cfa_sqlite_storage_new(&storage, config->database, &options);
+    if (status != CFA_OK)
+        return complain(config, status);
+    status = cfa_audit_storage(&audit, &storage, &spec);
+    storage.ops->close(storage.self);
+    if (status != CFA_OK)
+        return complain(config, status);
+    if (config->json)
+        puts(cfa_audit_json(audit));
+    else
+        fputs(cfa_audit_text(audit), stdout);
+    int code = cfa_audit_differences(audit) == 0 ? EXIT_SUCCESS : EXIT_DIFFERENCES;
+    cfa_audit_free(audit);
+    return code;
+}
