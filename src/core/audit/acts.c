@@ -46,6 +46,7 @@ cfa_status cfa__audit_acts(cfa__audit *audit) {
         cfa__audit_texts(audit, CFA__AUDIT_BOOK_MISSING, &place, NULL, "one row", "none");
         return CFA_OK;
     }
+    audit->rows[cfa__book_kind.id] = 1;
     status = cfa__stream_open(&stream, audit, &cfa__act_kind, 0, 0, NULL);
     while (status == CFA_OK) {
         status = cfa__stream_peek(&stream, &record);

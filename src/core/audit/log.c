@@ -4,6 +4,7 @@
  * first tells of them, so most are found among the newest ones.
  */
 #include "core/audit/audit.h"
+#include "core/audit/match.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,75 +40,37 @@ struct scan {
 
 /* ---- payloads -------------------------------------------------------------------------------- */
 
-/* Payloads are read by the million: the very form that the engine writes is matched as text; what is
- * written otherwise is parsed. */
-struct text {
-    const char *at, *end;
-};
-
-static bool take(struct text *text, const char *literal) {
-    size_t size = strlen(literal);
-    if ((size_t)(text->end - text->at) < size || memcmp(text->at, literal, size) != 0)
-        return false;
-    text->at += size;
-    return true;
-}
-
-static bool take_id(struct text *text, const char *prefix, cfa__id *out) {
-    char id[CFA_ID_TEXT_SIZE];
-    size_t size = 30; /* prefix, underscore, 26 digits */
-    if ((size_t)(text->end - text->at) < size)
-        return false;
-    memcpy(id, text->at, size);
-    id[size] = '\0';
-    text->at += size;
-    return memchr(id, '"', size) == NULL && cfa__id_parse(out, prefix, id, "id") == CFA_OK;
-}
-
-static bool take_int(struct text *text, int64_t *out) {
-    bool negative = text->at < text->end && *text->at == '-';
-    uint64_t value = 0;
-    const char *start = text->at += negative;
-    while (text->at < text->end && *text->at >= '0' && *text->at <= '9' && text->at - start < 18)
-        value = value * 10 + (uint64_t)(*text->at++ - '0');
-    *out = negative ? -(int64_t)value : (int64_t)value;
-    return text->at > start;
-}
-
-/* Text without anything escaped, up to its closing quote. */
-static bool take_plain(struct text *text) {
-    const char *quote = memchr(text->at, '"', (size_t)(text->end - text->at));
-    if (quote == NULL || memchr(text->at, '\\', (size_t)(quote - text->at)) != NULL)
-        return false;
-    text->at = quote;
-    return true;
-}
-
 static const char *const part_names[PARTS] = { "state_code",   "pledged_minor",  "authorized_minor",
                                                "raised_minor", "refunded_minor", "disputed_minor" };
 
+/* In the form in which the engine writes it. */
 static bool match(struct said *out, cfa_slice payload) {
-    struct text text = { payload.data, (const char *)payload.data + payload.size };
+    cfa__match text = cfa__match_begin(payload);
+    cfa_slice state, currency, code;
     int64_t amount;
-    bool good = take(&text, "{\"payment_id\":\"") && take_id(&text, "pay", &out->payment_id) &&
-                take(&text, "\",\"pledge_id\":\"") && take_id(&text, "plg", &out->pledge_id) &&
-                take(&text, "\",\"campaign_id\":\"") && take_id(&text, "cmp", &out->campaign_id) &&
-                take(&text, "\",\"donor_id\":\"") && take_id(&text, "dnr", &out->person_id) &&
-                take(&text, "\",\"state\":\"") && take_plain(&text) &&
-                take(&text, "\",\"currency\":\"") && text.end - text.at > 3;
+    bool good = cfa__match_text(&text, "{\"payment_id\":\"") &&
+                cfa__match_id(&text, "pay", &out->payment_id) &&
+                cfa__match_text(&text, "\",\"pledge_id\":\"") &&
+                cfa__match_id(&text, "plg", &out->pledge_id) &&
+                cfa__match_text(&text, "\",\"campaign_id\":\"") &&
+                cfa__match_id(&text, "cmp", &out->campaign_id) &&
+                cfa__match_text(&text, "\",\"donor_id\":\"") &&
+                cfa__match_id(&text, "dnr", &out->person_id) &&
+                cfa__match_text(&text, "\",\"state\":") && cfa__match_string(&text, &state) &&
+                cfa__match_text(&text, ",\"currency\":") && cfa__match_string(&text, &currency) &&
+                currency.size == 3 && cfa__match_text(&text, ",\"amount_minor\":") &&
+                cfa__match_int(&text, &amount) && cfa__match_text(&text, ",\"pledged_us\":") &&
+                cfa__match_int(&text, &out->created_us);
     if (!good)
         return false;
-    memcpy(out->currency, text.at, 3);
-    text.at += 3;
-    good = take(&text, "\",\"amount_minor\":") && take_int(&text, &amount) &&
-           take(&text, ",\"pledged_us\":") && take_int(&text, &out->created_us);
-    if (good && take(&text, ",\"failure_code\":\""))
-        good = take_plain(&text) && take(&text, "\"");
-    good = good && take(&text, ",\"contribution\":{\"");
+    memcpy(out->currency, currency.data, currency.size);
+    if (cfa__match_text(&text, ",\"failure_code\":"))
+        good = cfa__match_string(&text, &code);
+    good = good && cfa__match_text(&text, ",\"contribution\":{\"");
     for (size_t i = 0; i < PARTS && good; i++)
-        good = (i == 0 || take(&text, ",\"")) && take(&text, part_names[i]) && take(&text, "\":") &&
-               take_int(&text, &out->parts[i]);
-    return good && take(&text, "}}") && text.at == text.end;
+        good = (i == 0 || cfa__match_text(&text, ",\"")) && cfa__match_text(&text, part_names[i]) &&
+               cfa__match_text(&text, "\":") && cfa__match_int(&text, &out->parts[i]);
+    return good && cfa__match_text(&text, "}}") && cfa__match_ended(&text);
 }
 
 static bool parse_id(const cfa__json *root, const char *name, const char *prefix, cfa__id *out) {
