@@ -295,6 +295,55 @@ START_TEST(a_refund_survives_the_process_at_any_moment) {
 }
 END_TEST
 
+START_TEST(doubt_lasts_until_every_call_is_out_of_it) {
+    open_paid(_i);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(cfa_play_fault_next(book.play, CFA_PLAY_FAULT_ERROR_BEFORE), CFA_OK);
+    ck_assert_int_eq(asked("r1", 300), CFA_REFUND_REQUESTED);
+    book_advance(&book, 2 * HOUR_US);
+    ck_assert_int_eq(asked("r2", 300), CFA_REFUND_REQUESTED);
+    bool one_left = false;
+    for (int minute = 0; minute < 24 * 60; minute++) {
+        book_advance(&book, MINUTE_US);
+        (void)!cfa_engine_tick(NULL, book.engine, CFA_WORK_ALL, 0);
+        cfa_payment *payment;
+        ck_assert_int_eq(cfa_payment_get(&payment, book.engine, payment_id()), CFA_OK);
+        int64_t left = cfa_payment_refundable(payment).minor;
+        bool unknown = (cfa_payment_flags(payment) & CFA_PAYMENT_FLAG_UNKNOWN) != 0;
+        cfa_payment_free(payment);
+        ck_assert(unknown == (left < 1000));
+        one_left = one_left || left == 700;
+    }
+    ck_assert(one_left);
+    ck_assert_uint_eq(flags_of(book.engine, pledge), 0);
+    close_whole(1000, 0, 0);
+}
+END_TEST
+
+START_TEST(a_payment_is_read_again_however_often_there_is_news) {
+    open_paid(_i);
+    for (int i = 0; i < 100; i++) { /* more than a payment may have operations */
+        char id[32];
+        snprintf(id, sizeof id, "evt_thin_%d", i);
+        cfa_webhook_event event = { .struct_size = sizeof event,
+                                    .event_id = id,
+                                    .event_type = "test",
+                                    .account = "",
+                                    .relevant = 1,
+                                    .fetch = 1,
+                                    .facts = CFA_FACTS_INIT };
+        event.facts.ref = provider_ref();
+        cfa_webhook_verdict verdict;
+        ck_assert_int_eq(cfa_webhook_accept(&verdict, book.engine, &event, PATIENCE_MS), CFA_OK);
+        int64_t calls = play_books_of(&book).call_count;
+        book_advance(&book, MINUTE_US);
+        book_settle(&book);
+        ck_assert_int_eq(play_books_of(&book).call_count, calls + 1);
+    }
+    close_whole(1000, 0, 0);
+}
+END_TEST
+
 /* Whatever the n-th commit does. */
 static int64_t fault_countdown;
 static int32_t fault_kind;
@@ -540,13 +589,18 @@ static void tell_paid(const char *event_id, uint32_t flags) {
     ck_assert_int_eq(verdict, CFA_WEBHOOK_APPLIED);
 }
 
+enum { IN_TIME, CANCEL_FIRST, CANCEL_LAST };
+
 /* The provider knows it as paid, and we hear of a cancel as well. */
-static void late_success(cfa_late_rule rule, bool cancel_first) {
+static void late_success(cfa_late_rule rule, int cancel) {
     pledge = pledge_make(&book, "gift", 1000);
     set_late_rule(rule);
-    if (cancel_first)
+    if (cancel == CANCEL_FIRST)
         tell_paid("evt_cancel", CFA_FACT_CANCELED);
     pledge_pay(&book, pledge);
+    if (cancel == CANCEL_LAST)
+        tell_paid("evt_cancel", CFA_FACT_CANCELED);
+    book_advance(&book, SECOND_US); /* until somebody looks for calls that are due */
     book_settle(&book);
     deliver();
     book_settle(&book);
@@ -555,8 +609,9 @@ static void late_success(cfa_late_rule rule, bool cancel_first) {
 
 START_TEST(money_after_a_cancel_goes_back_where_the_campaign_says_so) {
     book_open(&book, _i % STORES);
-    bool back = _i / STORES == 1;
-    late_success(back ? CFA_LATE_REFUND : CFA_LATE_ACCEPT, true);
+    bool back = _i / STORES % 2 == 1;
+    late_success(back ? CFA_LATE_REFUND : CFA_LATE_ACCEPT,
+                 _i / STORES < 2 ? CANCEL_FIRST : CANCEL_LAST);
     ck_assert_uint_eq(flags_of(book.engine, pledge), CFA_PAYMENT_FLAG_LATE);
     ck_assert_int_eq(rows_of(&book, "refund"), back);
     if (back)
@@ -588,7 +643,7 @@ END_TEST
 
 START_TEST(money_in_time_stays_under_every_rule) {
     book_open(&book, _i);
-    late_success(CFA_LATE_REFUND, false);
+    late_success(CFA_LATE_REFUND, IN_TIME);
     ck_assert_uint_eq(flags_of(book.engine, pledge), 0);
     ck_assert_int_eq(rows_of(&book, "refund"), 0);
     close_whole(1000, 0, 0);
@@ -637,6 +692,8 @@ int main(int argc, char **argv) {
     add_loop(suite, "doubt", a_refund_in_doubt_is_made_once_or_proved_not_to_be,
              STORES * (int)COUNT(faults));
     add_per_store(suite, "restart", a_refund_survives_the_process_at_any_moment);
+    add_per_store(suite, "two_doubts", doubt_lasts_until_every_call_is_out_of_it);
+    add_per_store(suite, "read_again", a_payment_is_read_again_however_often_there_is_news);
     add_loop(suite, "any_commit", whichever_commit_fails_a_refund_is_made_once, 3 * STORES);
     add_per_store(suite, "pending", a_pending_refund_is_asked_after_until_it_is_over);
     add_per_store(suite, "late_failure", a_refund_that_fails_after_it_succeeded_is_money_again);
@@ -646,7 +703,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "lost", a_lost_dispute_stays_taken);
     add_per_store(suite, "lost_webhooks", disputes_are_found_by_reads_when_webhooks_are_lost);
     add_loop(suite, "late_cancel", money_after_a_cancel_goes_back_where_the_campaign_says_so,
-             2 * STORES);
+             4 * STORES);
     add_loop(suite, "late_end", money_after_the_campaigns_end_goes_back_where_the_campaign_says_so,
              2 * STORES);
     add_per_store(suite, "in_time", money_in_time_stays_under_every_rule);

@@ -682,6 +682,22 @@ START_TEST(a_tick_without_a_budget_makes_one_call) {
 }
 END_TEST
 
+START_TEST(ticks_that_are_further_apart_than_a_lease_lasts_make_calls_too) {
+    open_due(_i, CFA_WORK_CALLS);
+    for (int i = 0; i < 5; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "rare-%d", i);
+        cfa_pledge_free(commit_only(&book, key, 100));
+    }
+    for (int i = 0; i < 50 && play_books_of(&book).charge_count < 6; i++) {
+        book_advance(&book, MINUTE_US);
+        (void)tick(CFA_WORK_CALLS, 0);
+    }
+    ck_assert_int_eq(play_books_of(&book).charge_count, 6);
+    close_whole();
+}
+END_TEST
+
 /* ---- a queue that is full ---------------------------------------------------------------------- */
 
 START_TEST(a_full_queue_holds_up_no_job) {
@@ -957,6 +973,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "slow_calls", slow_calls_do_not_use_up_each_others_leases);
     add_per_store(suite, "calls_overlap", as_many_calls_overlap_as_threads_tick);
     add_per_store(suite, "one_call", a_tick_without_a_budget_makes_one_call);
+    add_per_store(suite, "rare_ticks",
+                  ticks_that_are_further_apart_than_a_lease_lasts_make_calls_too);
     add_loop(suite, "store_fails", a_store_that_fails_is_told_of_and_the_work_stays_due,
              every_kind);
     add_loop(suite, "any_commit", whichever_commit_fails_or_is_in_doubt_the_work_gets_done,

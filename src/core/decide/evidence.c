@@ -82,17 +82,19 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
 
 /* ---- money that comes late ------------------------------------------------------------------- */
 
-/* The one refund that the late rule makes of a payment. */
-static cfa__id late_refund_id(const cfa__working_set *set, cfa__id payment_id) {
+/* The refund that the late rule makes of what was captured: deciding again gives the same. */
+static cfa__id late_refund_id(const cfa__working_set *set, const cfa__payment *payment) {
     static const uint8_t mark[10] = "late_rule";
     uint8_t random[10];
     for (size_t i = 0; i < sizeof random; i++)
-        random[i] = (uint8_t)(payment_id.bytes[6 + i] ^ mark[i]);
+        random[i] = (uint8_t)(payment->id.bytes[6 + i] ^ mark[i]);
+    for (size_t i = 0; i < 8; i++)
+        random[i + 2] = (uint8_t)(random[i + 2] ^ (uint8_t)(payment->captured_minor >> (8 * i)));
     return cfa__id_make(cfa__now_us(set), random);
 }
 
-/* Money was captured just now. After a cancel, an expiry or the campaign's end it is late: the
- * campaign's rule says whether it stays. */
+/* Money was captured just now, or turned out to be late. After a cancel, an expiry or the campaign's
+ * end it is: the campaign's rule says whether it stays. */
 static cfa_status apply_late_rule(cfa__working_set *set, cfa__payment *payment,
                                   const cfa__evidence *evidence) {
     const void *found;
@@ -112,7 +114,7 @@ static cfa_status apply_late_rule(cfa__working_set *set, cfa__payment *payment,
     if (status != CFA_OK || campaign->late_rule != CFA_LATE_REFUND || amount == 0 ||
         payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
         return status;
-    cfa__refund refund = { .id = late_refund_id(set, payment->id),
+    cfa__refund refund = { .id = late_refund_id(set, payment),
                            .amount_minor = amount,
                            .origin = CFA_REFUND_LATE };
     return cfa__refund_append(set, evidence->provider, payment, &refund, NULL);
@@ -136,7 +138,9 @@ cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
     status = walk(set, payment, &reduction, evidence->cause_id);
     if (status == CFA_OK && reduction.verdict != CFA_WEBHOOK_QUARANTINED)
         status = cfa__reversals_apply(set, payment, evidence, out_verdict);
-    if (status == CFA_OK && before.captured_minor == 0 && payment->captured_minor > 0)
+    bool grew = payment->captured_minor > before.captured_minor;
+    bool late = (payment->flags & ~before.flags & CFA_PAYMENT_FLAG_LATE) != 0;
+    if (status == CFA_OK && (grew || late))
         status = apply_late_rule(set, payment, evidence);
     /* Told nothing new, the row stays as it is. */
     if (memcmp(&before, payment, sizeof before) != 0)

@@ -52,28 +52,59 @@ cfa_status cfa__operation_find(cfa__working_set *set, cfa__id payment_id, int64_
     return status;
 }
 
+/* The payment's standing probe, open or closed; NULL when it never had one. */
+static cfa_status find_probe(cfa__working_set *set, const cfa__payment *payment,
+                             const cfa__operation **out) {
+    *out = NULL;
+    bool missed = false;
+    for (int64_t number = 1; number <= payment->operation_count; number++) {
+        const cfa__operation *operation;
+        cfa_status status = cfa__operation_find(set, payment->id, number, &operation);
+        if (status == CFA__MISS)
+            missed = true;
+        else if (status != CFA_OK)
+            return status;
+        else if (operation != NULL && operation->call == CFA_CALL_RETRIEVE &&
+                 (*out == NULL || (*out)->due_us == 0))
+            *out = operation;
+    }
+    return missed ? CFA__MISS : CFA_OK;
+}
+
+/* It was closed when the payment was final; now there is more to be heard. */
+static void probe_reopen(cfa__operation *probe, int64_t due_us, int64_t now_us) {
+    probe->state = CFA__OPERATION_READY;
+    probe->due_us = due_us;
+    probe->lease_owner = CFA__ID_NULL;
+    probe->stored = 0;
+    probe->tries = 0;
+    probe->updated_us = now_us;
+}
+
 cfa_status cfa__operation_expedite(cfa__working_set *set, cfa__payment *payment) {
-    const cfa__operation *open;
-    cfa_status status = cfa__operation_find_open(set, payment, CFA_CALL_RETRIEVE, &open);
+    const cfa__operation *known;
+    cfa_status status = find_probe(set, payment, &known);
     int64_t soon = cfa__now_us(set) + EXPEDITE_US;
     if (status != CFA_OK)
         return status;
-    if (open == NULL) {
+    if (known == NULL) {
         bool can =
             payment->ref.data != NULL && payment->operation_count < CFA__OPERATIONS_PER_PAYMENT_MAX;
         return can ? cfa__operation_append(set, NULL, payment, CFA_CALL_RETRIEVE, 0, CFA__ID_NULL,
                                            soon)
                    : CFA_OK;
     }
-    bool leased = !cfa__id_is_null(open->lease_owner);
-    if (leased ? open->stored == CFA__READ_AGAIN : open->due_us <= soon)
+    bool leased = !cfa__id_is_null(known->lease_owner), closed = known->due_us == 0;
+    if (!closed && (leased ? known->stored == CFA__READ_AGAIN : known->due_us <= soon))
         return CFA_OK;
     void *draft;
-    status = cfa__edit(set, &cfa__operation_kind, open, &draft);
+    status = cfa__edit(set, &cfa__operation_kind, known, &draft);
     if (status != CFA_OK)
         return status;
     cfa__operation *probe = draft;
-    if (leased)
+    if (closed)
+        probe_reopen(probe, soon, cfa__now_us(set));
+    else if (leased)
         probe->stored = CFA__READ_AGAIN;
     else
         probe->due_us = soon;

@@ -81,9 +81,29 @@ static cfa_status doubt_begin(struct scene *scene) {
                            CFA__ID_NULL);
 }
 
+/* True when another call of the payment is in doubt as well. */
+static cfa_status is_another_in_doubt(const struct scene *scene, bool *out) {
+    bool missed = false;
+    *out = false;
+    for (int64_t number = 1; number <= scene->payment->operation_count; number++) {
+        const cfa__operation *other;
+        cfa_status status = cfa__operation_find(scene->set, scene->payment->id, number, &other);
+        if (status < 0)
+            return status;
+        missed = missed || status == CFA__MISS;
+        *out = *out || (status == CFA_OK && number != scene->operation->number && other != NULL &&
+                        other->state == CFA__OPERATION_UNKNOWN && other->due_us != 0);
+    }
+    return missed ? CFA__MISS : CFA_OK;
+}
+
 static cfa_status doubt_end(struct scene *scene) {
     if ((scene->payment->flags & CFA_PAYMENT_FLAG_UNKNOWN) == 0)
         return CFA_OK;
+    bool another;
+    cfa_status status = is_another_in_doubt(scene, &another);
+    if (status != CFA_OK || another)
+        return status;
     scene->payment->flags &= ~(int64_t)CFA_PAYMENT_FLAG_UNKNOWN;
     return cfa__log_notice(scene->set, scene->payment, "P21", CFA__EVENT_PAYMENT_OUTCOME_RESOLVED,
                            CFA__ID_NULL);

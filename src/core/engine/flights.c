@@ -119,13 +119,14 @@ static bool open_call(cfa_engine *engine, cfa__ready_call *ready, cfa__call_made
 static int32_t run_in_turn(cfa_engine *engine, int64_t until_us) {
     int32_t made = 0;
     cfa__ready_call *ready;
-    while (made < READY_BATCH && !atomic_load(&engine->stopping) &&
-           (made == 0 || cfa__monotonic_us(engine) < until_us) &&
-           (ready = ready_take(engine)) != NULL) {
+    for (int32_t taken = 0; taken < READY_BATCH && !atomic_load(&engine->stopping) &&
+                            (made == 0 || cfa__monotonic_us(engine) < until_us) &&
+                            (ready = ready_take(engine)) != NULL;
+         taken++) {
         cfa__call_made call;
-        made++;
         if (!open_call(engine, ready, &call))
-            continue;
+            continue; /* its lease is over: a host that ticks rarely is to make another now */
+        made++;
         if (call.to_send)
             engine->provider.ops->call(engine->provider.self, &call.call, call.arena, &call.reply);
         report(engine, ready, &call);
