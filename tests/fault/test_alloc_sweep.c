@@ -144,6 +144,8 @@ static cfa_status read_everything(struct book *book) {
     cfa_event_list *events = NULL;
     cfa_pledge_list *pledges = NULL;
     cfa_subscription *subscription = NULL;
+    cfa_act_list *acts = NULL;
+    cfa_act_report report = CFA_ACT_REPORT_INIT;
     cfa_totals_spec fresh = { sizeof fresh, 0, -1, 0 };
     int32_t equal;
     char *statistics = NULL;
@@ -157,6 +159,10 @@ static cfa_status read_everything(struct book *book) {
     if (status == CFA_OK)
         status = cfa_engine_statistics(&statistics, book->engine);
     if (status == CFA_OK)
+        status = cfa_act_page(&acts, book->engine, 0, 10);
+    if (status == CFA_OK)
+        status = cfa_act_verify(&report, book->engine);
+    if (status == CFA_OK)
         status = cfa_subscription_open(&subscription, book->engine, "reader");
     cfa_event_list *next = NULL;
     if (status == CFA_OK)
@@ -166,6 +172,7 @@ static cfa_status read_everything(struct book *book) {
     cfa_event_list_free(next);
     cfa_subscription_free(subscription);
     cfa_free(statistics);
+    cfa_act_list_free(acts);
     cfa_pledge_list_free(pledges);
     cfa_event_list_free(events);
     cfa_totals_free(totals);
@@ -179,6 +186,18 @@ static cfa_status erase_donor(struct book *book) {
         return status;
     status = cfa_donor_erase(book->engine, cfa_pledge_id(pledge), NULL, 0);
     cfa_pledge_free(pledge);
+    return status;
+}
+
+static cfa_status end_campaign(struct book *book) {
+    cfa_campaign *campaign;
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = "ann";
+    by.reason = "it is over";
+    cfa_status status =
+        cfa_campaign_end(&campaign, book->engine, book->campaign_id, 1, NULL, "end", &by);
+    if (status == CFA_OK)
+        cfa_campaign_free(campaign);
     return status;
 }
 
@@ -201,7 +220,7 @@ static cfa_status pull_call(struct book *book) {
 }
 
 static cfa_status (*const calls[])(struct book *) = { make_campaign, begin_pledge, read_everything,
-                                                      erase_donor, pull_call };
+                                                      erase_donor,   pull_call,    end_campaign };
 
 START_TEST(every_call_survives_any_one_failing_allocation) {
     heap_install();

@@ -522,6 +522,10 @@ void check_all(struct sim *sim) {
     check_log(sim, engine);
     for (int32_t i = 0; i < CAMPAIGNS; i++)
         check_campaign(sim, engine, i);
+    cfa_act_report acts = CFA_ACT_REPORT_INIT;
+    require(sim, cfa_act_verify(&acts, engine) == CFA_OK && acts.count >= CAMPAIGNS, "no acts");
+    require(sim, acts.fault == CFA_ACT_NONE, "act %lld: %s", (long long)acts.number,
+            cfa_act_fault_text(acts.fault));
     check_store(sim, arena);
     cfa_arena_free(arena);
 }
