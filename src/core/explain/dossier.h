@@ -87,9 +87,10 @@ typedef struct cfa__log_search {
     cfa_engine *engine;
     cfa__reader *reader;
     const cfa__timed_log *log;
-    int64_t head;       /* newest number */
-    int32_t rows_left;  /* may still be read */
-    cfa_arena *scratch; /* rows live here until the visit returns */
+    int64_t head, head_us;   /* newest number, and its time */
+    int32_t rows_left;       /* may still be read */
+    int64_t place, place_us; /* where the last seeking ended, and the time there */
+    cfa_arena *scratch;      /* rows live here until the visit returns */
 } cfa__log_search;
 
 CFA_MUST_CHECK cfa_status cfa__log_search_open(cfa__log_search *out, cfa_engine *engine,

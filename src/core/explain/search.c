@@ -9,10 +9,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#define PROBE_ROWS 6
+#define PROBE_ROWS 4
 #define PAGE_ROWS 32
 #define ROUNDS_MAX 160 /* of one search: half of them halve what is left */
-#define GALLOP_ROWS 64
 
 const cfa__timed_log cfa__event_log = { &cfa__event_kind, offsetof(cfa__event, position),
                                         offsetof(cfa__event, created_us) };
@@ -47,7 +46,9 @@ static cfa_status page(cfa__log_search *search, int64_t before, uint32_t flags, 
 
 cfa_status cfa__log_search_open(cfa__log_search *out, cfa_engine *engine, cfa__reader *reader,
                                 const cfa__timed_log *log, int32_t rows_max) {
-    *out = (cfa__log_search){ engine, reader, log, 0, rows_max, NULL };
+    *out = (cfa__log_search){
+        .engine = engine, .reader = reader, .log = log, .rows_left = rows_max, .place = -1
+    };
     cfa_status status = cfa_arena_new(&out->scratch);
     if (status != CFA_OK)
         return status;
@@ -57,7 +58,10 @@ cfa_status cfa__log_search_open(cfa__log_search *out, cfa_engine *engine, cfa__r
         cfa__log_search_close(out);
         return status;
     }
-    out->head = query.count == 1 ? number_of(log, query.records[0]) : 0;
+    if (query.count == 1) {
+        out->head = number_of(log, query.records[0]);
+        out->head_us = time_of(log, query.records[0]);
+    }
     return CFA_OK;
 }
 
@@ -87,37 +91,27 @@ static int64_t interpolate(int64_t low, int64_t low_us, int64_t high, int64_t hi
     return low + rows / parts * part + rows % parts * part / parts;
 }
 
+/* Where to look next: mostly where the times say, a little to one side, so that both ends close in;
+ * now and then in the middle, so that it ends however times are spread. */
+static int64_t choose(int32_t round, int64_t low, int64_t low_us, int64_t high, int64_t high_us,
+                      int64_t at_us) {
+    int64_t middle = low + (high - low) / 2;
+    if (round % 3 != 2 && high_us > low_us)
+        middle = interpolate(low, low_us, high, high_us, at_us) +
+                 (round % 3 == 0 ? -PAGE_ROWS : PAGE_ROWS);
+    if (middle <= low)
+        return low + 1;
+    return middle < high ? middle : high - 1;
+}
+
 cfa_status cfa__log_seek(cfa__log_search *search, int64_t from, int64_t at_us,
                          int64_t *out_before) {
-    int64_t low = from, high = search->head, low_us = INT64_MIN, high_us = INT64_MAX;
-    /* What is sought next is mostly near to what was found before. */
-    for (int64_t step = GALLOP_ROWS; from > 0 && low + step < high; step *= 8) {
-        int64_t found_us;
-        cfa_status status = probe(search, low + step, &found_us);
-        if (status != CFA_OK)
-            return status;
-        if (found_us >= at_us) {
-            high = low + step;
-            high_us = found_us;
-            break;
-        }
-        low += step;
-        low_us = found_us;
-    }
+    int64_t low = from, high = search->head, high_us = search->head_us;
+    int64_t low_us = from == search->place ? search->place_us : INT64_MIN;
     for (int32_t round = 0; high - low > PROBE_ROWS && round < ROUNDS_MAX; round++) {
-        int64_t middle = low + (high - low) / 2, found_us;
-        bool spread = low_us != INT64_MIN && high_us != INT64_MAX && high_us > low_us;
-        if (round == 0 && low_us == INT64_MIN)
-            middle = low; /* both ends first: what lies between can be estimated */
-        else if (round == 1 && high_us == INT64_MAX)
-            middle = high - PROBE_ROWS > low ? high - PROBE_ROWS : high - 1;
-        else if (round % 3 != 2 && spread)
-            middle = interpolate(low, low_us, high, high_us, at_us) -
-                     (round % 3 == 0 ? PAGE_ROWS : -PAGE_ROWS);
-        if (middle <= low && low_us != INT64_MIN)
-            middle = low + 1;
-        if (middle >= high)
-            middle = high - 1;
+        int64_t middle = low, found_us;
+        if (low_us != INT64_MIN)
+            middle = choose(round, low, low_us, high, high_us, at_us);
         cfa_status status = probe(search, middle, &found_us);
         if (status != CFA_OK)
             return status;
@@ -129,7 +123,8 @@ cfa_status cfa__log_seek(cfa__log_search *search, int64_t from, int64_t at_us,
             low_us = found_us;
         }
     }
-    *out_before = low;
+    search->place = *out_before = low;
+    search->place_us = low_us;
     return CFA_OK;
 }
 
