@@ -48,15 +48,17 @@ static const char style[] =
     "background:var(--line)}"
     ".step .dot::after{content:'';position:absolute;left:0;top:.45rem;width:.75rem;height:.75rem;"
     "border-radius:50%;background:currentColor;border:2px solid var(--page)}"
-    ".step .what{padding:0 0 1rem .6rem}"
+    ".step .what{padding:0 0 .75rem .6rem}"
     ".step .kind{display:inline-block;font-size:.74rem;font-weight:650;letter-spacing:.03em;"
     "color:var(--dim);background:var(--soft);border-radius:4px;padding:0 .45rem;margin-right:.5rem}"
     ".step .title{overflow-wrap:anywhere}"
     ".step .note{color:var(--dim);font-size:.93rem;overflow-wrap:anywhere}"
     ".step.asked .what{background:var(--mark);border-radius:8px;padding:.35rem .6rem .6rem;"
     "margin-bottom:.7rem}"
-    "details{margin-top:.15rem;font-size:.9rem}"
-    "summary{color:var(--dim);cursor:pointer;font-size:.86rem}"
+    "summary{cursor:pointer;list-style:none}summary::-webkit-details-marker{display:none}"
+    "summary .title::after{content:' \\25b8';color:var(--dim);font-size:.8em}"
+    "details[open] summary .title::after{content:' \\25be'}"
+    "summary:focus-visible{outline:2px solid var(--plain);outline-offset:3px;border-radius:4px}"
     "ul{margin:.3rem 0;padding-left:1.2rem}"
     "footer{margin-top:3rem;color:var(--dim);font-size:.85rem}"
     "@media(max-width:40rem){.step{grid-template-columns:1.4rem minmax(0,1fr)}"
@@ -66,7 +68,7 @@ static const char style[] =
     "@media print{:root{color-scheme:light;--page:#fff;--card:#fff;--ink:#000;--dim:#444;"
     "--line:#bbb;--soft:#eee;--good:#005c2e;--waiting:#6b4500;--bad:#8c0d07;--plain:#444;"
     "--mark:#f2f2f2}body{font-size:10.5pt}main{max-width:none;padding:0}"
-    ".step,.card{break-inside:avoid}summary{display:none}"
+    ".step,.card{break-inside:avoid}summary .title::after{content:none!important}"
     "details::details-content{content-visibility:visible;display:block}"
     ".step .dot::after{-webkit-print-color-adjust:exact;print-color-adjust:exact}}";
 /* clang-format on */
@@ -152,17 +154,17 @@ static void write_step(cfa__buffer *out, const cfa__item *item, const char *time
     cfa__buffer_text(out, "</time><span class=\"dot ");
     cfa__buffer_text(out, tone_name(item->tone));
     cfa__buffer_text(out, "\"></span><div class=\"what\">");
+    bool more = count_shown(&item->fields) > 0;
+    if (more)
+        cfa__buffer_text(out, item->marked ? "<details open><summary>" : "<details><summary>");
     element(out, "<span class=\"kind\">", item->kind, "</span>");
     cfa__buffer_text(out, "<span class=\"title ");
     cfa__buffer_text(out, item->tone == CFA__TONE_PLAIN ? "" : tone_name(item->tone));
-    cfa__buffer_text(out, "\">");
-    escape(out, item->title);
-    cfa__buffer_text(out, "</span>");
+    element(out, "\">", item->title, "</span>");
     if (item->note != NULL && item->note[0] != '\0')
         element(out, "<div class=\"note\">", item->note, "</div>");
-    if (count_shown(&item->fields) > 0) {
-        cfa__buffer_text(out, item->marked ? "<details open>" : "<details>");
-        cfa__buffer_text(out, "<summary>details</summary>");
+    if (more) {
+        cfa__buffer_text(out, "</summary>");
         write_fields(out, &item->fields);
         cfa__buffer_text(out, "</details>");
     }

@@ -143,6 +143,7 @@ static void tell_recorded(cfa__teller *teller, const cfa__operation *operation) 
     if (item == NULL)
         return;
     show_identity(teller, item, operation);
+    item->number = 2 * operation->number;
     if (operation->number == 1) {
         item->rank = CFA__RANK_PLEDGE;
         item->number = INT64_C(3) * INT32_MAX;
@@ -211,6 +212,11 @@ static void tell_outcome(cfa__teller *teller, const cfa__operation *operation) {
         cfa__tell(teller, "answer", operation->updated_us, CFA__RANK_ANSWER, tone, title);
     if (item == NULL)
         return;
+    if (operation->updated_us == operation->created_us) {
+        /* Behind what it answers. */
+        item->rank = operation->number == 1 ? CFA__RANK_PLEDGE : CFA__RANK_CALL;
+        item->number = operation->number == 1 ? INT64_C(4) * INT32_MAX : 2 * operation->number + 1;
+    }
     show_identity(teller, item, operation);
     cfa__show_text(document, &item->fields, "state", NULL, state_name(operation->state));
     cfa__show_text(document, &item->fields, "outcome", operation->tries > 0 ? "outcome" : NULL,

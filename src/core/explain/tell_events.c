@@ -31,8 +31,8 @@ static disposition dispose(cfa__teller *teller, int32_t event, int32_t sink) {
         return (disposition){
             "dead_letter",
             cfa__document_format(
-                document, "refused %lld times and set aside%s%s", (long long)letter->tries,
-                letter->reason.data != NULL ? ": " : "",
+                document, "refused %lld %s and set aside%s%s", (long long)letter->tries,
+                letter->tries == 1 ? "time" : "times", letter->reason.data != NULL ? ": " : "",
                 letter->reason.data != NULL ? cfa__document_text(document, letter->reason) : ""),
             CFA__TONE_BAD
         };
