@@ -210,6 +210,13 @@ const char *command_key(char fresh[40], const server_config *config) {
     return cfa_key_new(fresh, 40) == CFA_OK ? fresh : NULL;
 }
 
+cfa_actor command_actor(const server_config *config) {
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = config->actor;
+    by.reason = config->reason;
+    return by;
+}
+
 int command_print_json(json_t *value) {
     if (!value) {
         config_complain("out of memory");

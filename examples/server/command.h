@@ -36,6 +36,8 @@ bool command_position(int64_t *out, const char *flag, const char *text);
 
 /* The key of a repeat, or a fresh one in `fresh`. */
 const char *command_key(char fresh[40], const server_config *config);
+/* Who asks and why, as the flags say. */
+cfa_actor command_actor(const server_config *config);
 /* Print the failure of a command that writes; after a doubtful end the key is what a repeat needs. */
 int command_write_failed(const char *what, cfa_status status, const char *key);
 /* Print one JSON value and take its reference; NULL stands for "out of memory". */

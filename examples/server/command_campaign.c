@@ -50,6 +50,8 @@ int command_campaign_create(const server_config *config) {
     if (!read_spec(&spec, config))
         return EXIT_CONFIG;
     spec.key = command_key(fresh, config);
+    spec.actor = config->actor;
+    spec.reason = config->reason;
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
@@ -170,13 +172,14 @@ int command_campaign_show(const server_config *config) {
 /* Without --version the newest is meant, whichever it is by then. */
 static cfa_status end_newest(cfa_campaign **out, cfa_engine *engine, const server_config *config,
                              const char *key) {
+    const cfa_actor by = command_actor(config);
     cfa_status status = CFA_EVERSION;
     for (int i = 0; i < VERSION_TRIES && status == CFA_EVERSION; i++) {
         cfa_campaign *seen = NULL;
         status = cfa_campaign_get(&seen, engine, config->words[0]);
         if (status == CFA_OK)
             status = cfa_campaign_end(out, engine, config->words[0], cfa_campaign_version(seen),
-                                      SCOPE, key, NULL);
+                                      SCOPE, key, &by);
         cfa_campaign_free(seen);
     }
     return status;
@@ -188,10 +191,11 @@ int command_campaign_end(const server_config *config) {
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
+    const cfa_actor by = command_actor(config);
     cfa_campaign *campaign = NULL;
     cfa_status status = config->version == 0 ? end_newest(&campaign, engine, config, key)
                                              : cfa_campaign_end(&campaign, engine, config->words[0],
-                                                                config->version, SCOPE, key, NULL);
+                                                                config->version, SCOPE, key, &by);
     int code = EXIT_SUCCESS;
     if (status != CFA_OK)
         code = command_write_failed("cannot end the campaign", status, key);

@@ -79,8 +79,7 @@ int command_outbox_pause(const server_config *config) {
     if (!engine)
         return EXIT_FAILED;
     cfa_cursor_list *cursor = NULL;
-    cfa_actor by = CFA_ACTOR_INIT;
-    by.reason = config->reason;
+    const cfa_actor by = command_actor(config);
     cfa_status status = cfa_cursor_pause(&cursor, engine, config->words[0], &by);
     return finish(config, engine, "cannot pause the cursor", status, cursor, NULL);
 }
@@ -90,7 +89,8 @@ int command_outbox_resume(const server_config *config) {
     if (!engine)
         return EXIT_FAILED;
     cfa_cursor_list *cursor = NULL;
-    cfa_status status = cfa_cursor_resume(&cursor, engine, config->words[0], NULL);
+    const cfa_actor by = command_actor(config);
+    cfa_status status = cfa_cursor_resume(&cursor, engine, config->words[0], &by);
     return finish(config, engine, "cannot resume the cursor", status, cursor, NULL);
 }
 
@@ -132,12 +132,13 @@ int command_outbox_rewind(const server_config *config) {
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
+    const cfa_actor by = command_actor(config);
     cfa_cursor_list *cursor = NULL;
     cfa_status status =
         config->expected ? CFA_OK : find_position(&expected, engine, config->words[0]);
     if (status == CFA_OK)
         status =
-            cfa_cursor_rewind(&cursor, engine, config->words[0], expected, to, SCOPE, key, NULL);
+            cfa_cursor_rewind(&cursor, engine, config->words[0], expected, to, SCOPE, key, &by);
     return finish(config, engine, "cannot rewind the cursor", status, cursor, key);
 }
 
@@ -152,9 +153,10 @@ int command_outbox_requeue(const server_config *config) {
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
+    const cfa_actor by = command_actor(config);
     cfa_cursor_list *cursor = NULL;
     cfa_status status =
-        cfa_letter_requeue(&cursor, engine, config->words[0], position, SCOPE, key, NULL);
+        cfa_letter_requeue(&cursor, engine, config->words[0], position, SCOPE, key, &by);
     return finish(config, engine, "cannot requeue", status, cursor, key);
 }
 

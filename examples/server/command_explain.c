@@ -96,6 +96,7 @@ static int treat(const server_config *config, cfa_engine *engine, const cfa_doct
     char reason[96];
     cfa_actor by = CFA_ACTOR_INIT;
     snprintf(reason, sizeof reason, "doctor --do %s", config->remedy);
+    by.actor = config->actor;
     by.reason = reason;
     cfa_status status = cfa_doctor_do(&done, engine, config->remedy, spec, &by);
     if (status != CFA_OK) {

@@ -96,7 +96,7 @@ typedef struct server_config {
     const char *words[CONFIG_WORDS_MAX];
     const char *title, *currencies, *goal, *deadline, *key, *after;
     const char *campaign;
-    const char *to, *expected, *position, *reason;
+    const char *to, *expected, *position, *actor, *reason;
     const char *remedy; /* --do */
     int32_t late_rule, limit, version;
     bool json, html, deep;

@@ -25,6 +25,11 @@
 #define OPTION(key, kind, commands, member, minimum, maximum, choices, argument, help)             \
     { key, kind, commands, true, AT(member), minimum, maximum, choices, argument, NULL, help }
 
+/* Commands that the audit log tells of. */
+#define COMMANDS_ACT                                                                               \
+    (COMMAND_CAMPAIGN_CREATE | COMMAND_CAMPAIGN_END | COMMAND_OUTBOX_REQUEUE |                     \
+     COMMAND_OUTBOX_REWIND | COMMAND_OUTBOX_PAUSE | COMMAND_OUTBOX_RESUME)
+
 static const setting settings[] = {
     { "config", SETTING_TEXT, COMMANDS_ALL, false, AT(file), 0, 0, NULL, "FILE", NULL,
       "read settings from FILE, one `key = value` per line" },
@@ -130,8 +135,10 @@ static const setting settings[] = {
            "only if the cursor still stands there; default: where it is\nseen to stand"),
     OPTION("position", SETTING_TEXT, COMMAND_OUTBOX_REQUEUE, position, 0, 0, NULL, "N",
            "only the dead letter at this position; default: all"),
-    OPTION("reason", SETTING_TEXT, COMMAND_OUTBOX_PAUSE, reason, 0, 0, NULL, "TEXT",
-           "why, for who looks next; required"),
+    OPTION("actor", SETTING_TEXT, COMMANDS_ACT | COMMAND_DOCTOR, actor, 0, 0, NULL, "NAME",
+           "who asks, for the audit log: an account"),
+    OPTION("reason", SETTING_TEXT, COMMANDS_ACT, reason, 0, 0, NULL, "TEXT",
+           "why, for the audit log; a pause needs it"),
     OPTION("limit", SETTING_NUMBER,
            COMMAND_CAMPAIGN_LIST | COMMAND_OUTBOX_LIST | COMMAND_OUTBOX_DEAD, limit, 1, 1000, NULL,
            "N", "at most so many, default 100"),

@@ -1,8 +1,11 @@
 """The audit log over HTTP: what the service asked for, by whom and why; pages; who may read it."""
 
+import sqlite3
+import subprocess
+
 import pytest
 
-from conftest import Server, new_key
+from conftest import BINARY, DEADLINE_S, Server, environment, new_key
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +74,18 @@ def test_only_the_service_reads_it_and_nonsense_is_refused(server):
     answer = ask(server, "POST", "/api/v1/campaigns", {"title": "Well", "currencies": ["EUR"]}, actor="x" * 201)
     assert answer.status == 422 and answer.json["field"] == "actor", answer
     assert len(acts(server, "?limit=1000").json["acts"]) == count
+
+
+def test_commands_tell_who_and_why(tmp_path):
+    path = tmp_path / "book.db"
+    by = ("--database", str(path), "--actor", "ann", "--reason", "spring")
+
+    def run(*words):
+        subprocess.run([BINARY, *words, *by], env=environment(), timeout=DEADLINE_S, check=True, capture_output=True)
+    run("campaign", "create", "--title", "Well", "--currencies", "EUR")
+    with sqlite3.connect(path) as rows:
+        (campaign,) = rows.execute("SELECT subject FROM cfa_act").fetchone()
+    run("campaign", "end", campaign)
+    told = rows.execute("SELECT action, actor, reason FROM cfa_act ORDER BY number").fetchall()
+    rows.close()
+    assert told == [("campaign.create", "ann", "spring"), ("campaign.end", "ann", "spring")]

@@ -185,7 +185,7 @@ WRONG = {
     "bad goal": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--goal", "1,00"], 2, "10000.00 EUR"),
     "bad deadline": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--deadline", "soon"], 2, "2030-12-31T"),
     "bad currency": (["campaign", "create", "--title", "x", "--currencies", "EURO"], 1, "ISO 4217"),
-    "bad late rule": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--late-rule", "no"], 2, "use accept or refuse"),
+    "bad late rule": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--late-rule", "no"], 2, "use accept, refuse or refund"),
     "no id": (["campaign", "show"], 2, "campaign show ID"),
     "bad id": (["campaign", "show", "cmp_x"], 1, "26 base32 characters, a UUID, or 32 hex digits"),
     "unknown id": (["campaign", "end", "cmp_01h455vb4pex5vsknk084sn02q"], 1, "no such campaign"),
