@@ -435,6 +435,11 @@ void audit(struct book *book) {
     ck_assert_int_eq(cfa_act_verify(&acts, book->engine), CFA_OK);
     ck_assert_msg(acts.fault == CFA_ACT_NONE, "act %lld: %s", (long long)acts.number,
                   cfa_act_fault_text(acts.fault));
+    cfa_audit *report;
+    status = cfa_audit_engine(&report, book->engine, NULL);
+    ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
+    ck_assert_msg(cfa_audit_differences(report) == 0, "%s", cfa_audit_text(report));
+    cfa_audit_free(report);
     if (book->play != NULL)
         ck_assert_int_eq(play_books_of(book).charged_twice, 0);
 }

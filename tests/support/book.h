@@ -109,7 +109,8 @@ int64_t all_rows_of(struct book *book);
 cfa_play_books play_books_of(struct book *book);
 
 /* What must be true of every book at any time: dense events, sequences without a gap per
- * subject, totals equal to a recomputation, a sound chain of acts, nobody charged twice. */
+ * subject, totals equal to a recomputation, a sound chain of acts, nobody charged twice, an audit
+ * that finds nothing. */
 void audit(struct book *book);
 
 /* This thread's last error, valid until the next call. */
