@@ -259,7 +259,7 @@ uint64_t cfa__wait_step(cfa_engine *engine, uint64_t seen, int64_t deadline_us) 
     /* The call that is waited for may be in flight, with nobody else to land it. */
     while (engine->flights != NULL && cfa__progress_count(engine) == seen &&
            cfa__left_ms(until) > 0 &&
-           (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
+           (cfa__calls_run_ready(engine, INT64_MIN, NULL) > 0 ||
             cfa__flights_wait(engine, cfa__left_ms(until)))) {
         (void)cfa__lead_once(engine); /* one batch: others may fill the queue for ever */
     }

@@ -190,7 +190,7 @@ cfa_status cfa_port_next(cfa_completion **out, cfa_port *port, int32_t timeout_m
             *out = completion;
             return CFA_OK;
         }
-        if (cfa__calls_run_ready(engine, INT64_MIN) > 0 ||
+        if (cfa__calls_run_ready(engine, INT64_MIN, NULL) > 0 ||
             cfa__flights_wait(engine, cfa__left_ms(deadline))) {
             (void)cfa__lead_once(engine); /* one batch: others may fill the queue for ever */
             continue;

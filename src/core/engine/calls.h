@@ -64,8 +64,9 @@ CFA_MUST_CHECK cfa_status cfa__calls_ready(cfa_engine *engine, cfa__command *com
                                            cfa__call_done done, void *user);
 bool cfa__calls_are_ready(cfa_engine *engine);
 /* Make one of them, and more until this (monotonic) time, or start and land as many as fit when the
- * provider can have many in flight; returns how many. Their results are enqueued. */
-int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us);
+ * provider can have many in flight; returns how many were dealt with, a lease that is over among
+ * them. Their results are enqueued. `*out_called` (may be NULL): one was waited for. */
+int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us, bool *out_called);
 /* Wait a moment, at most `timeout_ms`, for one in flight to end; false when there is none, or
  * another thread sees to them. */
 bool cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms);

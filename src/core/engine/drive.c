@@ -170,7 +170,8 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
     if (!makes_calls(engine, work_mask))
         work_mask &= ~(uint32_t)CFA_WORK_CALLS;
     bool calls = (work_mask & CFA_WORK_CALLS) != 0;
-    int32_t made = calls ? cfa__calls_run_ready(engine, until_us) : 0;
+    bool called = false;
+    int32_t made = calls ? cfa__calls_run_ready(engine, until_us, &called) : 0;
     bool resting = rest_ms(engine) > 0;
     for (size_t i = 0; i < 2 * count; i++) {
         if (i == count)
@@ -183,8 +184,8 @@ static cfa_status step(cfa_engine *engine, uint32_t work_mask, int64_t until_us,
         note(&round, status, done);
     }
     /* Without time left, one call that is waited for is enough. */
-    if (calls && (made == 0 || engine->flights != NULL || cfa__monotonic_us(engine) < until_us))
-        made += cfa__calls_run_ready(engine, until_us);
+    if (calls && (!called || engine->flights != NULL || cfa__monotonic_us(engine) < until_us))
+        made += cfa__calls_run_ready(engine, until_us, NULL);
     round.done += made;
     lead_some(engine, work_mask);
     *out_done = round.done;

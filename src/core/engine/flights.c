@@ -116,22 +116,22 @@ static bool open_call(cfa_engine *engine, cfa__ready_call *ready, cfa__call_made
 
 /* ---- one after the other --------------------------------------------------------------------- */
 
-static int32_t run_in_turn(cfa_engine *engine, int64_t until_us) {
-    int32_t made = 0;
+static int32_t run_in_turn(cfa_engine *engine, int64_t until_us, bool *out_called) {
+    int32_t taken = 0;
     cfa__ready_call *ready;
-    for (int32_t taken = 0; taken < READY_BATCH && !atomic_load(&engine->stopping) &&
-                            (made == 0 || cfa__monotonic_us(engine) < until_us) &&
-                            (ready = ready_take(engine)) != NULL;
-         taken++) {
+    while (taken < READY_BATCH && !atomic_load(&engine->stopping) &&
+           (!*out_called || cfa__monotonic_us(engine) < until_us) &&
+           (ready = ready_take(engine)) != NULL) {
         cfa__call_made call;
+        taken++;
         if (!open_call(engine, ready, &call))
             continue; /* its lease is over: a host that ticks rarely is to make another now */
-        made++;
+        *out_called = true;
         if (call.to_send)
             engine->provider.ops->call(engine->provider.self, &call.call, call.arena, &call.reply);
         report(engine, ready, &call);
     }
-    return made;
+    return taken;
 }
 
 /* ---- many in flight -------------------------------------------------------------------------- */
@@ -238,8 +238,13 @@ static int32_t run_flights(cfa_engine *engine) {
     return done;
 }
 
-int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us) {
-    return engine->flights != NULL ? run_flights(engine) : run_in_turn(engine, until_us);
+int32_t cfa__calls_run_ready(cfa_engine *engine, int64_t until_us, bool *out_called) {
+    bool called = false;
+    int32_t taken =
+        engine->flights != NULL ? run_flights(engine) : run_in_turn(engine, until_us, &called);
+    if (out_called != NULL)
+        *out_called = called;
+    return taken;
 }
 
 bool cfa__flights_wait(cfa_engine *engine, int32_t timeout_ms) {
