@@ -163,9 +163,11 @@ static cfa__place place_of_part(const cfa__fold *fold, const char *prefix, cfa__
 }
 
 static cfa_slice keep(cfa__fold *fold, cfa_slice text) {
-    if (text.data != NULL)
-        text.data = cfa_arena_copy(fold->audit->scratch, text.data, text.size);
-    return text;
+    const void *kept =
+        text.data != NULL ? cfa_arena_copy(fold->audit->scratch, text.data, text.size) : NULL;
+    if (text.data != NULL && kept == NULL)
+        fold->audit->status = CFA_ENOMEM;
+    return (cfa_slice){ kept, kept != NULL ? text.size : 0 };
 }
 
 static void check_call(cfa__fold *fold, const cfa__refund *row, const cfa__place *place) {

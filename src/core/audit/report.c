@@ -16,12 +16,15 @@ struct cfa_audit {
     cfa_audit_finding *findings;
     size_t size;
     const char *json, *text;
+    bool failed; /* no memory */
 };
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
 static const char *copy(cfa_audit *report, const char *text) {
-    return cfa_arena_copy(report->arena, text, strlen(text));
+    const char *kept = cfa_arena_copy(report->arena, text, strlen(text));
+    report->failed = report->failed || kept == NULL;
+    return kept;
 }
 
 static const char *copy_id(cfa_audit *report, const char *prefix, cfa__id id) {
@@ -55,7 +58,7 @@ static bool fill(cfa_audit *report, cfa_audit_finding *out, const cfa__finding *
         out->campaign_id = copy_id(report, "cmp", place->campaign_id);
     if (finding->field[0] != '\0')
         out->field = copy(report, finding->field);
-    return out->subject != NULL && out->expected != NULL && out->found != NULL;
+    return !report->failed;
 }
 
 static bool take_findings(cfa_audit *report, const cfa__audit *audit) {

@@ -142,9 +142,11 @@ static int compare_object(const cfa__parked *parked, const cfa__provider_object 
     return order != 0 ? order : compare_text(parked->ref, object->ref);
 }
 
-static cfa__place place_of_ref(cfa_arena *arena, cfa_slice ref) {
+static cfa__place place_of_ref(cfa__audit *audit, cfa_slice ref) {
     cfa__place place = cfa__place_of(NULL, CFA__ID_NULL);
-    place.text = ref.data != NULL ? cfa_arena_copy(arena, ref.data, ref.size) : "";
+    place.text = ref.data != NULL ? cfa_arena_copy(audit->scratch, ref.data, ref.size) : "";
+    if (place.text == NULL)
+        audit->status = CFA_ENOMEM;
     return place;
 }
 
@@ -160,7 +162,7 @@ static cfa_status check_parked(cfa__audit *audit, const cfa__parked *parked,
     if (status != CFA_OK)
         return status;
     const cfa__webhook *webhook = found;
-    cfa__place place = place_of_ref(audit->scratch, parked->event_id);
+    cfa__place place = place_of_ref(audit, parked->event_id);
     bool drained = object != NULL && parked->number <= object->drained_count;
     if (webhook == NULL)
         cfa__audit_texts(audit, CFA__AUDIT_PARKED_WEBHOOK, &place, "event_id", "the webhook",
@@ -187,7 +189,7 @@ static cfa_status take_parked(cfa__audit *audit, cfa__stream *stream,
         int order = object == NULL ? -1 : compare_object(parked, object);
         if (order > 0)
             break;
-        cfa__place place = place_of_ref(audit->scratch, parked->ref);
+        cfa__place place = place_of_ref(audit, parked->ref);
         if (order < 0)
             cfa__audit_texts(audit, CFA__AUDIT_PARKED_COUNT, &place, NULL, "the object", "none");
         else
@@ -200,7 +202,7 @@ static cfa_status take_parked(cfa__audit *audit, cfa__stream *stream,
         cfa__stream_skip(stream);
     }
     if (status == CFA_OK && object != NULL && count != object->parked_count) {
-        cfa__place place = place_of_ref(audit->scratch, object->ref);
+        cfa__place place = place_of_ref(audit, object->ref);
         place.payment_id = object->payment_id;
         cfa__audit_numbers(audit, CFA__AUDIT_PARKED_COUNT, &place, "parked_count", count,
                            object->parked_count);
@@ -220,6 +222,8 @@ static cfa_status take_objects(cfa__audit *audit) {
             break;
         cfa__feed(audit, &cfa__provider_object_kind, record);
         status = take_parked(audit, &parked, record);
+        if (status == CFA_OK)
+            status = audit->status;
         cfa__stream_skip(&objects);
     }
     if (status == CFA_OK)

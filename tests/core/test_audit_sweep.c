@@ -1,0 +1,175 @@
+/*
+ * test_audit_sweep.c - an audit in which one allocation, or one read, fails: it says so, leaves
+ * nothing behind, and the next one finds what there is to find. On a clean book and on a damaged one,
+ * which is looked at twice.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/records.h"
+#include "support/book.h"
+
+/* ---- an allocator that counts, and refuses once ---------------------------------------------- */
+
+static struct { int64_t outstanding, made, refuse_nth; /* 0: none */ } heap;
+
+static void *counted_allocate(void *user, size_t size) {
+    (void)user;
+    void *memory = ++heap.made == heap.refuse_nth ? NULL : malloc(size);
+    heap.outstanding += memory != NULL;
+    return memory;
+}
+
+static void *counted_reallocate(void *user, void *memory, size_t size) {
+    if (memory == NULL)
+        return counted_allocate(user, size);
+    return ++heap.made == heap.refuse_nth ? NULL : realloc(memory, size);
+}
+
+static void counted_release(void *user, void *memory) {
+    (void)user;
+    heap.outstanding -= memory != NULL;
+    free(memory);
+}
+
+static void heap_install(void) {
+    const cfa_allocator allocator = { sizeof allocator, NULL, counted_allocate, counted_reallocate,
+                                      counted_release };
+    ck_assert_int_eq(cfa_allocator_set(&allocator), CFA_OK);
+}
+
+/* ---- a book that is clean, or not ------------------------------------------------------------ */
+
+static struct book book;
+
+static void fill(void) {
+    static const char *const keys[] = { "one", "two", "three" };
+    for (size_t i = 0; i < COUNT(keys); i++) {
+        cfa_pledge *pledge = pledge_make(&book, keys[i], 500);
+        if (i > 0)
+            pledge_pay(&book, pledge);
+        cfa_pledge_free(pledge);
+    }
+    book_settle(&book);
+}
+
+/* The newest payment knows of an event that the log does not have. */
+static void damage(void) {
+    cfa_session *session;
+    int64_t now_us;
+    const cfa_storage_ops *ops = book.storage.ops;
+    cfa_arena *arena;
+    ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
+    ck_assert_int_eq(ops->session_open(book.storage.self, CFA_SESSION_WRITE, &session), CFA_OK);
+    ck_assert_int_eq(ops->begin(session, CFA_SESSION_WRITE, 5000, &now_us), CFA_OK);
+    cfa__payment key;
+    memset(&key, 0, sizeof key);
+    cfa_query query = {
+        .kind = &cfa__payment_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key
+    };
+    ck_assert_int_eq(ops->load(session, &query, 1, arena), CFA_OK);
+    ck_assert_int_eq(query.count, 1);
+    cfa__payment changed = *(const cfa__payment *)query.records[0];
+    changed.sequence++;
+    changed.version++;
+    cfa_change change = { &cfa__payment_kind, CFA_CHANGE_UPDATE, &changed, query.records[0] };
+    cfa_save save = { .changes = &change, .change_count = 1, .log = &cfa__event_kind };
+    ck_assert_int_eq(ops->save(session, &save, NULL), CFA_OK);
+    ck_assert_int_eq(ops->commit(session), CFA_OK);
+    ops->session_close(session);
+    cfa_arena_free(arena);
+}
+
+static void expect_finding(const cfa_audit *report, bool damaged) {
+    ck_assert_msg((cfa_audit_differences(report) > 0) == damaged, "%s", cfa_audit_text(report));
+    if (damaged) {
+        ck_assert_str_eq(cfa_audit_at(report, 0)->check, "log.missing");
+        ck_assert_uint_ge(cfa_audit_at(report, 0)->cause_count, 4);
+    }
+}
+
+START_TEST(an_audit_says_when_it_ran_out_of_memory) {
+    heap_install();
+    book_open(&book, STORE_MEMORY);
+    fill();
+    if (_i == 1)
+        damage();
+    int64_t before = heap.outstanding, nth = 0;
+    cfa_status status = CFA_ENOMEM;
+    while (status != CFA_OK) {
+        cfa_audit *report = NULL;
+        heap.made = 0;
+        heap.refuse_nth = ++nth;
+        status = cfa_audit_engine(&report, book.engine, NULL);
+        heap.refuse_nth = 0;
+        if (status == CFA_OK)
+            expect_finding(report, _i == 1);
+        else
+            expect_error(status, CFA_ENOMEM, NULL);
+        ck_assert((status == CFA_OK) == (report != NULL));
+        cfa_audit_free(report);
+        ck_assert_msg(heap.outstanding == before, "allocation %lld: %lld leaked", (long long)nth,
+                      (long long)(heap.outstanding - before));
+    }
+    ck_assert_int_gt(nth, 30);
+    book_close(&book);
+}
+END_TEST
+
+/* ---- a store that fails once ----------------------------------------------------------------- */
+
+static uint64_t fail_from;
+
+static int32_t fail_once(void *user, int32_t call, uint64_t number, cfa_status *out_status) {
+    (void)user;
+    bool reads =
+        call == CFA_FAULT_LOAD || call == CFA_FAULT_BEGIN || call == CFA_FAULT_SESSION_OPEN;
+    if (!reads || fail_from == 0 || number < fail_from)
+        return CFA_FAULT_PASS;
+    fail_from = 0;
+    *out_status = cfa_error_set(CFA_EIO, "test", NULL, 0, "the disk is gone");
+    return CFA_FAULT_FAIL;
+}
+
+START_TEST(an_audit_says_when_a_read_failed) {
+    book_prepare(&book, STORE_MEMORY);
+    book_wrap(&book, fail_once, NULL);
+    book_start(&book);
+    fill();
+    if (_i == 1)
+        damage();
+    int failures = 0;
+    for (uint64_t nth = 1;; nth++) {
+        cfa_audit *report = NULL;
+        fail_from = cfa_fault_storage_calls(book.fault) + nth;
+        cfa_status status = cfa_audit_engine(&report, book.engine, NULL);
+        bool reached = fail_from == 0;
+        fail_from = 0;
+        if (reached) {
+            expect_error(status, CFA_EIO, NULL);
+            ck_assert_ptr_null(report);
+            failures++;
+            continue;
+        }
+        ck_assert_int_eq(status, CFA_OK);
+        expect_finding(report, _i == 1);
+        cfa_audit_free(report);
+        break;
+    }
+    ck_assert_int_gt(failures, 20);
+    book_close(&book);
+}
+END_TEST
+
+static void add_twice(Suite *suite, const char *name, const TTest *test) {
+    TCase *test_case = tcase_create(name);
+    tcase_add_loop_test(test_case, test, 0, 2);
+    suite_add_tcase(suite, test_case);
+}
+
+int main(int argc, char **argv) {
+    Suite *suite = suite_create("audit: sweeps");
+    add_twice(suite, "memory", an_audit_says_when_it_ran_out_of_memory);
+    add_twice(suite, "reads", an_audit_says_when_a_read_failed);
+    return run_suite(suite, argc, argv);
+}
