@@ -111,8 +111,8 @@ CFA_API void cfa_checkup_free(cfa_checkup *checkup);
  * Durable when it returns, and safe to repeat: nothing here can charge, refund, cancel or capture.
  * Calls to the provider are brought forward, and made by whoever drives the book. `*out_done`: how
  * many things were acted on; 0 when there was nothing to do.
- * `code`: of a finding; `by`: who asks, or NULL. Expected: CFA_OK; CFA_EINVAL (no such code); CFA_ENOTSUP (a person must
- * decide); TRANSIENT; CFA_EINDOUBT.
+ * `code`: of a finding; `by`: who asks, or NULL. Expected: CFA_OK; CFA_EINVAL (no such code);
+ * CFA_ENOTSUP (a person must decide); TRANSIENT; CFA_EINDOUBT.
  * Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_doctor_do(int64_t *out_done, cfa_engine *engine,
