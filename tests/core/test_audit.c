@@ -322,6 +322,11 @@ START_TEST(a_book_of_random_play_is_clean_at_any_moment) {
     book_advance(&book, 30 * HOUR_US);
     book_settle(&book);
     expect_clean(NULL);
+    cfa_audit *out = audit_of(NULL);
+    ck_assert_int_gt(cfa_audit_rows(out, "transition"), 2 * PLEDGES);
+    ck_assert_int_gt(cfa_audit_rows(out, "webhook"), PLEDGES);
+    ck_assert_int_gt(cfa_audit_rows(out, "refund") + cfa_audit_rows(out, "dispute"), 0);
+    cfa_audit_free(out);
     for (int i = 0; i < PLEDGES; i++)
         cfa_pledge_free(all[i]);
     book_close(&book);
