@@ -455,6 +455,44 @@ START_TEST(the_gravest_comes_first_with_what_the_host_found) {
 }
 END_TEST
 
+/* The checkup's notes of what was not looked at. */
+static size_t limits_of(cfa_engine *engine, bool deep) {
+    cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
+    spec.deep = deep;
+    cfa_checkup *checkup;
+    char *text;
+    ck_assert_int_eq(cfa_doctor(&checkup, engine, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_checkup_write(&text, checkup, CFA_EXPLAIN_JSON), CFA_OK);
+    json_t *root = json_loads(text, 0, NULL);
+    size_t count = count_of(root, "limits", "limit");
+    json_decref(root);
+    cfa_free(text);
+    cfa_checkup_free(checkup);
+    return count;
+}
+
+START_TEST(what_was_not_looked_at_is_said) {
+    struct book book;
+    char key[24];
+    book_open(&book, STORE_MEMORY);
+    ck_assert_uint_eq(limits_of(book.engine, false), 0);
+    for (int i = 0; i < 5200; i++) {
+        snprintf(key, sizeof key, "gift-%d", i);
+        cfa_pledge_free(pledge_make(&book, key, 100));
+    }
+    ck_assert_uint_eq(limits_of(book.engine, false), 2); /* calls, and older events */
+    ck_assert_uint_eq(limits_of(book.engine, true), 0);
+    book_advance(&book, HOUR_US);
+    const cfa_finding_view *view = finding_of(book.engine, "operation_overdue", false);
+    ck_assert_int_eq(view->count, 5000);
+    ck_assert_int_eq(view->id_count, CFA_FINDING_IDS_MAX);
+    view = finding_of(book.engine, "operation_overdue", true);
+    ck_assert_int_eq(view->count, 5200);
+    forget_checkup();
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(looking_writes_nothing) {
     struct book book;
     book_open(&book, _i);
@@ -488,6 +526,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "clock", a_clock_behind_the_newest_commit_is_found);
     add_per_store(suite, "store_clock", a_store_whose_clock_is_apart_is_found);
     add_per_store(suite, "host", the_gravest_comes_first_with_what_the_host_found);
+    add_once(suite, "limits", what_was_not_looked_at_is_said);
     add_per_store(suite, "reads", looking_writes_nothing);
     return run_suite(suite, argc, argv);
 }

@@ -22,7 +22,11 @@
 #define PARTS_MAX 100 /* refunds, or disputes, looked at of one payment */
 #define STEPS_MAX 100
 
-static const char *id_text(cfa__examination *examination, const char *prefix, cfa__id id) {
+/* NULL when no more ids of this finding are listed: nothing is kept of what is only counted. */
+static const char *id_text(cfa__examination *examination, cfa__ailment ailment, const char *prefix,
+                           cfa__id id) {
+    if (examination->findings[ailment].id_count == CFA_FINDING_IDS_MAX)
+        return NULL;
     return cfa__document_id(examination->texts, prefix, id);
 }
 
@@ -37,7 +41,8 @@ static void note_conflict(cfa__examination *examination, const cfa__payment *pay
     }
     if (examination->conflict_count < CFA__DOCTOR_CONFLICTS_MAX)
         examination->conflicts[examination->conflict_count++] = payment->id;
-    cfa__found(examination, CFA__AILMENT_PAYMENT_CONFLICT, id_text(examination, "pay", payment->id),
+    cfa__found(examination, CFA__AILMENT_PAYMENT_CONFLICT,
+               id_text(examination, CFA__AILMENT_PAYMENT_CONFLICT, "pay", payment->id),
                examination->now_us - payment->updated_us, NULL);
 }
 
@@ -49,7 +54,8 @@ static void note_unpaid(cfa__examination *examination, const cfa__payment *payme
     int64_t late_us = examination->now_us - payment->expires_us;
     if (unpaid && late_us > UNPAID_GRACE_US)
         cfa__found(examination, CFA__AILMENT_PAYMENT_OVERDUE,
-                   id_text(examination, "pay", payment->id), late_us, item);
+                   id_text(examination, CFA__AILMENT_PAYMENT_OVERDUE, "pay", payment->id), late_us,
+                   item);
 }
 
 static cfa_status note_hold(cfa__examination *examination, const cfa__payment *payment) {
@@ -76,7 +82,8 @@ static cfa_status note_hold(cfa__examination *examination, const cfa__payment *p
     int64_t age_us = examination->now_us - held_us;
     if (status == CFA_OK && age_us > HOLD_WARN_US) {
         cfa__found(examination, CFA__AILMENT_HOLD_EXPIRING,
-                   id_text(examination, "pay", payment->id), age_us, NULL);
+                   id_text(examination, CFA__AILMENT_HOLD_EXPIRING, "pay", payment->id), age_us,
+                   NULL);
         if (age_us > HOLD_GRAVE_US)
             cfa__found_grave(examination, CFA__AILMENT_HOLD_EXPIRING);
     }
@@ -86,28 +93,26 @@ static cfa_status note_hold(cfa__examination *examination, const cfa__payment *p
 static void note_refund(cfa__examination *examination, const cfa__refund *refund,
                         const cfa__lease_item *item) {
     int64_t age_us = examination->now_us - refund->created_us;
-    const char *id = id_text(examination, "rfd", refund->id);
-    if (refund->state == CFA_REFUND_REQUIRES_ACTION)
-        cfa__found(examination, CFA__AILMENT_REFUND_ACTION, id, age_us, NULL);
-    else if ((refund->state == CFA_REFUND_REQUESTED && age_us > REFUND_REQUESTED_US) ||
-             (refund->state == CFA_REFUND_PENDING && age_us > REFUND_PENDING_US))
-        cfa__found(examination, CFA__AILMENT_REFUND_PENDING, id, age_us, item);
+    bool action = refund->state == CFA_REFUND_REQUIRES_ACTION;
+    bool late = (refund->state == CFA_REFUND_REQUESTED && age_us > REFUND_REQUESTED_US) ||
+                (refund->state == CFA_REFUND_PENDING && age_us > REFUND_PENDING_US);
+    cfa__ailment ailment = action ? CFA__AILMENT_REFUND_ACTION : CFA__AILMENT_REFUND_PENDING;
+    if (action || late)
+        cfa__found(examination, ailment, id_text(examination, ailment, "rfd", refund->id), age_us,
+                   action ? NULL : item);
 }
 
 static void note_dispute(cfa__examination *examination, const cfa__dispute *dispute) {
     int64_t left_us = dispute->evidence_due_us - examination->now_us;
-    int64_t age_us = examination->now_us - dispute->created_us;
     bool answerable = dispute->state == CFA_DISPUTE_OPEN || dispute->state == CFA_DISPUTE_INQUIRY;
     if (!answerable || dispute->evidence_due_us == 0 || left_us > DISPUTE_WARN_US)
         return;
-    const char *id = id_text(examination, "dsp", dispute->id);
-    if (left_us < 0) {
-        cfa__found(examination, CFA__AILMENT_DISPUTE_MISSED, id, -left_us, NULL);
-        return;
-    }
-    cfa__found(examination, CFA__AILMENT_DISPUTE_DUE, id, age_us, NULL);
-    if (left_us < DISPUTE_GRAVE_US)
-        cfa__found_grave(examination, CFA__AILMENT_DISPUTE_DUE);
+    bool missed = left_us < 0;
+    cfa__ailment ailment = missed ? CFA__AILMENT_DISPUTE_MISSED : CFA__AILMENT_DISPUTE_DUE;
+    cfa__found(examination, ailment, id_text(examination, ailment, "dsp", dispute->id),
+               missed ? -left_us : examination->now_us - dispute->created_us, NULL);
+    if (!missed && left_us < DISPUTE_GRAVE_US)
+        cfa__found_grave(examination, ailment);
 }
 
 static cfa_status note_parts(cfa__examination *examination, const cfa__payment *payment,
@@ -141,20 +146,29 @@ static cfa_status note_parts(cfa__examination *examination, const cfa__payment *
 
 /* ---- open calls ------------------------------------------------------------------------------ */
 
+static const char *call_text(cfa__examination *examination, cfa__ailment ailment,
+                             const cfa__operation *operation) {
+    char payment_id[CFA_ID_TEXT_SIZE];
+    if (examination->findings[ailment].id_count == CFA_FINDING_IDS_MAX)
+        return NULL;
+    cfa__id_format(payment_id, "pay", operation->payment_id);
+    return cfa__document_format(examination->texts, "%s/%lld", payment_id,
+                                (long long)operation->number);
+}
+
 static void note_call(cfa__examination *examination, const cfa__operation *operation,
                       const cfa__lease_item *item) {
-    char payment_id[CFA_ID_TEXT_SIZE];
-    cfa__id_format(payment_id, "pay", operation->payment_id);
-    const char *id = cfa__document_format(examination->texts, "%s/%lld", payment_id,
-                                          (long long)operation->number);
     int64_t late_us = examination->now_us - operation->due_us;
     int64_t age_us = examination->now_us - operation->created_us;
+    cfa__ailment ailment = CFA__AILMENT_OPERATION_DEFERRED;
     if (operation->state == CFA__OPERATION_DEFERRED)
-        cfa__found(examination, CFA__AILMENT_OPERATION_DEFERRED, id, age_us, NULL);
-    else if (operation->state == CFA__OPERATION_UNKNOWN && operation->call != CFA_CALL_RETRIEVE)
-        cfa__found(examination, CFA__AILMENT_OPERATION_IN_DOUBT, id, age_us, item);
+        cfa__found(examination, ailment, call_text(examination, ailment, operation), age_us, NULL);
+    ailment = CFA__AILMENT_OPERATION_IN_DOUBT;
+    if (operation->state == CFA__OPERATION_UNKNOWN && operation->call != CFA_CALL_RETRIEVE)
+        cfa__found(examination, ailment, call_text(examination, ailment, operation), age_us, item);
+    ailment = CFA__AILMENT_OPERATION_OVERDUE;
     if (late_us > OVERDUE_US)
-        cfa__found(examination, CFA__AILMENT_OPERATION_OVERDUE, id, late_us, NULL);
+        cfa__found(examination, ailment, call_text(examination, ailment, operation), late_us, NULL);
 }
 
 static cfa_status note_payment(cfa__examination *examination, const cfa__operation *operation,
