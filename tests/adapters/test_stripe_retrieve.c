@@ -290,14 +290,20 @@ START_TEST(a_list_that_is_refused_or_lost_leaves_the_read_in_doubt) {
         ck_assert_int_eq(reply.unavailable, cases[i].unavailable);
         ck_assert_ptr_null(reply.facts.ref);
     }
-    peer_push_json(peer, 200, "", paid_with("\"disputed\":false,"));
-    peer_push(peer, PEER_SILENCE, NULL);
-    cfa_call call = wire_call(CFA_CALL_RETRIEVE);
-    call.timeout_ms = 300;
-    cfa_reply reply = wire_perform(call); /* both requests share its time */
-    ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
-    ck_assert_str_eq(reply.code, "timeout");
-    ck_assert_ptr_null(reply.facts.ref);
+    size_t requests = 0; /* both share its time; more of it, where the machine was too busy */
+    for (int32_t timeout_ms = 300; requests < 2; timeout_ms *= 4) {
+        ck_assert_int_lt(timeout_ms, PATIENCE_MS);
+        wire_tear_down();
+        wire_set_up();
+        peer_push_json(peer, 200, "", paid_with("\"disputed\":false,"));
+        cfa_call call = wire_call(CFA_CALL_RETRIEVE);
+        call.timeout_ms = timeout_ms;
+        cfa_reply reply = wire_perform(call);
+        requests = peer_count(peer);
+        ck_assert_str_eq(reply.code, "timeout");
+        ck_assert_ptr_null(reply.facts.ref);
+        ck_assert(requests < 2 || reply.outcome == CFA_OUTCOME_UNKNOWN);
+    }
 }
 END_TEST
 

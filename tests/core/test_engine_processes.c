@@ -41,7 +41,10 @@ static void press(void *user, int index) {
     spec.timeout_ms = PATIENCE_MS;
     cfa_pledge *pledge;
     char *line = presser->lines[index];
-    cfa_status status = cfa_pledge_create(&pledge, presser->engine, &spec);
+    cfa_status status;
+    do /* whoever is told that the others have the book presses again */
+        status = cfa_pledge_create(&pledge, presser->engine, &spec);
+    while (status == CFA_EBUSY);
     if (status != CFA_OK) {
         snprintf(line, LINE_SIZE, "%s 0 - -\n", cfa_status_name(status));
         return;
