@@ -7,6 +7,7 @@
 #include <careforall/dispute.h>
 #include <careforall/refund.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -333,6 +334,52 @@ START_TEST(a_book_of_random_play_is_clean_at_any_moment) {
 }
 END_TEST
 
+#define DONORS 3
+#define GIFTS 25
+
+static atomic_int donors_left;
+
+/* The first audits for as long as the others give. */
+static void give_or_audit(void *user, int index) {
+    (void)user;
+    for (int i = 0; index > 0 && i < GIFTS; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "busy-%d-%d", index, i);
+        cfa_pledge_spec spec = gift(&book, key, 100 + i);
+        cfa_pledge *made = NULL;
+        must(cfa_pledge_create(&made, book.engine, &spec) == CFA_OK);
+        if (i % 2 == 0)
+            must(cfa_play_confirm(book.play, cfa_pledge_client_secret(made), "pm_ok") == CFA_OK);
+        cfa_pledge_free(made);
+        (void)!cfa_play_deliver(NULL, book.play, book.engine, 0);
+        must(cfa_engine_tick(&(int32_t){ 0 }, book.engine, CFA_WORK_ALL, 0) == CFA_OK);
+    }
+    if (index > 0)
+        atomic_fetch_sub(&donors_left, 1);
+    int audits = 0;
+    while (index == 0 && (audits++ < 3 || atomic_load(&donors_left) > 0)) {
+        cfa_audit *out = NULL;
+        must(cfa_audit_engine(&out, book.engine, NULL) == CFA_OK);
+        if (cfa_audit_differences(out) != 0)
+            fputs(cfa_audit_text(out), stderr);
+        must(cfa_audit_differences(out) == 0);
+        cfa_audit_free(out);
+    }
+}
+
+START_TEST(a_busy_book_is_clean_whenever_it_is_looked_at) {
+    book_open(&book, _i);
+    atomic_store(&donors_left, DONORS);
+    together(DONORS + 1, give_or_audit, NULL);
+    book_settle(&book);
+    cfa_audit *out = audit_of(NULL);
+    ck_assert_int_eq(cfa_audit_differences(out), 0);
+    ck_assert_int_eq(cfa_audit_rows(out, "pledge"), DONORS * GIFTS);
+    cfa_audit_free(out);
+    book_close(&book);
+}
+END_TEST
+
 /* ---- damage ---------------------------------------------------------------------------------- */
 
 static char base_path[128], copy_path[128];
@@ -624,6 +671,7 @@ int main(int argc, char **argv) {
     TCase *random = tcase_create("random");
     tcase_add_loop_test(random, a_book_of_random_play_is_clean_at_any_moment, 0, SEEDS);
     suite_add_tcase(suite, random);
+    add_per_store(suite, "busy", a_busy_book_is_clean_whenever_it_is_looked_at);
     add_once(suite, "damage", every_kind_of_damage_is_named_first);
     add_once(suite, "copy", an_audit_of_a_copy_changes_no_byte);
     add_once(suite, "causes", a_finding_tells_what_it_comes_from);
