@@ -14,6 +14,7 @@
 #include <careforall/money.h>
 #include <careforall/payment.h>
 #include <careforall/pledge.h>
+#include <careforall/reconcile.h>
 #include <careforall/refund.h>
 #include <careforall/totals.h>
 

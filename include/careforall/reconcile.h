@@ -1,0 +1,133 @@
+/*
+ * reconcile.h - our books against the provider's own record, object by object: what is missing on
+ * either side, what differs, who knows more; and a repair that only tells the engine what the
+ * provider says.
+ *
+ * The record comes from a reader, such as `cfa_stripe_export_open`'s of an exported file: no network
+ * and no key is needed. Memory is bounded whatever its size; docs/reconcile.md lists the codes.
+ */
+#ifndef CAREFORALL_RECONCILE_H
+#define CAREFORALL_RECONCILE_H
+
+#include <careforall/base.h>
+#include <careforall/engine.h>
+#include <careforall/sys/provider.h>
+#include <careforall/sys/storage.h>
+
+CFA_BEGIN
+
+/* What an object of the record is about. */
+enum { CFA_RECONCILE_PAYMENT = 0, CFA_RECONCILE_REFUND = 1, CFA_RECONCILE_DISPUTE = 2 };
+
+/* One object of the provider's record. */
+typedef struct cfa_reconcile_object {
+    size_t struct_size;
+    int32_t kind;     /* CFA_RECONCILE_* */
+    int32_t livemode; /* 0 or 1; negative: not told */
+    int32_t whole;    /* non-zero: it states all that the provider knows of the payment's money */
+    int32_t summary;  /* non-zero: a row of a report; it is compared, and never repaired from */
+    int64_t refunded_minor; /* of the payment so far; negative: not told */
+    int64_t line;           /* of the file that it was read from; 0: none */
+    cfa_facts facts;        /* what it says; last, because it grows */
+} cfa_reconcile_object;
+
+/*
+ * The record, in any order: write the next object and return CFA_OK, or CFA_ENOTFOUND at the end,
+ * behind which it begins again; anything else ends the work with that status. Text is borrowed
+ * until the next call.
+ */
+typedef cfa_status (*cfa_reconcile_next)(void *self, cfa_reconcile_object *out);
+
+typedef struct cfa_reconcile_spec {
+    size_t struct_size;
+    cfa_reconcile_next next; /* required */
+    void *next_self;
+    /* What was made here in this time must be in the record, of each kind that the record has at
+     * all; 0, 0: nothing must. It should lie well inside the time that the record is of. */
+    int64_t from_us, until_us;
+    int32_t all_ours; /* non-zero: objects that do not name a payment of ours are missing here,
+                       * too; else they are only counted */
+} cfa_reconcile_spec;
+
+#define CFA_RECONCILE_SPEC_INIT                                                                    \
+    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0 }
+
+/* Objects of one record, all kinds together: bounds the memory to 8 bytes each. */
+#define CFA_RECONCILE_OBJECTS_MAX 16000000
+/* Differences that are listed of each code; all are counted. */
+#define CFA_RECONCILE_LISTED_MAX 100
+
+typedef struct cfa_reconciliation cfa_reconciliation;
+
+/*
+ * Compare a book that is in use, or a copy of one, opened read-only. Reads one snapshot, the record
+ * once, and writes nothing.
+ * `*out`: owned, `cfa_reconciliation_free`. `spec`, `storage`: borrowed until the call returns.
+ * Expected: CFA_OK (look at `cfa_reconciliation_differences`); CFA_EINVAL; CFA_EMODE (the record is
+ * of the other mode); CFA_ERANGE (too many objects); CFA_ENOMEM; TRANSIENT; CFA_ESCHEMA for a
+ * storage; what `next` failed with.
+ * Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,
+                                                       const cfa_reconcile_spec *spec);
+CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_storage(cfa_reconciliation **out,
+                                                        const cfa_storage *storage,
+                                                        const cfa_reconcile_spec *spec);
+
+/*
+ * Tell the engine every object of the record that says more than the book knows, each as an event
+ * of its own, as if its webhook came now. No number is ever written otherwise.
+ *
+ * Durable when it returns. A repeat changes nothing: the event's id is made of what the object says.
+ * Left alone are objects whose payment is not known, that contradict the book, and rows of reports.
+ * Begin with a comparison: it proves that the whole record can be read and is of the book's mode.
+ * `*out_repaired`: how many objects told the book something. `timeout_ms`: of each one.
+ * Expected: CFA_OK; CFA_EINVAL; CFA_ENOTSUP (the engine has no provider); CFA_EMODE; TRANSIENT;
+ * CFA_EINDOUBT; what `next` failed with. Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_repair(int64_t *out_repaired, cfa_engine *engine,
+                                                       const cfa_reconcile_spec *spec,
+                                                       int32_t timeout_ms);
+
+/* How many differences there are, those included that are not listed; 0: the books agree. */
+CFA_API int64_t cfa_reconciliation_differences(const cfa_reconciliation *report);
+/* How many of one code; 0 for a text that is no code. */
+CFA_API int64_t cfa_reconciliation_count(const cfa_reconciliation *report, const char *code);
+/* How many of them a repair from this record would tell the engine about. */
+CFA_API int64_t cfa_reconciliation_repairable(const cfa_reconciliation *report);
+/* Objects that were read, and of them those that name no payment of ours. */
+CFA_API int64_t cfa_reconciliation_objects(const cfa_reconciliation *report);
+CFA_API int64_t cfa_reconciliation_foreign(const cfa_reconciliation *report);
+
+/* One difference. Text is borrowed from the report. */
+typedef struct cfa_reconcile_difference {
+    size_t struct_size;
+    const char *code;       /* "missing_here", ...: stable; docs/reconcile.md lists them */
+    const char *kind;       /* "payment", "refund" or "dispute" */
+    const char *id;         /* ours, "pay_...", "rfd_..." or "dsp_..."; NULL: not known here */
+    const char *payment_id; /* ours, of the payment; NULL: not known */
+    const char *ref;        /* the provider's id; NULL: not told */
+    const char *field;      /* NULL when it is about the whole */
+    const char *expected;   /* what the provider says */
+    const char *found;      /* what the book says */
+    int64_t line;           /* of the record; 0: none */
+    int32_t repairable;     /* non-zero: a repair from this record tells the engine */
+} cfa_reconcile_difference;
+
+/* Listed differences, by code. */
+CFA_API size_t cfa_reconciliation_size(const cfa_reconciliation *report);
+/* NULL beyond the size. */
+CFA_API const cfa_reconcile_difference *cfa_reconciliation_at(const cfa_reconciliation *report,
+                                                              size_t index);
+/* What the book is pinned to: for whoever opens it to repair. "" for no provider. */
+CFA_API const char *cfa_reconciliation_provider(const cfa_reconciliation *report);
+CFA_API const char *cfa_reconciliation_account(const cfa_reconciliation *report);
+CFA_API int32_t cfa_reconciliation_livemode(const cfa_reconciliation *report);
+/* The whole report as one JSON object, and for people to read. Borrowed until the free. */
+CFA_API const char *cfa_reconciliation_json(const cfa_reconciliation *report);
+CFA_API const char *cfa_reconciliation_text(const cfa_reconciliation *report);
+CFA_API void cfa_reconciliation_free(cfa_reconciliation *report);
+
+CFA_END
+
+#endif

@@ -1,0 +1,99 @@
+/*
+ * reconcile.h - what the parts of a reconciliation share. An object of the provider's record is
+ * judged by the reducers themselves, on copies of our rows: the book is behind where the object's
+ * facts would move it, and ahead where the object alone does not amount to what the book says.
+ * Nothing in this folder writes a row; a repair hands facts to `cfa_webhook_accept`.
+ */
+#ifndef CFA_CORE_RECONCILE_RECONCILE_H
+#define CFA_CORE_RECONCILE_RECONCILE_H
+
+#include <careforall/reconcile.h>
+#include <stdbool.h>
+
+#include "core/records.h"
+
+#define CFA__RECONCILE_ORIGIN "core.reconcile"
+#define CFA__RECONCILE_PAGE 256
+#define CFA__RECONCILE_KINDS 3
+
+/* X(symbol, name, doc): the codes are part of the contract. */
+#define CFA__RECONCILE_CODE_MAP(X)                                                                 \
+    X(MISSING_HERE, "missing_here", "the provider has it, the book does not know it")              \
+    X(MISSING_THERE, "missing_there", "the book has it, the record of its time does not")          \
+    X(AMOUNT_DIFFERS, "amount_differs", "amount or currency contradict each other")                \
+    X(STATE_BEHIND, "state_behind", "the provider says more than the book knows")                  \
+    X(STATE_AHEAD, "state_ahead", "the book says more than the provider's record")
+
+enum {
+#define CFA__RECONCILE_ENUM(symbol, name, doc) CFA__RECONCILE_##symbol,
+    CFA__RECONCILE_CODE_MAP(CFA__RECONCILE_ENUM)
+#undef CFA__RECONCILE_ENUM
+        CFA__RECONCILE_CODES
+};
+
+/* What a difference is about. Null ids: not known here. */
+typedef struct cfa__reconcile_place {
+    int32_t kind; /* CFA_RECONCILE_* */
+    cfa__id id, payment_id;
+    const char *ref;
+    int64_t line;
+    bool repairable;
+} cfa__reconcile_place;
+
+/* ---- ids that were matched (seen.c) ---------------------------------------------------------- */
+
+/* The random parts of ids: equal ones are equal ids, but for one pair in 10^18. */
+typedef struct cfa__seen_ids {
+    uint64_t *items;
+    size_t count, capacity;
+} cfa__seen_ids;
+
+CFA_MUST_CHECK cfa_status cfa__seen_add(cfa__seen_ids *seen, cfa__id id);
+/* Once, before the first question. */
+void cfa__seen_sort(cfa__seen_ids *seen);
+bool cfa__seen_has(const cfa__seen_ids *seen, cfa__id id);
+void cfa__seen_free(cfa__seen_ids *seen);
+
+/* ---- one run --------------------------------------------------------------------------------- */
+
+typedef struct cfa__reconcile {
+    const cfa_storage *storage;
+    cfa_session *session;
+    const cfa_reconcile_spec *spec;
+    cfa_reconciliation *report; /* NULL: nothing is noted */
+    cfa_arena *arena;           /* of the run: the book's text */
+    cfa_arena *scratch;         /* of one object or page */
+    cfa__book book;
+    bool feeds;       /* of the object at hand: worth telling */
+    bool contradicts; /* the same: it must not be told */
+    bool keeps_seen;
+    cfa__seen_ids seen[CFA__RECONCILE_KINDS]; /* by kind */
+    int64_t read[CFA__RECONCILE_KINDS];       /* objects, by kind */
+    int64_t counts[CFA__RECONCILE_CODES], repairable, objects, foreign;
+    cfa_status status; /* first failure of a note */
+} cfa__reconcile;
+
+/* reconcile.c: one record by primary key, into `scratch`; NULL when absent. */
+CFA_MUST_CHECK cfa_status cfa__reconcile_get(cfa__reconcile *run, const cfa_kind *kind,
+                                             const void *key, const void **out);
+CFA_MUST_CHECK cfa_status cfa__reconcile_get_id(cfa__reconcile *run, const cfa_kind *kind,
+                                                cfa__id id, const void **out);
+
+/* compare.c: what one object says against the book; differences are noted, and `feeds` and
+ * `contradicts` set. */
+CFA_MUST_CHECK cfa_status cfa__reconcile_object(cfa__reconcile *run,
+                                                const cfa_reconcile_object *object);
+/* missing.c: what the book has of the time that was asked for, and the record did not bring. */
+CFA_MUST_CHECK cfa_status cfa__reconcile_missing(cfa__reconcile *run);
+
+/* report.c: note a difference; `field` may be NULL. Texts are copied. */
+void cfa__reconcile_note(cfa__reconcile *run, int32_t code, const cfa__reconcile_place *place,
+                         const char *field, const char *expected, const char *found);
+void cfa__reconcile_note_int(cfa__reconcile *run, int32_t code, const cfa__reconcile_place *place,
+                             const char *field, int64_t expected, int64_t found);
+CFA_MUST_CHECK cfa_status cfa__reconciliation_new(cfa_reconciliation **out);
+/* Take the counts and write the report. */
+CFA_MUST_CHECK cfa_status cfa__reconciliation_finish(cfa_reconciliation *report,
+                                                     const cfa__reconcile *run);
+
+#endif
