@@ -5,6 +5,7 @@
 
 #include <careforall/dispute.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #define ORIGIN "core.dispute"
@@ -89,11 +90,21 @@ cfa_status cfa_dispute_get(cfa_dispute **out, cfa_engine *engine, const char *di
     return status;
 }
 
+/* By the book's time; ids have chance within a millisecond. */
+static int compare_ages(const void *a, const void *b) {
+    const cfa__dispute *one = *(void *const *)a, *other = *(void *const *)b;
+    if (one->created_us != other->created_us)
+        return one->created_us < other->created_us ? -1 : 1;
+    return cfa__id_compare(one->id, other->id);
+}
+
 static cfa_status list_fill(cfa_dispute_list *list, const cfa_query *query,
                             const cfa__payment *payment) {
     list->items = cfa_arena_alloc(list->arena, ((size_t)query->count + 1) * sizeof *list->items);
     if (list->items == NULL)
         return CFA_ENOMEM;
+    if (query->count > 1)
+        qsort(query->records, (size_t)query->count, sizeof query->records[0], compare_ages);
     for (int32_t i = 0; i < query->count; i++) {
         if (!fill(&list->items[i], list->arena, query->records[i], payment->currency))
             return CFA_ENOMEM;

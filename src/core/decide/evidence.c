@@ -117,7 +117,15 @@ static cfa_status apply_late_rule(cfa__working_set *set, cfa__payment *payment,
     cfa__refund refund = { .id = late_refund_id(set, payment),
                            .amount_minor = amount,
                            .origin = CFA_REFUND_LATE };
-    return cfa__refund_append(set, evidence->provider, payment, &refund, NULL);
+    const cfa__payment kept = *payment;
+    status = cfa__refund_append(set, evidence->provider, payment, &refund, NULL);
+    cfa_status_class class = cfa_status_class_of(status);
+    if (class != CFA_CLASS_INVALID && class != CFA_CLASS_PERMANENT)
+        return status;
+    /* The provider's `prepare` cannot write such a refund. What was taken is recorded all the same:
+     * the flag shows it. */
+    *payment = kept;
+    return CFA_OK;
 }
 
 /* ---- evidence -------------------------------------------------------------------------------- */

@@ -51,9 +51,22 @@ static void take_minor(struct intake *intake, int64_t minor, const char *field) 
         intake->wrong = field;
 }
 
+/* Three printable characters or none: another currency is told apart later, but anything else could
+ * not be stored and read back as it is. */
+static bool currency_is_usable(const char currency[4]) {
+    size_t size = strlen(currency);
+    for (size_t i = 0; i < size; i++) {
+        if (currency[i] <= 0x20 || currency[i] > 0x7e)
+            return false;
+    }
+    return size == 0 || size == 3;
+}
+
 static cfa_money take_money(struct intake *intake, cfa_money money, const char *field) {
     take_minor(intake, money.minor, field);
     money.currency[sizeof money.currency - 1] = '\0';
+    if (!currency_is_usable(money.currency) && intake->wrong == NULL)
+        intake->wrong = field;
     return money;
 }
 
@@ -67,6 +80,10 @@ static void take_sized(void *out, size_t size, const void *given) {
 }
 
 static cfa_refund_facts *take_refund(struct intake *intake, const cfa_refund_facts *given) {
+    if (given == NULL) {
+        intake->wrong = intake->wrong == NULL ? "refunds" : intake->wrong;
+        return NULL;
+    }
     cfa_refund_facts *refund = cfa_arena_alloc(intake->arena, sizeof *refund);
     if (refund == NULL) {
         intake->failed = true;
@@ -86,6 +103,10 @@ static cfa_refund_facts *take_refund(struct intake *intake, const cfa_refund_fac
 }
 
 static cfa_dispute_facts *take_dispute(struct intake *intake, const cfa_dispute_facts *given) {
+    if (given == NULL) {
+        intake->wrong = intake->wrong == NULL ? "disputes" : intake->wrong;
+        return NULL;
+    }
     cfa_dispute_facts *dispute = cfa_arena_alloc(intake->arena, sizeof *dispute);
     if (dispute == NULL) {
         intake->failed = true;

@@ -29,6 +29,7 @@ struct scene {
     const cfa__answer *answer;
     bool probe_soon;
     bool read_again; /* what this read brought may be old already */
+    bool refused;    /* something in the reply was not taken: what it leaves out is not absent */
 };
 
 /* How long after the n-th try of a standing probe, and of a call in doubt, the next one is due. The
@@ -145,6 +146,7 @@ static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider };
     cfa_status status =
         cfa__evidence_apply(scene->set, scene->payment, &evidence, &verdict, &probe);
+    scene->refused = scene->refused || (status == CFA_OK && verdict == CFA_WEBHOOK_QUARANTINED);
     /* A read that ties with what is known would tie again: only other evidence asks for one. */
     scene->probe_soon = scene->probe_soon || (probe && scene->input->call != CFA_CALL_RETRIEVE);
     return status;
@@ -161,6 +163,7 @@ static cfa_status bind_and_apply(struct scene *scene, const cfa_facts *facts) {
     cfa_status status = CFA_OK;
     if (is_about(scene->payment, facts))
         status = bind(scene, facts, &ours);
+    scene->refused = scene->refused || !ours;
     return status == CFA_OK && ours ? apply(scene, facts) : status;
 }
 
@@ -332,7 +335,8 @@ static cfa_status after_change(struct scene *scene) {
     if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY) {
         return try_unsent_again(scene);
     }
-    bool settled_absence = told && scene->input->call == CFA_CALL_RETRIEVE && is_long_ago(scene);
+    bool settled_absence =
+        told && !scene->refused && scene->input->call == CFA_CALL_RETRIEVE && is_long_ago(scene);
     return settled_absence ? start_over(scene) : doubt_begin(scene);
 }
 
@@ -362,7 +366,8 @@ static cfa_status after_refund(struct scene *scene) {
     if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY)
         return try_unsent_again(scene);
     bool reads_all = (scene->input->provider.ops->capabilities & CFA_PROVIDER_READS_REVERSALS) != 0;
-    if (!told || scene->input->call != CFA_CALL_RETRIEVE || !reads_all || !is_long_ago(scene))
+    if (!told || scene->refused || scene->input->call != CFA_CALL_RETRIEVE || !reads_all ||
+        !is_long_ago(scene))
         return doubt_begin(scene);
     if (operation->first_sent_us != KEY_RETIRED_US)
         return absence_begin(scene);
