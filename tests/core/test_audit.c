@@ -2,7 +2,6 @@
  * test_audit.c - the audit says nothing of books that the engine wrote, whatever happened to them, and
  * names each kind of damage by its name, first.
  */
-#include <careforall/adapters/memory.h>
 #include <careforall/adapters/sqlite.h>
 #include <careforall/dispute.h>
 #include <careforall/refund.h>
@@ -580,68 +579,7 @@ START_TEST(many_differences_are_counted_and_a_bounded_number_listed) {
 }
 END_TEST
 
-/* ---- the provider's record ------------------------------------------------------------------- */
-
-struct record {
-    cfa_audit_object objects[16];
-    size_t count, at;
-};
-
-static cfa_status next_object(void *self, cfa_audit_object *out) {
-    struct record *record = self;
-    if (record->at == record->count) {
-        record->at = 0;
-        return CFA_ENOTFOUND;
-    }
-    *out = record->objects[record->at++];
-    return CFA_OK;
-}
-
-START_TEST(the_providers_record_is_compared_both_ways) {
-    struct record record = { .count = 0 };
-    cfa_pledge *all[3];
-    char refs[3][64];
-    book_open(&book, _i);
-    for (int i = 0; i < 3; i++) {
-        char key[16];
-        snprintf(key, sizeof key, "paid-%d", i);
-        all[i] = pledge(key, 100 + i, "EUR", NULL);
-        pay(all[i]);
-        ref_of(refs[i], all[i]);
-        record.objects[record.count++] =
-            (cfa_audit_object){ sizeof(cfa_audit_object), refs[i], NULL, "EUR", 100 + i, 0, i + 2 };
-    }
-    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
-    spec.next = next_object;
-    spec.next_self = &record;
-    spec.until_us = INT64_MAX;
-    expect_clean(&spec);
-    record.objects[1].captured_minor++;
-    cfa_audit *out = audit_of(&spec);
-    ck_assert_int_eq(cfa_audit_differences(out), 1);
-    ck_assert_str_eq(cfa_audit_at(out, 0)->check, "provider.differs");
-    ck_assert_str_eq(cfa_audit_at(out, 0)->payment_id, cfa_pledge_payment_id(all[1]));
-    cfa_audit_free(out);
-    record.objects[1].captured_minor--;
-    record.count--; /* the third payment is not there */
-    out = audit_of(&spec);
-    ck_assert_int_eq(cfa_audit_differences(out), 1);
-    ck_assert_str_eq(cfa_audit_at(out, 0)->check, "provider.missing");
-    ck_assert_str_eq(cfa_audit_at(out, 0)->payment_id, cfa_pledge_payment_id(all[2]));
-    cfa_audit_free(out);
-    record.count++;
-    record.objects[2].ref = "pi_stranger";
-    out = audit_of(&spec);
-    ck_assert_int_eq(cfa_audit_differences(out), 2);
-    ck_assert_str_eq(cfa_audit_at(out, 1)->check, "provider.unknown");
-    ck_assert_int_eq(cfa_audit_at(out, 1)->severity, CFA_AUDIT_WARNING);
-    ck_assert_str_eq(cfa_audit_at(out, 1)->subject, "pi_stranger/4");
-    cfa_audit_free(out);
-    for (int i = 0; i < 3; i++)
-        cfa_pledge_free(all[i]);
-    book_close(&book);
-}
-END_TEST
+/* ---- the document ---------------------------------------------------------------------------- */
 
 START_TEST(every_check_is_in_the_document) {
     const char *root = getenv("CAREFORALL_SOURCE_DIR");
@@ -677,7 +615,6 @@ int main(int argc, char **argv) {
     add_once(suite, "causes", a_finding_tells_what_it_comes_from);
     add_once(suite, "campaign", one_campaign_is_audited_alone);
     add_once(suite, "many", many_differences_are_counted_and_a_bounded_number_listed);
-    add_per_store(suite, "provider", the_providers_record_is_compared_both_ways);
     add_once(suite, "document", every_check_is_in_the_document);
     return run_suite(suite, argc, argv);
 }
