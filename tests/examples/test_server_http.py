@@ -124,16 +124,19 @@ def drive_every_route(server):
         "reference": f"{MARK}-ref"})
     assert made.status == 201
     secrets = [made.json["client_secret"], made.headers.get("careforall-pledge-token", MARK), made.json["payment_id"]]
-    ids = {"/api/v1/campaigns": campaign_id, "/api/v1/pledges": made.json["id"]}
+    nobody = "01h455vb4pex5vsknk084sn02q"
+    ids = {"/api/v1/campaigns": campaign_id, "/api/v1/pledges": made.json["id"],
+           "/api/v1/payments": made.json["payment_id"], "/api/v1/admin/explain": made.json["id"],
+           "/api/v1/refunds": f"rfd_{nobody}", "/api/v1/disputes": f"dsp_{nobody}"}
     bodies = [{"title": f"{MARK} title", "currencies": ["EUR"]}, {f"{MARK}field": f"{MARK} value"},
               {"client_secret": secrets[0], "payment_method": f"pm_{MARK}"},
-              {"client_secret": secrets[0], "payment_method": "pm_ok"},
+              {"client_secret": secrets[0], "payment_method": "pm_ok"}, {"reason": f"{MARK} reason"},
               {"campaign_id": campaign_id, "amount": {"minor": 2500, "currency": "EUR"},
                "donor": {"name": f"{MARK} name"}}, f'{{"{MARK}": "{MARK}\\u0000"}}'.encode(),
               f"{MARK} no JSON".encode()]
     count = 0
     for path, entry in document["paths"].items():
-        target = re.sub(r"^(/api/v1/\w+)/\{id\}", lambda found: f"{found[1]}/{ids[found[1]]}", path)
+        target = re.sub(r"^(/api/v1/(?:admin/)?\w+)/\{id\}", lambda found: f"{found[1]}/{ids[found[1]]}", path)
         wrong = re.sub(r"\{id\}", f"{MARK}id", path)
         for method in {*map(str.upper, entry), "OPTIONS", "DELETE"}:
             for headers in ({"Authorization": f"Bearer {TOKEN}"}, {"Authorization": f"Bearer {MARK}"},
@@ -143,7 +146,7 @@ def drive_every_route(server):
                     for body in (bodies if method in ("POST", "PUT") and place == target else [None]):
                         answer = server.request(method, place, body, {
                             "Idempotency-Key": f"{MARK}{new_key()}", "If-Match": f'"{MARK}"',
-                            "Cookie": f"session={MARK}",
+                            "Cookie": f"session={MARK}", "Careforall-Actor": MARK, "Careforall-Reason": MARK,
                             "Careforall-Signature": f"t=1,v1={MARK}", "Stripe-Signature": f"{MARK}", "User-Agent": MARK,
                             "Referer": f"https://example.org/{MARK}", "X-Forwarded-For": "203.0.113.77",
                             "X-Request-Id": f"{MARK}@no-id", "Origin": f"https://{MARK}.example", **headers})
