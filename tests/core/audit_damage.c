@@ -291,6 +291,19 @@ static const struct damage list[] = {
       "UPDATE cfa_answer SET body = CAST(replace(CAST(body AS "
       "TEXT), '\"minor\":', '\"minor\":9') AS BLOB) WHERE pledge_id = " PLEDGE,
       "answer.differs", PLEDGE_ID, "plg", false },
+    { "a capture that differs from what was told of it",
+      "UPDATE cfa_payment SET captured_minor = captured_minor - 1 WHERE id = " PAID
+      "; UPDATE cfa_webhook SET verdict = 6 WHERE payment_id = " PAID,
+      "payment.facts", PAID_ID, "pay", false },
+    { "a walk to another end",
+      "UPDATE cfa_transition SET to_state = 9 WHERE to_state = 8 "
+      "AND subject_id IS NULL",
+      "transition.end", "SELECT id FROM cfa_payment WHERE state = 8", "pay", false },
+    { "a key of a pledge that is not there",
+      "INSERT INTO cfa_key SELECT digest, scope_hash, "
+      "command, fingerprint, x'01980000000070008000000000000001', created_us FROM cfa_key_recent "
+      "WHERE resource_id = " PLEDGE,
+      "key.stray", "SELECT x'01980000000070008000000000000001'", "plg", false },
     /* campaigns, acts, the book */
     { "a campaign that is gone", "DELETE FROM cfa_campaign WHERE currencies = 'USD'",
       "campaign.missing", "SELECT id FROM cfa_payment WHERE currency = 'USD'", "pay", false },

@@ -482,6 +482,14 @@ START_TEST(every_kind_of_damage_is_named_first) {
         cfa_audit_free(out);
     }
     ck_assert_int_eq(wrong, 0);
+    size_t check_count;
+    const char *const *checks = damage_checks(&check_count);
+    for (size_t i = 0; i < check_count; i++) {
+        bool met = strncmp(checks[i], "provider.", 9) == 0; /* test_audit_provider.c */
+        for (size_t j = 0; j < count && !met; j++)
+            met = strcmp(damages[j].check, checks[i]) == 0;
+        ck_assert_msg(met, "nothing makes the audit say %s", checks[i]);
+    }
     book_close(&book);
 }
 END_TEST
