@@ -76,6 +76,18 @@ typedef struct cfa__parts {
  * output, checked not to be NULL. */
 CFA_MUST_CHECK cfa_status cfa__parts_read(cfa__parts *parts, cfa_engine *engine,
                                           const char *payment_id, const void *answer);
+/* A kind of row below a payment that has an id of its own. */
+typedef struct cfa__part_kind {
+    const cfa_kind *kind;
+    const char *prefix, *field; /* of its id, in text and in errors */
+    size_t payment_at;          /* offset of the payment's id */
+} cfa__part_kind;
+/* Find one by its id, with its payment, in a snapshot that the caller ends; both are borrowed from
+ * it. Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; TRANSIENT, then nothing is to be ended. */
+CFA_MUST_CHECK cfa_status cfa__part_find(cfa__reader **out_reader, const void **out,
+                                         const cfa__payment **out_payment, cfa_engine *engine,
+                                         const cfa__part_kind *part, const char *id,
+                                         const void *answer);
 /* Work on a payment until its state is settled or the deadline comes. */
 CFA_MUST_CHECK cfa_status cfa__payment_await(cfa_engine *engine, cfa__id payment_id,
                                              int64_t deadline_us);

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ORIGIN "core.dispute"
-
 struct cfa_dispute {
     cfa_arena *arena; /* NULL in a list, which has it */
     char id[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE];
@@ -66,36 +64,17 @@ static cfa_status snapshot(cfa_dispute **out, const cfa__dispute *record, const 
 }
 
 cfa_status cfa_dispute_get(cfa_dispute **out, cfa_engine *engine, const char *dispute_id) {
-    cfa__id id;
+    static const cfa__part_kind part = { &cfa__dispute_kind, "dsp", "dispute_id",
+                                         offsetof(cfa__dispute, payment_id) };
     cfa__reader *reader;
-    cfa_status status = cfa__call_check(engine, out);
-    if (status == CFA_OK)
-        status = cfa__id_parse(&id, "dsp", dispute_id, "dispute_id");
-    if (status == CFA_OK)
-        status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    const void *found;
+    const cfa__payment *payment;
+    cfa_status status = cfa__part_find(&reader, &found, &payment, engine, &part, dispute_id, out);
     if (status != CFA_OK)
         return status;
-    const void *dispute = NULL, *payment = NULL;
-    status = cfa__read_id(engine, reader, &cfa__dispute_kind, id, &dispute);
-    if (status == CFA_OK && dispute == NULL)
-        status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "dispute_id", 0, "there is no such dispute");
-    if (status == CFA_OK)
-        status = cfa__read_id(engine, reader, &cfa__payment_kind,
-                              ((const cfa__dispute *)dispute)->payment_id, &payment);
-    if (status == CFA_OK && payment == NULL)
-        status = cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0, "a dispute has no payment");
-    if (status == CFA_OK)
-        status = snapshot(out, dispute, ((const cfa__payment *)payment)->currency);
+    status = snapshot(out, found, payment->currency);
     cfa__read_end(engine, reader);
     return status;
-}
-
-/* By the book's time; ids have chance within a millisecond. */
-static int compare_ages(const void *a, const void *b) {
-    const cfa__dispute *one = *(void *const *)a, *other = *(void *const *)b;
-    if (one->created_us != other->created_us)
-        return one->created_us < other->created_us ? -1 : 1;
-    return cfa__id_compare(one->id, other->id);
 }
 
 static cfa_status list_fill(cfa_dispute_list *list, const cfa_query *query,

@@ -129,7 +129,7 @@ cfa_status cfa_subscription_next(cfa_event_list **out, cfa_subscription *subscri
     int64_t deadline_us = cfa__deadline_us(engine, timeout_ms);
     uint64_t seen = status == CFA_OK ? cfa__progress_count(engine) : 0;
     while (status == CFA_OK) {
-        cfa_event_list *list;
+        cfa_event_list *list = NULL;
         status = read_list(&list, engine, subscription->read, limit);
         if (status != CFA_OK)
             break;

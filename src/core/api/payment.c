@@ -190,6 +190,39 @@ cfa_status cfa__parts_read(cfa__parts *parts, cfa_engine *engine, const char *pa
     return CFA_OK;
 }
 
+cfa_status cfa__part_find(cfa__reader **out_reader, const void **out,
+                          const cfa__payment **out_payment, cfa_engine *engine,
+                          const cfa__part_kind *part, const char *id, const void *answer) {
+    cfa__id parsed, payment_id;
+    cfa__reader *reader;
+    const cfa__payment *payment = NULL;
+    cfa_status status = cfa__call_check(engine, answer);
+    if (status == CFA_OK)
+        status = cfa__id_parse(&parsed, part->prefix, id, part->field);
+    if (status == CFA_OK)
+        status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    if (status != CFA_OK)
+        return status;
+    const void *found = NULL;
+    status = cfa__read_id(engine, reader, part->kind, parsed, &found);
+    if (status == CFA_OK && found == NULL) {
+        status = cfa_error_format(CFA_ENOTFOUND, ORIGIN, part->field, 0, "there is no such %s",
+                                  part->kind->name);
+    }
+    if (status == CFA_OK) {
+        memcpy(&payment_id, (const char *)found + part->payment_at, sizeof payment_id);
+        status = read_record(&payment, engine, reader, payment_id);
+    }
+    if (status != CFA_OK) {
+        cfa__read_end(engine, reader);
+        return status;
+    }
+    *out_reader = reader;
+    *out = found;
+    *out_payment = payment;
+    return CFA_OK;
+}
+
 cfa_status cfa_payment_history(cfa_transition_list **out, cfa_engine *engine,
                                const char *payment_id) {
     cfa__transition key;

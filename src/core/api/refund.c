@@ -188,39 +188,17 @@ cfa_status cfa_refund_create(cfa_refund **out, cfa_engine *engine, const cfa_ref
 /* ---- reads ----------------------------------------------------------------------------------- */
 
 cfa_status cfa_refund_get(cfa_refund **out, cfa_engine *engine, const char *refund_id) {
-    cfa__id id;
+    static const cfa__part_kind part = { &cfa__refund_kind, "rfd", "refund_id",
+                                         offsetof(cfa__refund, payment_id) };
     cfa__reader *reader;
-    cfa_status status = cfa__call_check(engine, out);
-    if (status == CFA_OK)
-        status = cfa__id_parse(&id, "rfd", refund_id, "refund_id");
-    if (status == CFA_OK)
-        status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
+    const void *found;
+    const cfa__payment *payment;
+    cfa_status status = cfa__part_find(&reader, &found, &payment, engine, &part, refund_id, out);
     if (status != CFA_OK)
         return status;
-    const void *refund = NULL, *payment = NULL;
-    status = cfa__read_id(engine, reader, &cfa__refund_kind, id, &refund);
-    if (status == CFA_OK && refund == NULL)
-        status = cfa_error_set(CFA_ENOTFOUND, ORIGIN, "refund_id", 0, "there is no such refund");
-    if (status == CFA_OK)
-        status = cfa__read_id(engine, reader, &cfa__payment_kind,
-                              ((const cfa__refund *)refund)->payment_id, &payment);
-    if (status == CFA_OK && payment == NULL)
-        status = cfa_error_set(CFA_ECORRUPT, ORIGIN, NULL, 0, "a refund has no payment");
-    if (status == CFA_OK)
-        status = snapshot(out, refund, ((const cfa__payment *)payment)->currency, false, 0);
+    status = snapshot(out, found, payment->currency, false, 0);
     cfa__read_end(engine, reader);
     return status;
-}
-
-/* By the book's time, which never goes back; at one time in the order in which they were asked for.
- * Ids have the caller's clock, and chance within a millisecond. */
-static int compare_ages(const void *a, const void *b) {
-    const cfa__refund *one = *(void *const *)a, *other = *(void *const *)b;
-    if (one->created_us != other->created_us)
-        return one->created_us < other->created_us ? -1 : 1;
-    if (one->operation_number != other->operation_number)
-        return one->operation_number < other->operation_number ? -1 : 1;
-    return cfa__id_compare(one->id, other->id);
 }
 
 static cfa_status list_fill(cfa_refund_list *list, const cfa_query *query,
