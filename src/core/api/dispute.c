@@ -77,6 +77,14 @@ cfa_status cfa_dispute_get(cfa_dispute **out, cfa_engine *engine, const char *di
     return status;
 }
 
+/* By the book's time; ids have chance within a millisecond. */
+static int compare_ages(const void *a, const void *b) {
+    const cfa__dispute *one = *(void *const *)a, *other = *(void *const *)b;
+    if (one->created_us != other->created_us)
+        return one->created_us < other->created_us ? -1 : 1;
+    return cfa__id_compare(one->id, other->id);
+}
+
 static cfa_status list_fill(cfa_dispute_list *list, const cfa_query *query,
                             const cfa__payment *payment) {
     list->items = cfa_arena_alloc(list->arena, ((size_t)query->count + 1) * sizeof *list->items);

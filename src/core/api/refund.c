@@ -201,6 +201,17 @@ cfa_status cfa_refund_get(cfa_refund **out, cfa_engine *engine, const char *refu
     return status;
 }
 
+/* By the book's time, which never goes back; at one time in the order in which they were asked for.
+ * Ids have the caller's clock, and chance within a millisecond. */
+static int compare_ages(const void *a, const void *b) {
+    const cfa__refund *one = *(void *const *)a, *other = *(void *const *)b;
+    if (one->created_us != other->created_us)
+        return one->created_us < other->created_us ? -1 : 1;
+    if (one->operation_number != other->operation_number)
+        return one->operation_number < other->operation_number ? -1 : 1;
+    return cfa__id_compare(one->id, other->id);
+}
+
 static cfa_status list_fill(cfa_refund_list *list, const cfa_query *query,
                             const cfa__payment *payment) {
     list->items = cfa_arena_alloc(list->arena, ((size_t)query->count + 1) * sizeof *list->items);
