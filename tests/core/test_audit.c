@@ -572,7 +572,7 @@ END_TEST
 START_TEST(many_differences_are_counted_and_a_bounded_number_listed) {
     book_open(&book, STORE_SQLITE);
     for (int i = 0; i < 40; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "many-%d", i);
         cfa_pledge_free(pledge(key, 100, "EUR", NULL));
     }

@@ -57,7 +57,7 @@ START_TEST(the_providers_record_is_compared_both_ways) {
     char refs[3][64];
     book_open(&book, _i);
     for (int i = 0; i < 3; i++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "paid-%d", i);
         all[i] = pledge_make(&book, key, 100 + i);
         pledge_pay(&book, all[i]);

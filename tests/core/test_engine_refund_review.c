@@ -243,7 +243,7 @@ START_TEST(refunds_are_listed_oldest_first_whatever_the_clock_does) {
     pay(1000);
     char ids[6][CFA_ID_TEXT_SIZE];
     for (int i = 0; i < 6; i++) {
-        char key[8];
+        char key[32];
         cfa_refund *refund;
         snprintf(key, sizeof key, "r%d", i);
         ck_assert_int_eq(ask(&refund, key, 100), CFA_OK);
