@@ -51,7 +51,7 @@ void check_totals_read(struct process *process, int32_t campaign, int64_t at_lea
         require(sim,
                 row->pledged_minor >= 0 && row->authorized_minor >= 0 && row->raised_minor >= 0 &&
                     row->donation_count >= row->donor_count && row->donor_count >= 0 &&
-                    row->net_minor == row->raised_minor,
+                    row->net_minor == row->raised_minor - row->refunded_minor - row->disputed_minor,
                 "S9: a number of a total is wrong in %s", row->currency);
         note(sim, "raised", row->raised_minor, row->pledged_minor, row->authorized_minor);
     }
@@ -65,7 +65,7 @@ void check_totals_read(struct process *process, int32_t campaign, int64_t at_lea
 /* ---- what the provider says ------------------------------------------------------------------ */
 
 struct truth truth_of(struct sim *sim, const struct donor *donor) {
-    struct truth truth = { false, false, 0, 0, 0, 0, "" };
+    struct truth truth = { .exists = false };
     cfa_arena *arena;
     cfa_facts facts;
     require(sim, cfa_arena_new(&arena) == CFA_OK, "no memory");
@@ -77,6 +77,14 @@ struct truth truth_of(struct sim *sim, const struct donor *donor) {
         truth.flags = facts.flags;
         truth.captured_minor = facts.captured_minor;
         truth.authorized_minor = facts.authorized_minor;
+        for (int32_t i = 0; i < facts.refund_count; i++) {
+            int32_t state = facts.refunds[i]->state;
+            if (state != CFA_REFUND_FAILED && state != CFA_REFUND_CANCELED)
+                truth.refunded_minor += facts.refunds[i]->amount.minor;
+        }
+        for (int32_t i = 0; i < facts.dispute_count; i++)
+            truth.disputed_minor +=
+                facts.disputes[i]->withdrawn_minor - facts.disputes[i]->reinstated_minor;
         strncpy(truth.ref, facts.ref, sizeof truth.ref - 1);
     }
     cfa_arena_free(arena);
@@ -146,7 +154,9 @@ static bool all_are_at_rest(struct sim *sim, cfa_engine *engine) {
         cfa_status status = cfa_payment_get(&payment, engine, sim->donors[i].payment_id);
         require(sim, status == CFA_OK, "S3: the payment of donor %d: %s", (int)i,
                 cfa_status_name(status));
-        rest = is_at_rest(sim, &sim->donors[i], payment);
+        const struct donor *donor = &sim->donors[i];
+        bool back = donor->back || sim->late_rules[donor->campaign] == CFA_LATE_REFUND;
+        rest = is_at_rest(sim, donor, payment) && !(back && reversals_differ(sim, donor) != NULL);
         cfa_payment_free(payment);
     }
     return rest;
@@ -168,6 +178,8 @@ static void tell_restless(struct sim *sim, cfa_engine *engine) {
                 (unsigned)cfa_payment_flags(payment), truth.exists, (unsigned)truth.flags,
                 (long long)truth.captured_minor);
         cfa_payment_free(payment);
+        const char *difference = reversals_differ(sim, donor);
+        require(sim, difference == NULL, "liveness: R2: %s: %s", donor->payment_id, difference);
     }
     violation(sim, "liveness: %d webhooks wait for ever", (int)sim->webhooks_waiting);
 }
@@ -246,8 +258,7 @@ static void check_payment(struct sim *sim, cfa_engine *engine, struct donor *don
     require(sim, cfa_payment_captured(payment).minor == truth.captured_minor,
             "S6: %s captured %lld, at the provider %lld", donor->payment_id,
             (long long)cfa_payment_captured(payment).minor, (long long)truth.captured_minor);
-    require(sim, (cfa_payment_flags(payment) & CFA_PAYMENT_FLAG_CONFLICT) == 0,
-            "%s is in conflict, and nobody lied", donor->payment_id);
+    check_reversals(sim, engine, donor, cfa_payment_flags(payment));
     require(sim, state != CFA_PAYMENT_FAILED || truth.exists, "%s failed, and nobody refused it",
             donor->payment_id);
     check_untouched(sim, donor);
@@ -390,6 +401,7 @@ static int32_t pledges_of(struct sim *sim, cfa_engine *engine, int32_t campaign)
 
 static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign) {
     int64_t raised_minor[CURRENCIES] = { 0 }, donations[CURRENCIES] = { 0 };
+    int64_t refunded_minor[CURRENCIES] = { 0 }, disputed_minor[CURRENCIES] = { 0 };
     int32_t pledges = 0, equal = 0;
     for (int32_t i = 0; i < sim->donor_count; i++) {
         const struct donor *donor = &sim->donors[i];
@@ -400,6 +412,8 @@ static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign
         for (int32_t currency = 0; currency < CURRENCIES; currency++) {
             if (strcmp(currencies[currency], donor->amount.currency) == 0) {
                 raised_minor[currency] += truth.captured_minor;
+                refunded_minor[currency] += truth.refunded_minor;
+                disputed_minor[currency] += truth.disputed_minor;
                 donations[currency] += truth.captured_minor > 0;
             }
         }
@@ -421,6 +435,14 @@ static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign
                 (int)campaign, (long long)row->raised_minor, currencies[i],
                 (long long)row->donation_count, (long long)raised_minor[i],
                 (long long)donations[i]);
+        require(sim,
+                row->refunded_minor == refunded_minor[i] &&
+                    row->disputed_minor == disputed_minor[i] &&
+                    row->net_minor == raised_minor[i] - refunded_minor[i] - disputed_minor[i],
+                "R3: campaign %d: %lld %s refunded, %lld disputed; at the provider %lld and %lld",
+                (int)campaign, (long long)row->refunded_minor, currencies[i],
+                (long long)row->disputed_minor, (long long)refunded_minor[i],
+                (long long)disputed_minor[i]);
     }
     cfa_totals_free(totals);
     require(sim,
@@ -473,7 +495,7 @@ static void check_store(struct sim *sim, cfa_arena *arena) {
         bool bound = !cfa__id_is_null(object->payment_id);
         require(sim, !bound || object->drained_count == object->parked_count,
                 "webhooks stay parked for a bound object");
-        if (bound)
+        if (bound && cfa__id_is_null(object->part_id)) /* R2 compares the parts */
             check_object(sim, object, arena);
         coverage[COVER_WEBHOOK_DRAINED] += (uint64_t)object->drained_count;
     }
@@ -519,6 +541,7 @@ void check_all(struct sim *sim) {
             (long long)books.charged_twice);
     require(sim, books.charge_count == charges,
             "S1: the provider took money that no donor knows of");
+    check_refund_asks(sim, engine, &books);
     check_log(sim, engine);
     for (int32_t i = 0; i < CAMPAIGNS; i++)
         check_campaign(sim, engine, i);

@@ -121,6 +121,7 @@ static void learn_answer(struct sim *sim, struct donor *donor, const cfa_pledge 
         return;
     }
     const char *secret = cfa_pledge_client_secret(pledge);
+    reversals_draw(sim, donor);
     donor->answer = take(answer.size + 1);
     memcpy(donor->answer, answer.data, answer.size);
     donor->answer_size = answer.size;
@@ -557,6 +558,8 @@ void donor_event(struct sim *sim, const struct event *event) {
     case EVENT_SETTLE: settle_event(sim, event->subject); break;
     case EVENT_EXPIRE: run_out(sim, &sim->donors[event->subject]); break;
     case EVENT_OPERATE: operate_event(sim, event->subject, event->number); break;
+    case EVENT_BACK:
+    case EVENT_REFUND: reversal_event(sim, event); break;
     default: violation(sim, "an unknown event");
     }
 }

@@ -4,8 +4,8 @@
  * any storage or provider call.
  *
  * world.c owns time and chance; process.c engines, their misfortune and death; wire.c the way to the
- * provider; donor.c what donors and operators do; check.c what must be true, circuit.c what must be
- * true of the circuit breaker; trace.c history, coverage and how a violation is told; setup.c
+ * provider; donor.c what donors and operators do, reversal.c who takes money back;
+ * check.c what must be true, circuit.c of the circuit breaker, reversal_check.c of money that went back; trace.c history, coverage and how a violation is told; setup.c
  * beginning and end. Nothing here may read a real clock or real randomness.
  */
 #ifndef CFA_TESTS_SIM_SIM_H
@@ -111,6 +111,33 @@
     X(ORIGIN_BY_EVENT, "event binds an object to its origin, after the reply")                     \
     X(THIN, "event that only says where to look")                                                  \
     X(THIN_FETCHED, "payment read soon after such an event")                                       \
+    X(REFUND_ALL, "refund of all that is left")                                                    \
+    X(REFUND_PART, "refund of a part")                                                             \
+    X(REFUND_REPLAY, "refund key replayed")                                                        \
+    X(REFUND_OVERLAP, "refund key asked at both engines at once")                                  \
+    X(REFUND_KEY_REUSED, "refund key with another amount refused")                                 \
+    X(REFUND_NOTHING_LEFT, "refund refused: nothing is left")                                      \
+    X(REFUND_TOO_MUCH, "refund refused: more than is left")                                        \
+    X(REFUND_UNKNOWN, "refund call of unknown outcome")                                            \
+    X(REFUND_STORED, "refund call: stored answer replayed")                                        \
+    X(REFUND_STORED_ERROR, "refund call: stored error replayed")                                   \
+    X(REFUND_NOT_SENT, "refund call not sent")                                                     \
+    X(REFUND_REFUSED, "refund call refused")                                                       \
+    X(REFUND_TIMEOUT, "refund call past its time limit")                                           \
+    X(REFUND_RESOLVES, "refund of unknown outcome resolved by the same key")                       \
+    X(REFUND_CRASH_BEFORE, "crash between a refund's commit and its call")                         \
+    X(REFUND_CRASH_AFTER, "crash after the provider gave money back")                              \
+    X(REFUND_NEVER_MADE, "refund proven never made")                                               \
+    X(REFUND_REVIVED, "rejected refund turns out to be made")                                      \
+    X(REFUND_DESK, "refund at the provider's desk")                                                \
+    X(REVERSAL_LOST, "news of a refund or dispute lost: probes")                                   \
+    X(LATE_RULE, "late money given back by the campaign's rule")                                   \
+    X(DISPUTE_RACES, "dispute opened while a refund is asked for")                                 \
+    X(DISPUTE_SECOND, "second dispute of a payment")                                               \
+    X(DISPUTE_OVERTAKEN, "dispute known as closed before it was known as open")                    \
+    X(OVERDRAWN, "bank took what was given back: conflict")                                        \
+    X(FEE_LATE, "fee known late")                                                                  \
+    X(FRAUD_WARNING, "fraud warning")                                                              \
     X(P01, "P01")                                                                                  \
     X(P02, "P02")                                                                                  \
     X(P03, "P03")                                                                                  \
@@ -123,7 +150,26 @@
     X(P11, "P11")                                                                                  \
     X(P12, "P12")                                                                                  \
     X(P13, "P13")                                                                                  \
-    X(P14, "P14")
+    X(P14, "P14")                                                                                  \
+    X(R01, "R01")                                                                                  \
+    X(R02, "R02")                                                                                  \
+    X(R03, "R03")                                                                                  \
+    X(R04, "R04")                                                                                  \
+    X(R05, "R05")                                                                                  \
+    X(R06, "R06")                                                                                  \
+    X(R07, "R07")                                                                                  \
+    X(R08, "R08")                                                                                  \
+    X(R09, "R09")                                                                                  \
+    X(D01, "D01")                                                                                  \
+    X(D02, "D02")                                                                                  \
+    X(D03, "D03")                                                                                  \
+    X(D04, "D04")                                                                                  \
+    X(D05, "D05")                                                                                  \
+    X(D06, "D06")                                                                                  \
+    X(D07, "D07")                                                                                  \
+    X(D08, "D08")                                                                                  \
+    X(D09, "D09")                                                                                  \
+    X(D12, "D12")
 
 enum {
 #define COVERAGE_ENUM(symbol, text) COVER_##symbol,
@@ -196,6 +242,8 @@ enum {
     EVENT_EXPIRE,
     EVENT_REQUEST, /* a request reaches the provider */
     EVENT_LANDS,   /* a call in flight ended: the process is woken */
+    EVENT_BACK,    /* somebody wants money back, or sees to a refund or dispute */
+    EVENT_REFUND,  /* a refund key is used */
     EVENT_FETCHED  /* by now a thin event's payment must have been read */
 };
 
@@ -212,6 +260,7 @@ struct webhook {
     char *body;
     int32_t tries;
     int64_t made_us;
+    bool insists; /* never given up */
 };
 
 struct donor {
@@ -235,6 +284,16 @@ struct donor {
     size_t answer_size;
     int64_t first_us, async_us, answered_us;
     int32_t operation; /* what the operator does with a hold */
+    bool back;         /* somebody will want money back */
+    int32_t desk_refunds;
+};
+
+/* A refund that somebody wants, under a key of its own. */
+struct refund_ask {
+    int32_t donor, tries, in_flight;
+    int64_t minor;                             /* 0: all that is left */
+    char key[24], refund_id[CFA_ID_TEXT_SIZE]; /* "": not told yet */
+    bool made;                                 /* was told that this very request made it */
 };
 
 struct history_entry {
@@ -290,11 +349,15 @@ struct sim {
     bool mayhem; /* processes die by the dozen */
     struct process processes[ENGINES];
 
+    int32_t late_rules[CAMPAIGNS];
     char campaign_ids[CAMPAIGNS][CFA_ID_TEXT_SIZE];
     bool campaign_ending[CAMPAIGNS];
     int64_t campaign_ended_us[CAMPAIGNS]; /* acknowledged; 0: open */
     struct donor *donors;
     int32_t donor_count;
+    struct refund_ask *asks;
+    int32_t ask_count, ask_capacity;
+    bool insists; /* webhooks made now are never given up */
     struct webhook *webhooks;
     int32_t webhook_count, webhook_capacity, webhooks_waiting;
     struct request_sent *requests;
@@ -396,6 +459,22 @@ void donors_process_died(struct process *process);
 /* True when every donor knows what became of the pledge; those who do not are made to ask again. */
 bool donors_are_answered(struct sim *sim);
 
+/* ---- reversal.c ------------------------------------------------------------------------------ */
+
+/* Who will want money back. */
+void reversals_draw(struct sim *sim, struct donor *donor);
+void reversal_event(struct sim *sim, const struct event *event);
+
+/* ---- reversal_check.c ------------------------------------------------------------------------ */
+
+/* What our book and the provider's say differently of a payment's refunds and disputes, or NULL. */
+const char *reversals_differ(struct sim *sim, const struct donor *donor);
+/* Everything about the money of a payment that went back; its state and flags are the book's. */
+void check_reversals(struct sim *sim, cfa_engine *engine, const struct donor *donor,
+                     uint32_t flags);
+/* The answers to all who asked, and the provider's count of refunds. */
+void check_refund_asks(struct sim *sim, cfa_engine *engine, const cfa_play_books *books);
+
 /* ---- check.c --------------------------------------------------------------------------------- */
 
 /* A TRANSIENT answer to the first use of a key: nothing may have been written. */
@@ -411,6 +490,7 @@ void check_all(struct sim *sim);
 struct truth {
     bool exists, succeeded;
     int64_t captured_minor, authorized_minor, charges;
+    int64_t refunded_minor, disputed_minor; /* under way or done; taken and kept */
     uint32_t flags;
     char ref[64];
 };

@@ -43,7 +43,9 @@ static void through_session(struct sim *sim, const cfa_call *call, cfa_arena *ar
     if (!sim->sessions || facts->ref == NULL || !through)
         return;
     const char *session = session_of(sim, facts->ref, arena);
-    bool reads = call->kind != CFA_CALL_CAPTURE && call->kind != CFA_CALL_CANCEL;
+    /* Whose money went back was paid, and that was told long ago. */
+    bool reads = call->kind != CFA_CALL_CAPTURE && call->kind != CFA_CALL_CANCEL &&
+                 facts->refund_count + facts->dispute_count == 0;
     reply->redirect_url = session;
     if (facts->attempt > 0 && !(reads && sim->faults && draw_below(sim, 3) == 0)) {
         facts->origin_ref = session;
@@ -103,7 +105,8 @@ static cfa_status provider_webhook(void *self, cfa_slice signature, cfa_slice bo
         play_of(sim)->ops->webhook(play_of(sim)->self, signature, body, now_us, arena, out);
     if (status != CFA_OK || !out->relevant)
         return status;
-    if (sim->sessions && out->facts.attempt == 0)
+    bool of_part = out->facts.refund_count + out->facts.dispute_count > 0;
+    if (sim->sessions && out->facts.attempt == 0 && !of_part)
         out->facts.ref = session_of(sim, out->facts.ref, arena);
     else if (strncmp(out->event_id, UPDATE, sizeof UPDATE - 1) == 0)
         out->facts.origin_ref = session_of(sim, out->facts.ref, arena);
@@ -133,10 +136,29 @@ static struct call_memory *remember(struct sim *sim, const char *key) {
     return &sim->calls[at];
 }
 
+static void cover_refund_call(const cfa_reply *reply, bool was_unknown, bool found) {
+    if (reply->outcome == CFA_OUTCOME_UNKNOWN)
+        cover(REFUND_UNKNOWN);
+    if (reply->outcome == CFA_OUTCOME_REFUSED)
+        cover(REFUND_REFUSED);
+    if (reply->outcome == CFA_OUTCOME_NOT_SENT)
+        cover(REFUND_NOT_SENT);
+    if (reply->stored && found)
+        cover(REFUND_STORED);
+    if (reply->stored && reply->outcome == CFA_OUTCOME_UNKNOWN)
+        cover(REFUND_STORED_ERROR);
+    if (reply->code != NULL && strcmp(reply->code, "timeout") == 0)
+        cover(REFUND_TIMEOUT);
+    if (was_unknown && found)
+        cover(REFUND_RESOLVES);
+}
+
 static void cover_call(struct sim *sim, const cfa_call *call, const cfa_reply *reply) {
     struct call_memory *memory = remember(sim, call->idempotency_key);
     bool found = reply->outcome == CFA_OUTCOME_DONE || reply->outcome == CFA_OUTCOME_PENDING;
     size_t size = strlen(call->idempotency_key);
+    if (call->kind == CFA_CALL_REFUND)
+        cover_refund_call(reply, memory->unknown, found);
     if (call->kind == CFA_CALL_CREATE && memory->unknown && found)
         cover(RESEND_RESOLVES);
     if (call->kind == CFA_CALL_CREATE && strcmp(call->idempotency_key + size - 2, "_1") != 0)
@@ -187,7 +209,7 @@ static int32_t request_send(struct sim *sim, const cfa_call *call, int64_t delay
     *copy = *call;
     const char **texts[] = { &copy->operation_id, &copy->payment_id, &copy->idempotency_key,
                              &copy->account,      &copy->ref,        &copy->payment_method,
-                             &copy->return_url,   &copy->cancel_url };
+                             &copy->return_url,   &copy->cancel_url, &copy->refund_id };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (*texts[i] != NULL)
             *texts[i] = cfa_arena_copy(request->arena, *texts[i], strlen(*texts[i]));
@@ -233,6 +255,8 @@ void request_arrives(struct sim *sim, int32_t number) {
         chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
         note(sim, "crash after a provider call", process->number, reply.outcome, 0);
         cover(CRASH_AFTER_CALL);
+        if (call.kind == CFA_CALL_REFUND)
+            cover(REFUND_CRASH_AFTER);
         flight->lands_us = sim->now_us;
         process_dies(process);
         return;
@@ -285,6 +309,8 @@ static void cover_sent(struct process *process, const cfa_call *call) {
     if (sim->faults && chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
         note(sim, "crash before a provider call", process->number, 0, 0);
         cover(CRASH_BEFORE_CALL);
+        if (call->kind == CFA_CALL_REFUND)
+            cover(REFUND_CRASH_BEFORE);
         longjmp(process->death, 1);
     }
 }
@@ -346,6 +372,32 @@ static const char *copied(cfa_arena *arena, const char *text) {
     return text == NULL ? NULL : cfa_arena_copy(arena, text, strlen(text));
 }
 
+static void copy_reversals(cfa_arena *arena, cfa_facts *facts) {
+    cfa_refund_facts *refunds =
+        cfa_arena_alloc(arena, (size_t)facts->refund_count * sizeof *refunds + 1);
+    cfa_dispute_facts *disputes =
+        cfa_arena_alloc(arena, (size_t)facts->dispute_count * sizeof *disputes + 1);
+    const cfa_refund_facts **refund_list =
+        cfa_arena_alloc(arena, (size_t)facts->refund_count * sizeof *refund_list + 1);
+    const cfa_dispute_facts **dispute_list =
+        cfa_arena_alloc(arena, (size_t)facts->dispute_count * sizeof *dispute_list + 1);
+    for (int32_t i = 0; i < facts->refund_count; i++) {
+        refunds[i] = *facts->refunds[i];
+        refunds[i].ref = copied(arena, refunds[i].ref);
+        refunds[i].refund_id = copied(arena, refunds[i].refund_id);
+        refunds[i].failure_code = copied(arena, refunds[i].failure_code);
+        refund_list[i] = &refunds[i];
+    }
+    for (int32_t i = 0; i < facts->dispute_count; i++) {
+        disputes[i] = *facts->disputes[i];
+        disputes[i].ref = copied(arena, disputes[i].ref);
+        disputes[i].reason = copied(arena, disputes[i].reason);
+        dispute_list[i] = &disputes[i];
+    }
+    facts->refunds = refund_list;
+    facts->disputes = dispute_list;
+}
+
 static void land(struct flight *flight, uint64_t *out_token) {
     struct sim *sim = flight->process->sim;
     struct request_sent *request = &sim->requests[flight->request];
@@ -364,6 +416,7 @@ static void land(struct flight *flight, uint64_t *out_token) {
                                  &out->redirect_url };
         for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
             *texts[i] = copied(flight->arena, *texts[i]);
+        copy_reversals(flight->arena, &out->facts);
     } else {
         reply_is_late(out);
     }
@@ -433,6 +486,8 @@ static void provider_call(void *self, const cfa_call *call, cfa_arena *arena, cf
     if (sim->faults && chance(sim, sim->mayhem ? 300000 : sim->rates.call_crash)) {
         note(sim, "crash after a provider call", process->number, out->outcome, 0);
         cover(CRASH_AFTER_CALL);
+        if (call->kind == CFA_CALL_REFUND)
+            cover(REFUND_CRASH_AFTER);
         longjmp(process->death, 1);
     }
     run_until(sim, sim->now_us + draw_time(sim, slow ? 15 * SECOND_US : 100000));

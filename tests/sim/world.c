@@ -144,7 +144,7 @@ void waiting_is_virtual(struct sim *sim) { waiting_world = sim; }
 static void webhook_add(struct sim *sim, char *body) {
     sim->webhooks =
         grow(sim->webhooks, sim->webhook_count, &sim->webhook_capacity, sizeof *sim->webhooks);
-    sim->webhooks[sim->webhook_count] = (struct webhook){ body, 0, sim->now_us };
+    sim->webhooks[sim->webhook_count] = (struct webhook){ body, 0, sim->now_us, sim->insists };
     sim->webhooks_waiting++;
     int64_t delay_us = draw_time(sim, SECOND_US);
     if (sim->faults && chance(sim, sim->rates.late_webhook))
@@ -225,7 +225,7 @@ static void webhook_event(struct sim *sim, int32_t number) {
     struct webhook *webhook = &sim->webhooks[number];
     if (webhook->body == NULL)
         return;
-    if (++webhook->tries > WEBHOOK_TRIES && sim->faults && !sim->deaf) {
+    if (++webhook->tries > WEBHOOK_TRIES && sim->faults && !sim->deaf && !webhook->insists) {
         note(sim, "webhook given up", number, 0, 0);
         cfa_free(webhook->body);
         webhook->body = NULL;
