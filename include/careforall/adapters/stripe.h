@@ -9,6 +9,7 @@
 #define CAREFORALL_ADAPTERS_STRIPE_H
 
 #include <careforall/engine.h>
+#include <careforall/reconcile.h>
 #include <careforall/sys/provider.h>
 
 CFA_BEGIN
@@ -83,6 +84,27 @@ CFA_API int32_t cfa_stripe_livemode(const cfa_stripe *stripe);
 CFA_API CFA_MUST_CHECK cfa_status cfa_stripe_secrets_set(cfa_stripe *stripe, const char *secret_key,
                                                          const char *const *webhook_secrets,
                                                          size_t webhook_secret_count);
+
+/* ---- exported files -------------------------------------------------------------------------- */
+
+typedef struct cfa_stripe_export cfa_stripe_export;
+
+/*
+ * Open a file that was exported from Stripe, for `cfa_reconcile_engine` and its like; no network, no
+ * key. Its first byte tells the form: objects as the API writes them, one after the other or in list
+ * objects (payment_intent, checkout.session, charge, refund, dispute); or the CSV of the Dashboard's
+ * payments export. docs/reconcile.md has the columns.
+ *
+ * The whole file is read once before this returns, as a stream: one that cannot be read to its end,
+ * or has one id with two contents, is refused with its line.
+ * `*out`: owned, `cfa_stripe_export_free`. Used by one thread at a time.
+ * Expected: CFA_OK; CFA_EINVAL, CFA_EENCODING, CFA_ECURRENCY, CFA_EAMOUNT, CFA_ETOOLONG or
+ * CFA_ERANGE naming line and field; CFA_EIO; CFA_ENOMEM. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_stripe_export_open(cfa_stripe_export **out, const char *path);
+CFA_API void cfa_stripe_export_free(cfa_stripe_export *file);
+/* A `cfa_reconcile_next`, whose `self` is the file. */
+CFA_API cfa_status cfa_stripe_export_next(void *self, cfa_reconcile_object *out);
 
 CFA_END
 

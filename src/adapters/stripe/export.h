@@ -1,0 +1,92 @@
+/*
+ * export.h - the reader of Stripe's exported files: what its parts share. A file is read as a stream
+ * and never held; each error names its line.
+ *
+ * export.c opens, checks and rewinds; export_json.c and export_csv.c each bring the next object.
+ */
+#ifndef CFA_ADAPTERS_STRIPE_EXPORT_H
+#define CFA_ADAPTERS_STRIPE_EXPORT_H
+
+#include "adapters/stripe/stripe.h"
+
+#include <stdio.h>
+
+#define CFA__EXPORT_OBJECT_BYTES_MAX 1048576 /* of one object, row, or a list's frame */
+#define CFA__EXPORT_COLUMNS_MAX 512
+#define CFA__EXPORT_END (-1) /* of the file, instead of a byte */
+
+/* Columns that are read, by place; negative: the file has none. */
+enum {
+    CFA__COLUMN_ID,
+    CFA__COLUMN_CREATED,
+    CFA__COLUMN_AMOUNT,
+    CFA__COLUMN_REFUNDED,
+    CFA__COLUMN_CURRENCY,
+    CFA__COLUMN_CAPTURED,
+    CFA__COLUMN_STATUS,
+    CFA__COLUMN_INTENT,
+    CFA__COLUMN_MODE,
+    CFA__COLUMN_PAYMENT_ID,
+    CFA__COLUMNS
+};
+
+/* One object of the first reading: enough to see an id again. */
+typedef struct cfa__export_mark {
+    uint64_t id, content;
+} cfa__export_mark;
+
+struct cfa_stripe_export {
+    FILE *file;
+    int64_t bytes, changed_ns; /* as of open: a file that changes is refused */
+    bool csv, begun;
+    cfa_arena *arena; /* of the object at hand */
+    uint8_t hash_key[16];
+
+    /* The stream. */
+    char input[65536];
+    size_t input_at, input_size;
+    int64_t line;
+    bool broken; /* reading failed */
+
+    /* The object, row or frame at hand. */
+    char *text;
+    size_t size;
+    int64_t text_line;
+
+    /* JSON: inside of a list's data; the frame is what stands around it. */
+    bool in_list, list_goes_on;
+    char *frame;
+    size_t frame_size;
+
+    /* CSV. */
+    size_t fields[CFA__EXPORT_COLUMNS_MAX]; /* where each begins in `text` */
+    int32_t field_count, column_count;
+    int32_t columns[CFA__COLUMNS];
+    int32_t line_ends; /* 0: none seen, 1: LF, 2: CR LF */
+
+    /* Of the object at hand, and of all in the first reading. */
+    cfa__export_mark mark;
+    cfa__export_mark *marks; /* NULL after the first reading */
+    size_t mark_count, mark_capacity;
+    int64_t objects;
+};
+
+/* The next byte, counting lines; CFA__EXPORT_END at the end, and when reading failed. */
+int cfa__export_byte(cfa_stripe_export *file);
+/* Look at it and leave it. */
+int cfa__export_peek(cfa_stripe_export *file);
+/* Append to the text at hand. CFA_ETOOLONG naming the line. */
+CFA_MUST_CHECK cfa_status cfa__export_keep(cfa_stripe_export *file, int byte);
+/* An error about a line; `field` may be NULL. Returns `status`. */
+cfa_status cfa__export_refuse(cfa_stripe_export *file, cfa_status status, int64_t line,
+                              const char *field, const char *why);
+/* The thread's last error, with the line before it. */
+cfa_status cfa__export_refuse_again(cfa_stripe_export *file, int64_t line);
+uint64_t cfa__export_hash(const cfa_stripe_export *file, const char *data, size_t size);
+
+/* The next object; CFA_ENOTFOUND at the end. `file->mark` is set. */
+CFA_MUST_CHECK cfa_status cfa__export_json_next(cfa_stripe_export *file, cfa_reconcile_object *out);
+CFA_MUST_CHECK cfa_status cfa__export_csv_begin(cfa_stripe_export *file);
+CFA_MUST_CHECK cfa_status cfa__export_csv_next(cfa_stripe_export *file, cfa_reconcile_object *out);
+
+#endif
