@@ -260,6 +260,179 @@ START_TEST(refunds_are_listed_oldest_first_whatever_the_clock_does) {
 }
 END_TEST
 
+/* ---- news that only says: look --------------------------------------------------------------- */
+
+static void tell_to_look(const char *event_id) {
+    cfa_payment *payment;
+    cfa_webhook_verdict verdict;
+    ck_assert_int_eq(cfa_payment_get(&payment, book.engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    cfa_webhook_event event = event_of(event_id, cfa_payment_ref(payment));
+    event.fetch = 1;
+    ck_assert_int_eq(cfa_webhook_accept(&verdict, book.engine, &event, PATIENCE_MS), CFA_OK);
+    cfa_payment_free(payment);
+}
+
+static void refund_at_the_provider(int64_t minor) {
+    cfa_payment *payment;
+    cfa_play_refund_spec make = CFA_PLAY_REFUND_SPEC_INIT;
+    ck_assert_int_eq(cfa_payment_get(&payment, book.engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    make.ref = cfa_payment_ref(payment);
+    make.amount_minor = minor;
+    ck_assert_int_eq(cfa_play_refund(NULL, book.play, &make), CFA_OK);
+    cfa_payment_free(payment);
+}
+
+START_TEST(a_read_that_failed_has_not_looked) {
+    static const int32_t faults[] = { CFA_PLAY_FAULT_REPLY_LOST, CFA_PLAY_FAULT_NOT_SENT,
+                                      CFA_PLAY_FAULT_ERROR_BEFORE };
+    open_hooked(_i % STORES, NULL);
+    pay(1000);
+    pass_days(2); /* the probe is at rest */
+    refund_at_the_provider(400);
+    tell_to_look("evt_look");
+    ck_assert_int_eq(cfa_play_fault_next(book.play, faults[_i / STORES]), CFA_OK);
+    pass_days(3); /* no webhook was delivered */
+    ck_assert_int_eq(rows_of(&book, "refund"), 1);
+    int calls = hooked.calls;
+    pass_days(3);
+    ck_assert_int_eq(hooked.calls, calls);
+    close_whole(1000, 400);
+}
+END_TEST
+
+static bool told_meanwhile;
+
+/* What was read is old when it arrives. */
+static void news_during_the_read(struct book *in, const cfa_call *call, cfa_arena *arena,
+                                 cfa_reply *out) {
+    hooked_pass(in, call, arena, out);
+    if (call->kind != CFA_CALL_RETRIEVE || told_meanwhile)
+        return;
+    told_meanwhile = true;
+    refund_at_the_provider(400);
+    tell_to_look("evt_meanwhile");
+}
+
+START_TEST(news_that_comes_during_a_read_is_read_again) {
+    told_meanwhile = true;
+    open_hooked(_i, news_during_the_read);
+    pay(1000);
+    pass_days(2);
+    told_meanwhile = false;
+    tell_to_look("evt_look");
+    pass_days(3);
+    ck_assert(told_meanwhile);
+    ck_assert_int_eq(rows_of(&book, "refund"), 1);
+    int calls = hooked.calls;
+    pass_days(3);
+    ck_assert_int_eq(hooked.calls, calls);
+    close_whole(1000, 400);
+}
+END_TEST
+
+/* ---- one report, one reference more than once ------------------------------------------------ */
+
+START_TEST(a_report_that_names_one_refund_twice_counts_it_once) {
+    book_open(&book, _i);
+    pay(1000);
+    cfa_refund_facts first = { .struct_size = sizeof first,
+                               .ref = "re_1",
+                               .amount = { 300, "EUR" },
+                               .state = CFA_REFUND_PENDING };
+    cfa_refund_facts second = first, third = first;
+    second.state = CFA_REFUND_SUCCEEDED;
+    third.ref = "re_2";
+    const cfa_refund_facts *const refunds[] = { &first, &second, &third };
+    cfa_dispute_facts dispute = { .struct_size = sizeof dispute,
+                                  .ref = "re_2",
+                                  .amount = { 300, "EUR" },
+                                  .state = CFA_DISPUTE_OPEN,
+                                  .withdrawn_minor = 300 };
+    const cfa_dispute_facts *const disputes[] = { &dispute };
+    cfa_payment *payment;
+    cfa_webhook_verdict verdict;
+    ck_assert_int_eq(cfa_payment_get(&payment, book.engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    cfa_webhook_event event = event_of("evt_twice", cfa_payment_ref(payment));
+    event.facts.refunds = refunds;
+    event.facts.refund_count = 3;
+    event.facts.disputes = disputes;
+    event.facts.dispute_count = 1;
+    ck_assert_int_eq(cfa_webhook_accept(&verdict, book.engine, &event, PATIENCE_MS), CFA_OK);
+    ck_assert_int_eq(verdict, CFA_WEBHOOK_QUARANTINED);
+    ck_assert_uint_eq(flags_of(book.engine, pledge), CFA_PAYMENT_FLAG_CONFLICT);
+    ck_assert_int_eq(rows_of(&book, "refund"), 2);
+    ck_assert_int_eq(rows_of(&book, "dispute"), 0);
+    cfa_payment_free(payment);
+    close_whole(1000, 600);
+}
+END_TEST
+
+/* An event about something that nobody knows waits for it; that it is a refund we hear later. */
+START_TEST(a_reference_that_something_waits_for_can_be_a_refund) {
+    book_open(&book, _i % STORES);
+    pay(1000);
+    cfa_refund_facts refund = { .struct_size = sizeof refund,
+                                .ref = "re_1",
+                                .amount = { 300, "EUR" },
+                                .state = CFA_REFUND_SUCCEEDED };
+    const cfa_refund_facts *const refunds[] = { &refund };
+    cfa_payment *payment;
+    cfa_webhook_verdict verdict;
+    ck_assert_int_eq(cfa_payment_get(&payment, book.engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    cfa_webhook_event stray = event_of("evt_stray", "re_1");
+    cfa_webhook_event event = event_of("evt_refund", cfa_payment_ref(payment));
+    event.facts.refunds = refunds;
+    event.facts.refund_count = 1;
+    for (int i = 0; i < 2; i++) {
+        bool is_stray = i == _i / STORES;
+        ck_assert_int_eq(
+            cfa_webhook_accept(&verdict, book.engine, is_stray ? &stray : &event, PATIENCE_MS),
+            CFA_OK);
+    }
+    ck_assert_int_eq(rows_of(&book, "refund"), 1);
+    cfa_payment_free(payment);
+    close_whole(1000, 300);
+}
+END_TEST
+
+/* ---- two engines on one book ----------------------------------------------------------------- */
+
+static atomic_int granted;
+static cfa_engine *engines[2];
+
+static void ask_for_three_hundred(void *user, int index) {
+    char key[16];
+    (void)user;
+    snprintf(key, sizeof key, "r%d", index);
+    cfa_refund *refund;
+    cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
+    spec.key = key;
+    spec.payment_id = cfa_pledge_payment_id(pledge);
+    spec.amount = (cfa_money){ 300, "EUR" };
+    spec.timeout_ms = PATIENCE_MS;
+    cfa_status status = cfa_refund_create(&refund, engines[index % 2], &spec);
+    must(status == CFA_OK || status == CFA_ERANGE);
+    granted += status == CFA_OK;
+    if (status == CFA_OK)
+        cfa_refund_free(refund);
+}
+
+START_TEST(two_engines_give_no_more_than_was_captured) {
+    book_open(&book, _i);
+    pay(1000);
+    engines[0] = book.engine;
+    engines[1] = book_second_engine(&book);
+    granted = 0;
+    together(8, ask_for_three_hundred, NULL);
+    settle(engines[1]);
+    cfa_engine_close(engines[1]);
+    book_settle(&book);
+    ck_assert_int_eq(granted, 3);
+    ck_assert_int_eq(play_books_of(&book).refund_count, 3);
+    close_whole(1000, 900);
+}
+END_TEST
+
 /* ---- the suite ------------------------------------------------------------------------------- */
 
 static void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
@@ -277,5 +450,10 @@ int main(int argc, char **argv) {
              3 * STORES);
     add_per_store(suite, "no_refunds", late_money_that_cannot_go_back_is_in_the_books);
     add_per_store(suite, "oldest_first", refunds_are_listed_oldest_first_whatever_the_clock_does);
+    add_loop(suite, "failed_read", a_read_that_failed_has_not_looked, 3 * STORES);
+    add_per_store(suite, "meanwhile", news_that_comes_during_a_read_is_read_again);
+    add_per_store(suite, "twice", a_report_that_names_one_refund_twice_counts_it_once);
+    add_loop(suite, "stray", a_reference_that_something_waits_for_can_be_a_refund, 2 * STORES);
+    add_per_store(suite, "two_engines", two_engines_give_no_more_than_was_captured);
     return run_suite(suite, argc, argv);
 }

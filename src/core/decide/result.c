@@ -408,7 +408,10 @@ static cfa_status after_probe(struct scene *scene) {
         if (status != CFA_OK)
             return status;
     }
-    if (cfa__payment_is_final((cfa_payment_state)scene->payment->state) &&
+    /* It stood for a question, which a call that failed, or news that came during it, leaves open. */
+    bool answered =
+        (is_found(reply) || reply->outcome == CFA_OUTCOME_REFUSED) && !scene->read_again;
+    if (answered && cfa__payment_is_final((cfa_payment_state)scene->payment->state) &&
         scene->payment->open_count == 0) {
         close_operation(scene, CFA__OPERATION_CLOSED);
         return CFA_OK;

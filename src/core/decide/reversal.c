@@ -23,6 +23,7 @@ struct scene {
 
 /* ---- parts by the provider's ids ------------------------------------------------------------- */
 
+/* `*out`: what it is bound to, or NULL. */
 static cfa_status find_part(struct scene *scene, const char *ref,
                             const cfa__provider_object **out) {
     cfa__provider_object key;
@@ -32,10 +33,12 @@ static cfa_status find_part(struct scene *scene, const char *ref,
     key.ref = cfa__slice(ref);
     const void *found = NULL;
     cfa_status status = cfa__find(scene->set, &cfa__provider_object_kind, &key, &found);
-    *out = found;
+    const cfa__provider_object *object = status == CFA_OK ? found : NULL;
+    *out = object != NULL && !cfa__id_is_null(object->payment_id) ? object : NULL;
     return status;
 }
 
+/* Events may wait for the reference, taken for a payment's: they stay where they are. */
 static cfa_status bind_part(struct scene *scene, const char *ref, cfa__id part_id) {
     cfa__provider_object object;
     memset(&object, 0, sizeof object);
@@ -45,7 +48,17 @@ static cfa_status bind_part(struct scene *scene, const char *ref, cfa__id part_i
     object.payment_id = scene->payment->id;
     object.part_id = part_id;
     object.created_us = cfa__now_us(scene->set);
-    return cfa__insert(scene->set, &cfa__provider_object_kind, &object, NULL);
+    void *draft;
+    cfa_status status = cfa__edit(scene->set, &cfa__provider_object_kind, &object, &draft);
+    if (status != CFA_OK)
+        return status;
+    if (draft == NULL)
+        return cfa__insert(scene->set, &cfa__provider_object_kind, &object, NULL);
+    cfa__provider_object *known = draft;
+    assert(cfa__id_is_null(known->payment_id));
+    known->payment_id = object.payment_id;
+    known->part_id = part_id;
+    return CFA_OK;
 }
 
 /* The id of a part that the provider made: deciding again gives the same. */
