@@ -42,6 +42,12 @@ static const command commands[] = {
       command_outbox_resume },
     { COMMAND_AUDIT, "audit", "", 0, 0, "recompute the books, name the first difference",
       "Reads only. Exit codes: 0 clean, 1 differences, 2 could not run.", command_audit },
+#ifdef SERVER_STRIPE
+    { COMMAND_RECONCILE, "reconcile", "FILE", 1, 1, "compare the books with a file from Stripe",
+      "FILE: objects as JSON, or the payments export as CSV. Reads only, but with --repair. Exit "
+      "codes: 0 clean, 1 differences, 2 could not run.",
+      command_reconcile },
+#endif
     { COMMAND_EXPLAIN, "explain", "ID", 1, 1, "tell one donation's story",
       "ID: of a pledge, payment, refund, dispute or event, or what the provider calls it. Reads "
       "only.",
@@ -159,8 +165,8 @@ config_result command_find(unsigned *out, int argc, char **argv, int *out_used) 
     list_group(group, sizeof group, word);
     if (group[0] == '\0')
         config_complain(
-            "unknown subcommand %s: use serve, migrate, campaign, outbox, audit, explain, "
-            "doctor or secret, or see --help",
+            "unknown subcommand %s: use serve, migrate, campaign, outbox, audit, reconcile, "
+            "explain, doctor or secret, or see --help",
             word);
     else if (next && strcmp(next, "--help") == 0) {
         for (int i = 0; i < COMMAND_COUNT; i++)

@@ -59,6 +59,7 @@ int command_outbox_rewind(const server_config *config);
 int command_outbox_pause(const server_config *config);
 int command_outbox_resume(const server_config *config);
 int command_audit(const server_config *config);
+int command_reconcile(const server_config *config);
 int command_explain(const server_config *config);
 int command_doctor(const server_config *config);
 int command_secret_new(const server_config *config);

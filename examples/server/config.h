@@ -34,7 +34,8 @@ enum {
     COMMAND_EXPLAIN = 16384,
     COMMAND_DOCTOR = 32768,
     COMMAND_AUDIT = 65536,
-    COMMANDS_ALL = 131071,
+    COMMAND_RECONCILE = 131072,
+    COMMANDS_ALL = 262143,
     COMMANDS_SECRET = COMMAND_SECRET_NEW | COMMAND_SECRET_CHECK,
     COMMANDS_BOOK = COMMANDS_ALL & ~COMMANDS_SECRET /* those that open a book */
 };
@@ -96,6 +97,8 @@ typedef struct server_config {
     const char *words[CONFIG_WORDS_MAX];
     const char *title, *currencies, *goal, *deadline, *key, *after;
     const char *campaign;
+    const char *from, *until; /* of reconcile */
+    bool repair, all_ours;
     const char *to, *expected, *position, *actor, *reason;
     const char *remedy; /* --do */
     int32_t late_rule, limit, version;

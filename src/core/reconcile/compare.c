@@ -377,6 +377,7 @@ cfa_status cfa__reconcile_object(cfa__reconcile *run, const cfa_reconcile_object
     const cfa_facts *facts = &object->facts;
     const cfa__payment *payment = NULL;
     run->feeds = run->contradicts = false;
+    cfa__reconcile_note_begin(run);
     count_kinds(run, object);
     cfa_status status = find_payment(run, facts, &payment);
     if (status != CFA_OK)
@@ -391,5 +392,7 @@ cfa_status cfa__reconcile_object(cfa__reconcile *run, const cfa_reconcile_object
         status = judge_refund(run, object, payment, facts->refunds[i]);
     for (int32_t i = 0; i < facts->dispute_count && status == CFA_OK; i++)
         status = judge_dispute(run, object, payment, facts->disputes[i]);
+    if (run->contradicts)
+        cfa__reconcile_note_unrepairable(run);
     return status == CFA_OK ? run->status : status;
 }

@@ -91,6 +91,9 @@ void cfa__reconcile_note(cfa__reconcile *run, int32_t code, const cfa__reconcile
                          const char *field, const char *expected, const char *found);
 void cfa__reconcile_note_int(cfa__reconcile *run, int32_t code, const cfa__reconcile_place *place,
                              const char *field, int64_t expected, int64_t found);
+/* What is noted from here on is about one object; and: nothing of it will be repaired. */
+void cfa__reconcile_note_begin(cfa__reconcile *run);
+void cfa__reconcile_note_unrepairable(cfa__reconcile *run);
 CFA_MUST_CHECK cfa_status cfa__reconciliation_new(cfa_reconciliation **out);
 /* Take the counts and write the report. */
 CFA_MUST_CHECK cfa_status cfa__reconciliation_finish(cfa_reconciliation *report,

@@ -25,6 +25,8 @@ struct cfa_reconciliation {
     cfa_arena *arena;
     cfa_reconcile_difference listed[CFA__RECONCILE_CODES][CFA_RECONCILE_LISTED_MAX];
     size_t listed_counts[CFA__RECONCILE_CODES];
+    size_t object_counts[CFA__RECONCILE_CODES]; /* of those, when the object at hand began */
+    int64_t object_repairable;
     int64_t counts[CFA__RECONCILE_CODES], read[CFA__RECONCILE_KINDS];
     int64_t differences, repairable, objects, foreign, from_us, until_us;
     const char *provider, *account, *json, *text;
@@ -78,6 +80,25 @@ void cfa__reconcile_note_int(cfa__reconcile *run, int32_t code, const cfa__recon
     snprintf(texts[0], sizeof texts[0], "%lld", (long long)expected);
     snprintf(texts[1], sizeof texts[1], "%lld", (long long)found);
     cfa__reconcile_note(run, code, place, field, texts[0], texts[1]);
+}
+
+void cfa__reconcile_note_begin(cfa__reconcile *run) {
+    cfa_reconciliation *report = run->report;
+    if (report == NULL)
+        return;
+    memcpy(report->object_counts, report->listed_counts, sizeof report->object_counts);
+    report->object_repairable = run->repairable;
+}
+
+void cfa__reconcile_note_unrepairable(cfa__reconcile *run) {
+    cfa_reconciliation *report = run->report;
+    if (report == NULL)
+        return;
+    for (int32_t i = 0; i < CFA__RECONCILE_CODES; i++) {
+        for (size_t at = report->object_counts[i]; at < report->listed_counts[i]; at++)
+            report->listed[i][at].repairable = 0;
+    }
+    run->repairable = report->object_repairable;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
