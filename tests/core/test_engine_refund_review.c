@@ -1,6 +1,6 @@
 /*
- * test_engine_refund_review.c - what a hostile reader of the refund code found: each test lost money,
- * gave it back twice or stopped the book before its fix.
+ * test_engine_refund_review.c - what a hostile reader of the refund code found: before its fix each
+ * test lost money, gave it back twice or stopped the book.
  */
 #include "core/hooked.h"
 
@@ -161,7 +161,8 @@ static void lose_the_first_create(struct book *in, const cfa_call *call, cfa_are
     }
 }
 
-/* A currency that no JSON can hold must not be parked, to be found broken when the payment is bound. */
+/* A currency that no JSON can hold must not be parked, to be found broken when the payment is
+ * bound. */
 START_TEST(a_broken_currency_does_not_stop_the_payment_it_waits_for) {
     static const char *const currencies[] = { "\xff\xff\xff", "E\x01R", "EU" };
     create_lost = false;
