@@ -154,8 +154,9 @@ static const setting settings[] = {
            "and before this time; together with --from"),
     OPTION("all_ours", SETTING_SWITCH, COMMAND_RECONCILE, all_ours, 0, 0, NULL, NULL,
            "the account is this book's alone: nothing in the file is\nsomebody else's"),
-    OPTION("repair", SETTING_SWITCH, COMMAND_RECONCILE, repair, 0, 0, NULL, NULL,
-           "tell the book what the file's objects say, as webhooks\nwould have; then compare again"),
+    OPTION(
+        "repair", SETTING_SWITCH, COMMAND_RECONCILE, repair, 0, 0, NULL, NULL,
+        "tell the book what the file's objects say, as webhooks would\nhave; then compare again"),
     OPTION("campaign", SETTING_TEXT, COMMAND_AUDIT, campaign, 0, 0, NULL, "ID",
            "only this campaign's payments and totals, not the log"),
     OPTION("json", SETTING_SWITCH, COMMANDS_ALL & ~(unsigned)COMMAND_SERVE, json, 0, 0, NULL, NULL,

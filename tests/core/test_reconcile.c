@@ -313,6 +313,32 @@ START_TEST(a_row_of_a_report_is_compared_and_never_told) {
 }
 END_TEST
 
+/* So many payments that name us and are unknown. */
+static cfa_status next_stranger(void *self, cfa_reconcile_object *out) {
+    int *left = self;
+    *out = (cfa_reconcile_object){
+        .struct_size = sizeof *out, .livemode = -1, .refunded_minor = -1, .facts = CFA_FACTS_INIT
+    };
+    out->facts.ref = "pi_unknown";
+    out->facts.payment_id = "pay_00000000000000000000000001";
+    return (*left)-- > 0 ? CFA_OK : CFA_ENOTFOUND;
+}
+
+START_TEST(what_is_listed_is_bounded_and_all_is_counted) {
+    int left = CFA_RECONCILE_LISTED_MAX + 7;
+    cfa_reconciliation *report;
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    open_paid(_i);
+    spec.next = next_stranger;
+    spec.next_self = &left;
+    ck_assert_int_eq(cfa_reconcile_engine(&report, book.engine, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_reconciliation_differences(report), CFA_RECONCILE_LISTED_MAX + 7);
+    ck_assert_uint_eq(cfa_reconciliation_size(report), CFA_RECONCILE_LISTED_MAX);
+    cfa_reconciliation_free(report);
+    close_sound();
+}
+END_TEST
+
 START_TEST(what_cannot_be_compared_is_an_error) {
     cfa_reconciliation *report = NULL;
     cfa_reconcile_spec spec = spec_of();
@@ -345,6 +371,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "ahead", a_record_that_says_less_finds_the_book_ahead);
     add_per_store(suite, "unknown", a_payment_that_names_us_and_is_unknown_stays_reported);
     add_per_store(suite, "summary", a_row_of_a_report_is_compared_and_never_told);
+    add_per_store(suite, "bounded", what_is_listed_is_bounded_and_all_is_counted);
     add_per_store(suite, "errors", what_cannot_be_compared_is_an_error);
     return run_suite(suite, argc, argv);
 }
