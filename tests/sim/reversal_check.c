@@ -182,8 +182,6 @@ static void take_step(struct sim *sim, const struct both *both, struct part *par
     }
     if (part->dispute != NULL && step->from_state == 0 && step->to_state >= CFA_DISPUTE_PREVENTED)
         cover(DISPUTE_OVERTAKEN);
-    if (part->refund != NULL && step->from_state == CFA_REFUND_REJECTED)
-        cover(REFUND_REVIVED);
     if (is_text(step->rule, "R08") && is_text(part->refund->failure_code, "never_made"))
         cover(REFUND_NEVER_MADE);
     part->withdrawn |= is_text(step->rule, "D04");

@@ -128,7 +128,6 @@
     X(REFUND_CRASH_BEFORE, "crash between a refund's commit and its call")                         \
     X(REFUND_CRASH_AFTER, "crash after the provider gave money back")                              \
     X(REFUND_NEVER_MADE, "refund proven never made")                                               \
-    X(REFUND_REVIVED, "rejected refund turns out to be made")                                      \
     X(REFUND_DESK, "refund at the provider's desk")                                                \
     X(REVERSAL_LOST, "news of a refund or dispute lost: probes")                                   \
     X(LATE_RULE, "late money given back by the campaign's rule")                                   \
