@@ -2,11 +2,11 @@
  * command_reconcile.c - our books against a file that was exported from Stripe: no network, no key.
  * Compares on a file that is only read; a repair opens the book with an adapter that can make no call.
  */
-#ifdef SERVER_STRIPE
-
 #include "app.h"
 #include "body.h"
 #include "command.h"
+
+#ifdef SERVER_STRIPE
 
 #include <careforall/adapters/sqlite.h>
 #include <careforall/adapters/stripe.h>

@@ -84,6 +84,23 @@ def test_a_lost_refund_is_found_repaired_once_and_the_audit_stays_clean(desk):
     assert desk.wire.server.stop() == 0
 
 
+def test_a_donation_that_was_paid_while_nobody_listened_is_repaired_from_its_page(own_wire, tmp_path):  # noqa: F811
+    desk = Desk(own_wire(database=str(tmp_path / "book.db")), tmp_path)
+    desk.wire.start()
+    pledge = desk.wire.server.pledge(desk.campaign_id)
+    assert desk.wire.server.stop() == 0
+    assert desk.wire.pay(pledge)[0] == 303
+    path = desk.export("checkout/sessions", "payment_intents")
+    report = desk.report(path)
+    assert ("state_behind", "payment", "state") in codes(report), report
+    code, out, err = desk.reconcile(path, "--repair", *WINDOW)
+    assert (code, err) == (0, "") and "reconcile: clean" in out, out
+    assert desk.reconcile(path, "--repair")[1].startswith("reconcile: clean")
+    desk.audit()
+    desk.wire.start()
+    desk.wire.server.wait_raised(desk.campaign_id, 5000)
+
+
 def test_what_the_file_lacks_is_missing_there(desk):
     def strange(text):
         return re.sub(r'"payment_id":"pay_\w+"', '"payment_id":null', text.replace(desk.intent["id"], "pi_of_somebody_else"))
