@@ -16,6 +16,8 @@ import tempfile
 import time
 
 import soak_verify as verify
+import soak_verify_desk as verify_desk
+from soak_desk import Desk
 from soak_support import Book, Donors
 
 HOUR = 3600
@@ -31,6 +33,7 @@ class KillRun:
         self.options = options
         self.book = Book(options.build, folder, "--circuit-open-ms", "1000", mode=options.mode)
         self.verdicts = verify.Verdicts()
+        self.desk = Desk(self.book, options.seed)
         self.random = random.Random(options.seed)
         self.kills = {"server": 0, "sandbox": 0, "both": 0, "starting": 0}
 
@@ -57,6 +60,7 @@ class KillRun:
         try:
             for cycle in range(1, self.options.cycles + 1):
                 self.kill_some()
+                self.desk.watch(donors.lines)
                 if cycle % LEASES_END_EVERY == 0:
                     self.book.shift_clock(LEASE_S)
                 if cycle % CHECKED_EVERY == 0:
@@ -77,12 +81,16 @@ class KillRun:
         self.verdicts.expect("donors who gave up", 0, summary["given_up"])
         self.verdicts.expect("answers that are our fault", 0, summary["broken"])
         self.verdicts.expect("donors met dead programs", True, summary["no_answer"] > 0)
+        self.desk.watch(donors.lines)
+        self.book.settle(35, 130, 11 * 60)
+        self.desk.finish()
         self.book.settle(35, 130, 11 * 60)
         for _ in range(10):
             if not self.book.open_count():
                 break
             self.book.settle(25 * HOUR)
         verify.everything(self.book, self.verdicts, donors.lines, once=False, lost=False)
+        verify_desk.everything(self.book, self.verdicts, self.desk)
 
 
 def main():
@@ -101,6 +109,7 @@ def main():
         try:
             run.run()
         finally:
+            run.desk.stop()
             codes = run.book.close()
         run.verdicts.expect("both programs left in peace", [0, 0], codes)
         return run.verdicts.summary()

@@ -17,6 +17,8 @@ import threading
 import time
 
 import soak_verify as verify
+import soak_verify_desk as verify_desk
+from soak_desk import Desk
 from soak_support import Book, Donors, eventually
 
 MINUTE, HOUR = 60, 3600
@@ -79,6 +81,7 @@ class Soak:
         self.book = Book(options.build, folder, "--circuit-failures", "14", "--circuit-open-ms", "1000", mode=options.mode)
         self.verdicts, self.donors = verify.Verdicts(), []
         self.turned_away = 0
+        self.desk = Desk(self.book, options.seed)
         self.random = random.Random(options.seed)
 
     def meanwhile(self, name, donors):
@@ -93,6 +96,7 @@ class Soak:
         # Who waits for an answer that needs a look-up over many pages waits until the provider is well again.
         end = time.monotonic() + FAULTS_S
         while donors.running() and time.monotonic() < end:
+            self.desk.watch(donors.lines)
             time.sleep(0.05)
         happened = self.book.panel("faults")["happened"]
         self.book.faults()
@@ -129,6 +133,8 @@ class Soak:
         count = max(DONORS_MIN, self.options.donations * share // 1000)
         started = time.monotonic()
         self.book.faults(**faults)
+        # What is made at the provider is known by webhooks alone: none where they are lost for ever.
+        self.desk.phase(outside="webhook_lost" not in faults)
         donors = Donors(self.book, count, IN_FLIGHT, self.options.seed * 1000 + number, f"{name}-of-the-soak")
         try:
             happened = self.meanwhile(name, donors)
@@ -149,7 +155,10 @@ class Soak:
         verdicts.expect(f"{name}: told to come again, but not when", 0, summary["hurried"])
         if name == "outages":
             verdicts.expect(f"{name}: donors were turned away, and came again", True, self.turned_away > 0)
+        self.desk.watch(donors.lines)
         self.book.settle(PROBED_S)
+        self.desk.finish()
+        self.book.settle()
         self.paid_are_complete(name, donors)
         self.book.settle(DAY_S)
 
@@ -184,6 +193,7 @@ class Soak:
         self.verdicts.check("totals that went back", watch.wrong)
         self.verdicts.expect("totals were read meanwhile", True, watch.reads > 0)
         verify.everything(self.book, self.verdicts, self.donors)
+        verify_desk.everything(self.book, self.verdicts, self.desk)
 
 
 def main():
@@ -203,6 +213,7 @@ def main():
         try:
             soak.run()
         finally:
+            soak.desk.stop()
             codes = soak.book.close()
         soak.verdicts.expect("both programs left in peace", [0, 0], codes)
         return soak.verdicts.summary()

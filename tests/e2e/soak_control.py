@@ -14,6 +14,8 @@ import sys
 import tempfile
 
 import soak_verify as verify
+import soak_verify_desk as verify_desk
+from soak_desk import Desk, provider, provider_list
 from soak_support import Book, Donors
 
 DAMAGE = {
@@ -29,17 +31,29 @@ DAMAGE = {
     "a wrong total": "UPDATE cfa_totals SET raised_minor = raised_minor + 1",
     "a webhook never drained": "UPDATE cfa_provider_object SET parked_count = drained_count + 1 WHERE ref = (SELECT ref FROM "
                                "cfa_payment WHERE state = 6 LIMIT 1)",
+    "a refund that is forgotten": "DELETE FROM cfa_refund WHERE id = (SELECT min(id) FROM cfa_refund WHERE ref IS NOT NULL)",
+    "a refund of another amount": "UPDATE cfa_refund SET amount_minor = amount_minor + 1 WHERE id = (SELECT min(id) FROM cfa_refund)",
+    "a refund that is said to have failed": "UPDATE cfa_refund SET durable = 9 WHERE id = (SELECT max(id) FROM cfa_refund WHERE "
+                                            "durable = 3)",
+    "a refund that is never made": "UPDATE cfa_refund SET ref = NULL, durable = 0 WHERE id = (SELECT max(id) FROM cfa_refund)",
+    "a wrong total of refunds": "UPDATE cfa_totals SET refunded_minor = refunded_minor - 1",
+    "a wrong total of disputes": "UPDATE cfa_totals SET disputed_minor = disputed_minor + 1",
+    "a dispute that is forgotten": "DELETE FROM cfa_dispute WHERE id = (SELECT min(id) FROM cfa_dispute)",
+    "money that a bank did not give back": "UPDATE cfa_dispute SET reinstated_minor = withdrawn_minor - 1 WHERE id = "
+                                           "(SELECT max(id) FROM cfa_dispute)",
 }
 
 
-def judge(book, donors, damage=None):
-    """How much is wrong, as the soak sees it."""
+def judge(book, donors, desk, damage=None):
+    """How much is wrong, as the soak sees it; without the audit, which is judged by its own tests and sees most of it too."""
     if damage:
         with contextlib.closing(sqlite3.connect(book.database)) as connection, connection:
-            connection.execute(damage)
+            if not connection.execute(damage).rowcount:
+                raise RuntimeError(f"damages nothing: {damage}")
     verdicts, said = verify.Verdicts(), io.StringIO()
     with contextlib.redirect_stdout(said):
         verify.everything(book, verdicts, donors)
+        verify_desk.money(book, verdicts, desk)
     return verdicts.failed, said.getvalue()
 
 
@@ -58,11 +72,16 @@ def main():
     verdicts = verify.Verdicts()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as saved:
         book = Book(sys.argv[1], folder)
+        desk = Desk(book, 1, share=0.5)
         try:
             donors = Donors(book, 60, 8, 1, "control-of-the-soak")
             donors.finish()
+            book.settle(160)
+            desk.phase(outside=True)
+            desk.watch(donors.lines)
+            desk.finish()
             book.settle(160, 27 * 3600, 25 * 3600)
-            failed, said = judge(book, donors.lines)
+            failed, said = judge(book, donors.lines, desk)
             verdicts.check("a book that is right", [said] if failed else [])
             book.server_program.stop()
             for path in book.folder.glob("book.db*"):
@@ -70,12 +89,22 @@ def main():
             book.server_program.start()
             for what, damage in DAMAGE.items():
                 restart_with(book, pathlib.Path(saved))
-                failed, said = judge(book, donors.lines, damage)
+                failed, said = judge(book, donors.lines, desk, damage)
                 verdicts.check(f"{what} is not seen", [] if failed else [said])
             restart_with(book, pathlib.Path(saved))
             strange = dict(donors.lines[0], payment_id=donors.lines[1]["payment_id"])
-            verdicts.check("a donor with another's payment is not seen", [] if judge(book, [*donors.lines, strange])[0] else [""])
+            verdicts.check("a donor with another's payment is not seen", [] if judge(book, [*donors.lines, strange], desk)[0] else [""])
+            parts = {job["told"] for job in desk.asked if job["minor"]}   # of these something is left
+            first = next(each for each in provider_list(book, "refunds") if
+                         each["metadata"].get("refund_id") in parts)
+            again = {f"metadata[{name}]": value for name, value in first["metadata"].items()}
+            status, answer = provider(book, "POST", "/v1/refunds", charge=first["charge"], amount=1, **again)
+            verdicts.expect(f"a second refund, to be seen: {answer}", 200, status)
+            book.settle()
+            failed, said = judge(book, donors.lines, desk)
+            verdicts.check("a refund that was made twice is not seen", [] if "made twice" in said else [said])
         finally:
+            desk.stop()
             book.close()
     return verdicts.summary()
 
