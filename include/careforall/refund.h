@@ -61,11 +61,12 @@ typedef struct cfa_refund_spec {
  * Durable when it returns: the refund, its provider key and its reservation; the call follows at
  * once on this thread, and in the background if it is in doubt. No money goes twice: what refunds
  * and disputes hold already, and what open disputes may still take, cannot be asked for again,
- * whoever asks and in whatever order. A repeat with the same key returns the same refund as it
+ * whoever asks and in whatever order; what was asked for and not sent yet is called off when a
+ * dispute takes its money (REJECTED, "disputed"). A repeat with the same key returns the same refund as it
  * stands; with another amount or payment it is CFA_EKEYREUSE.
  * `*out`: owned, `cfa_refund_free`. `spec`: copied.
- * Expected: CFA_OK (look at the state); CFA_ENOTFOUND; CFA_ESTATE (nothing was captured, or nothing
- * is left); CFA_ERANGE (more than is left); CFA_ECURRENCY; CFA_EAMOUNT; CFA_EKEYREUSE; TRANSIENT;
+ * Expected: CFA_OK (look at the state); CFA_ENOTFOUND; CFA_ESTATE (nothing was captured, nothing is
+ * left, or the payment has reached its limit of provider calls); CFA_ERANGE (more than is left); CFA_ECURRENCY; CFA_EAMOUNT; CFA_EKEYREUSE; TRANSIENT;
  * CFA_EINDOUBT.
  * Threading: any thread. Since: 0.1.
  */

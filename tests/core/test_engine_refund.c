@@ -180,6 +180,8 @@ START_TEST(what_cannot_be_given_back_is_refused_with_its_field) {
     spec.payment_id = payment_id();
     spec.amount = (cfa_money){ 100, "USD" };
     expect_error(cfa_refund_create(&refund, book.engine, &spec), CFA_ECURRENCY, "amount.currency");
+    spec.amount = (cfa_money){ 0, "USD" };
+    expect_error(cfa_refund_create(&refund, book.engine, &spec), CFA_ECURRENCY, "amount.currency");
     spec.amount = (cfa_money){ 100, "EUR" };
     spec.payment_id = "plg_01h455vb4pex5vsknk084sn02q";
     expect_error(cfa_refund_create(&refund, book.engine, &spec), CFA_EINVAL, "payment_id");
@@ -542,6 +544,39 @@ START_TEST(a_lost_dispute_stays_taken) {
 }
 END_TEST
 
+static bool provider_is_out;
+
+/* A provider that would refund what is disputed, if it could be reached. */
+static void refund_blindly(struct book *of, const cfa_call *call, cfa_arena *arena,
+                           cfa_reply *out) {
+    if (call->kind == CFA_CALL_REFUND && provider_is_out)
+        out->outcome = CFA_OUTCOME_NOT_SENT;
+    else
+        hooked_pass(of, call, arena, out);
+}
+
+START_TEST(what_was_not_sent_before_a_dispute_took_the_money_is_called_off) {
+    static struct hooked wire;
+    book_prepare(&book, _i);
+    hooked_use(&wire, &book, refund_blindly);
+    book_start(&book);
+    pay(1000);
+    provider_is_out = true;
+    ck_assert_int_eq(asked("r1", 300), CFA_REFUND_REQUESTED);
+    ck_assert_int_eq(asked("r2", 600), CFA_REFUND_REQUESTED);
+    cfa_play_dispute_spec spec = dispute_begin(600, CFA_DISPUTE_OPEN);
+    spec.withdrawn_minor = 600;
+    dispute(&spec);
+    provider_is_out = false;
+    pass_days(1);
+    ck_assert_int_eq(asked("r1", 300), CFA_REFUND_SUCCEEDED);
+    ck_assert_int_eq(asked("r2", 600), CFA_REFUND_REJECTED);
+    ck_assert_int_eq(play_books_of(&book).refund_count, 1);
+    ck_assert_uint_eq(flags_of(book.engine, pledge), 0);
+    close_whole(1000, 300, 600);
+}
+END_TEST
+
 START_TEST(disputes_are_found_by_reads_when_webhooks_are_lost) {
     open_paid(_i);
     cfa_play_dispute_spec spec = dispute_begin(0, CFA_DISPUTE_INQUIRY);
@@ -700,6 +735,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "external", a_refund_made_at_the_provider_is_seen_and_holds_its_part);
     add_per_store(suite, "rejected", a_refund_that_the_provider_refuses_shows_what_it_has_instead);
     add_per_store(suite, "guard", what_a_dispute_may_still_take_is_not_given_back);
+    add_per_store(suite, "unsent", what_was_not_sent_before_a_dispute_took_the_money_is_called_off);
     add_per_store(suite, "lost", a_lost_dispute_stays_taken);
     add_per_store(suite, "lost_webhooks", disputes_are_found_by_reads_when_webhooks_are_lost);
     add_loop(suite, "late_cancel", money_after_a_cancel_goes_back_where_the_campaign_says_so,

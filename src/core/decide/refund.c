@@ -19,7 +19,7 @@ static cfa_status check_request(const cfa__refund_input *input, const cfa__payme
                                 "only captured money can be given back; this payment is %s",
                                 cfa_payment_state_name((cfa_payment_state)payment->state));
     }
-    if (input->amount_minor > 0 && memcmp(input->currency, payment->currency, 4) != 0) {
+    if (input->currency[0] != '\0' && memcmp(input->currency, payment->currency, 4) != 0) {
         return cfa_error_format(CFA_ECURRENCY, ORIGIN, "amount.currency", 0, "the payment is in %s",
                                 payment->currency);
     }

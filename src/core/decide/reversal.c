@@ -252,6 +252,48 @@ static cfa_status apply_dispute(struct scene *scene, const cfa_dispute_facts *fa
 
 /* ---- a report -------------------------------------------------------------------------------- */
 
+static bool is_promised_twice(const cfa__payment *payment) {
+    return payment->captured_minor > 0 && payment->requested_minor > 0 &&
+           payment->requested_minor + payment->refunded_minor + payment->exposed_minor >
+               payment->captured_minor;
+}
+
+/* True for a refund's call that nobody makes now and nobody ever made. */
+static bool is_unsent(const cfa__operation *operation) {
+    return operation->call == CFA_CALL_REFUND && operation->state == CFA__OPERATION_READY &&
+           operation->due_us != 0 && operation->first_sent_us == 0 &&
+           cfa__id_is_null(operation->lease_owner);
+}
+
+/* What waits to be sent was promised before a dispute, or the provider's desk, took the money: the
+ * newest of it is called off. */
+static cfa_status call_off_unsent(struct scene *scene) {
+    cfa__payment *payment = scene->payment;
+    bool missed = false;
+    if (!is_promised_twice(payment))
+        return CFA_OK;
+    for (int64_t number = payment->operation_count; number > 0; number--) {
+        const cfa__operation *found;
+        cfa_status status = cfa__operation_find(scene->set, payment->id, number, &found);
+        missed = missed || status == CFA__MISS;
+        if (status < 0)
+            return status;
+        if (missed || found == NULL || !is_unsent(found) || !is_promised_twice(payment))
+            continue;
+        void *draft;
+        status = cfa__edit(scene->set, &cfa__operation_kind, found, &draft);
+        if (status == CFA_OK)
+            status = cfa__refund_reject(scene->set, payment, found->refund_id, "disputed");
+        if (status != CFA_OK)
+            return status;
+        cfa__operation *operation = draft;
+        operation->state = CFA__OPERATION_CLOSED;
+        operation->due_us = 0;
+        operation->updated_us = cfa__now_us(scene->set);
+    }
+    return missed ? CFA__MISS : CFA_OK;
+}
+
 cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payment *payment,
                                 const cfa__evidence *evidence, cfa_webhook_verdict *verdict) {
     const cfa_facts *facts = evidence->facts;
@@ -271,6 +313,10 @@ cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payment *payment,
     }
     if (status < 0 || missed)
         return status < 0 ? status : CFA__MISS;
+    if (scene.changed)
+        status = call_off_unsent(&scene);
+    if (status != CFA_OK)
+        return status;
     bool conflicts = cfa__payment_derive_flags(payment, &before);
     if (conflicts && !scene.refused) /* what was refused has said so */
         status =

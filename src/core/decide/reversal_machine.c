@@ -48,7 +48,8 @@ static const cfa__reversal_rule rules[] = {
     RULE("D09", "any before", "PREVENTED", DISPUTE_PREVENTED, "prevented", "money as D04, D06 say"),
     QUIET("D10", "WON, LOST", "the same", "a second round", "another dispute with its own id"),
     QUIET("D11", "any", "the same", "a refund is asked for",
-          "refused for what disputes took or may still take: CFA_ERANGE, CFA_ESTATE"),
+          "refused for what disputes took or may still take (CFA_ERANGE, CFA_ESTATE); one that was "
+          "not sent yet is REJECTED as \"disputed\""),
     RULE("D12", "any", "the same", PAYMENT_FRAUD_WARNING, "early fraud warning",
          "of the payment; flag FRAUD_WARNING"),
 };
