@@ -200,8 +200,7 @@ static void write_scope(cfa__buffer *text, const cfa_reconciliation *report) {
     }
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++) {
         if (report->read[i] == 0)
-            write_pair(text, "  not looked for, since the record has none: each ",
-                       kind_names[i]);
+            write_pair(text, "  not looked for, since the record has none: each ", kind_names[i]);
         else
             write_pair(text, "  looked for in the record: each ", kind_names[i]);
         write_pair(text, " of ", from);
