@@ -28,7 +28,8 @@ typedef struct cfa_sqlite_options {
     int32_t cache_kib;       /* page cache of the writer; 0: 65536 */
     int32_t wal_limit_pages; /* checkpoint when the log passes this; 0: 16000 */
     int32_t busy_timeout_ms; /* wait for another process; 0: 5000 */
-    int32_t read_only; /* non-zero: for an audit, never for an engine; nothing is written or made, and
+    int32_t
+        read_only; /* non-zero: for an audit, never for an engine; nothing is written or made, and
                         * the file must be there with this library's schema */
 } cfa_sqlite_options;
 
