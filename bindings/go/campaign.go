@@ -23,7 +23,8 @@ type LateRule int32
 
 const (
 	LateAccept LateRule = 0
-	LateRefuse LateRule = 1
+	LateRefuse LateRule = 1 // unpaid payments are cancelled; paid money still counts
+	LateRefund LateRule = 2 // as refuse, and money that comes all the same is given back
 )
 
 // Campaign is a snapshot of what people give to.

@@ -35,6 +35,8 @@ const (
 	PaymentFlagConflict PaymentFlags = 2 // the provider's amounts contradict ours
 	PaymentFlagSettled  PaymentFlags = 4 // paid out and reconciled
 	PaymentFlagLate     PaymentFlags = 8 // success came after cancel, expiry or the campaign's end
+
+	PaymentFlagFraudWarning PaymentFlags = 16 // the card's issuer suspects fraud; no money moved
 )
 
 // Payment is a snapshot of one payment.
@@ -47,6 +49,10 @@ type Payment struct {
 	Amount      Money
 	Authorized  Money
 	Captured    Money
+	Refunded    Money  // by refunds that are under way or done
+	Disputed    Money  // what disputes hold of it now
+	Refundable  Money  // what may still be given back
+	Fee         Money  // the provider's, in the currency it settles in; the zero value while unknown
 	Ref         string // the provider's id, "" while unknown
 	FailureCode string
 	Sequence    int64
@@ -134,6 +140,10 @@ func (e *Engine) payment(ctx context.Context, key string,
 		Amount:      moneyOf(native.Payment_amount(handle)),
 		Authorized:  moneyOf(native.Payment_authorized(handle)),
 		Captured:    moneyOf(native.Payment_captured(handle)),
+		Refunded:    moneyOf(native.Payment_refunded(handle)),
+		Disputed:    moneyOf(native.Payment_disputed(handle)),
+		Refundable:  moneyOf(native.Payment_refundable(handle)),
+		Fee:         moneyOf(native.Payment_fee(handle)),
 		Ref:         native.Payment_ref(handle),
 		FailureCode: native.Payment_failure_code(handle),
 		Sequence:    native.Payment_sequence(handle),
@@ -212,12 +222,13 @@ func (e *Engine) AcceptWebhook(ctx context.Context, event WebhookEvent) (Webhook
 		return 0, err
 	}
 	defer e.gate.leave()
+	facts, err := event.Facts.lend()
+	if err != nil {
+		return 0, err
+	}
+	defer native.Facts_free(facts)
 	var verdict int32
-	facts := event.Facts
 	err = native.Webhook_accept(&verdict, e.handle, event.EventID, event.EventType, event.Account,
-		flag(event.Livemode), flag(!event.Irrelevant), facts.Ref, facts.PaymentID, facts.Amount.native(),
-		uint32(facts.Flags), facts.AuthorizedMinor, facts.CapturedMinor, clamp(int64(facts.Attempt)),
-		microseconds(facts.Occurred), facts.FailureCode, facts.CancelReason, facts.OriginRef,
-		flag(event.Fetch), limit)
+		flag(event.Livemode), flag(!event.Irrelevant), facts, flag(event.Fetch), limit)
 	return WebhookVerdict(verdict), wrap(err)
 }

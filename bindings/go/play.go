@@ -76,6 +76,64 @@ func (p *Play) Expire(ref string) error {
 	return p.use(func() error { return native.Play_expire(p.handle, ref) })
 }
 
+// RefundNext lets the next refund that is asked for begin in a state; then all succeed at once again.
+func (p *Play) RefundNext(state RefundState) error {
+	return p.use(func() error { return native.Play_refund_next(p.handle, int32(state)) })
+}
+
+// PlayRefund is a refund by hand, as at the provider's own desk, or a refund that moves on.
+type PlayRefund struct {
+	Ref         string // the payment's, to make one; the refund's, to move it on
+	AmountMinor int64  // of a new one; 0: all that is left
+	State       RefundState
+	FailureCode string
+}
+
+// Refund makes a refund, or moves one on, and returns its Ref. State 0 is SUCCEEDED.
+func (p *Play) Refund(spec PlayRefund) (string, error) {
+	return p.ref(func(out *native.Text) error {
+		return native.Play_refund(out, p.handle, spec.Ref, spec.AmountMinor, int32(spec.State), spec.FailureCode)
+	})
+}
+
+// PlayDispute is how a dispute stands afterwards. What is zero stays as it is.
+type PlayDispute struct {
+	Ref                             string       // the payment's, to open one; the dispute's, to go on
+	State                           DisputeState // of a new one: INQUIRY, OPEN (0) or PREVENTED
+	AmountMinor                     int64        // of a new one; 0: all that was captured
+	WithdrawnMinor, ReinstatedMinor int64        // in total
+	Fee                             Money
+	Reason                          string
+	EvidenceDue                     time.Time
+}
+
+// Dispute lets a donor's bank dispute a payment, or carries a dispute on, and returns the dispute's Ref.
+func (p *Play) Dispute(spec PlayDispute) (string, error) {
+	return p.ref(func(out *native.Text) error {
+		return native.Play_dispute(out, p.handle, spec.Ref, int32(spec.State), spec.AmountMinor, spec.WithdrawnMinor,
+			spec.ReinstatedMinor, spec.Fee.native(), spec.Reason, microseconds(spec.EvidenceDue))
+	})
+}
+
+func (p *Play) ref(call func(out *native.Text) error) (string, error) {
+	var text native.Text
+	if err := p.use(func() error { return call(&text) }); err != nil {
+		return "", err
+	}
+	ref, _ := native.Take(text)
+	return ref, nil
+}
+
+// Fee lets become known, once, what the provider keeps of a captured payment.
+func (p *Play) Fee(ref string, fee Money) error {
+	return p.use(func() error { return native.Play_fee(p.handle, ref, fee.native()) })
+}
+
+// FraudWarning lets the card's issuer suspect fraud, once. No money moves.
+func (p *Play) FraudWarning(ref string) error {
+	return p.use(func() error { return native.Play_fraud_warning(p.handle, ref) })
+}
+
 // PlayFault is what goes wrong with one call.
 type PlayFault int32
 
@@ -149,18 +207,20 @@ func (p *Play) Sign(body []byte, at time.Time) ([]byte, error) {
 	return []byte(signature), nil
 }
 
-// PlayBooks are the play provider's ground truth; ChargedTwice must be 0.
+// PlayBooks are the play provider's ground truth; ChargedTwice and RefundedTwice must be 0.
 type PlayBooks struct {
 	Intents, Charges, ChargedTwice, Calls, WebhooksPending int64
+	Refunds, RefundedTwice, Disputes                       int64
 }
 
 // Books reads the ground truth.
 func (p *Play) Books() (PlayBooks, error) {
-	var intents, charges, twice, calls, pending int64
+	var books PlayBooks
 	err := p.use(func() error {
-		return native.Play_books_get(&intents, &charges, &twice, &calls, &pending, p.handle)
+		return native.Play_books_get(&books.Intents, &books.Charges, &books.ChargedTwice, &books.Calls,
+			&books.WebhooksPending, &books.Refunds, &books.RefundedTwice, &books.Disputes, p.handle)
 	})
-	return PlayBooks{intents, charges, twice, calls, pending}, err
+	return books, err
 }
 
 // Charges returns the number of successful charges of one payment.

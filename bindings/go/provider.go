@@ -36,12 +36,14 @@ const (
 type FactFlags uint32
 
 const (
-	FactSucceeded   FactFlags = 1
-	FactCanceled    FactFlags = 2
-	FactExpired     FactFlags = 4
-	FactNeedsAction FactFlags = 16
-	FactProcessing  FactFlags = 32
-	FactFailed      FactFlags = 64
+	FactSucceeded FactFlags = 1
+	FactCanceled  FactFlags = 2
+	FactExpired   FactFlags = 4
+
+	FactFraudWarning FactFlags = 8 // the card's issuer suspects fraud
+	FactNeedsAction  FactFlags = 16
+	FactProcessing   FactFlags = 32
+	FactFailed       FactFlags = 64
 )
 
 // Facts are what the provider knows about a payment. They only grow, so their order does not matter.
@@ -57,6 +59,54 @@ type Facts struct {
 	FailureCode     string
 	CancelReason    string
 	OriginRef       string // the object that Ref grew out of, such as the hosted page
+	Refunds         []RefundFacts
+	Disputes        []DisputeFacts
+	Fee             Money // what the provider keeps of the captured money; the zero value while unknown
+}
+
+// RefundFacts are one refund of a payment, told apart by Ref, the provider's id of it.
+type RefundFacts struct {
+	Ref         string
+	RefundID    string // our id as the provider echoes it: with every report of a refund that was asked for, or with none
+	Amount      Money
+	State       RefundState
+	FailureCode string
+	Occurred    time.Time
+}
+
+// DisputeFacts are one dispute of a payment: its state, and apart from it the most that was ever taken and given back.
+type DisputeFacts struct {
+	Ref             string
+	Amount          Money
+	State           DisputeState
+	WithdrawnMinor  int64
+	ReinstatedMinor int64
+	Fee             Money
+	Reason          string
+	EvidenceDue     time.Time
+	Occurred        time.Time
+}
+
+// lend makes the facts as C has them, to be freed by native.Facts_free.
+func (f Facts) lend() (made native.Facts, err error) {
+	err = native.Facts_new(&made, f.Ref, f.PaymentID, f.Amount.native(), uint32(f.Flags), f.AuthorizedMinor,
+		f.CapturedMinor, clamp(int64(f.Attempt)), microseconds(f.Occurred), f.FailureCode, f.CancelReason, f.OriginRef,
+		f.Fee.native())
+	for i := 0; err == nil && i < len(f.Refunds); i++ {
+		r := f.Refunds[i]
+		err = native.Facts_refund(made, r.Ref, r.RefundID, r.Amount.native(), int32(r.State), r.FailureCode,
+			microseconds(r.Occurred))
+	}
+	for i := 0; err == nil && i < len(f.Disputes); i++ {
+		d := f.Disputes[i]
+		err = native.Facts_dispute(made, d.Ref, d.Amount.native(), int32(d.State), d.WithdrawnMinor, d.ReinstatedMinor,
+			d.Fee.native(), d.Reason, microseconds(d.EvidenceDue), microseconds(d.Occurred))
+	}
+	if err != nil {
+		native.Facts_free(made)
+		return nil, wrap(err)
+	}
+	return made, nil
 }
 
 // Request is one provider call. Body was fixed before the call was committed: equal for every repeat, as is
@@ -77,6 +127,7 @@ type Request struct {
 	Now            time.Time
 	ReturnURL      string // where a hosted page sends the donor afterwards; as CancelURL, it stands in the Body of a create
 	CancelURL      string
+	RefundID       string // of a refund: our id of it, for the provider's metadata
 }
 
 // Reply is what a provider answered. The zero value: nobody knows, so it will be asked again.
@@ -89,6 +140,7 @@ type Reply struct {
 	RetryAfter   time.Duration
 	RedirectURL  string // the provider's hosted page for the donor
 	Unavailable  bool   // it could not be reached or was too busy: counts for the circuit breaker
+	Unfinished   bool   // of a lookup that is unknown: it only ran out of time, and the next one goes on from there
 }
 
 // Capabilities are a set of Provider values.
@@ -97,6 +149,7 @@ type Capabilities uint32
 const (
 	ProviderTwoStep             Capabilities = 1 // create first, the donor confirms later
 	ProviderLookupAuthoritative Capabilities = 2 // a lookup that finds nothing proves absence
+	ProviderReadsReversals      Capabilities = 4 // a retrieve names every refund and dispute of the payment
 )
 
 // Provider is a payment provider written in Go. Engine.ServeProvider brings it the calls that are due.
@@ -153,12 +206,13 @@ func (e *Engine) ServeOne(ctx context.Context, provider Provider, wait time.Dura
 	}
 	defer native.Pulled_call_free(call)
 	reply := ask(ctx, provider, native.CopyCall(native.Pulled_call_view(call)))
-	facts := reply.Facts
-	err := native.Call_done(e.handle, call, int32(reply.Outcome), flag(reply.Stored), facts.Ref, facts.PaymentID,
-		facts.Amount.native(), uint32(facts.Flags), facts.AuthorizedMinor, facts.CapturedMinor,
-		clamp(int64(facts.Attempt)), microseconds(facts.Occurred), facts.FailureCode, facts.CancelReason,
-		facts.OriginRef, reply.ClientSecret, reply.Code, reply.RetryAfter.Milliseconds(), reply.RedirectURL,
-		flag(reply.Unavailable), 0)
+	facts, err := reply.Facts.lend()
+	if err != nil {
+		return true, err
+	}
+	defer native.Facts_free(facts)
+	err = native.Call_done(e.handle, call, int32(reply.Outcome), flag(reply.Stored), facts, reply.ClientSecret, reply.Code,
+		reply.RetryAfter.Milliseconds(), reply.RedirectURL, flag(reply.Unavailable), flag(reply.Unfinished), 0)
 	return true, wrap(err)
 }
 
@@ -186,6 +240,6 @@ func ask(ctx context.Context, provider Provider, call native.Call) (reply Reply)
 		Amount: Money{call.AmountMinor, call.Currency}, PaymentMethod: call.PaymentMethod,
 		CaptureManual: call.CaptureManual, Body: call.Body, CreatedFrom: instant(call.CreatedFromUs),
 		CreatedUntil: instant(call.CreatedUntilUs), Now: instant(call.NowUs),
-		ReturnURL: pages.ReturnURL, CancelURL: pages.CancelURL,
+		ReturnURL: pages.ReturnURL, CancelURL: pages.CancelURL, RefundID: call.RefundID,
 	})
 }

@@ -176,6 +176,10 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %handle(cfa_pledge)
 %handle(cfa_pledge_list)
 %handle(cfa_payment)
+%handle(cfa_refund)
+%handle(cfa_refund_list)
+%handle(cfa_dispute)
+%handle(cfa_dispute_list)
 %handle(cfa_transition_list)
 %handle(cfa_totals)
 %handle(cfa_event_list)
@@ -184,6 +188,7 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %handle(cfa_act_list)
 %handle(cfa_subscription)
 %handle(cfa_pulled_call)
+%handle(shim_facts)
 
 %define %number(type, convert)
 %typemap(in, numinputs = 0) type *OUTPUT (type made = 0) %{ $1 = &made; %}
@@ -231,15 +236,18 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %}
 
 %typemap(in, numinputs = 0) (int64_t *out_intents, int64_t *out_charges, int64_t *out_charged_twice,
-                             int64_t *out_calls, int64_t *out_webhooks_pending)
-    (int64_t counts[5] = { 0 }) %{
+                             int64_t *out_calls, int64_t *out_webhooks_pending, int64_t *out_refunds,
+                             int64_t *out_refunded_twice, int64_t *out_disputes)
+    (int64_t counts[8] = { 0 }) %{
   $1 = &counts[0]; $2 = &counts[1]; $3 = &counts[2]; $4 = &counts[3]; $5 = &counts[4];
+  $6 = &counts[5]; $7 = &counts[6]; $8 = &counts[7];
 %}
 %typemap(argout) (int64_t *out_intents, int64_t *out_charges, int64_t *out_charged_twice,
-                  int64_t *out_calls, int64_t *out_webhooks_pending) %{
+                  int64_t *out_calls, int64_t *out_webhooks_pending, int64_t *out_refunds,
+                  int64_t *out_refunded_twice, int64_t *out_disputes) %{
   Py_DECREF($result);
-  $result = Py_BuildValue("(LLLLL)", (long long)*$1, (long long)*$2, (long long)*$3, (long long)*$4,
-                          (long long)*$5);
+  $result = Py_BuildValue("(LLLLLLLL)", (long long)*$1, (long long)*$2, (long long)*$3, (long long)*$4,
+                          (long long)*$5, (long long)*$6, (long long)*$7, (long long)*$8);
 %}
 
 /* ---- structs, copied into tuples in the order of their fields ------------------------------- */
@@ -302,11 +310,11 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 
 %typemap(out) const cfa_call * %{
   $result = $1 == NULL ? careforall_none()
-      : Py_BuildValue("(iNNNNNNNONLLLi)", (int)$1->kind, careforall_text($1->operation_id),
+      : Py_BuildValue("(iNNNNNNNONLLLiN)", (int)$1->kind, careforall_text($1->operation_id),
                       careforall_text($1->payment_id), careforall_text($1->idempotency_key),
                       careforall_text($1->account), careforall_text($1->ref),
                       careforall_money($1->amount), careforall_text($1->payment_method),
                       $1->capture_manual ? Py_True : Py_False, careforall_bytes($1->body),
                       (long long)$1->created_from_us, (long long)$1->created_until_us,
-                      (long long)$1->now_us, (int)$1->timeout_ms);
+                      (long long)$1->now_us, (int)$1->timeout_ms, careforall_text($1->refund_id));
 %}

@@ -190,6 +190,26 @@ static inline cfa_status shim_payment_cancel(cfa_payment **out, cfa_engine *engi
     return cfa_payment_cancel(out, engine, id, scope, key, &by, timeout_ms);
 }
 
+/* ---- money that goes back ------------------------------------------------------------------- */
+
+static inline cfa_status shim_refund_create(cfa_refund **out, cfa_engine *engine, const char *key,
+                                            const char *scope, const char *payment_id,
+                                            cfa_money amount, const char *actor, const char *reason,
+                                            int32_t timeout_ms)
+{
+    cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
+    spec.key = key;
+    spec.scope = scope;
+    spec.payment_id = payment_id;
+    spec.amount = amount;
+    spec.actor = actor;
+    spec.reason = reason;
+    spec.timeout_ms = timeout_ms;
+    return cfa_refund_create(out, engine, &spec);
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
 static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,
                                             const char *after, int32_t limit)
 {
@@ -259,60 +279,166 @@ static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine,
 
 /* ---- providers in the host's language ------------------------------------------------------- */
 
-static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount,
-                                   uint32_t flags, int64_t authorized_minor, int64_t captured_minor,
-                                   int32_t attempt, int64_t occurred_us, const char *failure_code,
-                                   const char *cancel_reason, const char *origin_ref)
+/*
+ * Facts under construction: what a provider says of one payment, then its refunds and disputes one
+ * by one. All text is copied. Whoever made them frees them, after the call that they are for.
+ */
+typedef struct shim_facts shim_facts;
+
+#ifndef SWIG
+
+#define SHIM_REVERSALS_MAX (CFA_REVERSALS_MAX + 1) /* one more is enough for C to refuse them */
+
+struct shim_facts {
+    cfa_facts facts;
+    cfa_arena *arena;
+    int32_t failed; /* a copy found no memory */
+    const cfa_refund_facts *refunds[SHIM_REVERSALS_MAX];
+    const cfa_dispute_facts *disputes[SHIM_REVERSALS_MAX];
+};
+
+static inline const char *shim_facts_text(shim_facts *made, const char *text)
 {
-    cfa_facts facts = CFA_FACTS_INIT;
-    facts.ref = ref;
-    facts.payment_id = payment_id;
-    facts.amount = amount;
-    facts.flags = flags;
-    facts.authorized_minor = authorized_minor;
-    facts.captured_minor = captured_minor;
-    facts.attempt = attempt;
-    facts.occurred_us = occurred_us;
-    facts.failure_code = failure_code;
-    facts.cancel_reason = cancel_reason;
-    facts.origin_ref = origin_ref;
-    return facts;
+    if (text == NULL)
+        return NULL;
+    const char *copy = (const char *)cfa_arena_copy(made->arena, text, strlen(text) + 1);
+    made->failed |= copy == NULL;
+    return copy;
 }
 
-static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
-                                        int32_t stored, const char *ref, const char *payment_id,
+static inline cfa_status shim_facts_grown(const shim_facts *made)
+{
+    return made->failed ? cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for facts")
+                        : CFA_OK;
+}
+
+#endif
+
+static inline void shim_facts_free(shim_facts *facts)
+{
+    if (facts == NULL)
+        return;
+    cfa_arena_free(facts->arena);
+    cfa_free(facts);
+}
+
+static inline cfa_status shim_facts_new(shim_facts **out, const char *ref, const char *payment_id,
                                         cfa_money amount, uint32_t flags, int64_t authorized_minor,
                                         int64_t captured_minor, int32_t attempt,
                                         int64_t occurred_us, const char *failure_code,
                                         const char *cancel_reason, const char *origin_ref,
+                                        cfa_money fee)
+{
+    shim_facts *made = (shim_facts *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for facts");
+    memset(made, 0, sizeof *made);
+    cfa_status status = cfa_arena_new(&made->arena);
+    if (status != CFA_OK) {
+        cfa_free(made);
+        return status;
+    }
+    made->facts.struct_size = sizeof made->facts;
+    made->facts.ref = shim_facts_text(made, ref);
+    made->facts.payment_id = shim_facts_text(made, payment_id);
+    made->facts.amount = amount;
+    made->facts.flags = flags;
+    made->facts.authorized_minor = authorized_minor;
+    made->facts.captured_minor = captured_minor;
+    made->facts.attempt = attempt;
+    made->facts.occurred_us = occurred_us;
+    made->facts.failure_code = shim_facts_text(made, failure_code);
+    made->facts.cancel_reason = shim_facts_text(made, cancel_reason);
+    made->facts.origin_ref = shim_facts_text(made, origin_ref);
+    made->facts.refunds = made->refunds;
+    made->facts.disputes = made->disputes;
+    made->facts.fee = fee;
+    status = shim_facts_grown(made);
+    if (status != CFA_OK)
+        shim_facts_free(made);
+    else
+        *out = made;
+    return status;
+}
+
+static inline cfa_status shim_facts_refund(shim_facts *facts, const char *ref,
+                                           const char *refund_id, cfa_money amount, int32_t state,
+                                           const char *failure_code, int64_t occurred_us)
+{
+    if (facts->facts.refund_count == SHIM_REVERSALS_MAX)
+        return CFA_OK;
+    cfa_refund_facts refund;
+    memset(&refund, 0, sizeof refund);
+    refund.struct_size = sizeof refund;
+    refund.ref = shim_facts_text(facts, ref);
+    refund.refund_id = shim_facts_text(facts, refund_id);
+    refund.amount = amount;
+    refund.state = state;
+    refund.failure_code = shim_facts_text(facts, failure_code);
+    refund.occurred_us = occurred_us;
+    const cfa_refund_facts *copy =
+        (const cfa_refund_facts *)cfa_arena_copy(facts->arena, &refund, sizeof refund);
+    facts->failed |= copy == NULL;
+    if (!facts->failed)
+        facts->refunds[facts->facts.refund_count++] = copy;
+    return shim_facts_grown(facts);
+}
+
+static inline cfa_status shim_facts_dispute(shim_facts *facts, const char *ref, cfa_money amount,
+                                            int32_t state, int64_t withdrawn_minor,
+                                            int64_t reinstated_minor, cfa_money fee,
+                                            const char *reason, int64_t evidence_due_us,
+                                            int64_t occurred_us)
+{
+    if (facts->facts.dispute_count == SHIM_REVERSALS_MAX)
+        return CFA_OK;
+    cfa_dispute_facts dispute;
+    memset(&dispute, 0, sizeof dispute);
+    dispute.struct_size = sizeof dispute;
+    dispute.ref = shim_facts_text(facts, ref);
+    dispute.amount = amount;
+    dispute.state = state;
+    dispute.withdrawn_minor = withdrawn_minor;
+    dispute.reinstated_minor = reinstated_minor;
+    dispute.fee = fee;
+    dispute.reason = shim_facts_text(facts, reason);
+    dispute.evidence_due_us = evidence_due_us;
+    dispute.occurred_us = occurred_us;
+    const cfa_dispute_facts *copy =
+        (const cfa_dispute_facts *)cfa_arena_copy(facts->arena, &dispute, sizeof dispute);
+    facts->failed |= copy == NULL;
+    if (!facts->failed)
+        facts->disputes[facts->facts.dispute_count++] = copy;
+    return shim_facts_grown(facts);
+}
+
+static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
+                                        int32_t stored, const shim_facts *facts,
                                         const char *client_secret, const char *code,
                                         int64_t retry_after_ms, const char *redirect_url,
-                                        int32_t unavailable, int32_t timeout_ms)
+                                        int32_t unavailable, int32_t unfinished,
+                                        int32_t timeout_ms)
 {
     cfa_reply reply;
     memset(&reply, 0, sizeof reply);
     reply.struct_size = sizeof reply;
     reply.outcome = outcome;
     reply.stored = stored;
-    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
+    reply.facts = facts->facts;
     reply.client_secret = client_secret;
     reply.code = code;
     reply.retry_after_ms = retry_after_ms;
     reply.redirect_url = redirect_url;
     reply.unavailable = unavailable;
+    reply.unfinished = unfinished;
     return cfa_call_done(engine, call, &reply, timeout_ms);
 }
 
 static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, const char *event_id,
                                              const char *event_type, const char *account,
-                                             int32_t livemode, int32_t relevant, const char *ref,
-                                             const char *payment_id, cfa_money amount,
-                                             uint32_t flags, int64_t authorized_minor,
-                                             int64_t captured_minor, int32_t attempt,
-                                             int64_t occurred_us, const char *failure_code,
-                                             const char *cancel_reason, const char *origin_ref,
-                                             int32_t fetch, int32_t timeout_ms)
+                                             int32_t livemode, int32_t relevant,
+                                             const shim_facts *facts, int32_t fetch,
+                                             int32_t timeout_ms)
 {
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
@@ -322,8 +448,7 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
     event.account = account;
     event.livemode = livemode;
     event.relevant = relevant;
-    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
+    event.facts = facts->facts;
     event.fetch = fetch;
     return cfa_webhook_accept(out, engine, &event, timeout_ms);
 }
@@ -414,6 +539,8 @@ static inline void shim_put_call(shim_text *text, const cfa_call *call)
     shim_put_text(text, ",\"payment_id\":", call->payment_id);
     shim_put_text(text, ",\"payment_method\":", call->payment_method);
     shim_put_text(text, ",\"ref\":", call->ref);
+    if (kind == CFA_CALL_REFUND)
+        shim_put_text(text, ",\"refund_id\":", call->refund_id);
     if (kind == CFA_CALL_CREATE)
         shim_put_text(text, ",\"return_url\":", call->return_url);
     shim_put(text, '}');
@@ -508,7 +635,9 @@ static inline cfa_status shim_play_weather_set(cfa_play *play, int32_t reply_los
 
 static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_charges,
                                              int64_t *out_charged_twice, int64_t *out_calls,
-                                             int64_t *out_webhooks_pending, cfa_play *play)
+                                             int64_t *out_webhooks_pending,
+                                             int64_t *out_refunds, int64_t *out_refunded_twice,
+                                             int64_t *out_disputes, cfa_play *play)
 {
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
     const cfa_status status = cfa_play_books_get(&books, play);
@@ -519,6 +648,9 @@ static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_
     *out_charged_twice = books.charged_twice;
     *out_calls = books.call_count;
     *out_webhooks_pending = books.webhooks_pending;
+    *out_refunds = books.refund_count;
+    *out_refunded_twice = books.refunded_twice;
+    *out_disputes = books.dispute_count;
     return CFA_OK;
 }
 
@@ -534,6 +666,56 @@ static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play,
     status = cfa_play_payment(&facts, out_charges, play, payment_id, arena);
     cfa_arena_free(arena);
     return status;
+}
+
+/* `*out`: whose it is, the provider's id of the refund. */
+static inline cfa_status shim_play_refund(char **out, cfa_play *play, const char *ref,
+                                          int64_t amount_minor, int32_t state,
+                                          const char *failure_code)
+{
+    cfa_play_refund_spec spec = CFA_PLAY_REFUND_SPEC_INIT;
+    spec.ref = ref;
+    spec.amount_minor = amount_minor;
+    spec.state = state;
+    spec.failure_code = failure_code;
+    char *made = (char *)cfa_alloc(CFA_PLAY_REF_SIZE);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for text");
+    const cfa_status status = cfa_play_refund(made, play, &spec);
+    if (status != CFA_OK) {
+        cfa_free(made);
+        return status;
+    }
+    *out = made;
+    return CFA_OK;
+}
+
+/* `*out`: the provider's id of the dispute. */
+static inline cfa_status shim_play_dispute(char **out, cfa_play *play, const char *ref,
+                                           int32_t state, int64_t amount_minor,
+                                           int64_t withdrawn_minor, int64_t reinstated_minor,
+                                           cfa_money fee, const char *reason,
+                                           int64_t evidence_due_us)
+{
+    cfa_play_dispute_spec spec = CFA_PLAY_DISPUTE_SPEC_INIT;
+    spec.ref = ref;
+    spec.state = state;
+    spec.amount_minor = amount_minor;
+    spec.withdrawn_minor = withdrawn_minor;
+    spec.reinstated_minor = reinstated_minor;
+    spec.fee = fee;
+    spec.reason = reason;
+    spec.evidence_due_us = evidence_due_us;
+    char *made = (char *)cfa_alloc(CFA_PLAY_REF_SIZE);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for text");
+    const cfa_status status = cfa_play_dispute(made, play, &spec);
+    if (status != CFA_OK) {
+        cfa_free(made);
+        return status;
+    }
+    *out = made;
+    return CFA_OK;
 }
 
 static inline cfa_status shim_key_new(char **out)

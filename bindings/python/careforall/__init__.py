@@ -5,20 +5,21 @@ from .engine import Engine, new_key
 from .errors import (CareForAllError, CircuitOpenError, ConflictError, InDoubtError, InternalError, InvalidError,
                      PermanentError, TransientError)
 from .models import (Act, ActFault, ActReport, Campaign, CampaignState, CircuitRule, Cursor, CursorState, DeadLetter,
-                     Event, LateRule, Payment, PaymentFlag, PaymentState, Pledge, Totals, TotalsRow, Transition,
-                     Visibility, Wait, WebhookVerdict, Work)
+                     Dispute, DisputeState, Event, LateRule, Payment, PaymentFlag, PaymentState, Pledge, Refund,
+                     RefundOrigin, RefundState, Totals, TotalsRow, Transition, Visibility, Wait, WebhookVerdict, Work)
 from .money import Money
-from .provider import (Books, CallKind, Fact, Facts, Outcome, PlayFault, PlayProvider, Provider, Reply, Request,
-                       WebhookEvent)
+from .provider import (Books, CallKind, DisputeFacts, Fact, Facts, Outcome, PlayFault, PlayProvider, Provider,
+                       RefundFacts, Reply, Request, WebhookEvent)
 from .subscription import Subscription
 
 __version__: str = native.version()
 
 __all__ = [
     "Act", "ActFault", "ActReport", "Books", "CallKind", "Campaign", "CampaignState", "CareForAllError",
-    "CircuitOpenError", "CircuitRule", "ConflictError", "Cursor", "CursorState", "DeadLetter", "Engine",
-    "Event", "Fact", "Facts", "InDoubtError", "InternalError", "InvalidError", "LateRule", "Money", "Outcome",
-    "Payment", "PaymentFlag", "PaymentState", "PermanentError", "PlayFault", "PlayProvider", "Pledge",
-    "Provider", "Reply", "Request", "Subscription", "Totals", "TotalsRow", "TransientError", "Transition",
-    "Visibility", "Wait", "WebhookEvent", "WebhookVerdict", "Work", "new_key",
+    "CircuitOpenError", "CircuitRule", "ConflictError", "Cursor", "CursorState", "DeadLetter", "Dispute",
+    "DisputeFacts", "DisputeState", "Engine", "Event", "Fact", "Facts", "InDoubtError", "InternalError",
+    "InvalidError", "LateRule", "Money", "Outcome", "Payment", "PaymentFlag", "PaymentState", "PermanentError",
+    "PlayFault", "PlayProvider", "Pledge", "Provider", "Refund", "RefundFacts", "RefundOrigin", "RefundState",
+    "Reply", "Request", "Subscription", "Totals", "TotalsRow", "TransientError", "Transition", "Visibility",
+    "Wait", "WebhookEvent", "WebhookVerdict", "Work", "new_key",
 ]

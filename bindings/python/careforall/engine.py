@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from . import errors, native
 from .gate import Gate
-from .models import (Act, ActReport, Campaign, CircuitRule, Cursor, DeadLetter, Event, LateRule, Payment, Pledge,
-                     Totals, Transition, Visibility, Wait, WebhookVerdict, Work)
+from .models import (Act, ActReport, Campaign, CircuitRule, Cursor, DeadLetter, Dispute, Event, LateRule, Payment,
+                     Pledge, Refund, Totals, Transition, Visibility, Wait, WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
 from .subscription import Subscription
@@ -319,10 +319,47 @@ class Engine:
 
     def accept_webhook(self, event: WebhookEvent, *, timeout: float | None = None) -> WebhookVerdict:
         """Apply an event that the host verified itself, for providers written in Python."""
-        return WebhookVerdict(self._call(
-            lambda handle: native.webhook_accept(handle, event.event_id, event.event_type, event.account,
-                                                 event.livemode, event.relevant, *event.facts._arguments(),
-                                                 event.fetch, to_ms(timeout))))
+        with event.facts._lent() as facts:
+            return WebhookVerdict(self._call(
+                lambda handle: native.webhook_accept(handle, event.event_id, event.event_type, event.account,
+                                                     event.livemode, event.relevant, facts, event.fetch,
+                                                     to_ms(timeout))))
+
+    # ---- refunds and disputes ---------------------------------------------------------------------------------
+
+    def create_refund(self, payment_id: str, amount: Money | None = None, *, key: str | None = None,
+                      scope: str | None = None, actor: str | None = None, reason: str | None = None,
+                      timeout: float | None = None) -> Refund:
+        """Give a payment's money back, all that is left (None) or a part, once per (scope, key).
+
+        Durable when it returns: look at its state. No money goes twice, whoever asks: more than what refunds and
+        disputes leave is InvalidError (CFA_ERANGE), nothing left is ConflictError (CFA_ESTATE).
+        """
+        return self._command(
+            key, lambda handle, used: native.refund_create(handle, used, scope, payment_id, to_pair(amount), actor,
+                                                           reason, to_ms(timeout)),
+            Refund._read, native.refund_free)
+
+    def refund(self, refund_id: str) -> Refund:
+        return self._read(lambda handle: native.refund_get(handle, refund_id), Refund._read, native.refund_free)
+
+    def refunds(self, payment_id: str) -> list[Refund]:
+        """A payment's refunds, oldest first."""
+        return self._read(
+            lambda handle: native.refund_list_of(handle, payment_id),
+            lambda made: [Refund._read(native.refund_list_at(made, i)) for i in range(native.refund_list_size(made))],
+            native.refund_list_free)
+
+    def dispute(self, dispute_id: str) -> Dispute:
+        return self._read(lambda handle: native.dispute_get(handle, dispute_id), Dispute._read, native.dispute_free)
+
+    def disputes(self, payment_id: str) -> list[Dispute]:
+        """A payment's disputes, oldest first. They come from the provider: none is ever made here."""
+        return self._read(
+            lambda handle: native.dispute_list_of(handle, payment_id),
+            lambda made: [Dispute._read(native.dispute_list_at(made, i))
+                          for i in range(native.dispute_list_size(made))],
+            native.dispute_list_free)
 
     # ---- totals and events ----------------------------------------------------------------------------------
 
@@ -450,9 +487,10 @@ class Engine:
                 return False
             try:
                 reply = _ask(provider, Request._read(native.pulled_call_view(call)))
-                native.call_done(handle, call, reply.outcome, reply.stored, *reply.facts._arguments(),
-                                 reply.client_secret, reply.code, int(reply.retry_after * 1000),
-                                 reply.redirect_url, reply.unavailable, 0)
+                with reply.facts._lent() as facts:
+                    native.call_done(handle, call, reply.outcome, reply.stored, facts, reply.client_secret,
+                                     reply.code, int(reply.retry_after * 1000), reply.redirect_url,
+                                     reply.unavailable, reply.unfinished, 0)
             except errors.ConflictError as error:
                 if error.status != native.EFENCED:
                     raise
@@ -471,8 +509,8 @@ def _ask(provider: Provider, request: Request) -> Reply:
         reply = provider.call(request)
         if not isinstance(reply, Reply):
             raise TypeError(f"a provider answers with careforall.Reply, not {type(reply).__name__}")
-        reply.facts._arguments()
-        return reply
+        with reply.facts._lent():   # what cannot be told raises here
+            return reply
     except Exception:
         _log.exception("provider %s: the call %s is in doubt", provider.name, request.operation_id)
         return Reply()

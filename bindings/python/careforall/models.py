@@ -15,8 +15,8 @@ from .times import from_us, maybe_from_us
 
 __all__ = [
     "Act", "ActFault", "ActReport", "Campaign", "CampaignState", "CircuitRule", "Cursor", "CursorState", "DeadLetter",
-    "Event", "LateRule", "Payment", "PaymentFlag", "PaymentState", "Pledge", "Totals", "TotalsRow", "Transition",
-    "Visibility", "Wait", "WebhookVerdict", "Work",
+    "Dispute", "DisputeState", "Event", "LateRule", "Payment", "PaymentFlag", "PaymentState", "Pledge", "Refund",
+    "RefundOrigin", "RefundState", "Totals", "TotalsRow", "Transition", "Visibility", "Wait", "WebhookVerdict", "Work",
 ]
 
 
@@ -29,7 +29,8 @@ class LateRule(IntEnum):
     """What becomes of money that is captured after the campaign's end."""
 
     ACCEPT = native.LATE_ACCEPT
-    REFUSE = native.LATE_REFUSE
+    REFUSE = native.LATE_REFUSE   #: unpaid payments are cancelled; paid money still counts
+    REFUND = native.LATE_REFUND   #: as REFUSE, and money that comes all the same is given back
 
 
 class CircuitRule(IntEnum):
@@ -64,6 +65,39 @@ class PaymentFlag(IntFlag):
     CONFLICT = native.PAYMENT_FLAG_CONFLICT
     SETTLED = native.PAYMENT_FLAG_SETTLED
     LATE = native.PAYMENT_FLAG_LATE
+    FRAUD_WARNING = native.PAYMENT_FLAG_FRAUD_WARNING
+
+
+class RefundState(IntEnum):
+    """FAILED is for ever, even after SUCCEEDED: the money did not reach the donor and is ours again."""
+
+    REQUESTED = native.REFUND_REQUESTED
+    PENDING = native.REFUND_PENDING
+    REQUIRES_ACTION = native.REFUND_REQUIRES_ACTION
+    SUCCEEDED = native.REFUND_SUCCEEDED
+    FAILED = native.REFUND_FAILED
+    CANCELED = native.REFUND_CANCELED
+    REJECTED = native.REFUND_REJECTED
+
+
+class RefundOrigin(IntEnum):
+    """Who made a refund: ``create_refund``, somebody at the provider, or the campaign's late rule."""
+
+    ASKED = native.REFUND_ASKED
+    EXTERNAL = native.REFUND_EXTERNAL
+    LATE = native.REFUND_LATE
+
+
+class DisputeState(IntEnum):
+    """In the order in which they can follow each other: the furthest that was reported is the state."""
+
+    INQUIRY = native.DISPUTE_INQUIRY
+    INQUIRY_CLOSED = native.DISPUTE_INQUIRY_CLOSED
+    OPEN = native.DISPUTE_OPEN
+    UNDER_REVIEW = native.DISPUTE_UNDER_REVIEW
+    PREVENTED = native.DISPUTE_PREVENTED
+    WON = native.DISPUTE_WON
+    LOST = native.DISPUTE_LOST
 
 
 class CursorState(IntEnum):
@@ -207,6 +241,10 @@ class Pledge:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
+    """One payment at the provider. ``refunded`` counts refunds that are under way or done, ``disputed`` what disputes
+    hold now; ``refundable`` may still be given back. ``fee`` is the provider's, in the currency it settles in; None
+    while it is not known."""
+
     id: str
     pledge_id: str
     campaign_id: str
@@ -215,6 +253,10 @@ class Payment:
     amount: Money
     authorized: Money
     captured: Money
+    refunded: Money
+    disputed: Money
+    refundable: Money
+    fee: Money | None
     ref: str | None
     failure_code: str | None
     sequence: int
@@ -233,12 +275,89 @@ class Payment:
             amount=Money._trusted(*native.payment_amount(handle)),
             authorized=Money._trusted(*native.payment_authorized(handle)),
             captured=Money._trusted(*native.payment_captured(handle)),
+            refunded=Money._trusted(*native.payment_refunded(handle)),
+            disputed=Money._trusted(*native.payment_disputed(handle)),
+            refundable=Money._trusted(*native.payment_refundable(handle)),
+            fee=from_pair(native.payment_fee(handle)),
             ref=native.payment_ref(handle),
             failure_code=native.payment_failure_code(handle),
             sequence=native.payment_sequence(handle),
             created=from_us(native.payment_created_us(handle)),
             updated=from_us(native.payment_updated_us(handle)),
             position=native.payment_position(handle),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money that goes back to a donor. ``ref`` is the provider's id of it, ``failure_code`` the provider's words."""
+
+    id: str
+    payment_id: str
+    amount: Money
+    state: RefundState
+    origin: RefundOrigin
+    ref: str | None
+    failure_code: str | None
+    reason: str | None
+    created: datetime
+    updated: datetime
+    replayed: bool
+    position: int
+
+    @classmethod
+    def _read(cls, handle: Any) -> Refund:
+        return cls(
+            id=native.refund_id(handle),
+            payment_id=native.refund_payment_id(handle),
+            amount=Money._trusted(*native.refund_amount(handle)),
+            state=RefundState(native.refund_state_of(handle)),
+            origin=RefundOrigin(native.refund_origin_of(handle)),
+            ref=native.refund_ref(handle),
+            failure_code=native.refund_failure_code(handle),
+            reason=native.refund_reason(handle),
+            created=from_us(native.refund_created_us(handle)),
+            updated=from_us(native.refund_updated_us(handle)),
+            replayed=bool(native.refund_replayed(handle)),
+            position=native.refund_position(handle),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """Money that a donor's bank asks back. What was withdrawn and reinstated is told apart from the state.
+
+    ``evidence_due`` is until when it can be answered, None when that was not told.
+    """
+
+    id: str
+    payment_id: str
+    ref: str
+    amount: Money
+    state: DisputeState
+    withdrawn: Money
+    reinstated: Money
+    fee: Money | None
+    reason: str | None
+    evidence_due: datetime | None
+    created: datetime
+    updated: datetime
+
+    @classmethod
+    def _read(cls, handle: Any) -> Dispute:
+        return cls(
+            id=native.dispute_id(handle),
+            payment_id=native.dispute_payment_id(handle),
+            ref=native.dispute_ref(handle),
+            amount=Money._trusted(*native.dispute_amount(handle)),
+            state=DisputeState(native.dispute_state_of(handle)),
+            withdrawn=Money._trusted(*native.dispute_withdrawn(handle)),
+            reinstated=Money._trusted(*native.dispute_reinstated(handle)),
+            fee=from_pair(native.dispute_fee(handle)),
+            reason=native.dispute_reason(handle),
+            evidence_due=maybe_from_us(native.dispute_evidence_due_us(handle)),
+            created=from_us(native.dispute_created_us(handle)),
+            updated=from_us(native.dispute_updated_us(handle)),
         )
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from . import native
+from .models import DisputeState, RefundState
 from .money import Money, from_pair, to_pair
 from .times import maybe_from_us, to_us
 
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 __all__ = [
-    "Books", "CallKind", "Fact", "Facts", "Outcome", "PlayFault", "PlayProvider", "Provider", "Reply", "Request",
-    "WebhookEvent",
+    "Books", "CallKind", "DisputeFacts", "Fact", "Facts", "Outcome", "PlayFault", "PlayProvider", "Provider",
+    "RefundFacts", "Reply", "Request", "WebhookEvent",
 ]
 
 
@@ -46,15 +49,45 @@ class Fact(IntFlag):
     SUCCEEDED = native.FACT_SUCCEEDED
     CANCELED = native.FACT_CANCELED
     EXPIRED = native.FACT_EXPIRED
+    FRAUD_WARNING = native.FACT_FRAUD_WARNING
     NEEDS_ACTION = native.FACT_NEEDS_ACTION
     PROCESSING = native.FACT_PROCESSING
     FAILED = native.FACT_FAILED
 
 
 @dataclass(frozen=True, slots=True)
+class RefundFacts:
+    """One refund of a payment, told apart by ``ref``, the provider's id of it. ``refund_id`` is our id, as the provider
+    echoes it: with every report of a refund that was asked for, or with none."""
+
+    ref: str
+    amount: Money
+    state: RefundState
+    refund_id: str | None = None
+    failure_code: str | None = None
+    occurred: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeFacts:
+    """One dispute of a payment: its state, and apart from it the most that was ever taken and given back."""
+
+    ref: str
+    amount: Money
+    state: DisputeState
+    withdrawn_minor: int = 0
+    reinstated_minor: int = 0
+    fee: Money | None = None
+    reason: str | None = None
+    evidence_due: datetime | None = None
+    occurred: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What the provider knows about a payment. Facts only grow, so their order does not matter. ``origin_ref``
-    is the object that ``ref`` grew out of, such as the hosted page that the payment was made on."""
+    is the object that ``ref`` grew out of, such as the hosted page that the payment was made on. ``refunds`` and
+    ``disputes`` are those that the report names; ``fee`` is what the provider keeps, once it is known."""
 
     ref: str | None = None
     payment_id: str | None = None
@@ -67,11 +100,28 @@ class Facts:
     failure_code: str | None = None
     cancel_reason: str | None = None
     origin_ref: str | None = None
+    refunds: Sequence[RefundFacts] = ()
+    disputes: Sequence[DisputeFacts] = ()
+    fee: Money | None = None
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return (self.ref, self.payment_id, to_pair(self.amount), int(self.flags), self.authorized_minor,
-                self.captured_minor, self.attempt, to_us(self.occurred), self.failure_code, self.cancel_reason,
-                self.origin_ref)
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        """The facts as C has them, until the end of the block."""
+        handle = native.facts_new(
+            self.ref, self.payment_id, to_pair(self.amount), int(self.flags), self.authorized_minor,
+            self.captured_minor, self.attempt, to_us(self.occurred), self.failure_code, self.cancel_reason,
+            self.origin_ref, to_pair(self.fee))
+        try:
+            for refund in self.refunds:
+                native.facts_refund(handle, refund.ref, refund.refund_id, to_pair(refund.amount), refund.state,
+                                    refund.failure_code, to_us(refund.occurred))
+            for dispute in self.disputes:
+                native.facts_dispute(handle, dispute.ref, to_pair(dispute.amount), dispute.state,
+                                     dispute.withdrawn_minor, dispute.reinstated_minor, to_pair(dispute.fee),
+                                     dispute.reason, to_us(dispute.evidence_due), to_us(dispute.occurred))
+            yield handle
+        finally:
+            native.facts_free(handle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +143,7 @@ class Request:
     created_until: datetime | None
     now: datetime | None
     timeout: float
+    refund_id: str | None = None   #: REFUND: our id of it, for the provider's metadata
 
     @property
     def return_url(self) -> str | None:
@@ -110,16 +161,17 @@ class Request:
     @classmethod
     def _read(cls, view: tuple[Any, ...]) -> Request:
         (kind, operation_id, payment_id, key, account, ref, amount, method, manual, body, created_from,
-         created_until, now, timeout_ms) = view
+         created_until, now, timeout_ms, refund_id) = view
         return cls(CallKind(kind), operation_id, payment_id, key, account, ref, from_pair(amount), method,
                    manual, body, maybe_from_us(created_from), maybe_from_us(created_until), maybe_from_us(now),
-                   timeout_ms / 1000)
+                   timeout_ms / 1000, refund_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a provider answered. Without arguments: nobody knows, so it will be asked again. ``redirect_url`` is its
-    hosted page; ``unavailable``, that it could not be reached or was too busy, counts for the circuit breaker."""
+    hosted page; ``unavailable``, that it could not be reached or was too busy, counts for the circuit breaker. ``unfinished``, of a LOOKUP that is
+    UNKNOWN: it only ran out of time, and the next one goes on from there."""
 
     outcome: Outcome = Outcome.UNKNOWN
     facts: Facts = field(default_factory=Facts)
@@ -129,15 +181,17 @@ class Reply:
     retry_after: float = 0
     redirect_url: str | None = None
     unavailable: bool = False
+    unfinished: bool = False
 
 
 @runtime_checkable
 class Provider(Protocol):
     """A payment provider written in Python; ``Engine.serve_provider`` brings it the calls that are due.
 
-    ``name`` becomes part of every provider key: never change it. Two attributes are optional: ``two_step`` (True:
-    the donor confirms after the create) and ``lookup_authoritative`` (False: a LOOKUP that finds nothing
-    proves nothing). An exception from ``call`` counts as UNKNOWN: it may have happened.
+    ``name`` becomes part of every provider key: never change it. Three attributes are optional: ``two_step`` (True:
+    the donor confirms after the create), ``lookup_authoritative`` (False: a LOOKUP that finds nothing proves
+    nothing) and ``reads_reversals`` (False: a RETRIEVE may leave out refunds and disputes that exist). An
+    exception from ``call`` counts as UNKNOWN: it may have happened.
     """
 
     name: str
@@ -171,13 +225,16 @@ class PlayFault(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The play provider's ground truth; ``charged_twice`` must be 0."""
+    """The play provider's ground truth; ``charged_twice`` and ``refunded_twice`` must be 0."""
 
     intents: int
     charges: int
     charged_twice: int
     calls: int
     webhooks_pending: int
+    refunds: int
+    refunded_twice: int
+    disputes: int
 
 
 class NativeProvider:
@@ -220,6 +277,34 @@ class PlayProvider(NativeProvider):
     def expire(self, ref: str) -> None:
         """Let an unpaid intent or an uncaptured hold run out."""
         native.play_expire(self._handle, ref)
+
+    def refund_next(self, state: RefundState) -> None:
+        """Let the next refund that is asked for begin in ``state``; then all succeed at once again."""
+        native.play_refund_next(self._handle, state)
+
+    def refund(self, ref: str, *, amount_minor: int = 0, state: RefundState = RefundState.SUCCEEDED,
+               failure_code: str | None = None) -> str:
+        """Refund a payment by hand, as at the provider's own desk (``ref``: the payment's; 0: all that is left), or
+        move a refund on (``ref``: its own). Returns the refund's ``ref``."""
+        made: str = native.play_refund(self._handle, ref, amount_minor, state, failure_code)
+        return made
+
+    def dispute(self, ref: str, *, state: DisputeState | None = None, amount_minor: int = 0, withdrawn_minor: int = 0,
+                reinstated_minor: int = 0, fee: Money | None = None, reason: str | None = None,
+                evidence_due: datetime | None = None) -> str:
+        """Let the donor's bank dispute a payment (``ref``: the payment's), or carry a dispute on (``ref``: its own).
+        What is left out stays as it is; a new one is OPEN, over all that was captured. Returns the dispute's ``ref``."""
+        made: str = native.play_dispute(self._handle, ref, state or 0, amount_minor, withdrawn_minor, reinstated_minor,
+                                        to_pair(fee), reason, to_us(evidence_due))
+        return made
+
+    def fee(self, ref: str, fee: Money) -> None:
+        """Let become known, once, what the provider keeps of a captured payment."""
+        native.play_fee(self._handle, ref, to_pair(fee))
+
+    def fraud_warning(self, ref: str) -> None:
+        """Let the card's issuer suspect fraud, once. No money moves."""
+        native.play_fraud_warning(self._handle, ref)
 
     def fault_next(self, fault: PlayFault) -> None:
         """Make the next call that has no fault yet go wrong."""
@@ -272,6 +357,8 @@ class Adapter:
             capabilities = native.PROVIDER_TWO_STEP if getattr(provider, "two_step", True) else 0
             if getattr(provider, "lookup_authoritative", False):
                 capabilities |= native.PROVIDER_LOOKUP_AUTHORITATIVE
+            if getattr(provider, "reads_reversals", False):
+                capabilities |= native.PROVIDER_READS_REVERSALS
             self.handle = native.provider_new(provider.name, capabilities)
             weakref.finalize(self, native.provider_free, self.handle).atexit = False
         else:

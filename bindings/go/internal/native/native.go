@@ -102,133 +102,133 @@ typedef _gostring_ swig_type_68;
 typedef _gostring_ swig_type_69;
 typedef _gostring_ swig_type_70;
 typedef _gostring_ swig_type_71;
-typedef _gostring_ swig_type_72;
+typedef long long swig_type_72;
 typedef long long swig_type_73;
-typedef long long swig_type_74;
+typedef _gostring_ swig_type_74;
 typedef _gostring_ swig_type_75;
 typedef _gostring_ swig_type_76;
 typedef _gostring_ swig_type_77;
 typedef _gostring_ swig_type_78;
-typedef long long swig_type_79;
-typedef _gostring_ swig_type_80;
-typedef _gostring_ swig_type_81;
-typedef _gostring_ swig_type_82;
+typedef _gostring_ swig_type_79;
+typedef long long swig_type_80;
+typedef long long swig_type_81;
+typedef long long swig_type_82;
 typedef _gostring_ swig_type_83;
 typedef _gostring_ swig_type_84;
 typedef _gostring_ swig_type_85;
 typedef _gostring_ swig_type_86;
 typedef long long swig_type_87;
-typedef _gostring_ swig_type_88;
+typedef long long swig_type_88;
 typedef _gostring_ swig_type_89;
 typedef _gostring_ swig_type_90;
-typedef long long swig_type_91;
-typedef long long swig_type_92;
-typedef long long swig_type_93;
+typedef _gostring_ swig_type_91;
+typedef _gostring_ swig_type_92;
+typedef _gostring_ swig_type_93;
 typedef long long swig_type_94;
 typedef long long swig_type_95;
-typedef _gostring_ swig_type_96;
+typedef long long swig_type_96;
 typedef _gostring_ swig_type_97;
 typedef _gostring_ swig_type_98;
-typedef long long swig_type_99;
-typedef long long swig_type_100;
-typedef long long swig_type_101;
-typedef _gostring_ swig_type_102;
-typedef _gostring_ swig_type_103;
+typedef _gostring_ swig_type_99;
+typedef _gostring_ swig_type_100;
+typedef _gostring_ swig_type_101;
+typedef long long swig_type_102;
+typedef long long swig_type_103;
 typedef _gostring_ swig_type_104;
 typedef _gostring_ swig_type_105;
-typedef long long swig_type_106;
-typedef long long swig_type_107;
+typedef _gostring_ swig_type_106;
+typedef _gostring_ swig_type_107;
 typedef long long swig_type_108;
 typedef _gostring_ swig_type_109;
 typedef _gostring_ swig_type_110;
 typedef _gostring_ swig_type_111;
-typedef long long swig_type_112;
-typedef long long swig_type_113;
-typedef long long swig_type_114;
+typedef _gostring_ swig_type_112;
+typedef _gostring_ swig_type_113;
+typedef _gostring_ swig_type_114;
 typedef _gostring_ swig_type_115;
-typedef _gostring_ swig_type_116;
+typedef long long swig_type_116;
 typedef _gostring_ swig_type_117;
 typedef _gostring_ swig_type_118;
 typedef _gostring_ swig_type_119;
-typedef _gostring_ swig_type_120;
-typedef _gostring_ swig_type_121;
-typedef _gostring_ swig_type_122;
-typedef _gostring_ swig_type_123;
-typedef _gostring_ swig_type_124;
+typedef long long swig_type_120;
+typedef long long swig_type_121;
+typedef long long swig_type_122;
+typedef long long swig_type_123;
+typedef long long swig_type_124;
 typedef _gostring_ swig_type_125;
 typedef _gostring_ swig_type_126;
 typedef _gostring_ swig_type_127;
-typedef _goslice_ swig_type_128;
+typedef long long swig_type_128;
 typedef long long swig_type_129;
-typedef _gostring_ swig_type_130;
+typedef long long swig_type_130;
 typedef _gostring_ swig_type_131;
 typedef _gostring_ swig_type_132;
 typedef _gostring_ swig_type_133;
-typedef long long swig_type_134;
+typedef _gostring_ swig_type_134;
 typedef long long swig_type_135;
-typedef _gostring_ swig_type_136;
-typedef _gostring_ swig_type_137;
+typedef long long swig_type_136;
+typedef long long swig_type_137;
 typedef _gostring_ swig_type_138;
 typedef _gostring_ swig_type_139;
 typedef _gostring_ swig_type_140;
 typedef long long swig_type_141;
-typedef _gostring_ swig_type_142;
-typedef _gostring_ swig_type_143;
+typedef long long swig_type_142;
+typedef long long swig_type_143;
 typedef _gostring_ swig_type_144;
 typedef _gostring_ swig_type_145;
-typedef long long swig_type_146;
+typedef _gostring_ swig_type_146;
 typedef _gostring_ swig_type_147;
 typedef _gostring_ swig_type_148;
 typedef _gostring_ swig_type_149;
 typedef _gostring_ swig_type_150;
-typedef long long swig_type_151;
+typedef _gostring_ swig_type_151;
 typedef _gostring_ swig_type_152;
 typedef _gostring_ swig_type_153;
 typedef _gostring_ swig_type_154;
 typedef _gostring_ swig_type_155;
-typedef long long swig_type_156;
+typedef _gostring_ swig_type_156;
 typedef _gostring_ swig_type_157;
 typedef _gostring_ swig_type_158;
 typedef _gostring_ swig_type_159;
 typedef _gostring_ swig_type_160;
 typedef _gostring_ swig_type_161;
-typedef _gostring_ swig_type_162;
+typedef _goslice_ swig_type_162;
 typedef long long swig_type_163;
-typedef long long swig_type_164;
+typedef _gostring_ swig_type_164;
 typedef _gostring_ swig_type_165;
 typedef _gostring_ swig_type_166;
 typedef _gostring_ swig_type_167;
-typedef _gostring_ swig_type_168;
-typedef _gostring_ swig_type_169;
+typedef long long swig_type_168;
+typedef long long swig_type_169;
 typedef _gostring_ swig_type_170;
 typedef _gostring_ swig_type_171;
 typedef _gostring_ swig_type_172;
 typedef _gostring_ swig_type_173;
 typedef _gostring_ swig_type_174;
-typedef _gostring_ swig_type_175;
+typedef long long swig_type_175;
 typedef _gostring_ swig_type_176;
 typedef _gostring_ swig_type_177;
 typedef _gostring_ swig_type_178;
-typedef long long swig_type_179;
-typedef _gostring_ swig_type_180;
+typedef _gostring_ swig_type_179;
+typedef long long swig_type_180;
 typedef _gostring_ swig_type_181;
 typedef _gostring_ swig_type_182;
 typedef _gostring_ swig_type_183;
 typedef _gostring_ swig_type_184;
-typedef _gostring_ swig_type_185;
+typedef long long swig_type_185;
 typedef _gostring_ swig_type_186;
 typedef _gostring_ swig_type_187;
 typedef _gostring_ swig_type_188;
 typedef _gostring_ swig_type_189;
-typedef _gostring_ swig_type_190;
+typedef long long swig_type_190;
 typedef _gostring_ swig_type_191;
 typedef _gostring_ swig_type_192;
 typedef _gostring_ swig_type_193;
 typedef _gostring_ swig_type_194;
 typedef _gostring_ swig_type_195;
 typedef _gostring_ swig_type_196;
-typedef _gostring_ swig_type_197;
-typedef _gostring_ swig_type_198;
+typedef long long swig_type_197;
+typedef long long swig_type_198;
 typedef _gostring_ swig_type_199;
 typedef _gostring_ swig_type_200;
 typedef _gostring_ swig_type_201;
@@ -243,7 +243,7 @@ typedef _gostring_ swig_type_209;
 typedef _gostring_ swig_type_210;
 typedef _gostring_ swig_type_211;
 typedef _gostring_ swig_type_212;
-typedef _gostring_ swig_type_213;
+typedef long long swig_type_213;
 typedef _gostring_ swig_type_214;
 typedef _gostring_ swig_type_215;
 typedef _gostring_ swig_type_216;
@@ -251,19 +251,19 @@ typedef _gostring_ swig_type_217;
 typedef _gostring_ swig_type_218;
 typedef _gostring_ swig_type_219;
 typedef _gostring_ swig_type_220;
-typedef long long swig_type_221;
+typedef _gostring_ swig_type_221;
 typedef _gostring_ swig_type_222;
 typedef _gostring_ swig_type_223;
 typedef _gostring_ swig_type_224;
-typedef long long swig_type_225;
-typedef long long swig_type_226;
-typedef long long swig_type_227;
+typedef _gostring_ swig_type_225;
+typedef _gostring_ swig_type_226;
+typedef _gostring_ swig_type_227;
 typedef _gostring_ swig_type_228;
 typedef _gostring_ swig_type_229;
 typedef _gostring_ swig_type_230;
 typedef _gostring_ swig_type_231;
 typedef _gostring_ swig_type_232;
-typedef long long swig_type_233;
+typedef _gostring_ swig_type_233;
 typedef _gostring_ swig_type_234;
 typedef _gostring_ swig_type_235;
 typedef _gostring_ swig_type_236;
@@ -271,17 +271,17 @@ typedef _gostring_ swig_type_237;
 typedef _gostring_ swig_type_238;
 typedef _gostring_ swig_type_239;
 typedef _gostring_ swig_type_240;
-typedef long long swig_type_241;
-typedef long long swig_type_242;
-typedef long long swig_type_243;
+typedef _gostring_ swig_type_241;
+typedef _gostring_ swig_type_242;
+typedef _gostring_ swig_type_243;
 typedef _gostring_ swig_type_244;
 typedef _gostring_ swig_type_245;
 typedef _gostring_ swig_type_246;
 typedef _gostring_ swig_type_247;
 typedef _gostring_ swig_type_248;
 typedef _gostring_ swig_type_249;
-typedef long long swig_type_250;
-typedef long long swig_type_251;
+typedef _gostring_ swig_type_250;
+typedef _gostring_ swig_type_251;
 typedef _gostring_ swig_type_252;
 typedef _gostring_ swig_type_253;
 typedef _gostring_ swig_type_254;
@@ -289,292 +289,421 @@ typedef _gostring_ swig_type_255;
 typedef _gostring_ swig_type_256;
 typedef _gostring_ swig_type_257;
 typedef _gostring_ swig_type_258;
-extern void _wrap_Swig_free_native_8a8e4caeaf7da72f(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_native_8a8e4caeaf7da72f(swig_intgo arg1);
-extern swig_type_1 _wrap_version_native_8a8e4caeaf7da72f(void);
-extern void _wrap_free_native_8a8e4caeaf7da72f(uintptr_t arg1);
-extern swig_intgo _wrap_OK_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EINVAL_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ERANGE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ECURRENCY_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EAMOUNT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ENOTSUP_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EABI_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EMISUSE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ETOOLONG_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EENCODING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ECARD_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EKEY_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ENOTFOUND_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EDECLINED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ECLOSED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ESIGNATURE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ESCHEMA_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EREADONLY_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EMODE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EREFUSED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EEXISTS_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EKEYREUSE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ESTATE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EVERSION_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EFENCED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EBUSY_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EIO_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ETIMEOUT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EQUEUE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ENOSPACE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ECLOSING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ECIRCUIT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EINDOUBT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ENOMEM_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ECORRUPT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_EBUG_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_OK_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_INVALID_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f(void);
-extern swig_type_2 _wrap_status_name_native_8a8e4caeaf7da72f(int arg1);
-extern swig_type_3 _wrap_status_text_native_8a8e4caeaf7da72f(int arg1);
-extern int _wrap_status_class_of_native_8a8e4caeaf7da72f(int arg1);
-extern swig_type_4 _wrap_money_make_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
-extern swig_type_7 _wrap_money_parse_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_8 arg2);
-extern swig_type_9 _wrap_money_add_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_10 _wrap_money_sub_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_11 _wrap_money_compare_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_12 _wrap_currency_exponent_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_13 arg2);
-extern swig_voidp _wrap_money_rules_stripe_native_8a8e4caeaf7da72f(void);
-extern swig_type_14 _wrap_money_check_native_8a8e4caeaf7da72f(cfa_money arg1, swig_voidp arg2);
-extern swig_intgo _wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_FACT_CANCELED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_FACT_FAILED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CALL_CREATE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CALL_CANCEL_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CALL_REFUND_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f(void);
-extern swig_type_15 _wrap_call_next_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3);
-extern swig_voidp _wrap_pulled_call_view_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_pulled_call_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_intgo _wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f(void);
-extern void _wrap_engine_close_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_intgo _wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WORK_CALLS_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WORK_TOTALS_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WORK_RELAY_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WORK_ALL_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f(void);
-extern swig_type_16 _wrap_engine_tick_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern int _wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2);
-extern swig_intgo _wrap_engine_descriptor_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_17 _wrap_runner_start_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2);
-extern void _wrap_runner_stop_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_18 _wrap_engine_statistics_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2);
-extern swig_type_19 _wrap_act_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, int arg4);
-extern swig_type_21 _wrap_act_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_act_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_22 arg2);
-extern void _wrap_act_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_intgo _wrap_ACT_NONE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ACT_ALTERED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ACT_MISSING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ACT_ADDED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_ACT_HEAD_native_8a8e4caeaf7da72f(void);
-extern swig_type_23 _wrap_act_fault_name_native_8a8e4caeaf7da72f(int arg1);
-extern swig_type_24 _wrap_act_fault_text_native_8a8e4caeaf7da72f(int arg1);
-extern swig_type_25 _wrap_act_verify_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_LATE_REFUSE_native_8a8e4caeaf7da72f(void);
-extern swig_type_26 _wrap_campaign_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_27 arg3);
-extern swig_type_28 _wrap_campaign_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_campaign_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_29 arg2);
-extern swig_type_30 _wrap_campaign_list_next_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_campaign_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_31 _wrap_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_32 _wrap_campaign_title_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_33 _wrap_campaign_currencies_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern cfa_money _wrap_campaign_goal_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_34 _wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_campaign_late_rule_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_campaign_state_of_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_35 _wrap_campaign_state_name_native_8a8e4caeaf7da72f(int arg1);
-extern swig_type_36 _wrap_campaign_version_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_37 _wrap_campaign_created_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_38 _wrap_campaign_updated_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_campaign_replayed_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_39 _wrap_campaign_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_campaign_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_intgo _wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f(void);
-extern swig_type_40 _wrap_payment_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3);
-extern swig_type_42 _wrap_payment_wait_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, int arg4);
-extern swig_type_44 _wrap_payment_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_45 _wrap_payment_pledge_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_46 _wrap_payment_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_payment_state_of_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_47 _wrap_payment_state_name_native_8a8e4caeaf7da72f(int arg1);
-extern int _wrap_payment_flags_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern cfa_money _wrap_payment_amount_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern cfa_money _wrap_payment_authorized_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern cfa_money _wrap_payment_captured_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_48 _wrap_payment_ref_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_49 _wrap_payment_failure_code_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_50 _wrap_payment_sequence_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_51 _wrap_payment_created_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_52 _wrap_payment_updated_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_53 _wrap_payment_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_payment_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_54 _wrap_payment_history_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_55 arg3);
-extern swig_type_56 _wrap_transition_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_transition_from_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_57 arg2);
-extern int _wrap_transition_to_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_58 arg2);
-extern swig_type_59 _wrap_transition_rule_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_60 arg2);
-extern int _wrap_transition_implied_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_61 arg2);
-extern swig_type_62 _wrap_transition_at_us_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_63 arg2);
-extern void _wrap_transition_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_intgo _wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f(void);
-extern swig_type_64 _wrap_webhook_receive_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_65 arg3, swig_type_66 arg4, int arg5);
-extern swig_type_67 _wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(int arg1);
-extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_WAIT_PAID_native_8a8e4caeaf7da72f(void);
-extern swig_type_68 _wrap_pledge_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_69 arg3);
-extern swig_type_70 _wrap_pledge_find_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_71 arg3, swig_type_72 arg4);
-extern swig_type_73 _wrap_pledge_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_pledge_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_74 arg2);
-extern swig_type_75 _wrap_pledge_list_next_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_pledge_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_76 _wrap_pledge_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_77 _wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_78 _wrap_pledge_payment_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern cfa_money _wrap_pledge_amount_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_pledge_state_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_79 _wrap_pledge_created_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_80 _wrap_pledge_donor_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_81 _wrap_pledge_donor_name_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_82 _wrap_pledge_donor_email_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_83 _wrap_pledge_donor_message_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_pledge_visibility_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_pledge_replayed_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_pledge_pending_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_84 _wrap_pledge_answer_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_85 _wrap_pledge_client_secret_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_86 _wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_87 _wrap_pledge_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_pledge_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_88 _wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_89 arg4);
-extern swig_type_90 _wrap_totals_campaign_id_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_91 _wrap_totals_position_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_92 _wrap_totals_version_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_93 _wrap_totals_as_of_us_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_totals_stale_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_94 _wrap_totals_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_totals_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_95 arg2);
-extern void _wrap_totals_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_96 _wrap_totals_verify_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_97 arg3, int arg4);
-extern swig_type_98 _wrap_event_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_99 arg3, int arg4);
-extern swig_type_100 _wrap_event_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_event_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_101 arg2);
-extern void _wrap_event_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_102 _wrap_subscription_open_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_103 arg3);
-extern swig_type_104 _wrap_subscription_next_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern swig_type_105 _wrap_subscription_ack_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_106 arg2);
-extern void _wrap_subscription_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_intgo _wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f(void);
-extern swig_type_107 _wrap_cursor_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_cursor_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_108 arg2);
-extern swig_type_109 _wrap_cursor_list_next_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern int _wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_cursor_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_110 _wrap_letter_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_111 arg3, swig_type_112 arg4, int arg5);
-extern swig_type_113 _wrap_letter_list_size_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_letter_list_at_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_114 arg2);
-extern void _wrap_letter_list_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_play_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_voidp _wrap_play_provider_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_115 _wrap_play_confirm_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_116 arg2, swig_type_117 arg3);
-extern swig_type_118 _wrap_play_act_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_119 arg2, int arg3);
-extern swig_type_120 _wrap_play_settle_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_121 arg2, int arg3);
-extern swig_type_122 _wrap_play_expire_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_123 arg2);
-extern swig_intgo _wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f(void);
-extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f(void);
-extern swig_type_124 _wrap_play_fault_next_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2);
-extern swig_type_125 _wrap_play_deliver_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
-extern swig_type_126 _wrap_play_webhook_take_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_127 _wrap_play_sign_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_128 arg3, swig_type_129 arg4);
-extern swig_type_130 _wrap_memory_storage_new_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern void _wrap_storage_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_131 _wrap_engine_open_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_132 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_133 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_134 arg12, swig_type_135 arg13, int arg14, int arg15, int arg16, int arg17, int arg18);
-extern swig_type_136 _wrap_campaign_create_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_137 arg3, swig_type_138 arg4, swig_type_139 arg5, swig_type_140 arg6, cfa_money arg7, swig_type_141 arg8, int arg9, swig_type_142 arg10, swig_type_143 arg11, int arg12);
-extern swig_type_144 _wrap_campaign_update_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_145 arg3, swig_type_146 arg4, swig_type_147 arg5, swig_type_148 arg6, swig_type_149 arg7, swig_type_150 arg8, cfa_money arg9, swig_type_151 arg10, int arg11, swig_type_152 arg12, swig_type_153 arg13, int arg14);
-extern swig_type_154 _wrap_campaign_end_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_155 arg3, swig_type_156 arg4, swig_type_157 arg5, swig_type_158 arg6, swig_type_159 arg7, swig_type_160 arg8);
-extern swig_type_161 _wrap_cursor_rewind_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_162 arg3, swig_type_163 arg4, swig_type_164 arg5, swig_type_165 arg6, swig_type_166 arg7, swig_type_167 arg8, swig_type_168 arg9);
-extern swig_type_169 _wrap_cursor_pause_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_170 arg3, swig_type_171 arg4, swig_type_172 arg5);
-extern swig_type_173 _wrap_cursor_resume_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_174 arg3, swig_type_175 arg4, swig_type_176 arg5);
-extern swig_type_177 _wrap_letter_requeue_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_178 arg3, swig_type_179 arg4, swig_type_180 arg5, swig_type_181 arg6, swig_type_182 arg7, swig_type_183 arg8);
-extern swig_type_184 _wrap_donor_erase_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_185 arg2, swig_type_186 arg3, swig_type_187 arg4, int arg5);
-extern swig_type_188 _wrap_payment_capture_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_189 arg3, cfa_money arg4, swig_type_190 arg5, swig_type_191 arg6, swig_type_192 arg7, swig_type_193 arg8, int arg9);
-extern swig_type_194 _wrap_payment_cancel_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_195 arg3, swig_type_196 arg4, swig_type_197 arg5, swig_type_198 arg6, swig_type_199 arg7, int arg8);
-extern swig_type_200 _wrap_campaign_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_201 arg3, int arg4);
-extern swig_type_202 _wrap_cursor_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_203 arg3, int arg4);
-extern swig_type_204 _wrap_pledge_create_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_205 arg3, swig_type_206 arg4, swig_type_207 arg5, cfa_money arg6, swig_type_208 arg7, swig_type_209 arg8, swig_type_210 arg9, swig_type_211 arg10, swig_type_212 arg11, int arg12, int arg13, int arg14, swig_type_213 arg15, swig_type_214 arg16, swig_type_215 arg17);
-extern swig_type_216 _wrap_pledge_page_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_217 arg3, swig_type_218 arg4, int arg5);
-extern swig_type_219 _wrap_totals_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_220 arg3, swig_type_221 arg4, int arg5, int arg6);
-extern swig_type_222 _wrap_call_done_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_type_223 arg5, swig_type_224 arg6, cfa_money arg7, int arg8, swig_type_225 arg9, swig_type_226 arg10, int arg11, swig_type_227 arg12, swig_type_228 arg13, swig_type_229 arg14, swig_type_230 arg15, swig_type_231 arg16, swig_type_232 arg17, swig_type_233 arg18, swig_type_234 arg19, int arg20, int arg21);
-extern swig_type_235 _wrap_webhook_accept_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_236 arg3, swig_type_237 arg4, swig_type_238 arg5, int arg6, int arg7, swig_type_239 arg8, swig_type_240 arg9, cfa_money arg10, int arg11, swig_type_241 arg12, swig_type_242 arg13, int arg14, swig_type_243 arg15, swig_type_244 arg16, swig_type_245 arg17, swig_type_246 arg18, int arg19, int arg20);
-extern swig_type_247 _wrap_provider_new_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_248 arg2, int arg3);
-extern void _wrap_provider_free_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_249 _wrap_play_new_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_type_250 arg2, int arg3, int arg4, swig_type_251 arg5, swig_type_252 arg6);
-extern swig_type_253 _wrap_play_weather_set_native_8a8e4caeaf7da72f(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
-extern swig_type_254 _wrap_play_books_get_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6);
-extern swig_type_255 _wrap_play_payment_native_8a8e4caeaf7da72f(swig_voidp arg1, swig_voidp arg2, swig_type_256 arg3);
-extern swig_type_257 _wrap_key_new_native_8a8e4caeaf7da72f(swig_voidp arg1);
-extern swig_type_258 _wrap_money_format_native_8a8e4caeaf7da72f(swig_voidp arg1, cfa_money arg2);
+typedef _gostring_ swig_type_259;
+typedef _gostring_ swig_type_260;
+typedef long long swig_type_261;
+typedef _gostring_ swig_type_262;
+typedef _gostring_ swig_type_263;
+typedef _gostring_ swig_type_264;
+typedef long long swig_type_265;
+typedef long long swig_type_266;
+typedef long long swig_type_267;
+typedef _gostring_ swig_type_268;
+typedef _gostring_ swig_type_269;
+typedef _gostring_ swig_type_270;
+typedef _gostring_ swig_type_271;
+typedef _gostring_ swig_type_272;
+typedef _gostring_ swig_type_273;
+typedef _gostring_ swig_type_274;
+typedef long long swig_type_275;
+typedef _gostring_ swig_type_276;
+typedef _gostring_ swig_type_277;
+typedef long long swig_type_278;
+typedef long long swig_type_279;
+typedef _gostring_ swig_type_280;
+typedef long long swig_type_281;
+typedef long long swig_type_282;
+typedef _gostring_ swig_type_283;
+typedef _gostring_ swig_type_284;
+typedef _gostring_ swig_type_285;
+typedef long long swig_type_286;
+typedef _gostring_ swig_type_287;
+typedef _gostring_ swig_type_288;
+typedef _gostring_ swig_type_289;
+typedef _gostring_ swig_type_290;
+typedef _gostring_ swig_type_291;
+typedef _gostring_ swig_type_292;
+typedef _gostring_ swig_type_293;
+typedef _gostring_ swig_type_294;
+typedef long long swig_type_295;
+typedef long long swig_type_296;
+typedef _gostring_ swig_type_297;
+typedef _gostring_ swig_type_298;
+typedef _gostring_ swig_type_299;
+typedef _gostring_ swig_type_300;
+typedef _gostring_ swig_type_301;
+typedef _gostring_ swig_type_302;
+typedef _gostring_ swig_type_303;
+typedef long long swig_type_304;
+typedef _gostring_ swig_type_305;
+typedef _gostring_ swig_type_306;
+typedef _gostring_ swig_type_307;
+typedef long long swig_type_308;
+typedef long long swig_type_309;
+typedef long long swig_type_310;
+typedef _gostring_ swig_type_311;
+typedef long long swig_type_312;
+typedef _gostring_ swig_type_313;
+typedef _gostring_ swig_type_314;
+extern void _wrap_Swig_free_native_77e7ae359dbdd692(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_native_77e7ae359dbdd692(swig_intgo arg1);
+extern swig_type_1 _wrap_version_native_77e7ae359dbdd692(void);
+extern void _wrap_free_native_77e7ae359dbdd692(uintptr_t arg1);
+extern swig_intgo _wrap_OK_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EINVAL_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ERANGE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ECURRENCY_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EAMOUNT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ENOTSUP_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EABI_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EMISUSE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ETOOLONG_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EENCODING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ECARD_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EKEY_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ENOTFOUND_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EDECLINED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ECLOSED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ESIGNATURE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ESCHEMA_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EREADONLY_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EMODE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EREFUSED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EEXISTS_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EKEYREUSE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ESTATE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EVERSION_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EFENCED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EBUSY_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EIO_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ETIMEOUT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EUNAVAILABLE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EQUEUE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ENOSPACE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ECLOSING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ECIRCUIT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EINDOUBT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ENOMEM_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ECORRUPT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_EBUG_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_OK_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_INVALID_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_PERMANENT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_CONFLICT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_TRANSIENT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_IN_DOUBT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CLASS_INTERNAL_native_77e7ae359dbdd692(void);
+extern swig_type_2 _wrap_status_name_native_77e7ae359dbdd692(int arg1);
+extern swig_type_3 _wrap_status_text_native_77e7ae359dbdd692(int arg1);
+extern int _wrap_status_class_of_native_77e7ae359dbdd692(int arg1);
+extern swig_type_4 _wrap_money_make_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
+extern swig_type_7 _wrap_money_parse_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_8 arg2);
+extern swig_type_9 _wrap_money_add_native_77e7ae359dbdd692(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_10 _wrap_money_sub_native_77e7ae359dbdd692(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_11 _wrap_money_compare_native_77e7ae359dbdd692(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_12 _wrap_currency_exponent_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_13 arg2);
+extern swig_voidp _wrap_money_rules_stripe_native_77e7ae359dbdd692(void);
+extern swig_type_14 _wrap_money_check_native_77e7ae359dbdd692(cfa_money arg1, swig_voidp arg2);
+extern swig_intgo _wrap_FACT_SUCCEEDED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_FACT_CANCELED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_FACT_EXPIRED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_FACT_FRAUD_WARNING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_FACT_PROCESSING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_FACT_FAILED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CALL_CREATE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CALL_CAPTURE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CALL_CANCEL_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CALL_RETRIEVE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CALL_LOOKUP_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CALL_REFUND_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_OUTCOME_DONE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_OUTCOME_PENDING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_OUTCOME_REFUSED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PROVIDER_READS_REVERSALS_native_77e7ae359dbdd692(void);
+extern swig_type_15 _wrap_call_next_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, int arg3);
+extern swig_voidp _wrap_pulled_call_view_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_pulled_call_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_CIRCUIT_REJECT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CIRCUIT_QUEUE_native_77e7ae359dbdd692(void);
+extern void _wrap_engine_close_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_WORK_COMMANDS_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WORK_CALLS_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WORK_TOTALS_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WORK_RELAY_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WORK_UPKEEP_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WORK_ALL_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WORK_NO_COMMIT_native_77e7ae359dbdd692(void);
+extern swig_type_16 _wrap_engine_tick_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern int _wrap_engine_next_due_ms_native_77e7ae359dbdd692(swig_voidp arg1, int arg2);
+extern swig_intgo _wrap_engine_descriptor_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_17 _wrap_runner_start_native_77e7ae359dbdd692(swig_voidp arg1, int arg2);
+extern void _wrap_runner_stop_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_18 _wrap_engine_statistics_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2);
+extern swig_type_19 _wrap_act_page_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, int arg4);
+extern swig_type_21 _wrap_act_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_act_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_22 arg2);
+extern void _wrap_act_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_ACT_NONE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ACT_ALTERED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ACT_UNLINKED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ACT_MISSING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ACT_ADDED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_ACT_HEAD_native_77e7ae359dbdd692(void);
+extern swig_type_23 _wrap_act_fault_name_native_77e7ae359dbdd692(int arg1);
+extern swig_type_24 _wrap_act_fault_text_native_77e7ae359dbdd692(int arg1);
+extern swig_type_25 _wrap_act_verify_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_CAMPAIGN_OPEN_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CAMPAIGN_ENDED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_LATE_ACCEPT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_LATE_REFUSE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_LATE_REFUND_native_77e7ae359dbdd692(void);
+extern swig_type_26 _wrap_campaign_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_27 arg3);
+extern swig_type_28 _wrap_campaign_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_campaign_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_29 arg2);
+extern swig_type_30 _wrap_campaign_list_next_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_campaign_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_31 _wrap_campaign_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_32 _wrap_campaign_title_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_33 _wrap_campaign_currencies_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_campaign_goal_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_34 _wrap_campaign_deadline_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_campaign_late_rule_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_campaign_state_of_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_35 _wrap_campaign_state_name_native_77e7ae359dbdd692(int arg1);
+extern swig_type_36 _wrap_campaign_version_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_37 _wrap_campaign_created_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_38 _wrap_campaign_updated_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_campaign_replayed_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_39 _wrap_campaign_position_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_campaign_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_PAYMENT_PENDING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_PROCESSING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_CAPTURED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_COMPLETED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_FAILED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_CANCELED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_EXPIRED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_77e7ae359dbdd692(void);
+extern swig_type_40 _wrap_payment_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3);
+extern swig_type_42 _wrap_payment_wait_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, int arg4);
+extern swig_type_44 _wrap_payment_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_45 _wrap_payment_pledge_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_46 _wrap_payment_campaign_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_payment_state_of_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_47 _wrap_payment_state_name_native_77e7ae359dbdd692(int arg1);
+extern int _wrap_payment_flags_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_amount_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_authorized_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_captured_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_refunded_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_disputed_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_refundable_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_payment_fee_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_48 _wrap_payment_ref_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_49 _wrap_payment_failure_code_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_50 _wrap_payment_sequence_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_51 _wrap_payment_created_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_52 _wrap_payment_updated_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_53 _wrap_payment_position_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_payment_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_54 _wrap_payment_history_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_55 arg3);
+extern swig_type_56 _wrap_transition_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_transition_from_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_57 arg2);
+extern int _wrap_transition_to_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_58 arg2);
+extern swig_type_59 _wrap_transition_rule_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_60 arg2);
+extern int _wrap_transition_implied_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_61 arg2);
+extern swig_type_62 _wrap_transition_at_us_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_63 arg2);
+extern void _wrap_transition_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_WEBHOOK_APPLIED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WEBHOOK_STALE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WEBHOOK_PARKED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WEBHOOK_IGNORED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_77e7ae359dbdd692(void);
+extern swig_type_64 _wrap_webhook_receive_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_65 arg3, swig_type_66 arg4, int arg5);
+extern swig_type_67 _wrap_webhook_verdict_name_native_77e7ae359dbdd692(int arg1);
+extern swig_intgo _wrap_REFUND_REQUESTED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_PENDING_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_REQUIRES_ACTION_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_SUCCEEDED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_FAILED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_CANCELED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_REJECTED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_ASKED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_EXTERNAL_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_REFUND_LATE_native_77e7ae359dbdd692(void);
+extern swig_type_68 _wrap_refund_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_69 arg3);
+extern swig_type_70 _wrap_refund_list_of_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_71 arg3);
+extern swig_type_72 _wrap_refund_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_refund_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_73 arg2);
+extern void _wrap_refund_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_74 _wrap_refund_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_75 _wrap_refund_payment_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_refund_amount_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_refund_state_of_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_76 _wrap_refund_state_name_native_77e7ae359dbdd692(int arg1);
+extern int _wrap_refund_origin_of_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_77 _wrap_refund_ref_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_78 _wrap_refund_failure_code_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_79 _wrap_refund_reason_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_80 _wrap_refund_created_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_81 _wrap_refund_updated_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_refund_replayed_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_82 _wrap_refund_position_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_refund_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_DISPUTE_INQUIRY_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_DISPUTE_OPEN_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_DISPUTE_UNDER_REVIEW_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_DISPUTE_PREVENTED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_DISPUTE_WON_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_DISPUTE_LOST_native_77e7ae359dbdd692(void);
+extern swig_type_83 _wrap_dispute_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_84 arg3);
+extern swig_type_85 _wrap_dispute_list_of_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_86 arg3);
+extern swig_type_87 _wrap_dispute_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_dispute_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_88 arg2);
+extern void _wrap_dispute_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_89 _wrap_dispute_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_90 _wrap_dispute_payment_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_91 _wrap_dispute_ref_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_dispute_amount_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_dispute_state_of_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_92 _wrap_dispute_state_name_native_77e7ae359dbdd692(int arg1);
+extern cfa_money _wrap_dispute_withdrawn_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_dispute_reinstated_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_dispute_fee_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_93 _wrap_dispute_reason_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_94 _wrap_dispute_evidence_due_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_95 _wrap_dispute_created_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_96 _wrap_dispute_updated_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_dispute_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_VISIBILITY_OWNER_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WAIT_ANSWER_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WAIT_COMMIT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_WAIT_PAID_native_77e7ae359dbdd692(void);
+extern swig_type_97 _wrap_pledge_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_98 arg3);
+extern swig_type_99 _wrap_pledge_find_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_100 arg3, swig_type_101 arg4);
+extern swig_type_102 _wrap_pledge_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_pledge_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_103 arg2);
+extern swig_type_104 _wrap_pledge_list_next_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_pledge_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_105 _wrap_pledge_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_106 _wrap_pledge_campaign_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_107 _wrap_pledge_payment_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern cfa_money _wrap_pledge_amount_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_pledge_state_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_108 _wrap_pledge_created_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_109 _wrap_pledge_donor_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_110 _wrap_pledge_donor_name_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_111 _wrap_pledge_donor_email_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_112 _wrap_pledge_donor_message_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_pledge_visibility_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_pledge_replayed_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_pledge_pending_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_113 _wrap_pledge_answer_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_114 _wrap_pledge_client_secret_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_115 _wrap_pledge_redirect_url_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_116 _wrap_pledge_position_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_pledge_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_117 _wrap_campaign_get_with_totals_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_118 arg4);
+extern swig_type_119 _wrap_totals_campaign_id_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_120 _wrap_totals_position_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_121 _wrap_totals_version_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_122 _wrap_totals_as_of_us_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_totals_stale_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_123 _wrap_totals_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_totals_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_124 arg2);
+extern void _wrap_totals_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_125 _wrap_totals_verify_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_126 arg3, int arg4);
+extern swig_type_127 _wrap_event_page_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_128 arg3, int arg4);
+extern swig_type_129 _wrap_event_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_event_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_130 arg2);
+extern void _wrap_event_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_131 _wrap_subscription_open_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_132 arg3);
+extern swig_type_133 _wrap_subscription_next_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern swig_type_134 _wrap_subscription_ack_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_135 arg2);
+extern void _wrap_subscription_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_intgo _wrap_CURSOR_RUNS_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CURSOR_PAUSED_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_CURSOR_STOPPED_native_77e7ae359dbdd692(void);
+extern swig_type_136 _wrap_cursor_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_cursor_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_137 arg2);
+extern swig_type_138 _wrap_cursor_list_next_native_77e7ae359dbdd692(swig_voidp arg1);
+extern int _wrap_cursor_list_replayed_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_cursor_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_139 _wrap_letter_page_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_140 arg3, swig_type_141 arg4, int arg5);
+extern swig_type_142 _wrap_letter_list_size_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_letter_list_at_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_143 arg2);
+extern void _wrap_letter_list_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_play_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_voidp _wrap_play_provider_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_144 _wrap_play_confirm_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_145 arg2, swig_type_146 arg3);
+extern swig_type_147 _wrap_play_act_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_148 arg2, int arg3);
+extern swig_type_149 _wrap_play_settle_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_150 arg2, int arg3);
+extern swig_type_151 _wrap_play_expire_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_152 arg2);
+extern swig_type_153 _wrap_play_refund_next_native_77e7ae359dbdd692(swig_voidp arg1, int arg2);
+extern swig_type_154 _wrap_play_fee_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_155 arg2, cfa_money arg3);
+extern swig_type_156 _wrap_play_fraud_warning_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_157 arg2);
+extern swig_intgo _wrap_PLAY_FAULT_NONE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_77e7ae359dbdd692(void);
+extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_77e7ae359dbdd692(void);
+extern swig_type_158 _wrap_play_fault_next_native_77e7ae359dbdd692(swig_voidp arg1, int arg2);
+extern swig_type_159 _wrap_play_deliver_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
+extern swig_type_160 _wrap_play_webhook_take_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_161 _wrap_play_sign_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_162 arg3, swig_type_163 arg4);
+extern swig_type_164 _wrap_memory_storage_new_native_77e7ae359dbdd692(swig_voidp arg1);
+extern void _wrap_storage_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_165 _wrap_engine_open_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_166 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_167 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_168 arg12, swig_type_169 arg13, int arg14, int arg15, int arg16, int arg17, int arg18);
+extern swig_type_170 _wrap_campaign_create_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_171 arg3, swig_type_172 arg4, swig_type_173 arg5, swig_type_174 arg6, cfa_money arg7, swig_type_175 arg8, int arg9, swig_type_176 arg10, swig_type_177 arg11, int arg12);
+extern swig_type_178 _wrap_campaign_update_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_179 arg3, swig_type_180 arg4, swig_type_181 arg5, swig_type_182 arg6, swig_type_183 arg7, swig_type_184 arg8, cfa_money arg9, swig_type_185 arg10, int arg11, swig_type_186 arg12, swig_type_187 arg13, int arg14);
+extern swig_type_188 _wrap_campaign_end_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_189 arg3, swig_type_190 arg4, swig_type_191 arg5, swig_type_192 arg6, swig_type_193 arg7, swig_type_194 arg8);
+extern swig_type_195 _wrap_cursor_rewind_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_196 arg3, swig_type_197 arg4, swig_type_198 arg5, swig_type_199 arg6, swig_type_200 arg7, swig_type_201 arg8, swig_type_202 arg9);
+extern swig_type_203 _wrap_cursor_pause_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_204 arg3, swig_type_205 arg4, swig_type_206 arg5);
+extern swig_type_207 _wrap_cursor_resume_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_208 arg3, swig_type_209 arg4, swig_type_210 arg5);
+extern swig_type_211 _wrap_letter_requeue_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_212 arg3, swig_type_213 arg4, swig_type_214 arg5, swig_type_215 arg6, swig_type_216 arg7, swig_type_217 arg8);
+extern swig_type_218 _wrap_donor_erase_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_219 arg2, swig_type_220 arg3, swig_type_221 arg4, int arg5);
+extern swig_type_222 _wrap_payment_capture_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_223 arg3, cfa_money arg4, swig_type_224 arg5, swig_type_225 arg6, swig_type_226 arg7, swig_type_227 arg8, int arg9);
+extern swig_type_228 _wrap_payment_cancel_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_229 arg3, swig_type_230 arg4, swig_type_231 arg5, swig_type_232 arg6, swig_type_233 arg7, int arg8);
+extern swig_type_234 _wrap_refund_create_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_235 arg3, swig_type_236 arg4, swig_type_237 arg5, cfa_money arg6, swig_type_238 arg7, swig_type_239 arg8, int arg9);
+extern swig_type_240 _wrap_campaign_page_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_241 arg3, int arg4);
+extern swig_type_242 _wrap_cursor_page_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_243 arg3, int arg4);
+extern swig_type_244 _wrap_pledge_create_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_245 arg3, swig_type_246 arg4, swig_type_247 arg5, cfa_money arg6, swig_type_248 arg7, swig_type_249 arg8, swig_type_250 arg9, swig_type_251 arg10, swig_type_252 arg11, int arg12, int arg13, int arg14, swig_type_253 arg15, swig_type_254 arg16, swig_type_255 arg17);
+extern swig_type_256 _wrap_pledge_page_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_257 arg3, swig_type_258 arg4, int arg5);
+extern swig_type_259 _wrap_totals_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_260 arg3, swig_type_261 arg4, int arg5, int arg6);
+extern void _wrap_facts_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_262 _wrap_facts_new_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_263 arg2, swig_type_264 arg3, cfa_money arg4, int arg5, swig_type_265 arg6, swig_type_266 arg7, int arg8, swig_type_267 arg9, swig_type_268 arg10, swig_type_269 arg11, swig_type_270 arg12, cfa_money arg13);
+extern swig_type_271 _wrap_facts_refund_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_272 arg2, swig_type_273 arg3, cfa_money arg4, int arg5, swig_type_274 arg6, swig_type_275 arg7);
+extern swig_type_276 _wrap_facts_dispute_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_277 arg2, cfa_money arg3, int arg4, swig_type_278 arg5, swig_type_279 arg6, cfa_money arg7, swig_type_280 arg8, swig_type_281 arg9, swig_type_282 arg10);
+extern swig_type_283 _wrap_call_done_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_voidp arg5, swig_type_284 arg6, swig_type_285 arg7, swig_type_286 arg8, swig_type_287 arg9, int arg10, int arg11, int arg12);
+extern swig_type_288 _wrap_webhook_accept_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_289 arg3, swig_type_290 arg4, swig_type_291 arg5, int arg6, int arg7, swig_voidp arg8, int arg9, int arg10);
+extern swig_type_292 _wrap_provider_new_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_293 arg2, int arg3);
+extern void _wrap_provider_free_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_294 _wrap_play_new_native_77e7ae359dbdd692(swig_voidp arg1, swig_type_295 arg2, int arg3, int arg4, swig_type_296 arg5, swig_type_297 arg6);
+extern swig_type_298 _wrap_play_weather_set_native_77e7ae359dbdd692(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
+extern swig_type_299 _wrap_play_books_get_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6, swig_voidp arg7, swig_voidp arg8, swig_voidp arg9);
+extern swig_type_300 _wrap_play_payment_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_301 arg3);
+extern swig_type_302 _wrap_play_refund_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_303 arg3, swig_type_304 arg4, int arg5, swig_type_305 arg6);
+extern swig_type_306 _wrap_play_dispute_native_77e7ae359dbdd692(swig_voidp arg1, swig_voidp arg2, swig_type_307 arg3, int arg4, swig_type_308 arg5, swig_type_309 arg6, swig_type_310 arg7, cfa_money arg8, swig_type_311 arg9, swig_type_312 arg10);
+extern swig_type_313 _wrap_key_new_native_77e7ae359dbdd692(swig_voidp arg1);
+extern swig_type_314 _wrap_money_format_native_77e7ae359dbdd692(swig_voidp arg1, cfa_money arg2);
 #undef intgo
 */
 import "C"
@@ -607,8 +736,8 @@ func getSwigcptr(v interface { Swigcptr() uintptr }) uintptr {
 
 type _ sync.Mutex
 
-//export cgo_panic__native_8a8e4caeaf7da72f
-func cgo_panic__native_8a8e4caeaf7da72f(p *byte) {
+//export cgo_panic__native_77e7ae359dbdd692
+func cgo_panic__native_77e7ae359dbdd692(p *byte) {
 	s := (*[1024]byte)(unsafe.Pointer(p))[:]
 	for i, b := range s {
 		if b == 0 {
@@ -629,20 +758,20 @@ func swigCopyString(s string) string {
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_native_8a8e4caeaf7da72f(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_native_77e7ae359dbdd692(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_native_8a8e4caeaf7da72f(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_native_77e7ae359dbdd692(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 const VERSION string = "0.1.0"
 func Version() (_swig_ret string) {
 	var swig_r string
-	swig_r_p := C._wrap_version_native_8a8e4caeaf7da72f()
+	swig_r_p := C._wrap_version_native_77e7ae359dbdd692()
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -651,313 +780,313 @@ func Version() (_swig_ret string) {
 
 func Free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_free_native_8a8e4caeaf7da72f(C.uintptr_t(_swig_i_0))
+	C._wrap_free_native_77e7ae359dbdd692(C.uintptr_t(_swig_i_0))
 }
 
 func _swig_getOK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OK_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_OK_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var OK int = _swig_getOK()
 func _swig_getEINVAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINVAL_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EINVAL_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EINVAL int = _swig_getEINVAL()
 func _swig_getERANGE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERANGE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ERANGE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ERANGE int = _swig_getERANGE()
 func _swig_getECURRENCY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECURRENCY_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ECURRENCY_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ECURRENCY int = _swig_getECURRENCY()
 func _swig_getEAMOUNT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EAMOUNT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EAMOUNT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EAMOUNT int = _swig_getEAMOUNT()
 func _swig_getENOTSUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTSUP_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ENOTSUP_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ENOTSUP int = _swig_getENOTSUP()
 func _swig_getEABI() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EABI_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EABI_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EABI int = _swig_getEABI()
 func _swig_getEMISUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMISUSE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EMISUSE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EMISUSE int = _swig_getEMISUSE()
 func _swig_getETOOLONG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETOOLONG_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ETOOLONG_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ETOOLONG int = _swig_getETOOLONG()
 func _swig_getEENCODING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EENCODING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EENCODING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EENCODING int = _swig_getEENCODING()
 func _swig_getECARD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECARD_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ECARD_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ECARD int = _swig_getECARD()
 func _swig_getEKEY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEY_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EKEY_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EKEY int = _swig_getEKEY()
 func _swig_getENOTFOUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTFOUND_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ENOTFOUND_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ENOTFOUND int = _swig_getENOTFOUND()
 func _swig_getEDECLINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EDECLINED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EDECLINED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EDECLINED int = _swig_getEDECLINED()
 func _swig_getECLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ECLOSED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ECLOSED int = _swig_getECLOSED()
 func _swig_getESIGNATURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESIGNATURE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ESIGNATURE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ESIGNATURE int = _swig_getESIGNATURE()
 func _swig_getESCHEMA() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESCHEMA_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ESCHEMA_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ESCHEMA int = _swig_getESCHEMA()
 func _swig_getEREADONLY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREADONLY_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EREADONLY_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EREADONLY int = _swig_getEREADONLY()
 func _swig_getEMODE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMODE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EMODE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EMODE int = _swig_getEMODE()
 func _swig_getEREFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREFUSED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EREFUSED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EREFUSED int = _swig_getEREFUSED()
 func _swig_getEEXISTS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EEXISTS_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EEXISTS_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EEXISTS int = _swig_getEEXISTS()
 func _swig_getEKEYREUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEYREUSE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EKEYREUSE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EKEYREUSE int = _swig_getEKEYREUSE()
 func _swig_getESTATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESTATE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ESTATE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ESTATE int = _swig_getESTATE()
 func _swig_getEVERSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVERSION_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EVERSION_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EVERSION int = _swig_getEVERSION()
 func _swig_getEFENCED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EFENCED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EFENCED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EFENCED int = _swig_getEFENCED()
 func _swig_getEBUSY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUSY_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EBUSY_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EBUSY int = _swig_getEBUSY()
 func _swig_getEIO() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EIO_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EIO_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EIO int = _swig_getEIO()
 func _swig_getETIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETIMEOUT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ETIMEOUT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ETIMEOUT int = _swig_getETIMEOUT()
 func _swig_getEUNAVAILABLE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EUNAVAILABLE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EUNAVAILABLE int = _swig_getEUNAVAILABLE()
 func _swig_getEQUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EQUEUE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EQUEUE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EQUEUE int = _swig_getEQUEUE()
 func _swig_getENOSPACE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOSPACE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ENOSPACE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ENOSPACE int = _swig_getENOSPACE()
 func _swig_getECLOSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ECLOSING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ECLOSING int = _swig_getECLOSING()
 func _swig_getECIRCUIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECIRCUIT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ECIRCUIT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ECIRCUIT int = _swig_getECIRCUIT()
 func _swig_getEINDOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINDOUBT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EINDOUBT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EINDOUBT int = _swig_getEINDOUBT()
 func _swig_getENOMEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOMEM_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ENOMEM_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ENOMEM int = _swig_getENOMEM()
 func _swig_getECORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECORRUPT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ECORRUPT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ECORRUPT int = _swig_getECORRUPT()
 func _swig_getEBUG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUG_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_EBUG_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var EBUG int = _swig_getEBUG()
 func _swig_getCLASS_OK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_OK_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_OK_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CLASS_OK int = _swig_getCLASS_OK()
 func _swig_getCLASS_INVALID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INVALID_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_INVALID_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CLASS_INVALID int = _swig_getCLASS_INVALID()
 func _swig_getCLASS_PERMANENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CLASS_PERMANENT int = _swig_getCLASS_PERMANENT()
 func _swig_getCLASS_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CLASS_CONFLICT int = _swig_getCLASS_CONFLICT()
 func _swig_getCLASS_TRANSIENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CLASS_TRANSIENT int = _swig_getCLASS_TRANSIENT()
 func _swig_getCLASS_IN_DOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CLASS_IN_DOUBT int = _swig_getCLASS_IN_DOUBT()
 func _swig_getCLASS_INTERNAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -965,7 +1094,7 @@ var CLASS_INTERNAL int = _swig_getCLASS_INTERNAL()
 func Status_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -975,7 +1104,7 @@ func Status_name(arg1 int32) (_swig_ret string) {
 func Status_text(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_text_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_text_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -985,7 +1114,7 @@ func Status_text(arg1 int32) (_swig_ret string) {
 func Status_class_of(arg1 int32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_status_class_of_native_8a8e4caeaf7da72f(C.int(_swig_i_0)))
+	swig_r = (int32)(C._wrap_status_class_of_native_77e7ae359dbdd692(C.int(_swig_i_0)))
 	return swig_r
 }
 
@@ -994,7 +1123,7 @@ func Money_make(arg1 *Money, arg2 int64, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_make_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_money_make_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1012,7 +1141,7 @@ func Money_parse(arg1 *Money, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_parse_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_money_parse_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -1031,7 +1160,7 @@ func Money_add(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_add_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_add_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1047,7 +1176,7 @@ func Money_sub(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_sub_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_sub_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1063,7 +1192,7 @@ func Money_compare(arg1 *int32, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_compare_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_compare_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1078,7 +1207,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_currency_exponent_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_currency_exponent_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -1094,7 +1223,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 
 func Money_rules_stripe() (_swig_ret Rules) {
 	var swig_r Rules
-	swig_r = (Rules)(C._wrap_money_rules_stripe_native_8a8e4caeaf7da72f())
+	swig_r = (Rules)(C._wrap_money_rules_stripe_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -1102,7 +1231,7 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_check_native_8a8e4caeaf7da72f(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_money_check_native_77e7ae359dbdd692(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1115,143 +1244,157 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 
 func _swig_getFACT_SUCCEEDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var FACT_SUCCEEDED int = _swig_getFACT_SUCCEEDED()
 func _swig_getFACT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_CANCELED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_FACT_CANCELED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var FACT_CANCELED int = _swig_getFACT_CANCELED()
 func _swig_getFACT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_FACT_EXPIRED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var FACT_EXPIRED int = _swig_getFACT_EXPIRED()
+func _swig_getFACT_FRAUD_WARNING() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_FACT_FRAUD_WARNING_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var FACT_FRAUD_WARNING int = _swig_getFACT_FRAUD_WARNING()
 func _swig_getFACT_NEEDS_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var FACT_NEEDS_ACTION int = _swig_getFACT_NEEDS_ACTION()
 func _swig_getFACT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_FACT_PROCESSING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var FACT_PROCESSING int = _swig_getFACT_PROCESSING()
 func _swig_getFACT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_FAILED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_FACT_FAILED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var FACT_FAILED int = _swig_getFACT_FAILED()
 func _swig_getCALL_CREATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CREATE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CALL_CREATE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CALL_CREATE int = _swig_getCALL_CREATE()
 func _swig_getCALL_CAPTURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CALL_CAPTURE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CALL_CAPTURE int = _swig_getCALL_CAPTURE()
 func _swig_getCALL_CANCEL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CANCEL_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CALL_CANCEL_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CALL_CANCEL int = _swig_getCALL_CANCEL()
 func _swig_getCALL_RETRIEVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CALL_RETRIEVE int = _swig_getCALL_RETRIEVE()
 func _swig_getCALL_LOOKUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CALL_LOOKUP_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CALL_LOOKUP int = _swig_getCALL_LOOKUP()
 func _swig_getCALL_REFUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_REFUND_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CALL_REFUND_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CALL_REFUND int = _swig_getCALL_REFUND()
 func _swig_getOUTCOME_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var OUTCOME_UNKNOWN int = _swig_getOUTCOME_UNKNOWN()
 func _swig_getOUTCOME_DONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_OUTCOME_DONE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var OUTCOME_DONE int = _swig_getOUTCOME_DONE()
 func _swig_getOUTCOME_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var OUTCOME_PENDING int = _swig_getOUTCOME_PENDING()
 func _swig_getOUTCOME_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var OUTCOME_REFUSED int = _swig_getOUTCOME_REFUSED()
 func _swig_getOUTCOME_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var OUTCOME_NOT_SENT int = _swig_getOUTCOME_NOT_SENT()
 func _swig_getPROVIDER_TWO_STEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PROVIDER_TWO_STEP int = _swig_getPROVIDER_TWO_STEP()
 func _swig_getPROVIDER_LOOKUP_AUTHORITATIVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PROVIDER_LOOKUP_AUTHORITATIVE int = _swig_getPROVIDER_LOOKUP_AUTHORITATIVE()
+func _swig_getPROVIDER_READS_REVERSALS() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_PROVIDER_READS_REVERSALS_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var PROVIDER_READS_REVERSALS int = _swig_getPROVIDER_READS_REVERSALS()
 func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_call_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
+	swig_r_p := C._wrap_call_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1265,79 +1408,79 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 func Pulled_call_view(arg1 PulledCall) (_swig_ret CallView) {
 	var swig_r CallView
 	_swig_i_0 := arg1
-	swig_r = (CallView)(C._wrap_pulled_call_view_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (CallView)(C._wrap_pulled_call_view_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pulled_call_free(arg1 PulledCall) {
 	_swig_i_0 := arg1
-	C._wrap_pulled_call_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_pulled_call_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getCIRCUIT_REJECT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CIRCUIT_REJECT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CIRCUIT_REJECT int = _swig_getCIRCUIT_REJECT()
 func _swig_getCIRCUIT_QUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CIRCUIT_QUEUE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CIRCUIT_QUEUE int = _swig_getCIRCUIT_QUEUE()
 func Engine_close(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_engine_close_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_engine_close_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWORK_COMMANDS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_COMMANDS_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WORK_COMMANDS int = _swig_getWORK_COMMANDS()
 func _swig_getWORK_CALLS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_CALLS_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_CALLS_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WORK_CALLS int = _swig_getWORK_CALLS()
 func _swig_getWORK_TOTALS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_TOTALS_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_TOTALS_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WORK_TOTALS int = _swig_getWORK_TOTALS()
 func _swig_getWORK_RELAY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_RELAY_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_RELAY_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WORK_RELAY int = _swig_getWORK_RELAY()
 func _swig_getWORK_UPKEEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_UPKEEP_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WORK_UPKEEP int = _swig_getWORK_UPKEEP()
 func _swig_getWORK_ALL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_ALL_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_ALL_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WORK_ALL int = _swig_getWORK_ALL()
 func _swig_getWORK_NO_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WORK_NO_COMMIT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -1348,7 +1491,7 @@ func Engine_tick(arg1 *int32, arg2 Engine, arg3 uint32, arg4 int32) (_swig_ret e
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_engine_tick_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_engine_tick_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1363,14 +1506,14 @@ func Engine_next_due_ms(arg1 Engine, arg2 uint32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
+	swig_r = (int32)(C._wrap_engine_next_due_ms_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
 	return swig_r
 }
 
 func Engine_descriptor(arg1 Engine) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_engine_descriptor_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_engine_descriptor_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1378,7 +1521,7 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_runner_start_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_runner_start_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1391,14 +1534,14 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 
 func Runner_stop(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_runner_stop_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_runner_stop_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_statistics(arg1 *Text, arg2 Engine) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_engine_statistics_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_engine_statistics_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1415,7 +1558,7 @@ func Act_page(arg1 *ActList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_act_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_20(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_act_page_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_20(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1429,7 +1572,7 @@ func Act_page(arg1 *ActList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret err
 func Act_list_size(arg1 ActList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_act_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_act_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1437,53 +1580,53 @@ func Act_list_at(arg1 ActList, arg2 int64) (_swig_ret ActView) {
 	var swig_r ActView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (ActView)(C._wrap_act_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	swig_r = (ActView)(C._wrap_act_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
 	return swig_r
 }
 
 func Act_list_free(arg1 ActList) {
 	_swig_i_0 := arg1
-	C._wrap_act_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_act_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getACT_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_NONE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ACT_NONE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ACT_NONE int = _swig_getACT_NONE()
 func _swig_getACT_ALTERED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_ALTERED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ACT_ALTERED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ACT_ALTERED int = _swig_getACT_ALTERED()
 func _swig_getACT_UNLINKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ACT_UNLINKED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ACT_UNLINKED int = _swig_getACT_UNLINKED()
 func _swig_getACT_MISSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_MISSING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ACT_MISSING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ACT_MISSING int = _swig_getACT_MISSING()
 func _swig_getACT_ADDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_ADDED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ACT_ADDED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var ACT_ADDED int = _swig_getACT_ADDED()
 func _swig_getACT_HEAD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_HEAD_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_ACT_HEAD_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -1491,7 +1634,7 @@ var ACT_HEAD int = _swig_getACT_HEAD()
 func Act_fault_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_act_fault_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_act_fault_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1501,7 +1644,7 @@ func Act_fault_name(arg1 int32) (_swig_ret string) {
 func Act_fault_text(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_act_fault_text_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_act_fault_text_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1512,7 +1655,7 @@ func Act_verify(arg1 *ActReport, arg2 Engine) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_act_verify_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_act_verify_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1525,38 +1668,45 @@ func Act_verify(arg1 *ActReport, arg2 Engine) (_swig_ret error) {
 
 func _swig_getCAMPAIGN_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CAMPAIGN_OPEN int = _swig_getCAMPAIGN_OPEN()
 func _swig_getCAMPAIGN_ENDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CAMPAIGN_ENDED int = _swig_getCAMPAIGN_ENDED()
 func _swig_getLATE_ACCEPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_LATE_ACCEPT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var LATE_ACCEPT int = _swig_getLATE_ACCEPT()
 func _swig_getLATE_REFUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_REFUSE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_LATE_REFUSE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var LATE_REFUSE int = _swig_getLATE_REFUSE()
+func _swig_getLATE_REFUND() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_LATE_REFUND_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var LATE_REFUND int = _swig_getLATE_REFUND()
 func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_campaign_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_campaign_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1573,7 +1723,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 func Campaign_list_size(arg1 CampaignList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1581,14 +1731,14 @@ func Campaign_list_at(arg1 CampaignList, arg2 int64) (_swig_ret Campaign) {
 	var swig_r Campaign
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Campaign)(C._wrap_campaign_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
+	swig_r = (Campaign)(C._wrap_campaign_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
 	return swig_r
 }
 
 func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_list_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_list_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1597,13 +1747,13 @@ func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 
 func Campaign_list_free(arg1 CampaignList) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_id(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1613,7 +1763,7 @@ func Campaign_id(arg1 Campaign) (_swig_ret string) {
 func Campaign_title(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_title_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_title_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1623,7 +1773,7 @@ func Campaign_title(arg1 Campaign) (_swig_ret string) {
 func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_currencies_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_currencies_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1633,35 +1783,35 @@ func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 func Campaign_goal(arg1 Campaign) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_campaign_goal_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_campaign_goal_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_deadline_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_deadline_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_late_rule(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_late_rule_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_late_rule_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_of(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_state_of_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_state_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_state_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_campaign_state_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1671,140 +1821,147 @@ func Campaign_state_name(arg1 int32) (_swig_ret string) {
 func Campaign_version(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_version_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_version_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_created_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_created_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_created_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_updated_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_updated_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_updated_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_replayed(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_replayed_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_replayed_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_position(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_position_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_free(arg1 Campaign) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getPAYMENT_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_PENDING int = _swig_getPAYMENT_PENDING()
 func _swig_getPAYMENT_REQUIRES_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_REQUIRES_ACTION int = _swig_getPAYMENT_REQUIRES_ACTION()
 func _swig_getPAYMENT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_PROCESSING int = _swig_getPAYMENT_PROCESSING()
 func _swig_getPAYMENT_AUTHORIZED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_AUTHORIZED int = _swig_getPAYMENT_AUTHORIZED()
 func _swig_getPAYMENT_CAPTURED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_CAPTURED int = _swig_getPAYMENT_CAPTURED()
 func _swig_getPAYMENT_COMPLETED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_COMPLETED int = _swig_getPAYMENT_COMPLETED()
 func _swig_getPAYMENT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_FAILED int = _swig_getPAYMENT_FAILED()
 func _swig_getPAYMENT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_CANCELED int = _swig_getPAYMENT_CANCELED()
 func _swig_getPAYMENT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_EXPIRED int = _swig_getPAYMENT_EXPIRED()
 func _swig_getPAYMENT_FLAG_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_FLAG_UNKNOWN int = _swig_getPAYMENT_FLAG_UNKNOWN()
 func _swig_getPAYMENT_FLAG_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_FLAG_CONFLICT int = _swig_getPAYMENT_FLAG_CONFLICT()
 func _swig_getPAYMENT_FLAG_SETTLED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_FLAG_SETTLED int = _swig_getPAYMENT_FLAG_SETTLED()
 func _swig_getPAYMENT_FLAG_LATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PAYMENT_FLAG_LATE int = _swig_getPAYMENT_FLAG_LATE()
+func _swig_getPAYMENT_FLAG_FRAUD_WARNING() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_FRAUD_WARNING_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var PAYMENT_FLAG_FRAUD_WARNING int = _swig_getPAYMENT_FLAG_FRAUD_WARNING()
 func Payment_get(arg1 *Payment, arg2 Engine, arg3 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1824,7 +1981,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_payment_wait_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_payment_wait_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1841,7 +1998,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 func Payment_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1851,7 +2008,7 @@ func Payment_id(arg1 Payment) (_swig_ret string) {
 func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_pledge_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_pledge_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1861,7 +2018,7 @@ func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_campaign_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1871,14 +2028,14 @@ func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 func Payment_state_of(arg1 Payment) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_payment_state_of_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_payment_state_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_state_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_payment_state_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1888,35 +2045,63 @@ func Payment_state_name(arg1 int32) (_swig_ret string) {
 func Payment_flags(arg1 Payment) (_swig_ret uint32) {
 	var swig_r uint32
 	_swig_i_0 := arg1
-	swig_r = (uint32)(C._wrap_payment_flags_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint32)(C._wrap_payment_flags_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_amount(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_amount_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_amount_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_authorized(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_authorized_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_authorized_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_captured(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_captured_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_captured_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Payment_refunded(arg1 Payment) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_payment_refunded_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Payment_disputed(arg1 Payment) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_payment_disputed_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Payment_refundable(arg1 Payment) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_payment_refundable_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Payment_fee(arg1 Payment) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_payment_fee_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_ref(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_ref_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_ref_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1926,7 +2111,7 @@ func Payment_ref(arg1 Payment) (_swig_ret string) {
 func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_failure_code_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_failure_code_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1936,34 +2121,34 @@ func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 func Payment_sequence(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_sequence_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_sequence_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_created_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_created_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_created_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_updated_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_updated_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_updated_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_position(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_position_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_free(arg1 Payment) {
 	_swig_i_0 := arg1
-	C._wrap_payment_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_payment_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -1971,7 +2156,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_history_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_history_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1988,7 +2173,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 func Transition_list_size(arg1 TransitionList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_transition_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_transition_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1996,7 +2181,7 @@ func Transition_from(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_from_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_57(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_from_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_57(_swig_i_1)))
 	return swig_r
 }
 
@@ -2004,7 +2189,7 @@ func Transition_to(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_to_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_58(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_to_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_58(_swig_i_1)))
 	return swig_r
 }
 
@@ -2012,7 +2197,7 @@ func Transition_rule(arg1 TransitionList, arg2 int64) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_transition_rule_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_60(_swig_i_1))
+	swig_r_p := C._wrap_transition_rule_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_60(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2023,7 +2208,7 @@ func Transition_implied(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_implied_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_61(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_implied_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_61(_swig_i_1)))
 	return swig_r
 }
 
@@ -2031,60 +2216,60 @@ func Transition_at_us(arg1 TransitionList, arg2 int64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_transition_at_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
+	swig_r = (int64)(C._wrap_transition_at_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
 	return swig_r
 }
 
 func Transition_list_free(arg1 TransitionList) {
 	_swig_i_0 := arg1
-	C._wrap_transition_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_transition_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWEBHOOK_APPLIED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WEBHOOK_APPLIED int = _swig_getWEBHOOK_APPLIED()
 func _swig_getWEBHOOK_DUPLICATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WEBHOOK_DUPLICATE int = _swig_getWEBHOOK_DUPLICATE()
 func _swig_getWEBHOOK_STALE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WEBHOOK_STALE int = _swig_getWEBHOOK_STALE()
 func _swig_getWEBHOOK_PARKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WEBHOOK_PARKED int = _swig_getWEBHOOK_PARKED()
 func _swig_getWEBHOOK_IGNORED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WEBHOOK_IGNORED int = _swig_getWEBHOOK_IGNORED()
 func _swig_getWEBHOOK_QUARANTINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WEBHOOK_QUARANTINED int = _swig_getWEBHOOK_QUARANTINED()
 func _swig_getWEBHOOK_CONTRADICTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -2096,7 +2281,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_webhook_receive_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_webhook_receive_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2116,51 +2301,511 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_webhook_verdict_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
 	return swig_r_1
 }
 
+func _swig_getREFUND_REQUESTED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_REQUESTED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_REQUESTED int = _swig_getREFUND_REQUESTED()
+func _swig_getREFUND_PENDING() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_PENDING_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_PENDING int = _swig_getREFUND_PENDING()
+func _swig_getREFUND_REQUIRES_ACTION() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_REQUIRES_ACTION_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_REQUIRES_ACTION int = _swig_getREFUND_REQUIRES_ACTION()
+func _swig_getREFUND_SUCCEEDED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_SUCCEEDED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_SUCCEEDED int = _swig_getREFUND_SUCCEEDED()
+func _swig_getREFUND_FAILED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_FAILED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_FAILED int = _swig_getREFUND_FAILED()
+func _swig_getREFUND_CANCELED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_CANCELED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_CANCELED int = _swig_getREFUND_CANCELED()
+func _swig_getREFUND_REJECTED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_REJECTED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_REJECTED int = _swig_getREFUND_REJECTED()
+func _swig_getREFUND_ASKED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_ASKED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_ASKED int = _swig_getREFUND_ASKED()
+func _swig_getREFUND_EXTERNAL() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_EXTERNAL_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_EXTERNAL int = _swig_getREFUND_EXTERNAL()
+func _swig_getREFUND_LATE() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_REFUND_LATE_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var REFUND_LATE int = _swig_getREFUND_LATE()
+func Refund_get(arg1 *Refund, arg2 Engine, arg3 string) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r_p := C._wrap_refund_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Refund_list_of(arg1 *RefundList, arg2 Engine, arg3 string) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r_p := C._wrap_refund_list_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Refund_list_size(arg1 RefundList) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_refund_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_list_at(arg1 RefundList, arg2 int64) (_swig_ret Refund) {
+	var swig_r Refund
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (Refund)(C._wrap_refund_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_73(_swig_i_1)))
+	return swig_r
+}
+
+func Refund_list_free(arg1 RefundList) {
+	_swig_i_0 := arg1
+	C._wrap_refund_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+}
+
+func Refund_id(arg1 Refund) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_refund_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Refund_payment_id(arg1 Refund) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_refund_payment_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Refund_amount(arg1 Refund) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_refund_amount_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_state_of(arg1 Refund) (_swig_ret int32) {
+	var swig_r int32
+	_swig_i_0 := arg1
+	swig_r = (int32)(C._wrap_refund_state_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_state_name(arg1 int32) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_refund_state_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Refund_origin_of(arg1 Refund) (_swig_ret int32) {
+	var swig_r int32
+	_swig_i_0 := arg1
+	swig_r = (int32)(C._wrap_refund_origin_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_ref(arg1 Refund) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_refund_ref_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Refund_failure_code(arg1 Refund) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_refund_failure_code_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Refund_reason(arg1 Refund) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_refund_reason_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Refund_created_us(arg1 Refund) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_refund_created_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_updated_us(arg1 Refund) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_refund_updated_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_replayed(arg1 Refund) (_swig_ret int32) {
+	var swig_r int32
+	_swig_i_0 := arg1
+	swig_r = (int32)(C._wrap_refund_replayed_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_position(arg1 Refund) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_refund_position_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Refund_free(arg1 Refund) {
+	_swig_i_0 := arg1
+	C._wrap_refund_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+}
+
+func _swig_getDISPUTE_INQUIRY() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_INQUIRY_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_INQUIRY int = _swig_getDISPUTE_INQUIRY()
+func _swig_getDISPUTE_INQUIRY_CLOSED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_INQUIRY_CLOSED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_INQUIRY_CLOSED int = _swig_getDISPUTE_INQUIRY_CLOSED()
+func _swig_getDISPUTE_OPEN() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_OPEN_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_OPEN int = _swig_getDISPUTE_OPEN()
+func _swig_getDISPUTE_UNDER_REVIEW() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_UNDER_REVIEW_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_UNDER_REVIEW int = _swig_getDISPUTE_UNDER_REVIEW()
+func _swig_getDISPUTE_PREVENTED() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_PREVENTED_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_PREVENTED int = _swig_getDISPUTE_PREVENTED()
+func _swig_getDISPUTE_WON() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_WON_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_WON int = _swig_getDISPUTE_WON()
+func _swig_getDISPUTE_LOST() (_swig_ret int) {
+	var swig_r int
+	swig_r = (int)(C._wrap_DISPUTE_LOST_native_77e7ae359dbdd692())
+	return swig_r
+}
+
+var DISPUTE_LOST int = _swig_getDISPUTE_LOST()
+func Dispute_get(arg1 *Dispute, arg2 Engine, arg3 string) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r_p := C._wrap_dispute_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_84)(unsafe.Pointer(&_swig_i_2)))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Dispute_list_of(arg1 *DisputeList, arg2 Engine, arg3 string) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r_p := C._wrap_dispute_list_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_86)(unsafe.Pointer(&_swig_i_2)))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Dispute_list_size(arg1 DisputeList) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_dispute_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_list_at(arg1 DisputeList, arg2 int64) (_swig_ret Dispute) {
+	var swig_r Dispute
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r = (Dispute)(C._wrap_dispute_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_88(_swig_i_1)))
+	return swig_r
+}
+
+func Dispute_list_free(arg1 DisputeList) {
+	_swig_i_0 := arg1
+	C._wrap_dispute_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+}
+
+func Dispute_id(arg1 Dispute) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_dispute_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Dispute_payment_id(arg1 Dispute) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_dispute_payment_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Dispute_ref(arg1 Dispute) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_dispute_ref_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Dispute_amount(arg1 Dispute) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_dispute_amount_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_state_of(arg1 Dispute) (_swig_ret int32) {
+	var swig_r int32
+	_swig_i_0 := arg1
+	swig_r = (int32)(C._wrap_dispute_state_of_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_state_name(arg1 int32) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_dispute_state_name_native_77e7ae359dbdd692(C.int(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Dispute_withdrawn(arg1 Dispute) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_dispute_withdrawn_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_reinstated(arg1 Dispute) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_dispute_reinstated_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_fee(arg1 Dispute) (_swig_ret Money) {
+	var swig_r Money
+	_swig_i_0 := arg1
+	swig_r = (Money)(C._wrap_dispute_fee_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_reason(arg1 Dispute) (_swig_ret string) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_dispute_reason_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 string
+ swig_r_1 = strings.Clone(swig_r) 
+	return swig_r_1
+}
+
+func Dispute_evidence_due_us(arg1 Dispute) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_dispute_evidence_due_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_created_us(arg1 Dispute) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_dispute_created_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_updated_us(arg1 Dispute) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_dispute_updated_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Dispute_free(arg1 Dispute) {
+	_swig_i_0 := arg1
+	C._wrap_dispute_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+}
+
 func _swig_getVISIBILITY_PUBLIC() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var VISIBILITY_PUBLIC int = _swig_getVISIBILITY_PUBLIC()
 func _swig_getVISIBILITY_OWNER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var VISIBILITY_OWNER int = _swig_getVISIBILITY_OWNER()
 func _swig_getVISIBILITY_HIDDEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var VISIBILITY_HIDDEN int = _swig_getVISIBILITY_HIDDEN()
 func _swig_getWAIT_ANSWER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WAIT_ANSWER_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WAIT_ANSWER int = _swig_getWAIT_ANSWER()
 func _swig_getWAIT_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WAIT_COMMIT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var WAIT_COMMIT int = _swig_getWAIT_COMMIT()
 func _swig_getWAIT_PAID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_PAID_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_WAIT_PAID_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -2170,7 +2815,7 @@ func Pledge_get(arg1 *Pledge, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_pledge_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_69)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_pledge_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_98)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2190,7 +2835,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_pledge_find_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_71)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_72)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_pledge_find_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_100)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_101)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2210,7 +2855,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 func Pledge_list_size(arg1 PledgeList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2218,14 +2863,14 @@ func Pledge_list_at(arg1 PledgeList, arg2 int64) (_swig_ret Pledge) {
 	var swig_r Pledge
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Pledge)(C._wrap_pledge_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_74(_swig_i_1)))
+	swig_r = (Pledge)(C._wrap_pledge_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_103(_swig_i_1)))
 	return swig_r
 }
 
 func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_list_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_list_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2234,13 +2879,13 @@ func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 
 func Pledge_list_free(arg1 PledgeList) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Pledge_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2250,7 +2895,7 @@ func Pledge_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_campaign_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2260,7 +2905,7 @@ func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_payment_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_payment_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2270,28 +2915,28 @@ func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_amount(arg1 Pledge) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_pledge_amount_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_pledge_amount_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_state(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_state_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_state_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_created_us(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_created_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_created_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2301,7 +2946,7 @@ func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_name_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_name_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2311,7 +2956,7 @@ func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_email_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_email_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2321,7 +2966,7 @@ func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_message_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_message_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2331,28 +2976,28 @@ func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 func Pledge_visibility(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_visibility_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_visibility_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_replayed(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_replayed_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_replayed_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_pending(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_pending_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_pending_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_answer_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_answer_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2362,7 +3007,7 @@ func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_client_secret_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_client_secret_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2372,7 +3017,7 @@ func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 func Pledge_redirect_url(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_redirect_url_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2382,13 +3027,13 @@ func Pledge_redirect_url(arg1 Pledge) (_swig_ret string) {
 func Pledge_position(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_position_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_free(arg1 Pledge) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 string) (_swig_ret error) {
@@ -2397,7 +3042,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_89)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_campaign_get_with_totals_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_118)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
@@ -2414,7 +3059,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_totals_campaign_id_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_totals_campaign_id_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2424,35 +3069,35 @@ func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 func Totals_position(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_position_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_position_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_version(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_version_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_version_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_as_of_us(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_as_of_us_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_as_of_us_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_stale(arg1 Totals) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_totals_stale_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_totals_stale_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_size(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2460,13 +3105,13 @@ func Totals_at(arg1 Totals, arg2 int64) (_swig_ret TotalsRow) {
 	var swig_r TotalsRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (TotalsRow)(C._wrap_totals_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_95(_swig_i_1)))
+	swig_r = (TotalsRow)(C._wrap_totals_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1)))
 	return swig_r
 }
 
 func Totals_free(arg1 Totals) {
 	_swig_i_0 := arg1
-	C._wrap_totals_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_totals_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret error) {
@@ -2475,7 +3120,7 @@ func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_totals_verify_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_97)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_totals_verify_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_126)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2495,7 +3140,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_event_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_99(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_event_page_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_128(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2509,7 +3154,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 func Event_list_size(arg1 EventList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_event_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_event_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2517,13 +3162,13 @@ func Event_list_at(arg1 EventList, arg2 int64) (_swig_ret EventView) {
 	var swig_r EventView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (EventView)(C._wrap_event_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_101(_swig_i_1)))
+	swig_r = (EventView)(C._wrap_event_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_130(_swig_i_1)))
 	return swig_r
 }
 
 func Event_list_free(arg1 EventList) {
 	_swig_i_0 := arg1
-	C._wrap_event_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_event_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -2531,7 +3176,7 @@ func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_subscription_open_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_subscription_open_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2551,7 +3196,7 @@ func Subscription_next(arg1 *EventList, arg2 Subscription, arg3 int32, arg4 int3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_subscription_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_subscription_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2566,7 +3211,7 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_subscription_ack_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_106(_swig_i_1))
+	swig_r_p := C._wrap_subscription_ack_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_135(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2579,26 +3224,26 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 
 func Subscription_free(arg1 Subscription) {
 	_swig_i_0 := arg1
-	C._wrap_subscription_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_subscription_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getCURSOR_RUNS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CURSOR_RUNS_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CURSOR_RUNS int = _swig_getCURSOR_RUNS()
 func _swig_getCURSOR_PAUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CURSOR_PAUSED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var CURSOR_PAUSED int = _swig_getCURSOR_PAUSED()
 func _swig_getCURSOR_STOPPED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_CURSOR_STOPPED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -2606,7 +3251,7 @@ var CURSOR_STOPPED int = _swig_getCURSOR_STOPPED()
 func Cursor_list_size(arg1 CursorList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_cursor_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_cursor_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2614,14 +3259,14 @@ func Cursor_list_at(arg1 CursorList, arg2 int64) (_swig_ret CursorView) {
 	var swig_r CursorView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (CursorView)(C._wrap_cursor_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_108(_swig_i_1)))
+	swig_r = (CursorView)(C._wrap_cursor_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_137(_swig_i_1)))
 	return swig_r
 }
 
 func Cursor_list_next(arg1 CursorList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_cursor_list_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_cursor_list_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2631,13 +3276,13 @@ func Cursor_list_next(arg1 CursorList) (_swig_ret string) {
 func Cursor_list_replayed(arg1 CursorList) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_cursor_list_replayed_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Cursor_list_free(arg1 CursorList) {
 	_swig_i_0 := arg1
-	C._wrap_cursor_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_cursor_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 int32) (_swig_ret error) {
@@ -2647,7 +3292,7 @@ func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_letter_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_111)(unsafe.Pointer(&_swig_i_2)), C.swig_type_112(_swig_i_3), C.int(_swig_i_4))
+	swig_r_p := C._wrap_letter_page_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_2)), C.swig_type_141(_swig_i_3), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2664,7 +3309,7 @@ func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 in
 func Letter_list_size(arg1 LetterList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_letter_list_size_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_letter_list_size_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2672,24 +3317,24 @@ func Letter_list_at(arg1 LetterList, arg2 int64) (_swig_ret LetterView) {
 	var swig_r LetterView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (LetterView)(C._wrap_letter_list_at_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_114(_swig_i_1)))
+	swig_r = (LetterView)(C._wrap_letter_list_at_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1)))
 	return swig_r
 }
 
 func Letter_list_free(arg1 LetterList) {
 	_swig_i_0 := arg1
-	C._wrap_letter_list_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_letter_list_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Play_free(arg1 Play) {
 	_swig_i_0 := arg1
-	C._wrap_play_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_play_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Play_provider(arg1 Play) (_swig_ret Provider) {
 	var swig_r Provider
 	_swig_i_0 := arg1
-	swig_r = (Provider)(C._wrap_play_provider_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Provider)(C._wrap_play_provider_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2698,7 +3343,7 @@ func Play_confirm(arg1 Play, arg2 string, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_confirm_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_116)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_117)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_confirm_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_146)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2720,7 +3365,7 @@ func Play_act(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_act_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_act_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_148)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2739,7 +3384,7 @@ func Play_settle(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_settle_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_121)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_settle_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2757,7 +3402,59 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_expire_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_123)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_play_expire_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_1)))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Play_refund_next(arg1 Play, arg2 int32) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r_p := C._wrap_play_refund_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Play_fee(arg1 Play, arg2 string, arg3 Money) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	swig_r_p := C._wrap_play_fee_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Play_fraud_warning(arg1 Play, arg2 string) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	swig_r_p := C._wrap_play_fraud_warning_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_157)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2773,49 +3470,49 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 
 func _swig_getPLAY_FAULT_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PLAY_FAULT_NONE int = _swig_getPLAY_FAULT_NONE()
 func _swig_getPLAY_FAULT_REPLY_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PLAY_FAULT_REPLY_LOST int = _swig_getPLAY_FAULT_REPLY_LOST()
 func _swig_getPLAY_FAULT_REQUEST_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PLAY_FAULT_REQUEST_LOST int = _swig_getPLAY_FAULT_REQUEST_LOST()
 func _swig_getPLAY_FAULT_ERROR_AFTER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_AFTER int = _swig_getPLAY_FAULT_ERROR_AFTER()
 func _swig_getPLAY_FAULT_ERROR_BEFORE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_BEFORE int = _swig_getPLAY_FAULT_ERROR_BEFORE()
 func _swig_getPLAY_FAULT_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_77e7ae359dbdd692())
 	return swig_r
 }
 
 var PLAY_FAULT_NOT_SENT int = _swig_getPLAY_FAULT_NOT_SENT()
 func _swig_getPLAY_FAULT_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_77e7ae359dbdd692())
 	return swig_r
 }
 
@@ -2824,7 +3521,7 @@ func Play_fault_next(arg1 Play, arg2 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_fault_next_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_play_fault_next_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2841,7 +3538,7 @@ func Play_deliver(arg1 *int32, arg2 Play, arg3 Engine, arg4 int32) (_swig_ret er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_deliver_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_play_deliver_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2857,7 +3554,7 @@ func Play_webhook_take(arg1 *Text, arg2 *Text, arg3 Play) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_webhook_take_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	swig_r_p := C._wrap_play_webhook_take_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2874,7 +3571,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_sign_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_128)(unsafe.Pointer(&_swig_i_2)), C.swig_type_129(_swig_i_3))
+	swig_r_p := C._wrap_play_sign_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_2)), C.swig_type_163(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2891,7 +3588,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_memory_storage_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_memory_storage_new_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2904,7 +3601,7 @@ func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 
 func Storage_free(arg1 Storage) {
 	_swig_i_0 := arg1
-	C._wrap_storage_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_storage_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 string, arg6 int32, arg7 int32, arg8 int32, arg9 int32, arg10 int32, arg11 int32, arg12 int64, arg13 int64, arg14 int32, arg15 int32, arg16 int32, arg17 int32, arg18 int32) (_swig_ret error) {
@@ -2927,7 +3624,7 @@ func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 st
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
 	_swig_i_17 := arg18
-	swig_r_p := C._wrap_engine_open_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_132)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_133)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_134(_swig_i_11), C.swig_type_135(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17))
+	swig_r_p := C._wrap_engine_open_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_166)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_168(_swig_i_11), C.swig_type_169(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -2958,7 +3655,7 @@ func Campaign_create(arg1 *Campaign, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_campaign_create_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_138)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_140)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_141(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_142)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_143)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
+	swig_r_p := C._wrap_campaign_create_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_171)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_172)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_173)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_175(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_177)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3003,7 +3700,7 @@ func Campaign_update(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
 	_swig_i_13 := arg14
-	swig_r_p := C._wrap_campaign_update_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_2)), C.swig_type_146(_swig_i_3), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_148)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_149)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_150)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_151(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_152)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
+	swig_r_p := C._wrap_campaign_update_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_179)(unsafe.Pointer(&_swig_i_2)), C.swig_type_180(_swig_i_3), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_184)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_185(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3045,7 +3742,7 @@ func Campaign_end(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 str
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_campaign_end_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_155)(unsafe.Pointer(&_swig_i_2)), C.swig_type_156(_swig_i_3), *(*C.swig_type_157)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_158)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_160)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_campaign_end_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_2)), C.swig_type_190(_swig_i_3), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3082,7 +3779,7 @@ func Cursor_rewind(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_cursor_rewind_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_162)(unsafe.Pointer(&_swig_i_2)), C.swig_type_163(_swig_i_3), C.swig_type_164(_swig_i_4), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_166)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_168)(unsafe.Pointer(&_swig_i_8)))
+	swig_r_p := C._wrap_cursor_rewind_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_2)), C.swig_type_197(_swig_i_3), C.swig_type_198(_swig_i_4), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_8)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3115,7 +3812,7 @@ func Cursor_pause(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_pause_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_170)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_171)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_172)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_pause_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3142,7 +3839,7 @@ func Cursor_resume(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_resume_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_175)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_resume_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3172,7 +3869,7 @@ func Letter_requeue(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_letter_requeue_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_2)), C.swig_type_179(_swig_i_3), *(*C.swig_type_180)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_181)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_183)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_letter_requeue_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_2)), C.swig_type_213(_swig_i_3), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3205,7 +3902,7 @@ func Donor_erase(arg1 Engine, arg2 string, arg3 string, arg4 string, arg5 int32)
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_donor_erase_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_185)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_186)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_donor_erase_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3236,7 +3933,7 @@ func Payment_capture(arg1 *Payment, arg2 Engine, arg3 string, arg4 Money, arg5 s
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_payment_capture_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r_p := C._wrap_payment_capture_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3272,7 +3969,7 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_payment_cancel_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
+	swig_r_p := C._wrap_payment_cancel_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3298,13 +3995,50 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	return swig_r_1
 }
 
+func Refund_create(arg1 *Refund, arg2 Engine, arg3 string, arg4 string, arg5 string, arg6 Money, arg7 string, arg8 string, arg9 int32) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	_swig_i_8 := arg9
+	swig_r_p := C._wrap_refund_create_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg4
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg5
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg7
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg8
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
 func Campaign_page(arg1 *CampaignList, arg2 Engine, arg3 string, arg4 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_campaign_page_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3324,7 +4058,7 @@ func Cursor_page(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int32) (_swig_
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_cursor_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_cursor_page_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3357,7 +4091,7 @@ func Pledge_create(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_14 := arg15
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
-	swig_r_p := C._wrap_pledge_create_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_16)))
+	swig_r_p := C._wrap_pledge_create_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_16)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3408,7 +4142,7 @@ func Pledge_page(arg1 *PledgeList, arg2 Engine, arg3 string, arg4 string, arg5 i
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_pledge_page_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_pledge_page_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3433,7 +4167,7 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_totals_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_2)), C.swig_type_221(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_totals_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_2)), C.swig_type_261(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3447,7 +4181,12 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 	return swig_r_1
 }
 
-func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 string, arg6 string, arg7 Money, arg8 uint32, arg9 int64, arg10 int64, arg11 int32, arg12 int64, arg13 string, arg14 string, arg15 string, arg16 string, arg17 string, arg18 int64, arg19 string, arg20 int32, arg21 int32) (_swig_ret error) {
+func Facts_free(arg1 Facts) {
+	_swig_i_0 := arg1
+	C._wrap_facts_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
+}
+
+func Facts_new(arg1 *Facts, arg2 string, arg3 string, arg4 Money, arg5 uint32, arg6 int64, arg7 int64, arg8 int32, arg9 int64, arg10 string, arg11 string, arg12 string, arg13 Money) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
@@ -3462,39 +4201,22 @@ func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 string
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
-	_swig_i_13 := arg14
-	_swig_i_14 := arg15
-	_swig_i_15 := arg16
-	_swig_i_16 := arg17
-	_swig_i_17 := arg18
-	_swig_i_18 := arg19
-	_swig_i_19 := arg20
-	_swig_i_20 := arg21
-	swig_r_p := C._wrap_call_done_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.int(_swig_i_7), C.swig_type_225(_swig_i_8), C.swig_type_226(_swig_i_9), C.int(_swig_i_10), C.swig_type_227(_swig_i_11), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_12)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_13)), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_16)), C.swig_type_233(_swig_i_17), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_18)), C.int(_swig_i_19), C.int(_swig_i_20))
+	swig_r_p := C._wrap_facts_new_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), C.swig_type_265(_swig_i_5), C.swig_type_266(_swig_i_6), C.int(_swig_i_7), C.swig_type_267(_swig_i_8), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_10)), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_11)), C.cfa_money(_swig_i_12))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
-		Swig_escape_val = arg5
+		Swig_escape_val = arg2
 	}
 	if Swig_escape_always_false {
-		Swig_escape_val = arg6
+		Swig_escape_val = arg3
 	}
 	if Swig_escape_always_false {
-		Swig_escape_val = arg13
+		Swig_escape_val = arg10
 	}
 	if Swig_escape_always_false {
-		Swig_escape_val = arg14
+		Swig_escape_val = arg11
 	}
 	if Swig_escape_always_false {
-		Swig_escape_val = arg15
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg16
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg17
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg19
+		Swig_escape_val = arg12
 	}
 	var swig_r_1 error
 
@@ -3505,7 +4227,65 @@ func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 string
 	return swig_r_1
 }
 
-func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 string, arg6 int32, arg7 int32, arg8 string, arg9 string, arg10 Money, arg11 uint32, arg12 int64, arg13 int64, arg14 int32, arg15 int64, arg16 string, arg17 string, arg18 string, arg19 int32, arg20 int32) (_swig_ret error) {
+func Facts_refund(arg1 Facts, arg2 string, arg3 string, arg4 Money, arg5 int32, arg6 string, arg7 int64) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	swig_r_p := C._wrap_facts_refund_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_274)(unsafe.Pointer(&_swig_i_5)), C.swig_type_275(_swig_i_6))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg6
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Facts_dispute(arg1 Facts, arg2 string, arg3 Money, arg4 int32, arg5 int64, arg6 int64, arg7 Money, arg8 string, arg9 int64, arg10 int64) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	_swig_i_8 := arg9
+	_swig_i_9 := arg10
+	swig_r_p := C._wrap_facts_dispute_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2), C.int(_swig_i_3), C.swig_type_278(_swig_i_4), C.swig_type_279(_swig_i_5), C.cfa_money(_swig_i_6), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_7)), C.swig_type_281(_swig_i_8), C.swig_type_282(_swig_i_9))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg2
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg8
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 Facts, arg6 string, arg7 string, arg8 int64, arg9 string, arg10 int32, arg11 int32, arg12 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
@@ -3519,15 +4299,39 @@ func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	_swig_i_12 := arg13
-	_swig_i_13 := arg14
-	_swig_i_14 := arg15
-	_swig_i_15 := arg16
-	_swig_i_16 := arg17
-	_swig_i_17 := arg18
-	_swig_i_18 := arg19
-	_swig_i_19 := arg20
-	swig_r_p := C._wrap_webhook_accept_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_8)), C.cfa_money(_swig_i_9), C.int(_swig_i_10), C.swig_type_241(_swig_i_11), C.swig_type_242(_swig_i_12), C.int(_swig_i_13), C.swig_type_243(_swig_i_14), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_16)), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_17)), C.int(_swig_i_18), C.int(_swig_i_19))
+	swig_r_p := C._wrap_call_done_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_voidp(_swig_i_4), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_6)), C.swig_type_286(_swig_i_7), *(*C.swig_type_287)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg6
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg7
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg9
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 string, arg6 int32, arg7 int32, arg8 Facts, arg9 int32, arg10 int32) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	_swig_i_8 := arg9
+	_swig_i_9 := arg10
+	swig_r_p := C._wrap_webhook_accept_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_289)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_290)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3537,21 +4341,6 @@ func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 str
 	}
 	if Swig_escape_always_false {
 		Swig_escape_val = arg5
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg8
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg9
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg16
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg17
-	}
-	if Swig_escape_always_false {
-		Swig_escape_val = arg18
 	}
 	var swig_r_1 error
 
@@ -3567,7 +4356,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_provider_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_provider_new_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3583,7 +4372,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 
 func Provider_free(arg1 Provider) {
 	_swig_i_0 := arg1
-	C._wrap_provider_free_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	C._wrap_provider_free_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 }
 
 func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 string) (_swig_ret error) {
@@ -3594,7 +4383,7 @@ func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_type_250(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_251(_swig_i_4), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_new_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_type_295(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_296(_swig_i_4), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -3620,7 +4409,7 @@ func Play_weather_set(arg1 Play, arg2 int32, arg3 int32, arg4 int32, arg5 int32,
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_play_weather_set_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_play_weather_set_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3631,7 +4420,7 @@ func Play_weather_set(arg1 Play, arg2 int32, arg3 int32, arg4 int32, arg5 int32,
 	return swig_r_1
 }
 
-func Play_books_get(arg1 *int64, arg2 *int64, arg3 *int64, arg4 *int64, arg5 *int64, arg6 Play) (_swig_ret error) {
+func Play_books_get(arg1 *int64, arg2 *int64, arg3 *int64, arg4 *int64, arg5 *int64, arg6 *int64, arg7 *int64, arg8 *int64, arg9 Play) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
@@ -3639,7 +4428,10 @@ func Play_books_get(arg1 *int64, arg2 *int64, arg3 *int64, arg4 *int64, arg5 *in
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_books_get_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5))
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	_swig_i_8 := arg9
+	swig_r_p := C._wrap_play_books_get_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6), C.swig_voidp(_swig_i_7), C.swig_voidp(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3655,7 +4447,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_payment_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_payment_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3669,10 +4461,64 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 	return swig_r_1
 }
 
+func Play_refund(arg1 *Text, arg2 Play, arg3 string, arg4 int64, arg5 int32, arg6 string) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	swig_r_p := C._wrap_play_refund_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_2)), C.swig_type_304(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_5)))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg6
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Play_dispute(arg1 *Text, arg2 Play, arg3 string, arg4 int32, arg5 int64, arg6 int64, arg7 int64, arg8 Money, arg9 string, arg10 int64) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	_swig_i_1 := arg2
+	_swig_i_2 := arg3
+	_swig_i_3 := arg4
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	_swig_i_8 := arg9
+	_swig_i_9 := arg10
+	swig_r_p := C._wrap_play_dispute_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), C.swig_type_308(_swig_i_4), C.swig_type_309(_swig_i_5), C.swig_type_310(_swig_i_6), C.cfa_money(_swig_i_7), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_8)), C.swig_type_312(_swig_i_9))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg3
+	}
+	if Swig_escape_always_false {
+		Swig_escape_val = arg9
+	}
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
 func Key_new(arg1 *Text) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_key_new_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_key_new_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3687,7 +4533,7 @@ func Money_format(arg1 *Text, arg2 Money) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_format_native_8a8e4caeaf7da72f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
+	swig_r_p := C._wrap_money_format_native_77e7ae359dbdd692(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_8a8e4caeaf7da72f(const char*);
+  void cgo_panic__native_77e7ae359dbdd692(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_8a8e4caeaf7da72f(p);
+  cgo_panic__native_77e7ae359dbdd692(p);
 }
 
 
@@ -389,6 +389,26 @@ static inline cfa_status shim_payment_cancel(cfa_payment **out, cfa_engine *engi
     return cfa_payment_cancel(out, engine, id, scope, key, &by, timeout_ms);
 }
 
+/* ---- money that goes back ------------------------------------------------------------------- */
+
+static inline cfa_status shim_refund_create(cfa_refund **out, cfa_engine *engine, const char *key,
+                                            const char *scope, const char *payment_id,
+                                            cfa_money amount, const char *actor, const char *reason,
+                                            int32_t timeout_ms)
+{
+    cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
+    spec.key = key;
+    spec.scope = scope;
+    spec.payment_id = payment_id;
+    spec.amount = amount;
+    spec.actor = actor;
+    spec.reason = reason;
+    spec.timeout_ms = timeout_ms;
+    return cfa_refund_create(out, engine, &spec);
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
 static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,
                                             const char *after, int32_t limit)
 {
@@ -458,60 +478,166 @@ static inline cfa_status shim_totals_get(cfa_totals **out, cfa_engine *engine,
 
 /* ---- providers in the host's language ------------------------------------------------------- */
 
-static inline cfa_facts shim_facts(const char *ref, const char *payment_id, cfa_money amount,
-                                   uint32_t flags, int64_t authorized_minor, int64_t captured_minor,
-                                   int32_t attempt, int64_t occurred_us, const char *failure_code,
-                                   const char *cancel_reason, const char *origin_ref)
+/*
+ * Facts under construction: what a provider says of one payment, then its refunds and disputes one
+ * by one. All text is copied. Whoever made them frees them, after the call that they are for.
+ */
+typedef struct shim_facts shim_facts;
+
+#ifndef SWIG
+
+#define SHIM_REVERSALS_MAX (CFA_REVERSALS_MAX + 1) /* one more is enough for C to refuse them */
+
+struct shim_facts {
+    cfa_facts facts;
+    cfa_arena *arena;
+    int32_t failed; /* a copy found no memory */
+    const cfa_refund_facts *refunds[SHIM_REVERSALS_MAX];
+    const cfa_dispute_facts *disputes[SHIM_REVERSALS_MAX];
+};
+
+static inline const char *shim_facts_text(shim_facts *made, const char *text)
 {
-    cfa_facts facts = CFA_FACTS_INIT;
-    facts.ref = ref;
-    facts.payment_id = payment_id;
-    facts.amount = amount;
-    facts.flags = flags;
-    facts.authorized_minor = authorized_minor;
-    facts.captured_minor = captured_minor;
-    facts.attempt = attempt;
-    facts.occurred_us = occurred_us;
-    facts.failure_code = failure_code;
-    facts.cancel_reason = cancel_reason;
-    facts.origin_ref = origin_ref;
-    return facts;
+    if (text == NULL)
+        return NULL;
+    const char *copy = (const char *)cfa_arena_copy(made->arena, text, strlen(text) + 1);
+    made->failed |= copy == NULL;
+    return copy;
 }
 
-static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
-                                        int32_t stored, const char *ref, const char *payment_id,
+static inline cfa_status shim_facts_grown(const shim_facts *made)
+{
+    return made->failed ? cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for facts")
+                        : CFA_OK;
+}
+
+#endif
+
+static inline void shim_facts_free(shim_facts *facts)
+{
+    if (facts == NULL)
+        return;
+    cfa_arena_free(facts->arena);
+    cfa_free(facts);
+}
+
+static inline cfa_status shim_facts_new(shim_facts **out, const char *ref, const char *payment_id,
                                         cfa_money amount, uint32_t flags, int64_t authorized_minor,
                                         int64_t captured_minor, int32_t attempt,
                                         int64_t occurred_us, const char *failure_code,
                                         const char *cancel_reason, const char *origin_ref,
+                                        cfa_money fee)
+{
+    shim_facts *made = (shim_facts *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for facts");
+    memset(made, 0, sizeof *made);
+    cfa_status status = cfa_arena_new(&made->arena);
+    if (status != CFA_OK) {
+        cfa_free(made);
+        return status;
+    }
+    made->facts.struct_size = sizeof made->facts;
+    made->facts.ref = shim_facts_text(made, ref);
+    made->facts.payment_id = shim_facts_text(made, payment_id);
+    made->facts.amount = amount;
+    made->facts.flags = flags;
+    made->facts.authorized_minor = authorized_minor;
+    made->facts.captured_minor = captured_minor;
+    made->facts.attempt = attempt;
+    made->facts.occurred_us = occurred_us;
+    made->facts.failure_code = shim_facts_text(made, failure_code);
+    made->facts.cancel_reason = shim_facts_text(made, cancel_reason);
+    made->facts.origin_ref = shim_facts_text(made, origin_ref);
+    made->facts.refunds = made->refunds;
+    made->facts.disputes = made->disputes;
+    made->facts.fee = fee;
+    status = shim_facts_grown(made);
+    if (status != CFA_OK)
+        shim_facts_free(made);
+    else
+        *out = made;
+    return status;
+}
+
+static inline cfa_status shim_facts_refund(shim_facts *facts, const char *ref,
+                                           const char *refund_id, cfa_money amount, int32_t state,
+                                           const char *failure_code, int64_t occurred_us)
+{
+    if (facts->facts.refund_count == SHIM_REVERSALS_MAX)
+        return CFA_OK;
+    cfa_refund_facts refund;
+    memset(&refund, 0, sizeof refund);
+    refund.struct_size = sizeof refund;
+    refund.ref = shim_facts_text(facts, ref);
+    refund.refund_id = shim_facts_text(facts, refund_id);
+    refund.amount = amount;
+    refund.state = state;
+    refund.failure_code = shim_facts_text(facts, failure_code);
+    refund.occurred_us = occurred_us;
+    const cfa_refund_facts *copy =
+        (const cfa_refund_facts *)cfa_arena_copy(facts->arena, &refund, sizeof refund);
+    facts->failed |= copy == NULL;
+    if (!facts->failed)
+        facts->refunds[facts->facts.refund_count++] = copy;
+    return shim_facts_grown(facts);
+}
+
+static inline cfa_status shim_facts_dispute(shim_facts *facts, const char *ref, cfa_money amount,
+                                            int32_t state, int64_t withdrawn_minor,
+                                            int64_t reinstated_minor, cfa_money fee,
+                                            const char *reason, int64_t evidence_due_us,
+                                            int64_t occurred_us)
+{
+    if (facts->facts.dispute_count == SHIM_REVERSALS_MAX)
+        return CFA_OK;
+    cfa_dispute_facts dispute;
+    memset(&dispute, 0, sizeof dispute);
+    dispute.struct_size = sizeof dispute;
+    dispute.ref = shim_facts_text(facts, ref);
+    dispute.amount = amount;
+    dispute.state = state;
+    dispute.withdrawn_minor = withdrawn_minor;
+    dispute.reinstated_minor = reinstated_minor;
+    dispute.fee = fee;
+    dispute.reason = shim_facts_text(facts, reason);
+    dispute.evidence_due_us = evidence_due_us;
+    dispute.occurred_us = occurred_us;
+    const cfa_dispute_facts *copy =
+        (const cfa_dispute_facts *)cfa_arena_copy(facts->arena, &dispute, sizeof dispute);
+    facts->failed |= copy == NULL;
+    if (!facts->failed)
+        facts->disputes[facts->facts.dispute_count++] = copy;
+    return shim_facts_grown(facts);
+}
+
+static inline cfa_status shim_call_done(cfa_engine *engine, cfa_pulled_call *call, int32_t outcome,
+                                        int32_t stored, const shim_facts *facts,
                                         const char *client_secret, const char *code,
                                         int64_t retry_after_ms, const char *redirect_url,
-                                        int32_t unavailable, int32_t timeout_ms)
+                                        int32_t unavailable, int32_t unfinished,
+                                        int32_t timeout_ms)
 {
     cfa_reply reply;
     memset(&reply, 0, sizeof reply);
     reply.struct_size = sizeof reply;
     reply.outcome = outcome;
     reply.stored = stored;
-    reply.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
+    reply.facts = facts->facts;
     reply.client_secret = client_secret;
     reply.code = code;
     reply.retry_after_ms = retry_after_ms;
     reply.redirect_url = redirect_url;
     reply.unavailable = unavailable;
+    reply.unfinished = unfinished;
     return cfa_call_done(engine, call, &reply, timeout_ms);
 }
 
 static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, const char *event_id,
                                              const char *event_type, const char *account,
-                                             int32_t livemode, int32_t relevant, const char *ref,
-                                             const char *payment_id, cfa_money amount,
-                                             uint32_t flags, int64_t authorized_minor,
-                                             int64_t captured_minor, int32_t attempt,
-                                             int64_t occurred_us, const char *failure_code,
-                                             const char *cancel_reason, const char *origin_ref,
-                                             int32_t fetch, int32_t timeout_ms)
+                                             int32_t livemode, int32_t relevant,
+                                             const shim_facts *facts, int32_t fetch,
+                                             int32_t timeout_ms)
 {
     cfa_webhook_event event;
     memset(&event, 0, sizeof event);
@@ -521,8 +647,7 @@ static inline cfa_status shim_webhook_accept(int32_t *out, cfa_engine *engine, c
     event.account = account;
     event.livemode = livemode;
     event.relevant = relevant;
-    event.facts = shim_facts(ref, payment_id, amount, flags, authorized_minor, captured_minor,
-                             attempt, occurred_us, failure_code, cancel_reason, origin_ref);
+    event.facts = facts->facts;
     event.fetch = fetch;
     return cfa_webhook_accept(out, engine, &event, timeout_ms);
 }
@@ -613,6 +738,8 @@ static inline void shim_put_call(shim_text *text, const cfa_call *call)
     shim_put_text(text, ",\"payment_id\":", call->payment_id);
     shim_put_text(text, ",\"payment_method\":", call->payment_method);
     shim_put_text(text, ",\"ref\":", call->ref);
+    if (kind == CFA_CALL_REFUND)
+        shim_put_text(text, ",\"refund_id\":", call->refund_id);
     if (kind == CFA_CALL_CREATE)
         shim_put_text(text, ",\"return_url\":", call->return_url);
     shim_put(text, '}');
@@ -707,7 +834,9 @@ static inline cfa_status shim_play_weather_set(cfa_play *play, int32_t reply_los
 
 static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_charges,
                                              int64_t *out_charged_twice, int64_t *out_calls,
-                                             int64_t *out_webhooks_pending, cfa_play *play)
+                                             int64_t *out_webhooks_pending,
+                                             int64_t *out_refunds, int64_t *out_refunded_twice,
+                                             int64_t *out_disputes, cfa_play *play)
 {
     cfa_play_books books = CFA_PLAY_BOOKS_INIT;
     const cfa_status status = cfa_play_books_get(&books, play);
@@ -718,6 +847,9 @@ static inline cfa_status shim_play_books_get(int64_t *out_intents, int64_t *out_
     *out_charged_twice = books.charged_twice;
     *out_calls = books.call_count;
     *out_webhooks_pending = books.webhooks_pending;
+    *out_refunds = books.refund_count;
+    *out_refunded_twice = books.refunded_twice;
+    *out_disputes = books.dispute_count;
     return CFA_OK;
 }
 
@@ -733,6 +865,56 @@ static inline cfa_status shim_play_payment(int64_t *out_charges, cfa_play *play,
     status = cfa_play_payment(&facts, out_charges, play, payment_id, arena);
     cfa_arena_free(arena);
     return status;
+}
+
+/* `*out`: whose it is, the provider's id of the refund. */
+static inline cfa_status shim_play_refund(char **out, cfa_play *play, const char *ref,
+                                          int64_t amount_minor, int32_t state,
+                                          const char *failure_code)
+{
+    cfa_play_refund_spec spec = CFA_PLAY_REFUND_SPEC_INIT;
+    spec.ref = ref;
+    spec.amount_minor = amount_minor;
+    spec.state = state;
+    spec.failure_code = failure_code;
+    char *made = (char *)cfa_alloc(CFA_PLAY_REF_SIZE);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for text");
+    const cfa_status status = cfa_play_refund(made, play, &spec);
+    if (status != CFA_OK) {
+        cfa_free(made);
+        return status;
+    }
+    *out = made;
+    return CFA_OK;
+}
+
+/* `*out`: the provider's id of the dispute. */
+static inline cfa_status shim_play_dispute(char **out, cfa_play *play, const char *ref,
+                                           int32_t state, int64_t amount_minor,
+                                           int64_t withdrawn_minor, int64_t reinstated_minor,
+                                           cfa_money fee, const char *reason,
+                                           int64_t evidence_due_us)
+{
+    cfa_play_dispute_spec spec = CFA_PLAY_DISPUTE_SPEC_INIT;
+    spec.ref = ref;
+    spec.state = state;
+    spec.amount_minor = amount_minor;
+    spec.withdrawn_minor = withdrawn_minor;
+    spec.reinstated_minor = reinstated_minor;
+    spec.fee = fee;
+    spec.reason = reason;
+    spec.evidence_due_us = evidence_due_us;
+    char *made = (char *)cfa_alloc(CFA_PLAY_REF_SIZE);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for text");
+    const cfa_status status = cfa_play_dispute(made, play, &spec);
+    if (status != CFA_OK) {
+        cfa_free(made);
+        return status;
+    }
+    *out = made;
+    return CFA_OK;
 }
 
 static inline cfa_status shim_key_new(char **out)
@@ -808,7 +990,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_8a8e4caeaf7da72f(void *_swig_go_0) {
+void _wrap_Swig_free_native_77e7ae359dbdd692(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -818,7 +1000,7 @@ void _wrap_Swig_free_native_8a8e4caeaf7da72f(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_8a8e4caeaf7da72f(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_77e7ae359dbdd692(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -831,7 +1013,7 @@ void *_wrap_Swig_malloc_native_8a8e4caeaf7da72f(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_8a8e4caeaf7da72f() {
+_gostring_ _wrap_version_native_77e7ae359dbdd692() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -845,7 +1027,7 @@ _gostring_ _wrap_version_native_8a8e4caeaf7da72f() {
 }
 
 
-void _wrap_free_native_8a8e4caeaf7da72f(void *_swig_go_0) {
+void _wrap_free_native_77e7ae359dbdd692(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -855,7 +1037,7 @@ void _wrap_free_native_8a8e4caeaf7da72f(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_8a8e4caeaf7da72f() {
+intgo _wrap_OK_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -867,7 +1049,7 @@ intgo _wrap_OK_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EINVAL_native_8a8e4caeaf7da72f() {
+intgo _wrap_EINVAL_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -879,7 +1061,7 @@ intgo _wrap_EINVAL_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ERANGE_native_8a8e4caeaf7da72f() {
+intgo _wrap_ERANGE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -891,7 +1073,7 @@ intgo _wrap_ERANGE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ECURRENCY_native_8a8e4caeaf7da72f() {
+intgo _wrap_ECURRENCY_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -903,7 +1085,7 @@ intgo _wrap_ECURRENCY_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EAMOUNT_native_8a8e4caeaf7da72f() {
+intgo _wrap_EAMOUNT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -915,7 +1097,7 @@ intgo _wrap_EAMOUNT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ENOTSUP_native_8a8e4caeaf7da72f() {
+intgo _wrap_ENOTSUP_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -927,7 +1109,7 @@ intgo _wrap_ENOTSUP_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EABI_native_8a8e4caeaf7da72f() {
+intgo _wrap_EABI_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -939,7 +1121,7 @@ intgo _wrap_EABI_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EMISUSE_native_8a8e4caeaf7da72f() {
+intgo _wrap_EMISUSE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -951,7 +1133,7 @@ intgo _wrap_EMISUSE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ETOOLONG_native_8a8e4caeaf7da72f() {
+intgo _wrap_ETOOLONG_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -963,7 +1145,7 @@ intgo _wrap_ETOOLONG_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EENCODING_native_8a8e4caeaf7da72f() {
+intgo _wrap_EENCODING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -975,7 +1157,7 @@ intgo _wrap_EENCODING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ECARD_native_8a8e4caeaf7da72f() {
+intgo _wrap_ECARD_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -987,7 +1169,7 @@ intgo _wrap_ECARD_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EKEY_native_8a8e4caeaf7da72f() {
+intgo _wrap_EKEY_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -999,7 +1181,7 @@ intgo _wrap_EKEY_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_8a8e4caeaf7da72f() {
+intgo _wrap_ENOTFOUND_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1011,7 +1193,7 @@ intgo _wrap_ENOTFOUND_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EDECLINED_native_8a8e4caeaf7da72f() {
+intgo _wrap_EDECLINED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1023,7 +1205,7 @@ intgo _wrap_EDECLINED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ECLOSED_native_8a8e4caeaf7da72f() {
+intgo _wrap_ECLOSED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1035,7 +1217,7 @@ intgo _wrap_ECLOSED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_8a8e4caeaf7da72f() {
+intgo _wrap_ESIGNATURE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1047,7 +1229,7 @@ intgo _wrap_ESIGNATURE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ESCHEMA_native_8a8e4caeaf7da72f() {
+intgo _wrap_ESCHEMA_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1059,7 +1241,7 @@ intgo _wrap_ESCHEMA_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EREADONLY_native_8a8e4caeaf7da72f() {
+intgo _wrap_EREADONLY_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1071,7 +1253,7 @@ intgo _wrap_EREADONLY_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EMODE_native_8a8e4caeaf7da72f() {
+intgo _wrap_EMODE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1083,7 +1265,7 @@ intgo _wrap_EMODE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EREFUSED_native_8a8e4caeaf7da72f() {
+intgo _wrap_EREFUSED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1095,7 +1277,7 @@ intgo _wrap_EREFUSED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EEXISTS_native_8a8e4caeaf7da72f() {
+intgo _wrap_EEXISTS_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1107,7 +1289,7 @@ intgo _wrap_EEXISTS_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_8a8e4caeaf7da72f() {
+intgo _wrap_EKEYREUSE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1119,7 +1301,7 @@ intgo _wrap_EKEYREUSE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ESTATE_native_8a8e4caeaf7da72f() {
+intgo _wrap_ESTATE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1131,7 +1313,7 @@ intgo _wrap_ESTATE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EVERSION_native_8a8e4caeaf7da72f() {
+intgo _wrap_EVERSION_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1143,7 +1325,7 @@ intgo _wrap_EVERSION_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EFENCED_native_8a8e4caeaf7da72f() {
+intgo _wrap_EFENCED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1155,7 +1337,7 @@ intgo _wrap_EFENCED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EBUSY_native_8a8e4caeaf7da72f() {
+intgo _wrap_EBUSY_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1167,7 +1349,7 @@ intgo _wrap_EBUSY_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EIO_native_8a8e4caeaf7da72f() {
+intgo _wrap_EIO_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1179,7 +1361,7 @@ intgo _wrap_EIO_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_8a8e4caeaf7da72f() {
+intgo _wrap_ETIMEOUT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1191,7 +1373,7 @@ intgo _wrap_ETIMEOUT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f() {
+intgo _wrap_EUNAVAILABLE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1203,7 +1385,7 @@ intgo _wrap_EUNAVAILABLE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EQUEUE_native_8a8e4caeaf7da72f() {
+intgo _wrap_EQUEUE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1215,7 +1397,7 @@ intgo _wrap_EQUEUE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ENOSPACE_native_8a8e4caeaf7da72f() {
+intgo _wrap_ENOSPACE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1227,7 +1409,7 @@ intgo _wrap_ENOSPACE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ECLOSING_native_8a8e4caeaf7da72f() {
+intgo _wrap_ECLOSING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1239,7 +1421,7 @@ intgo _wrap_ECLOSING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_8a8e4caeaf7da72f() {
+intgo _wrap_ECIRCUIT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1251,7 +1433,7 @@ intgo _wrap_ECIRCUIT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EINDOUBT_native_8a8e4caeaf7da72f() {
+intgo _wrap_EINDOUBT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1263,7 +1445,7 @@ intgo _wrap_EINDOUBT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ENOMEM_native_8a8e4caeaf7da72f() {
+intgo _wrap_ENOMEM_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1275,7 +1457,7 @@ intgo _wrap_ENOMEM_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ECORRUPT_native_8a8e4caeaf7da72f() {
+intgo _wrap_ECORRUPT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1287,7 +1469,7 @@ intgo _wrap_ECORRUPT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_EBUG_native_8a8e4caeaf7da72f() {
+intgo _wrap_EBUG_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1299,7 +1481,7 @@ intgo _wrap_EBUG_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_OK_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_OK_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1311,7 +1493,7 @@ intgo _wrap_CLASS_OK_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_INVALID_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1323,7 +1505,7 @@ intgo _wrap_CLASS_INVALID_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_PERMANENT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1335,7 +1517,7 @@ intgo _wrap_CLASS_PERMANENT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_CONFLICT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1347,7 +1529,7 @@ intgo _wrap_CLASS_CONFLICT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_TRANSIENT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1359,7 +1541,7 @@ intgo _wrap_CLASS_TRANSIENT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_IN_DOUBT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1371,7 +1553,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f() {
+intgo _wrap_CLASS_INTERNAL_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1383,7 +1565,7 @@ intgo _wrap_CLASS_INTERNAL_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_status_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1399,7 +1581,7 @@ _gostring_ _wrap_status_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1415,7 +1597,7 @@ _gostring_ _wrap_status_text_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_8a8e4caeaf7da72f(int _swig_go_0) {
+int _wrap_status_class_of_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1428,7 +1610,7 @@ int _wrap_status_class_of_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_77e7ae359dbdd692(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1446,7 +1628,7 @@ _gostring_ _wrap_money_make_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_77e7ae359dbdd692(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1462,7 +1644,7 @@ _gostring_ _wrap_money_parse_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_77e7ae359dbdd692(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1479,7 +1661,7 @@ _gostring_ _wrap_money_add_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_77e7ae359dbdd692(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1496,7 +1678,7 @@ _gostring_ _wrap_money_sub_native_8a8e4caeaf7da72f(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_77e7ae359dbdd692(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1513,7 +1695,7 @@ _gostring_ _wrap_money_compare_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_8a8e4caeaf7da72f(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_77e7ae359dbdd692(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1529,7 +1711,7 @@ _gostring_ _wrap_currency_exponent_native_8a8e4caeaf7da72f(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_8a8e4caeaf7da72f() {
+cfa_money_rules *_wrap_money_rules_stripe_native_77e7ae359dbdd692() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1540,7 +1722,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_money_check_native_8a8e4caeaf7da72f(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_77e7ae359dbdd692(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1555,7 +1737,7 @@ _gostring_ _wrap_money_check_native_8a8e4caeaf7da72f(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f() {
+intgo _wrap_FACT_SUCCEEDED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1567,7 +1749,7 @@ intgo _wrap_FACT_SUCCEEDED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_8a8e4caeaf7da72f() {
+intgo _wrap_FACT_CANCELED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1579,7 +1761,7 @@ intgo _wrap_FACT_CANCELED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f() {
+intgo _wrap_FACT_EXPIRED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1591,7 +1773,19 @@ intgo _wrap_FACT_EXPIRED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f() {
+intgo _wrap_FACT_FRAUD_WARNING_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_FACT_FRAUD_WARNING;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_FACT_NEEDS_ACTION_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1603,7 +1797,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f() {
+intgo _wrap_FACT_PROCESSING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1615,7 +1809,7 @@ intgo _wrap_FACT_PROCESSING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_8a8e4caeaf7da72f() {
+intgo _wrap_FACT_FAILED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1627,7 +1821,7 @@ intgo _wrap_FACT_FAILED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_8a8e4caeaf7da72f() {
+intgo _wrap_CALL_CREATE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1639,7 +1833,7 @@ intgo _wrap_CALL_CREATE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f() {
+intgo _wrap_CALL_CAPTURE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1651,7 +1845,7 @@ intgo _wrap_CALL_CAPTURE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_8a8e4caeaf7da72f() {
+intgo _wrap_CALL_CANCEL_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1663,7 +1857,7 @@ intgo _wrap_CALL_CANCEL_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f() {
+intgo _wrap_CALL_RETRIEVE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1675,7 +1869,7 @@ intgo _wrap_CALL_RETRIEVE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f() {
+intgo _wrap_CALL_LOOKUP_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1687,7 +1881,7 @@ intgo _wrap_CALL_LOOKUP_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_8a8e4caeaf7da72f() {
+intgo _wrap_CALL_REFUND_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1699,7 +1893,7 @@ intgo _wrap_CALL_REFUND_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f() {
+intgo _wrap_OUTCOME_UNKNOWN_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1711,7 +1905,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f() {
+intgo _wrap_OUTCOME_DONE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1723,7 +1917,7 @@ intgo _wrap_OUTCOME_DONE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f() {
+intgo _wrap_OUTCOME_PENDING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1735,7 +1929,7 @@ intgo _wrap_OUTCOME_PENDING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f() {
+intgo _wrap_OUTCOME_REFUSED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1747,7 +1941,7 @@ intgo _wrap_OUTCOME_REFUSED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f() {
+intgo _wrap_OUTCOME_NOT_SENT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1759,7 +1953,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f() {
+intgo _wrap_PROVIDER_TWO_STEP_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1771,7 +1965,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1783,7 +1977,19 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_call_next_native_8a8e4caeaf7da72f(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_PROVIDER_READS_REVERSALS;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_call_next_native_77e7ae359dbdd692(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -1800,7 +2006,7 @@ _gostring_ _wrap_call_next_native_8a8e4caeaf7da72f(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_8a8e4caeaf7da72f(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_77e7ae359dbdd692(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -1813,7 +2019,7 @@ cfa_call *_wrap_pulled_call_view_native_8a8e4caeaf7da72f(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_8a8e4caeaf7da72f(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_77e7ae359dbdd692(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -1823,7 +2029,7 @@ void _wrap_pulled_call_free_native_8a8e4caeaf7da72f(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f() {
+intgo _wrap_CIRCUIT_REJECT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1835,7 +2041,7 @@ intgo _wrap_CIRCUIT_REJECT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f() {
+intgo _wrap_CIRCUIT_QUEUE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1847,7 +2053,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_8a8e4caeaf7da72f() {
 }
 
 
-void _wrap_engine_close_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -1857,7 +2063,7 @@ void _wrap_engine_close_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_COMMANDS_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1869,7 +2075,7 @@ intgo _wrap_WORK_COMMANDS_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_CALLS_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1881,7 +2087,7 @@ intgo _wrap_WORK_CALLS_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_TOTALS_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1893,7 +2099,7 @@ intgo _wrap_WORK_TOTALS_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_RELAY_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1905,7 +2111,7 @@ intgo _wrap_WORK_RELAY_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_UPKEEP_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1917,7 +2123,7 @@ intgo _wrap_WORK_UPKEEP_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WORK_ALL_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_ALL_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1929,7 +2135,7 @@ intgo _wrap_WORK_ALL_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f() {
+intgo _wrap_WORK_NO_COMMIT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -1941,7 +2147,7 @@ intgo _wrap_WORK_NO_COMMIT_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -1960,7 +2166,7 @@ _gostring_ _wrap_engine_tick_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -1975,7 +2181,7 @@ int _wrap_engine_next_due_ms_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -1988,7 +2194,7 @@ intgo _wrap_engine_descriptor_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2003,7 +2209,7 @@ _gostring_ _wrap_runner_start_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2013,7 +2219,7 @@ void _wrap_runner_stop_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_77e7ae359dbdd692(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2028,7 +2234,7 @@ _gostring_ _wrap_engine_statistics_native_8a8e4caeaf7da72f(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_8a8e4caeaf7da72f(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_77e7ae359dbdd692(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2047,7 +2253,7 @@ _gostring_ _wrap_act_page_native_8a8e4caeaf7da72f(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2060,7 +2266,7 @@ long long _wrap_act_list_size_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2075,7 +2281,7 @@ cfa_act_view *_wrap_act_list_at_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2085,7 +2291,7 @@ void _wrap_act_list_free_native_8a8e4caeaf7da72f(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_8a8e4caeaf7da72f() {
+intgo _wrap_ACT_NONE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2097,7 +2303,7 @@ intgo _wrap_ACT_NONE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_8a8e4caeaf7da72f() {
+intgo _wrap_ACT_ALTERED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2109,7 +2315,7 @@ intgo _wrap_ACT_ALTERED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f() {
+intgo _wrap_ACT_UNLINKED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2121,7 +2327,7 @@ intgo _wrap_ACT_UNLINKED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_8a8e4caeaf7da72f() {
+intgo _wrap_ACT_MISSING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2133,7 +2339,7 @@ intgo _wrap_ACT_MISSING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_8a8e4caeaf7da72f() {
+intgo _wrap_ACT_ADDED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2145,7 +2351,7 @@ intgo _wrap_ACT_ADDED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_8a8e4caeaf7da72f() {
+intgo _wrap_ACT_HEAD_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2157,7 +2363,7 @@ intgo _wrap_ACT_HEAD_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2173,7 +2379,7 @@ _gostring_ _wrap_act_fault_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2189,7 +2395,7 @@ _gostring_ _wrap_act_fault_text_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_8a8e4caeaf7da72f(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_77e7ae359dbdd692(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2204,7 +2410,7 @@ _gostring_ _wrap_act_verify_native_8a8e4caeaf7da72f(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f() {
+intgo _wrap_CAMPAIGN_OPEN_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2216,7 +2422,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f() {
+intgo _wrap_CAMPAIGN_ENDED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2228,7 +2434,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f() {
+intgo _wrap_LATE_ACCEPT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2240,7 +2446,7 @@ intgo _wrap_LATE_ACCEPT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_8a8e4caeaf7da72f() {
+intgo _wrap_LATE_REFUSE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2252,7 +2458,19 @@ intgo _wrap_LATE_REFUSE_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_LATE_REFUND_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_LATE_REFUND;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_get_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2270,7 +2488,7 @@ _gostring_ _wrap_campaign_get_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2283,7 +2501,7 @@ long long _wrap_campaign_list_size_native_8a8e4caeaf7da72f(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2298,7 +2516,7 @@ cfa_campaign *_wrap_campaign_list_at_native_8a8e4caeaf7da72f(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2314,7 +2532,7 @@ _gostring_ _wrap_campaign_list_next_native_8a8e4caeaf7da72f(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2324,7 +2542,7 @@ void _wrap_campaign_list_free_native_8a8e4caeaf7da72f(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2340,7 +2558,7 @@ _gostring_ _wrap_campaign_id_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2356,7 +2574,7 @@ _gostring_ _wrap_campaign_title_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2372,7 +2590,7 @@ _gostring_ _wrap_campaign_currencies_native_8a8e4caeaf7da72f(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2385,7 +2603,7 @@ cfa_money _wrap_campaign_goal_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2398,7 +2616,7 @@ long long _wrap_campaign_deadline_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2411,7 +2629,7 @@ int _wrap_campaign_late_rule_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2424,7 +2642,7 @@ int _wrap_campaign_state_of_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2440,7 +2658,7 @@ _gostring_ _wrap_campaign_state_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2453,7 +2671,7 @@ long long _wrap_campaign_version_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2466,7 +2684,7 @@ long long _wrap_campaign_created_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2479,7 +2697,7 @@ long long _wrap_campaign_updated_us_native_8a8e4caeaf7da72f(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2492,7 +2710,7 @@ int _wrap_campaign_replayed_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2505,7 +2723,7 @@ long long _wrap_campaign_position_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2515,7 +2733,7 @@ void _wrap_campaign_free_native_8a8e4caeaf7da72f(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_PENDING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2527,7 +2745,7 @@ intgo _wrap_PAYMENT_PENDING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2539,7 +2757,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_PROCESSING_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2551,7 +2769,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2563,7 +2781,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_CAPTURED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2575,7 +2793,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_COMPLETED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2587,7 +2805,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_FAILED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2599,7 +2817,7 @@ intgo _wrap_PAYMENT_FAILED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_CANCELED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2611,7 +2829,7 @@ intgo _wrap_PAYMENT_CANCELED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_EXPIRED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2623,7 +2841,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2635,7 +2853,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2647,7 +2865,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2659,7 +2877,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -2671,7 +2889,19 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_payment_get_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_PAYMENT_FLAG_FRAUD_WARNING;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_payment_get_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2689,7 +2919,7 @@ _gostring_ _wrap_payment_get_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2709,7 +2939,7 @@ _gostring_ _wrap_payment_wait_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2725,7 +2955,7 @@ _gostring_ _wrap_payment_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2741,7 +2971,7 @@ _gostring_ _wrap_payment_pledge_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2757,7 +2987,7 @@ _gostring_ _wrap_payment_campaign_id_native_8a8e4caeaf7da72f(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -2770,7 +3000,7 @@ int _wrap_payment_state_of_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2786,7 +3016,7 @@ _gostring_ _wrap_payment_state_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -2799,7 +3029,7 @@ int _wrap_payment_flags_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2812,7 +3042,7 @@ cfa_money _wrap_payment_amount_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2825,7 +3055,7 @@ cfa_money _wrap_payment_authorized_native_8a8e4caeaf7da72f(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2838,7 +3068,59 @@ cfa_money _wrap_payment_captured_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_ref_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+  cfa_payment *arg1 = (cfa_payment *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_payment **)&_swig_go_0; 
+  
+  result = cfa_payment_refunded((struct cfa_payment const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_payment_disputed_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+  cfa_payment *arg1 = (cfa_payment *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_payment **)&_swig_go_0; 
+  
+  result = cfa_payment_disputed((struct cfa_payment const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_payment_refundable_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+  cfa_payment *arg1 = (cfa_payment *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_payment **)&_swig_go_0; 
+  
+  result = cfa_payment_refundable((struct cfa_payment const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_payment_fee_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+  cfa_payment *arg1 = (cfa_payment *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_payment **)&_swig_go_0; 
+  
+  result = cfa_payment_fee((struct cfa_payment const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_payment_ref_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2854,7 +3136,7 @@ _gostring_ _wrap_payment_ref_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2870,7 +3152,7 @@ _gostring_ _wrap_payment_failure_code_native_8a8e4caeaf7da72f(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2883,7 +3165,7 @@ long long _wrap_payment_sequence_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2896,7 +3178,7 @@ long long _wrap_payment_created_us_native_8a8e4caeaf7da72f(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2909,7 +3191,7 @@ long long _wrap_payment_updated_us_native_8a8e4caeaf7da72f(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2922,7 +3204,7 @@ long long _wrap_payment_position_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -2932,7 +3214,7 @@ void _wrap_payment_free_native_8a8e4caeaf7da72f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_8a8e4caeaf7da72f(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_77e7ae359dbdd692(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2950,7 +3232,7 @@ _gostring_ _wrap_payment_history_native_8a8e4caeaf7da72f(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2963,7 +3245,7 @@ long long _wrap_transition_list_size_native_8a8e4caeaf7da72f(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2978,7 +3260,7 @@ int _wrap_transition_from_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -2993,7 +3275,7 @@ int _wrap_transition_to_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3011,7 +3293,7 @@ _gostring_ _wrap_transition_rule_native_8a8e4caeaf7da72f(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3026,7 +3308,7 @@ int _wrap_transition_implied_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3041,7 +3323,7 @@ long long _wrap_transition_at_us_native_8a8e4caeaf7da72f(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_8a8e4caeaf7da72f(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3051,7 +3333,7 @@ void _wrap_transition_list_free_native_8a8e4caeaf7da72f(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_APPLIED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3063,7 +3345,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3075,7 +3357,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_STALE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3087,7 +3369,7 @@ intgo _wrap_WEBHOOK_STALE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_PARKED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3099,7 +3381,7 @@ intgo _wrap_WEBHOOK_PARKED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_IGNORED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3111,7 +3393,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3123,7 +3405,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3135,7 +3417,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -3156,7 +3438,7 @@ _gostring_ _wrap_webhook_receive_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_77e7ae359dbdd692(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3172,7 +3454,750 @@ _gostring_ _wrap_webhook_verdict_name_native_8a8e4caeaf7da72f(int _swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f() {
+intgo _wrap_REFUND_REQUESTED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_REQUESTED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_PENDING_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_PENDING;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_REQUIRES_ACTION_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_REQUIRES_ACTION;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_SUCCEEDED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_SUCCEEDED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_FAILED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_FAILED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_CANCELED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_CANCELED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_REJECTED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_REJECTED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_ASKED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_ASKED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_EXTERNAL_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_EXTERNAL;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_REFUND_LATE_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_LATE;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_get_native_77e7ae359dbdd692(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+  cfa_refund **arg1 = (cfa_refund **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)cfa_refund_get(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_list_of_native_77e7ae359dbdd692(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+  cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)cfa_refund_list_of(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+long long _wrap_refund_list_size_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0) {
+  cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_refund_list **)&_swig_go_0; 
+  
+  result = cfa_refund_list_size((struct cfa_refund_list const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_refund *_wrap_refund_list_at_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+  cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
+  size_t arg2 ;
+  cfa_refund *result = 0 ;
+  cfa_refund *_swig_go_result;
+  
+  arg1 = *(cfa_refund_list **)&_swig_go_0; 
+  arg2 = (size_t)_swig_go_1; 
+  
+  result = (cfa_refund *)cfa_refund_list_at((struct cfa_refund_list const *)arg1,arg2);
+  *(cfa_refund **)&_swig_go_result = (cfa_refund *)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_refund_list_free_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0) {
+  cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
+  
+  arg1 = *(cfa_refund_list **)&_swig_go_0; 
+  
+  cfa_refund_list_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_refund_id_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (char *)cfa_refund_id((struct cfa_refund const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_payment_id_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (char *)cfa_refund_payment_id((struct cfa_refund const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_refund_amount_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = cfa_refund_amount((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+int _wrap_refund_state_of_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  cfa_refund_state result;
+  int _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (cfa_refund_state)cfa_refund_state_of((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
+  cfa_refund_state arg1 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = (cfa_refund_state)_swig_go_0; 
+  
+  result = (char *)cfa_refund_state_name(arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+int _wrap_refund_origin_of_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  cfa_refund_origin result;
+  int _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (cfa_refund_origin)cfa_refund_origin_of((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_ref_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (char *)cfa_refund_ref((struct cfa_refund const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_failure_code_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (char *)cfa_refund_failure_code((struct cfa_refund const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_reason_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (char *)cfa_refund_reason((struct cfa_refund const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+long long _wrap_refund_created_us_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_refund_created_us((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_refund_updated_us_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_refund_updated_us((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+int _wrap_refund_replayed_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  int32_t result;
+  int _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (int32_t)cfa_refund_replayed((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_refund_position_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_refund_position((struct cfa_refund const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_refund_free_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+  cfa_refund *arg1 = (cfa_refund *) 0 ;
+  
+  arg1 = *(cfa_refund **)&_swig_go_0; 
+  
+  cfa_refund_free(arg1);
+  
+}
+
+
+intgo _wrap_DISPUTE_INQUIRY_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_INQUIRY;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_INQUIRY_CLOSED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_DISPUTE_OPEN_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_OPEN;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_UNDER_REVIEW;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_DISPUTE_PREVENTED_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_PREVENTED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_DISPUTE_WON_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_WON;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_DISPUTE_LOST_native_77e7ae359dbdd692() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_DISPUTE_LOST;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_dispute_get_native_77e7ae359dbdd692(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+  cfa_dispute **arg1 = (cfa_dispute **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_dispute ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)cfa_dispute_get(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_dispute_list_of_native_77e7ae359dbdd692(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+  cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_dispute_list ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)cfa_dispute_list_of(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+long long _wrap_dispute_list_size_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_0) {
+  cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_dispute_list **)&_swig_go_0; 
+  
+  result = cfa_dispute_list_size((struct cfa_dispute_list const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_dispute *_wrap_dispute_list_at_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+  cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
+  size_t arg2 ;
+  cfa_dispute *result = 0 ;
+  cfa_dispute *_swig_go_result;
+  
+  arg1 = *(cfa_dispute_list **)&_swig_go_0; 
+  arg2 = (size_t)_swig_go_1; 
+  
+  result = (cfa_dispute *)cfa_dispute_list_at((struct cfa_dispute_list const *)arg1,arg2);
+  *(cfa_dispute **)&_swig_go_result = (cfa_dispute *)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_dispute_list_free_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_0) {
+  cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
+  
+  arg1 = *(cfa_dispute_list **)&_swig_go_0; 
+  
+  cfa_dispute_list_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_dispute_id_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (char *)cfa_dispute_id((struct cfa_dispute const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_dispute_payment_id_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (char *)cfa_dispute_payment_id((struct cfa_dispute const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_dispute_ref_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (char *)cfa_dispute_ref((struct cfa_dispute const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_dispute_amount_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = cfa_dispute_amount((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+int _wrap_dispute_state_of_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  cfa_dispute_state result;
+  int _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (cfa_dispute_state)cfa_dispute_state_of((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_dispute_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
+  cfa_dispute_state arg1 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = (cfa_dispute_state)_swig_go_0; 
+  
+  result = (char *)cfa_dispute_state_name(arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_dispute_withdrawn_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = cfa_dispute_withdrawn((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_dispute_reinstated_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = cfa_dispute_reinstated((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_money _wrap_dispute_fee_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  cfa_money result;
+  cfa_money _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = cfa_dispute_fee((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_dispute_reason_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (char *)cfa_dispute_reason((struct cfa_dispute const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+long long _wrap_dispute_evidence_due_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_dispute_evidence_due_us((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_dispute_created_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_dispute_created_us((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_dispute_updated_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_dispute_updated_us((struct cfa_dispute const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_dispute_free_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+  cfa_dispute *arg1 = (cfa_dispute *) 0 ;
+  
+  arg1 = *(cfa_dispute **)&_swig_go_0; 
+  
+  cfa_dispute_free(arg1);
+  
+}
+
+
+intgo _wrap_VISIBILITY_PUBLIC_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3184,7 +4209,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f() {
+intgo _wrap_VISIBILITY_OWNER_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3196,7 +4221,7 @@ intgo _wrap_VISIBILITY_OWNER_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f() {
+intgo _wrap_VISIBILITY_HIDDEN_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3208,7 +4233,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f() {
+intgo _wrap_WAIT_ANSWER_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3220,7 +4245,7 @@ intgo _wrap_WAIT_ANSWER_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f() {
+intgo _wrap_WAIT_COMMIT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3232,7 +4257,7 @@ intgo _wrap_WAIT_COMMIT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_8a8e4caeaf7da72f() {
+intgo _wrap_WAIT_PAID_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3244,7 +4269,7 @@ intgo _wrap_WAIT_PAID_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3262,7 +4287,7 @@ _gostring_ _wrap_pledge_get_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3283,7 +4308,7 @@ _gostring_ _wrap_pledge_find_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3296,7 +4321,7 @@ long long _wrap_pledge_list_size_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -3311,7 +4336,7 @@ cfa_pledge *_wrap_pledge_list_at_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3327,7 +4352,7 @@ _gostring_ _wrap_pledge_list_next_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -3337,7 +4362,7 @@ void _wrap_pledge_list_free_native_8a8e4caeaf7da72f(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3353,7 +4378,7 @@ _gostring_ _wrap_pledge_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3369,7 +4394,7 @@ _gostring_ _wrap_pledge_campaign_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3385,7 +4410,7 @@ _gostring_ _wrap_pledge_payment_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3398,7 +4423,7 @@ cfa_money _wrap_pledge_amount_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3411,7 +4436,7 @@ int _wrap_pledge_state_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3424,7 +4449,7 @@ long long _wrap_pledge_created_us_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3440,7 +4465,7 @@ _gostring_ _wrap_pledge_donor_id_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3456,7 +4481,7 @@ _gostring_ _wrap_pledge_donor_name_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3472,7 +4497,7 @@ _gostring_ _wrap_pledge_donor_email_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3488,7 +4513,7 @@ _gostring_ _wrap_pledge_donor_message_native_8a8e4caeaf7da72f(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -3501,7 +4526,7 @@ int _wrap_pledge_visibility_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3514,7 +4539,7 @@ int _wrap_pledge_replayed_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3527,7 +4552,7 @@ int _wrap_pledge_pending_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -3543,7 +4568,7 @@ _gostring_ _wrap_pledge_answer_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3559,7 +4584,7 @@ _gostring_ _wrap_pledge_client_secret_native_8a8e4caeaf7da72f(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3575,7 +4600,7 @@ _gostring_ _wrap_pledge_redirect_url_native_8a8e4caeaf7da72f(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3588,7 +4613,7 @@ long long _wrap_pledge_position_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -3598,7 +4623,7 @@ void _wrap_pledge_free_native_8a8e4caeaf7da72f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -3618,7 +4643,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_8a8e4caeaf7da72f(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3634,7 +4659,7 @@ _gostring_ _wrap_totals_campaign_id_native_8a8e4caeaf7da72f(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3647,7 +4672,7 @@ long long _wrap_totals_position_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3660,7 +4685,7 @@ long long _wrap_totals_version_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3673,7 +4698,7 @@ long long _wrap_totals_as_of_us_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3686,7 +4711,7 @@ int _wrap_totals_stale_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3699,7 +4724,7 @@ long long _wrap_totals_size_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_77e7ae359dbdd692(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -3714,7 +4739,7 @@ cfa_totals_row *_wrap_totals_at_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -3724,7 +4749,7 @@ void _wrap_totals_free_native_8a8e4caeaf7da72f(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3744,7 +4769,7 @@ _gostring_ _wrap_totals_verify_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_8a8e4caeaf7da72f(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_77e7ae359dbdd692(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -3763,7 +4788,7 @@ _gostring_ _wrap_event_page_native_8a8e4caeaf7da72f(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3776,7 +4801,7 @@ long long _wrap_event_list_size_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -3791,7 +4816,7 @@ cfa_event_view *_wrap_event_list_at_native_8a8e4caeaf7da72f(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -3801,7 +4826,7 @@ void _wrap_event_list_free_native_8a8e4caeaf7da72f(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_8a8e4caeaf7da72f(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_77e7ae359dbdd692(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3819,7 +4844,7 @@ _gostring_ _wrap_subscription_open_native_8a8e4caeaf7da72f(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_8a8e4caeaf7da72f(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_77e7ae359dbdd692(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -3838,7 +4863,7 @@ _gostring_ _wrap_subscription_next_native_8a8e4caeaf7da72f(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_8a8e4caeaf7da72f(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_77e7ae359dbdd692(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -3853,7 +4878,7 @@ _gostring_ _wrap_subscription_ack_native_8a8e4caeaf7da72f(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_8a8e4caeaf7da72f(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_77e7ae359dbdd692(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -3863,7 +4888,7 @@ void _wrap_subscription_free_native_8a8e4caeaf7da72f(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f() {
+intgo _wrap_CURSOR_RUNS_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3875,7 +4900,7 @@ intgo _wrap_CURSOR_RUNS_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f() {
+intgo _wrap_CURSOR_PAUSED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3887,7 +4912,7 @@ intgo _wrap_CURSOR_PAUSED_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f() {
+intgo _wrap_CURSOR_STOPPED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -3899,7 +4924,7 @@ intgo _wrap_CURSOR_STOPPED_native_8a8e4caeaf7da72f() {
 }
 
 
-long long _wrap_cursor_list_size_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3912,7 +4937,7 @@ long long _wrap_cursor_list_size_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -3927,7 +4952,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_8a8e4caeaf7da72f(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3943,7 +4968,7 @@ _gostring_ _wrap_cursor_list_next_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3956,7 +4981,7 @@ int _wrap_cursor_list_replayed_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -3966,7 +4991,7 @@ void _wrap_cursor_list_free_native_8a8e4caeaf7da72f(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_8a8e4caeaf7da72f(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_77e7ae359dbdd692(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3988,7 +5013,7 @@ _gostring_ _wrap_letter_page_native_8a8e4caeaf7da72f(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4001,7 +5026,7 @@ long long _wrap_letter_list_size_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -4016,7 +5041,7 @@ cfa_letter_view *_wrap_letter_list_at_native_8a8e4caeaf7da72f(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -4026,7 +5051,7 @@ void _wrap_letter_list_free_native_8a8e4caeaf7da72f(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_77e7ae359dbdd692(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -4036,7 +5061,7 @@ void _wrap_play_free_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_77e7ae359dbdd692(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -4049,7 +5074,7 @@ cfa_provider *_wrap_play_provider_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4068,7 +5093,7 @@ _gostring_ _wrap_play_confirm_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -4086,7 +5111,7 @@ _gostring_ _wrap_play_act_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -4104,7 +5129,7 @@ _gostring_ _wrap_play_settle_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -4120,7 +5145,56 @@ _gostring_ _wrap_play_expire_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, _gost
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f() {
+_gostring_ _wrap_play_refund_next_native_77e7ae359dbdd692(cfa_play *_swig_go_0, int _swig_go_1) {
+  cfa_play *arg1 = (cfa_play *) 0 ;
+  cfa_refund_state arg2 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_play **)&_swig_go_0; 
+  arg2 = (cfa_refund_state)_swig_go_1; 
+  
+  result = (cfa_status)cfa_play_refund_next(arg1,arg2);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_play_fee_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+  cfa_play *arg1 = (cfa_play *) 0 ;
+  char *arg2 = (char *) 0 ;
+  cfa_money arg3 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_play **)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = _swig_go_2; 
+  
+  result = (cfa_status)cfa_play_fee(arg1,(char const *)arg2,arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_play_fraud_warning_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+  cfa_play *arg1 = (cfa_play *) 0 ;
+  char *arg2 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_play **)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  
+  result = (cfa_status)cfa_play_fraud_warning(arg1,(char const *)arg2);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_PLAY_FAULT_NONE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4132,7 +5206,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4144,7 +5218,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4156,7 +5230,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4168,7 +5242,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4180,7 +5254,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4192,7 +5266,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_8a8e4caeaf7da72f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_77e7ae359dbdd692() {
   int result;
   intgo _swig_go_result;
   
@@ -4204,7 +5278,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_8a8e4caeaf7da72f() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_77e7ae359dbdd692(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -4219,7 +5293,7 @@ _gostring_ _wrap_play_fault_next_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_77e7ae359dbdd692(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4238,7 +5312,7 @@ _gostring_ _wrap_play_deliver_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_8a8e4caeaf7da72f(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_77e7ae359dbdd692(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -4255,7 +5329,7 @@ _gostring_ _wrap_play_webhook_take_native_8a8e4caeaf7da72f(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -4274,7 +5348,7 @@ _gostring_ _wrap_play_sign_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_8a8e4caeaf7da72f(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_77e7ae359dbdd692(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -4287,7 +5361,7 @@ _gostring_ _wrap_memory_storage_new_native_8a8e4caeaf7da72f(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_8a8e4caeaf7da72f(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_77e7ae359dbdd692(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -4297,7 +5371,7 @@ void _wrap_storage_free_native_8a8e4caeaf7da72f(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_8a8e4caeaf7da72f(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_77e7ae359dbdd692(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -4346,7 +5420,7 @@ _gostring_ _wrap_engine_open_native_8a8e4caeaf7da72f(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4387,7 +5461,7 @@ _gostring_ _wrap_campaign_create_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4433,7 +5507,7 @@ _gostring_ _wrap_campaign_update_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4465,7 +5539,7 @@ _gostring_ _wrap_campaign_end_native_8a8e4caeaf7da72f(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4499,7 +5573,7 @@ _gostring_ _wrap_cursor_rewind_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4523,7 +5597,7 @@ _gostring_ _wrap_cursor_pause_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4547,7 +5621,7 @@ _gostring_ _wrap_cursor_resume_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4579,7 +5653,7 @@ _gostring_ _wrap_letter_requeue_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4603,7 +5677,7 @@ _gostring_ _wrap_donor_erase_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_capture_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4637,7 +5711,7 @@ _gostring_ _wrap_payment_capture_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4669,7 +5743,41 @@ _gostring_ _wrap_payment_cancel_native_8a8e4caeaf7da72f(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_page_native_8a8e4caeaf7da72f(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_refund_create_native_77e7ae359dbdd692(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+  cfa_refund **arg1 = (cfa_refund **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  char *arg5 = (char *) 0 ;
+  cfa_money arg6 ;
+  char *arg7 = (char *) 0 ;
+  char *arg8 = (char *) 0 ;
+  int32_t arg9 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_refund ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = _swig_go_5; 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = careforall_text(_swig_go_7); 
+  arg9 = (int32_t)_swig_go_8; 
+  
+  result = (cfa_status)shim_refund_create(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,(char const *)arg7,(char const *)arg8,arg9);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  free((void *)arg5); 
+  free((void *)arg7); 
+  free((void *)arg8); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_page_native_77e7ae359dbdd692(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4689,7 +5797,7 @@ _gostring_ _wrap_campaign_page_native_8a8e4caeaf7da72f(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4709,7 +5817,7 @@ _gostring_ _wrap_cursor_page_native_8a8e4caeaf7da72f(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4765,7 +5873,7 @@ _gostring_ _wrap_pledge_create_native_8a8e4caeaf7da72f(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_8a8e4caeaf7da72f(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_77e7ae359dbdd692(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4788,7 +5896,7 @@ _gostring_ _wrap_pledge_page_native_8a8e4caeaf7da72f(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_8a8e4caeaf7da72f(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_77e7ae359dbdd692(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4812,28 +5920,132 @@ _gostring_ _wrap_totals_get_native_8a8e4caeaf7da72f(cfa_totals **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_call_done_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, int _swig_go_7, long long _swig_go_8, long long _swig_go_9, int _swig_go_10, long long _swig_go_11, _gostring_ _swig_go_12, _gostring_ _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, long long _swig_go_17, _gostring_ _swig_go_18, int _swig_go_19, int _swig_go_20) {
+void _wrap_facts_free_native_77e7ae359dbdd692(shim_facts *_swig_go_0) {
+  shim_facts *arg1 = (shim_facts *) 0 ;
+  
+  arg1 = *(shim_facts **)&_swig_go_0; 
+  
+  shim_facts_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_facts_new_native_77e7ae359dbdd692(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+  shim_facts **arg1 = (shim_facts **) 0 ;
+  char *arg2 = (char *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_money arg4 ;
+  uint32_t arg5 ;
+  int64_t arg6 ;
+  int64_t arg7 ;
+  int32_t arg8 ;
+  int64_t arg9 ;
+  char *arg10 = (char *) 0 ;
+  char *arg11 = (char *) 0 ;
+  char *arg12 = (char *) 0 ;
+  cfa_money arg13 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_facts ***)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = _swig_go_3; 
+  arg5 = (uint32_t)_swig_go_4; 
+  arg6 = (int64_t)_swig_go_5; 
+  arg7 = (int64_t)_swig_go_6; 
+  arg8 = (int32_t)_swig_go_7; 
+  arg9 = (int64_t)_swig_go_8; 
+  arg10 = careforall_text(_swig_go_9); 
+  arg11 = careforall_text(_swig_go_10); 
+  arg12 = careforall_text(_swig_go_11); 
+  arg13 = _swig_go_12; 
+  
+  result = (cfa_status)shim_facts_new(arg1,(char const *)arg2,(char const *)arg3,arg4,arg5,arg6,arg7,arg8,arg9,(char const *)arg10,(char const *)arg11,(char const *)arg12,arg13);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  free((void *)arg3); 
+  free((void *)arg10); 
+  free((void *)arg11); 
+  free((void *)arg12); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_facts_refund_native_77e7ae359dbdd692(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+  shim_facts *arg1 = (shim_facts *) 0 ;
+  char *arg2 = (char *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_money arg4 ;
+  int32_t arg5 ;
+  char *arg6 = (char *) 0 ;
+  int64_t arg7 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_facts **)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = _swig_go_3; 
+  arg5 = (int32_t)_swig_go_4; 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = (int64_t)_swig_go_6; 
+  
+  result = (cfa_status)shim_facts_refund(arg1,(char const *)arg2,(char const *)arg3,arg4,arg5,(char const *)arg6,arg7);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  free((void *)arg3); 
+  free((void *)arg6); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_facts_dispute_native_77e7ae359dbdd692(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+  shim_facts *arg1 = (shim_facts *) 0 ;
+  char *arg2 = (char *) 0 ;
+  cfa_money arg3 ;
+  int32_t arg4 ;
+  int64_t arg5 ;
+  int64_t arg6 ;
+  cfa_money arg7 ;
+  char *arg8 = (char *) 0 ;
+  int64_t arg9 ;
+  int64_t arg10 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_facts **)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = _swig_go_2; 
+  arg4 = (int32_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int64_t)_swig_go_5; 
+  arg7 = _swig_go_6; 
+  arg8 = careforall_text(_swig_go_7); 
+  arg9 = (int64_t)_swig_go_8; 
+  arg10 = (int64_t)_swig_go_9; 
+  
+  result = (cfa_status)shim_facts_dispute(arg1,(char const *)arg2,arg3,arg4,arg5,arg6,arg7,(char const *)arg8,arg9,arg10);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  free((void *)arg8); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_call_done_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
   int32_t arg4 ;
-  char *arg5 = (char *) 0 ;
+  shim_facts *arg5 = (shim_facts *) 0 ;
   char *arg6 = (char *) 0 ;
-  cfa_money arg7 ;
-  uint32_t arg8 ;
-  int64_t arg9 ;
-  int64_t arg10 ;
+  char *arg7 = (char *) 0 ;
+  int64_t arg8 ;
+  char *arg9 = (char *) 0 ;
+  int32_t arg10 ;
   int32_t arg11 ;
-  int64_t arg12 ;
-  char *arg13 = (char *) 0 ;
-  char *arg14 = (char *) 0 ;
-  char *arg15 = (char *) 0 ;
-  char *arg16 = (char *) 0 ;
-  char *arg17 = (char *) 0 ;
-  int64_t arg18 ;
-  char *arg19 = (char *) 0 ;
-  int32_t arg20 ;
-  int32_t arg21 ;
+  int32_t arg12 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4841,39 +6053,25 @@ _gostring_ _wrap_call_done_native_8a8e4caeaf7da72f(cfa_engine *_swig_go_0, cfa_p
   arg2 = *(cfa_pulled_call **)&_swig_go_1; 
   arg3 = (int32_t)_swig_go_2; 
   arg4 = (int32_t)_swig_go_3; 
-  arg5 = careforall_text(_swig_go_4); 
+  arg5 = *(shim_facts **)&_swig_go_4; 
   arg6 = careforall_text(_swig_go_5); 
-  arg7 = _swig_go_6; 
-  arg8 = (uint32_t)_swig_go_7; 
-  arg9 = (int64_t)_swig_go_8; 
-  arg10 = (int64_t)_swig_go_9; 
+  arg7 = careforall_text(_swig_go_6); 
+  arg8 = (int64_t)_swig_go_7; 
+  arg9 = careforall_text(_swig_go_8); 
+  arg10 = (int32_t)_swig_go_9; 
   arg11 = (int32_t)_swig_go_10; 
-  arg12 = (int64_t)_swig_go_11; 
-  arg13 = careforall_text(_swig_go_12); 
-  arg14 = careforall_text(_swig_go_13); 
-  arg15 = careforall_text(_swig_go_14); 
-  arg16 = careforall_text(_swig_go_15); 
-  arg17 = careforall_text(_swig_go_16); 
-  arg18 = (int64_t)_swig_go_17; 
-  arg19 = careforall_text(_swig_go_18); 
-  arg20 = (int32_t)_swig_go_19; 
-  arg21 = (int32_t)_swig_go_20; 
+  arg12 = (int32_t)_swig_go_11; 
   
-  result = (cfa_status)shim_call_done(arg1,arg2,arg3,arg4,(char const *)arg5,(char const *)arg6,arg7,arg8,arg9,arg10,arg11,arg12,(char const *)arg13,(char const *)arg14,(char const *)arg15,(char const *)arg16,(char const *)arg17,arg18,(char const *)arg19,arg20,arg21);
+  result = (cfa_status)shim_call_done(arg1,arg2,arg3,arg4,(struct shim_facts const *)arg5,(char const *)arg6,(char const *)arg7,arg8,(char const *)arg9,arg10,arg11,arg12);
   _swig_go_result = careforall_failure(result); 
-  free((void *)arg5); 
   free((void *)arg6); 
-  free((void *)arg13); 
-  free((void *)arg14); 
-  free((void *)arg15); 
-  free((void *)arg16); 
-  free((void *)arg17); 
-  free((void *)arg19); 
+  free((void *)arg7); 
+  free((void *)arg9); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_webhook_accept_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, cfa_money _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, long long _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16, _gostring_ _swig_go_17, int _swig_go_18, int _swig_go_19) {
+_gostring_ _wrap_webhook_accept_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4881,19 +6079,9 @@ _gostring_ _wrap_webhook_accept_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_eng
   char *arg5 = (char *) 0 ;
   int32_t arg6 ;
   int32_t arg7 ;
-  char *arg8 = (char *) 0 ;
-  char *arg9 = (char *) 0 ;
-  cfa_money arg10 ;
-  uint32_t arg11 ;
-  int64_t arg12 ;
-  int64_t arg13 ;
-  int32_t arg14 ;
-  int64_t arg15 ;
-  char *arg16 = (char *) 0 ;
-  char *arg17 = (char *) 0 ;
-  char *arg18 = (char *) 0 ;
-  int32_t arg19 ;
-  int32_t arg20 ;
+  shim_facts *arg8 = (shim_facts *) 0 ;
+  int32_t arg9 ;
+  int32_t arg10 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -4904,35 +6092,20 @@ _gostring_ _wrap_webhook_accept_native_8a8e4caeaf7da72f(int *_swig_go_0, cfa_eng
   arg5 = careforall_text(_swig_go_4); 
   arg6 = (int32_t)_swig_go_5; 
   arg7 = (int32_t)_swig_go_6; 
-  arg8 = careforall_text(_swig_go_7); 
-  arg9 = careforall_text(_swig_go_8); 
-  arg10 = _swig_go_9; 
-  arg11 = (uint32_t)_swig_go_10; 
-  arg12 = (int64_t)_swig_go_11; 
-  arg13 = (int64_t)_swig_go_12; 
-  arg14 = (int32_t)_swig_go_13; 
-  arg15 = (int64_t)_swig_go_14; 
-  arg16 = careforall_text(_swig_go_15); 
-  arg17 = careforall_text(_swig_go_16); 
-  arg18 = careforall_text(_swig_go_17); 
-  arg19 = (int32_t)_swig_go_18; 
-  arg20 = (int32_t)_swig_go_19; 
+  arg8 = *(shim_facts **)&_swig_go_7; 
+  arg9 = (int32_t)_swig_go_8; 
+  arg10 = (int32_t)_swig_go_9; 
   
-  result = (cfa_status)shim_webhook_accept(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,arg7,(char const *)arg8,(char const *)arg9,arg10,arg11,arg12,arg13,arg14,arg15,(char const *)arg16,(char const *)arg17,(char const *)arg18,arg19,arg20);
+  result = (cfa_status)shim_webhook_accept(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,arg6,arg7,(struct shim_facts const *)arg8,arg9,arg10);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   free((void *)arg4); 
   free((void *)arg5); 
-  free((void *)arg8); 
-  free((void *)arg9); 
-  free((void *)arg16); 
-  free((void *)arg17); 
-  free((void *)arg18); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_provider_new_native_8a8e4caeaf7da72f(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_77e7ae359dbdd692(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -4950,7 +6123,7 @@ _gostring_ _wrap_provider_new_native_8a8e4caeaf7da72f(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_8a8e4caeaf7da72f(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_77e7ae359dbdd692(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -4960,7 +6133,7 @@ void _wrap_provider_free_native_8a8e4caeaf7da72f(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_8a8e4caeaf7da72f(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_77e7ae359dbdd692(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -4984,7 +6157,7 @@ _gostring_ _wrap_play_new_native_8a8e4caeaf7da72f(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_77e7ae359dbdd692(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -5015,13 +6188,16 @@ _gostring_ _wrap_play_weather_set_native_8a8e4caeaf7da72f(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_8a8e4caeaf7da72f(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, cfa_play *_swig_go_5) {
+_gostring_ _wrap_play_books_get_native_77e7ae359dbdd692(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
   int64_t *arg4 = (int64_t *) 0 ;
   int64_t *arg5 = (int64_t *) 0 ;
-  cfa_play *arg6 = (cfa_play *) 0 ;
+  int64_t *arg6 = (int64_t *) 0 ;
+  int64_t *arg7 = (int64_t *) 0 ;
+  int64_t *arg8 = (int64_t *) 0 ;
+  cfa_play *arg9 = (cfa_play *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -5030,15 +6206,18 @@ _gostring_ _wrap_play_books_get_native_8a8e4caeaf7da72f(long long *_swig_go_0, l
   arg3 = *(int64_t **)&_swig_go_2; 
   arg4 = *(int64_t **)&_swig_go_3; 
   arg5 = *(int64_t **)&_swig_go_4; 
-  arg6 = *(cfa_play **)&_swig_go_5; 
+  arg6 = *(int64_t **)&_swig_go_5; 
+  arg7 = *(int64_t **)&_swig_go_6; 
+  arg8 = *(int64_t **)&_swig_go_7; 
+  arg9 = *(cfa_play **)&_swig_go_8; 
   
-  result = (cfa_status)shim_play_books_get(arg1,arg2,arg3,arg4,arg5,arg6);
+  result = (cfa_status)shim_play_books_get(arg1,arg2,arg3,arg4,arg5,arg6,arg7,arg8,arg9);
   _swig_go_result = careforall_failure(result); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_play_payment_native_8a8e4caeaf7da72f(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_77e7ae359dbdd692(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5056,7 +6235,65 @@ _gostring_ _wrap_play_payment_native_8a8e4caeaf7da72f(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_key_new_native_8a8e4caeaf7da72f(char **_swig_go_0) {
+_gostring_ _wrap_play_refund_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+  char **arg1 = (char **) 0 ;
+  cfa_play *arg2 = (cfa_play *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int64_t arg4 ;
+  int32_t arg5 ;
+  char *arg6 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(char ***)&_swig_go_0; 
+  arg2 = *(cfa_play **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int32_t)_swig_go_4; 
+  arg6 = careforall_text(_swig_go_5); 
+  
+  result = (cfa_status)shim_play_refund(arg1,arg2,(char const *)arg3,arg4,arg5,(char const *)arg6);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg6); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_play_dispute_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+  char **arg1 = (char **) 0 ;
+  cfa_play *arg2 = (cfa_play *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int32_t arg4 ;
+  int64_t arg5 ;
+  int64_t arg6 ;
+  int64_t arg7 ;
+  cfa_money arg8 ;
+  char *arg9 = (char *) 0 ;
+  int64_t arg10 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(char ***)&_swig_go_0; 
+  arg2 = *(cfa_play **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int32_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int64_t)_swig_go_5; 
+  arg7 = (int64_t)_swig_go_6; 
+  arg8 = _swig_go_7; 
+  arg9 = careforall_text(_swig_go_8); 
+  arg10 = (int64_t)_swig_go_9; 
+  
+  result = (cfa_status)shim_play_dispute(arg1,arg2,(char const *)arg3,arg4,arg5,arg6,arg7,arg8,(char const *)arg9,arg10);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg9); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_key_new_native_77e7ae359dbdd692(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -5069,7 +6306,7 @@ _gostring_ _wrap_key_new_native_8a8e4caeaf7da72f(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_8a8e4caeaf7da72f(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_77e7ae359dbdd692(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;

@@ -58,6 +58,10 @@ type (
 	Pledge         unsafe.Pointer
 	PledgeList     unsafe.Pointer
 	Payment        unsafe.Pointer
+	Refund         unsafe.Pointer
+	RefundList     unsafe.Pointer
+	Dispute        unsafe.Pointer
+	DisputeList    unsafe.Pointer
 	TransitionList unsafe.Pointer
 	Totals         unsafe.Pointer
 	EventList      unsafe.Pointer
@@ -66,6 +70,7 @@ type (
 	ActList        unsafe.Pointer
 	Subscription   unsafe.Pointer
 	PulledCall     unsafe.Pointer
+	Facts          unsafe.Pointer
 	Rules          unsafe.Pointer
 	Text           unsafe.Pointer
 )
@@ -216,6 +221,7 @@ type Call struct {
 	Body                                                 []byte
 	CreatedFromUs, CreatedUntilUs, NowUs                 int64
 	TimeoutMs                                            int32
+	RefundID                                             string
 }
 
 func CopyCall(view CallView) Call {
@@ -225,6 +231,7 @@ func CopyCall(view CallView) Call {
 		C.GoString(view.idempotency_key), C.GoString(view.account), C.GoString(view.ref), minor, currency,
 		C.GoString(view.payment_method), view.capture_manual != 0, bytes(view.body),
 		int64(view.created_from_us), int64(view.created_until_us), int64(view.now_us), int32(view.timeout_ms),
+		C.GoString(view.refund_id),
 	}
 }
 
