@@ -32,7 +32,8 @@ DAMAGE = {
     "a webhook never drained": "UPDATE cfa_provider_object SET parked_count = drained_count + 1 WHERE ref = (SELECT ref FROM "
                                "cfa_payment WHERE state = 6 LIMIT 1)",
     "a refund that is forgotten": "DELETE FROM cfa_refund WHERE id = (SELECT min(id) FROM cfa_refund WHERE ref IS NOT NULL)",
-    "a refund of another amount": "UPDATE cfa_refund SET amount_minor = amount_minor + 1 WHERE id = (SELECT min(id) FROM cfa_refund)",
+    "a refund of another amount": "UPDATE cfa_refund SET amount_minor = amount_minor + 1 WHERE id = (SELECT min(id) "
+                                 "FROM cfa_refund)",
     "a refund that is said to have failed": "UPDATE cfa_refund SET durable = 9 WHERE id = (SELECT max(id) FROM cfa_refund WHERE "
                                             "durable = 3)",
     "a refund that is never made": "UPDATE cfa_refund SET ref = NULL, durable = 0 WHERE id = (SELECT max(id) FROM cfa_refund)",
@@ -93,7 +94,8 @@ def main():
                 verdicts.check(f"{what} is not seen", [] if failed else [said])
             restart_with(book, pathlib.Path(saved))
             strange = dict(donors.lines[0], payment_id=donors.lines[1]["payment_id"])
-            verdicts.check("a donor with another's payment is not seen", [] if judge(book, [*donors.lines, strange], desk)[0] else [""])
+            failed, said = judge(book, [*donors.lines, strange], desk)
+            verdicts.check("a donor with another's payment is not seen", [] if failed else [said])
             parts = {job["told"] for job in desk.asked if job["minor"]}   # of these something is left
             first = next(each for each in provider_list(book, "refunds") if
                          each["metadata"].get("refund_id") in parts)

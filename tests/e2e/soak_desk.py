@@ -23,7 +23,8 @@ ANSWERED = (200, 201)
 # What happens, and how often: refunds of all or a part, at our desk, at the provider's or first there; and banks.
 OURS = (("refund", 1),)
 EVERYWHERE = (("refund", 6), ("desk", 2), ("desk_then_refund", 1), ("dispute", 3))
-# What a bank does, and what comes of it, to the end: an open one is asked about for ever. Money moves at "dispute" and "escalated", back at "won" and "reinstated".
+# What a bank does, and what comes of it, to the end: an open one is asked about for ever. Money moves
+# at "dispute" and "escalated", back at "won" and "reinstated".
 CASES = (("dispute", "prevented"), ("dispute", "won"), ("dispute", "lost"), ("dispute", "under_review", "won"),
          ("dispute", "reinstated", "lost"), ("inquiry", "lost"), ("inquiry", "escalated", "lost"),
          ("inquiry", "escalated", "won"))
@@ -84,7 +85,7 @@ class Desk:
         part = self.random.choice((None, max(1, donor["minor"] // 3)))
         job = {"kind": kind, "payment_id": donor["payment_id"], "key": f"refund-of-{donor['key']}", "minor": part,
                "repeats": self.random.random() < REPEATED, "case": self.random.choice(CASES), "due": 0.0,
-               "captured": donor["minor"], "told": None, "refused": None, "desk_minor": max(1, donor["minor"] // 4)}
+               "captured": donor["minor"], "told": None, "asked": False, "desk_minor": max(1, donor["minor"] // 4)}
         self.counts[kind] = self.counts.get(kind, 0) + 1
         with self.lock:
             self.busy += 1
@@ -128,7 +129,8 @@ class Desk:
     # ---- at our desk --------------------------------------------------------------------------------
 
     def _refund(self, job):
-        if job not in self.asked:
+        if not job["asked"]:
+            job["asked"] = True
             self.asked.append(job)
         body = {"reason": "asked by the donor"}
         if job["minor"]:
@@ -144,8 +146,7 @@ class Desk:
         if status == 409 and "only captured" in answer["detail"]:
             return False   # the payment is not known to be paid yet
         if status in (409, 422) and answer["code"] in ("cfa_estate", "cfa_erange") and not job["told"]:
-            job["refused"] = answer["code"]
-            return True
+            return True   # others took what was left
         if status not in (429, 503):
             self.wrong.append(f"key {job['key']}: {status} {answer}")
             return True
