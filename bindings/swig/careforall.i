@@ -307,6 +307,26 @@
 %blocking(cfa_act_page)
 %blocking(cfa_act_verify)
 
+/* audit, explain, doctor */
+%wrap_shim(audit_engine)
+%wrap(audit_differences)
+%wrap(audit_position)
+%wrap(audit_json)
+%wrap(audit_text)
+%wrap(audit_free)
+%wrap(explain)
+%wrap(story_write)
+%wrap(story_payment_id)
+%wrap(story_free)
+%wrap_shim(doctor)
+%wrap(checkup_write)
+%wrap(checkup_free)
+%wrap_shim(doctor_do)
+%blocking(shim_audit_engine)
+%blocking(cfa_explain)
+%blocking(shim_doctor)
+%blocking(shim_doctor_do)
+
 /* pulled provider calls */
 %wrap_shim(provider_new)
 %wrap_shim(provider_free)
@@ -410,6 +430,9 @@
 %wrap_constant(ACT_MISSING)
 %wrap_constant(ACT_ADDED)
 %wrap_constant(ACT_HEAD)
+%wrap_constant(EXPLAIN_TEXT)
+%wrap_constant(EXPLAIN_JSON)
+%wrap_constant(EXPLAIN_HTML)
 %wrap_constant(WEBHOOK_APPLIED)
 %wrap_constant(WEBHOOK_DUPLICATE)
 %wrap_constant(WEBHOOK_STALE)
@@ -464,6 +487,8 @@
 %include <careforall/act.h>
 %include <careforall/campaign.h>
 %include <careforall/payment.h>
+%include <careforall/audit.h>
+%include <careforall/explain.h>
 %include <careforall/refund.h>
 %include <careforall/dispute.h>
 %include <careforall/pledge.h>

@@ -186,6 +186,9 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %handle(cfa_cursor_list)
 %handle(cfa_letter_list)
 %handle(cfa_act_list)
+%handle(cfa_audit)
+%handle(cfa_story)
+%handle(cfa_checkup)
 %handle(cfa_subscription)
 %handle(cfa_pulled_call)
 %handle(shim_facts)
@@ -202,7 +205,7 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %number(int64_t, PyLong_FromLongLong)
 %apply int32_t *OUTPUT { int32_t *out, int32_t *out_done, int32_t *out_equal };
 %apply int32_t *OUTPUT { int32_t *out_delivered, cfa_webhook_verdict *out };
-%apply int64_t *OUTPUT { int64_t *out, int64_t *out_charges };
+%apply int64_t *OUTPUT { int64_t *out, int64_t *out_charges, int64_t *out_done };
 
 %typemap(in, numinputs = 0) cfa_money *out (cfa_money made) %{ $1 = &made; %}
 %typemap(argout) cfa_money *out %{
@@ -216,7 +219,7 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
   $result = careforall_text(*$1);
   cfa_free(*$1);
 %}
-%apply char **OUTPUT { char **out, char **out_json, char **out_signature };
+%apply char **OUTPUT { char **out, char **out_json, char **out_signature, char **out_text };
 
 %typemap(in, numinputs = 0) (char **out_signature, char **out_body)
     (char *signature = NULL, char *body = NULL) %{ $1 = &signature; $2 = &body; %}

@@ -208,6 +208,40 @@ static inline cfa_status shim_refund_create(cfa_refund **out, cfa_engine *engine
     return cfa_refund_create(out, engine, &spec);
 }
 
+/* ---- a book that explains itself ------------------------------------------------------------- */
+
+static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
+                                           const char *campaign_id)
+{
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    spec.campaign_id = campaign_id;
+    return cfa_audit_engine(out, engine, &spec);
+}
+
+static inline cfa_doctor_spec shim_doctor_spec(int32_t deep, int32_t timeout_ms)
+{
+    cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
+    spec.deep = deep;
+    spec.timeout_ms = timeout_ms;
+    return spec;
+}
+
+static inline cfa_status shim_doctor(cfa_checkup **out, cfa_engine *engine, int32_t deep,
+                                     int32_t timeout_ms)
+{
+    const cfa_doctor_spec spec = shim_doctor_spec(deep, timeout_ms);
+    return cfa_doctor(out, engine, &spec);
+}
+
+static inline cfa_status shim_doctor_do(int64_t *out_done, cfa_engine *engine, const char *code,
+                                        int32_t deep, const char *actor, const char *reason,
+                                        int32_t timeout_ms)
+{
+    const cfa_doctor_spec spec = shim_doctor_spec(deep, timeout_ms);
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_doctor_do(out_done, engine, code, &spec, &by);
+}
+
 /* ---- pages ---------------------------------------------------------------------------------- */
 
 static inline cfa_status shim_campaign_page(cfa_campaign_list **out, cfa_engine *engine,

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 from . import errors, native
 from .gate import Gate
-from .models import (Act, ActReport, Campaign, CircuitRule, Cursor, DeadLetter, Dispute, Event, LateRule, Payment,
-                     Pledge, Refund, Totals, Transition, Visibility, Wait, WebhookVerdict, Work)
+from .models import (Act, ActReport, Audit, Campaign, Checkup, CircuitRule, Cursor, DeadLetter, Dispute, Event,
+                     LateRule, Payment, Pledge, Refund, Story, Totals, Transition, Visibility, Wait, WebhookVerdict,
+                     Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
 from .subscription import Subscription
@@ -432,6 +433,28 @@ class Engine:
     def verify_acts(self) -> ActReport:
         """Compute the audit log's chain anew. A fault is in the report, no exception."""
         return ActReport._read(self._call(native.act_verify))
+
+    # ---- a book that explains itself --------------------------------------------------------------------------
+
+    def audit(self, campaign_id: str | None = None) -> Audit:
+        """Recompute every total, contribution and fact in one snapshot, of the whole book or of one campaign. A
+        difference is in the report, no exception."""
+        return self._read(lambda handle: native.audit_engine(handle, campaign_id), Audit._read, native.audit_free)
+
+    def explain(self, id: str, *, timeout: float | None = None) -> Story:
+        """Tell one donation's story by any of its ids, ours or the provider's."""
+        return self._read(lambda handle: native.explain(handle, id, to_ms(timeout)), Story._read, native.story_free)
+
+    def doctor(self, *, deep: bool = False, timeout: float | None = None) -> Checkup:
+        """List what is stuck or strange, with the next safe action; ``deep``: however much there is to read."""
+        return self._read(lambda handle: native.doctor(handle, deep, to_ms(timeout)), Checkup._read,
+                          native.checkup_free)
+
+    def doctor_do(self, code: str, *, deep: bool = False, actor: str | None = None, reason: str | None = None,
+                  timeout: float | None = None) -> int:
+        """Do the next safe action of a finding; returns how many things were acted on. It never charges or refunds."""
+        done: int = self._call(lambda handle: native.doctor_do(handle, code, deep, actor, reason, to_ms(timeout)))
+        return done
 
     # ---- driving ----------------------------------------------------------------------------------------------
 

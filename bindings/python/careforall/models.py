@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, IntFlag
 from typing import Any
 
@@ -14,9 +14,9 @@ from .money import Money, from_pair
 from .times import from_us, maybe_from_us
 
 __all__ = [
-    "Act", "ActFault", "ActReport", "Campaign", "CampaignState", "CircuitRule", "Cursor", "CursorState", "DeadLetter",
-    "Dispute", "DisputeState", "Event", "LateRule", "Payment", "PaymentFlag", "PaymentState", "Pledge", "Refund",
-    "RefundOrigin", "RefundState", "Totals", "TotalsRow", "Transition", "Visibility", "Wait", "WebhookVerdict", "Work",
+    "Act", "ActFault", "ActReport", "Audit", "Campaign", "CampaignState", "Checkup", "CircuitRule", "Cursor",
+    "CursorState", "DeadLetter", "Dispute", "DisputeState", "Event", "Finding", "LateRule", "Payment", "PaymentFlag",
+    "PaymentState", "Pledge", "Refund", "RefundOrigin", "RefundState", "Story", "Totals", "TotalsRow", "Transition", "Visibility", "Wait", "WebhookVerdict", "Work",
 ]
 
 
@@ -580,3 +580,82 @@ class ActReport:
     def _read(cls, made: tuple[Any, ...]) -> ActReport:
         count, head_count, head_agrees, fault, number, head_hash = made
         return cls(count, head_count, head_agrees, ActFault(fault), number, head_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The books recomputed. ``differences`` counts all of them, 0: the books are clean. ``text`` is for people."""
+
+    differences: int
+    position: int
+    data: str
+    text: str
+
+    def json(self) -> Any:
+        """The whole report, causes before what follows from them; docs/audit.md."""
+        return json.loads(self.data)
+
+    @classmethod
+    def _read(cls, handle: Any) -> Audit:
+        return cls(native.audit_differences(handle), native.audit_position(handle), native.audit_json(handle),
+                   native.audit_text(handle))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that is known about one donation, for a terminal, as JSON, and as a page that loads nothing."""
+
+    payment_id: str | None
+    data: str
+    text: str
+    html: str
+
+    def json(self) -> Any:
+        """The members are in docs/explain.md; more may come."""
+        return json.loads(self.data)
+
+    @classmethod
+    def _read(cls, handle: Any) -> Story:
+        return cls(native.story_payment_id(handle), native.story_write(handle, native.EXPLAIN_JSON),
+                   native.story_write(handle, native.EXPLAIN_TEXT), native.story_write(handle, native.EXPLAIN_HTML))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is stuck or strange. ``count`` counts all that it is about, ``ids`` are the first of them.
+
+    ``age`` is of the oldest, None without one. ``safe``: ``Engine.doctor_do`` does the next ``action``.
+    """
+
+    code: str
+    severity: str
+    count: int
+    ids: tuple[str, ...]
+    age: timedelta | None
+    text: str
+    action: str
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What is stuck or strange in a book, the most urgent first."""
+
+    findings: tuple[Finding, ...]
+    data: str
+    text: str
+    html: str
+
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+    @classmethod
+    def _read(cls, handle: Any) -> Checkup:
+        data = native.checkup_write(handle, native.EXPLAIN_JSON)
+        findings = tuple(
+            Finding(row["kind"], row["severity"], row["count"], tuple(row["ids"]),
+                    timedelta(seconds=row["age_s"]) if row.get("age_s") is not None else None, row["text"],
+                    row["action"], row["safe"])
+            for row in json.loads(data)["findings"])
+        return cls(findings, data, native.checkup_write(handle, native.EXPLAIN_TEXT),
+                   native.checkup_write(handle, native.EXPLAIN_HTML))

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_77e7ae359dbdd692(const char*);
+  void cgo_panic__native_264db2b91844f015(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_77e7ae359dbdd692(p);
+  cgo_panic__native_264db2b91844f015(p);
 }
 
 
@@ -405,6 +405,40 @@ static inline cfa_status shim_refund_create(cfa_refund **out, cfa_engine *engine
     spec.reason = reason;
     spec.timeout_ms = timeout_ms;
     return cfa_refund_create(out, engine, &spec);
+}
+
+/* ---- a book that explains itself ------------------------------------------------------------- */
+
+static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
+                                           const char *campaign_id)
+{
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    spec.campaign_id = campaign_id;
+    return cfa_audit_engine(out, engine, &spec);
+}
+
+static inline cfa_doctor_spec shim_doctor_spec(int32_t deep, int32_t timeout_ms)
+{
+    cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
+    spec.deep = deep;
+    spec.timeout_ms = timeout_ms;
+    return spec;
+}
+
+static inline cfa_status shim_doctor(cfa_checkup **out, cfa_engine *engine, int32_t deep,
+                                     int32_t timeout_ms)
+{
+    const cfa_doctor_spec spec = shim_doctor_spec(deep, timeout_ms);
+    return cfa_doctor(out, engine, &spec);
+}
+
+static inline cfa_status shim_doctor_do(int64_t *out_done, cfa_engine *engine, const char *code,
+                                        int32_t deep, const char *actor, const char *reason,
+                                        int32_t timeout_ms)
+{
+    const cfa_doctor_spec spec = shim_doctor_spec(deep, timeout_ms);
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_doctor_do(out_done, engine, code, &spec, &by);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -990,7 +1024,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_77e7ae359dbdd692(void *_swig_go_0) {
+void _wrap_Swig_free_native_264db2b91844f015(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1000,7 +1034,7 @@ void _wrap_Swig_free_native_77e7ae359dbdd692(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_77e7ae359dbdd692(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_264db2b91844f015(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -1013,7 +1047,7 @@ void *_wrap_Swig_malloc_native_77e7ae359dbdd692(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_77e7ae359dbdd692() {
+_gostring_ _wrap_version_native_264db2b91844f015() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -1027,7 +1061,7 @@ _gostring_ _wrap_version_native_77e7ae359dbdd692() {
 }
 
 
-void _wrap_free_native_77e7ae359dbdd692(void *_swig_go_0) {
+void _wrap_free_native_264db2b91844f015(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1037,7 +1071,7 @@ void _wrap_free_native_77e7ae359dbdd692(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_77e7ae359dbdd692() {
+intgo _wrap_OK_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1049,7 +1083,7 @@ intgo _wrap_OK_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EINVAL_native_77e7ae359dbdd692() {
+intgo _wrap_EINVAL_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1061,7 +1095,7 @@ intgo _wrap_EINVAL_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ERANGE_native_77e7ae359dbdd692() {
+intgo _wrap_ERANGE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1073,7 +1107,7 @@ intgo _wrap_ERANGE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ECURRENCY_native_77e7ae359dbdd692() {
+intgo _wrap_ECURRENCY_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1085,7 +1119,7 @@ intgo _wrap_ECURRENCY_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EAMOUNT_native_77e7ae359dbdd692() {
+intgo _wrap_EAMOUNT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1097,7 +1131,7 @@ intgo _wrap_EAMOUNT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ENOTSUP_native_77e7ae359dbdd692() {
+intgo _wrap_ENOTSUP_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1109,7 +1143,7 @@ intgo _wrap_ENOTSUP_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EABI_native_77e7ae359dbdd692() {
+intgo _wrap_EABI_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1121,7 +1155,7 @@ intgo _wrap_EABI_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EMISUSE_native_77e7ae359dbdd692() {
+intgo _wrap_EMISUSE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1133,7 +1167,7 @@ intgo _wrap_EMISUSE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ETOOLONG_native_77e7ae359dbdd692() {
+intgo _wrap_ETOOLONG_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1145,7 +1179,7 @@ intgo _wrap_ETOOLONG_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EENCODING_native_77e7ae359dbdd692() {
+intgo _wrap_EENCODING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1157,7 +1191,7 @@ intgo _wrap_EENCODING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ECARD_native_77e7ae359dbdd692() {
+intgo _wrap_ECARD_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1169,7 +1203,7 @@ intgo _wrap_ECARD_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EKEY_native_77e7ae359dbdd692() {
+intgo _wrap_EKEY_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1181,7 +1215,7 @@ intgo _wrap_EKEY_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_77e7ae359dbdd692() {
+intgo _wrap_ENOTFOUND_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1193,7 +1227,7 @@ intgo _wrap_ENOTFOUND_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EDECLINED_native_77e7ae359dbdd692() {
+intgo _wrap_EDECLINED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1205,7 +1239,7 @@ intgo _wrap_EDECLINED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ECLOSED_native_77e7ae359dbdd692() {
+intgo _wrap_ECLOSED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1217,7 +1251,7 @@ intgo _wrap_ECLOSED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_77e7ae359dbdd692() {
+intgo _wrap_ESIGNATURE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1229,7 +1263,7 @@ intgo _wrap_ESIGNATURE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ESCHEMA_native_77e7ae359dbdd692() {
+intgo _wrap_ESCHEMA_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1241,7 +1275,7 @@ intgo _wrap_ESCHEMA_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EREADONLY_native_77e7ae359dbdd692() {
+intgo _wrap_EREADONLY_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1253,7 +1287,7 @@ intgo _wrap_EREADONLY_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EMODE_native_77e7ae359dbdd692() {
+intgo _wrap_EMODE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1265,7 +1299,7 @@ intgo _wrap_EMODE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EREFUSED_native_77e7ae359dbdd692() {
+intgo _wrap_EREFUSED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1277,7 +1311,7 @@ intgo _wrap_EREFUSED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EEXISTS_native_77e7ae359dbdd692() {
+intgo _wrap_EEXISTS_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1289,7 +1323,7 @@ intgo _wrap_EEXISTS_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_77e7ae359dbdd692() {
+intgo _wrap_EKEYREUSE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1301,7 +1335,7 @@ intgo _wrap_EKEYREUSE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ESTATE_native_77e7ae359dbdd692() {
+intgo _wrap_ESTATE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1313,7 +1347,7 @@ intgo _wrap_ESTATE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EVERSION_native_77e7ae359dbdd692() {
+intgo _wrap_EVERSION_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1325,7 +1359,7 @@ intgo _wrap_EVERSION_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EFENCED_native_77e7ae359dbdd692() {
+intgo _wrap_EFENCED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1337,7 +1371,7 @@ intgo _wrap_EFENCED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EBUSY_native_77e7ae359dbdd692() {
+intgo _wrap_EBUSY_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1349,7 +1383,7 @@ intgo _wrap_EBUSY_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EIO_native_77e7ae359dbdd692() {
+intgo _wrap_EIO_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1361,7 +1395,7 @@ intgo _wrap_EIO_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_77e7ae359dbdd692() {
+intgo _wrap_ETIMEOUT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1373,7 +1407,7 @@ intgo _wrap_ETIMEOUT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_77e7ae359dbdd692() {
+intgo _wrap_EUNAVAILABLE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1385,7 +1419,7 @@ intgo _wrap_EUNAVAILABLE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EQUEUE_native_77e7ae359dbdd692() {
+intgo _wrap_EQUEUE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1397,7 +1431,7 @@ intgo _wrap_EQUEUE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ENOSPACE_native_77e7ae359dbdd692() {
+intgo _wrap_ENOSPACE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1409,7 +1443,7 @@ intgo _wrap_ENOSPACE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ECLOSING_native_77e7ae359dbdd692() {
+intgo _wrap_ECLOSING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1421,7 +1455,7 @@ intgo _wrap_ECLOSING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_77e7ae359dbdd692() {
+intgo _wrap_ECIRCUIT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1433,7 +1467,7 @@ intgo _wrap_ECIRCUIT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EINDOUBT_native_77e7ae359dbdd692() {
+intgo _wrap_EINDOUBT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1445,7 +1479,7 @@ intgo _wrap_EINDOUBT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ENOMEM_native_77e7ae359dbdd692() {
+intgo _wrap_ENOMEM_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1457,7 +1491,7 @@ intgo _wrap_ENOMEM_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ECORRUPT_native_77e7ae359dbdd692() {
+intgo _wrap_ECORRUPT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1469,7 +1503,7 @@ intgo _wrap_ECORRUPT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_EBUG_native_77e7ae359dbdd692() {
+intgo _wrap_EBUG_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1481,7 +1515,7 @@ intgo _wrap_EBUG_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_OK_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_OK_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1493,7 +1527,7 @@ intgo _wrap_CLASS_OK_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_INVALID_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1505,7 +1539,7 @@ intgo _wrap_CLASS_INVALID_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_PERMANENT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1517,7 +1551,7 @@ intgo _wrap_CLASS_PERMANENT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_CONFLICT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1529,7 +1563,7 @@ intgo _wrap_CLASS_CONFLICT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_TRANSIENT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1541,7 +1575,7 @@ intgo _wrap_CLASS_TRANSIENT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_IN_DOUBT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1553,7 +1587,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_77e7ae359dbdd692() {
+intgo _wrap_CLASS_INTERNAL_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1565,7 +1599,7 @@ intgo _wrap_CLASS_INTERNAL_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_status_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1581,7 +1615,7 @@ _gostring_ _wrap_status_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_264db2b91844f015(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1597,7 +1631,7 @@ _gostring_ _wrap_status_text_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_77e7ae359dbdd692(int _swig_go_0) {
+int _wrap_status_class_of_native_264db2b91844f015(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1610,7 +1644,7 @@ int _wrap_status_class_of_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_77e7ae359dbdd692(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_264db2b91844f015(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1628,7 +1662,7 @@ _gostring_ _wrap_money_make_native_77e7ae359dbdd692(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_77e7ae359dbdd692(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_264db2b91844f015(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1644,7 +1678,7 @@ _gostring_ _wrap_money_parse_native_77e7ae359dbdd692(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_77e7ae359dbdd692(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_264db2b91844f015(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1661,7 +1695,7 @@ _gostring_ _wrap_money_add_native_77e7ae359dbdd692(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_77e7ae359dbdd692(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_264db2b91844f015(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1678,7 +1712,7 @@ _gostring_ _wrap_money_sub_native_77e7ae359dbdd692(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_77e7ae359dbdd692(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_264db2b91844f015(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1695,7 +1729,7 @@ _gostring_ _wrap_money_compare_native_77e7ae359dbdd692(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_77e7ae359dbdd692(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_264db2b91844f015(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1711,7 +1745,7 @@ _gostring_ _wrap_currency_exponent_native_77e7ae359dbdd692(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_77e7ae359dbdd692() {
+cfa_money_rules *_wrap_money_rules_stripe_native_264db2b91844f015() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1722,7 +1756,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_money_check_native_77e7ae359dbdd692(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_264db2b91844f015(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1737,7 +1771,7 @@ _gostring_ _wrap_money_check_native_77e7ae359dbdd692(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_SUCCEEDED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1749,7 +1783,7 @@ intgo _wrap_FACT_SUCCEEDED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_CANCELED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1761,7 +1795,7 @@ intgo _wrap_FACT_CANCELED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_EXPIRED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1773,7 +1807,7 @@ intgo _wrap_FACT_EXPIRED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_FACT_FRAUD_WARNING_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_FRAUD_WARNING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1785,7 +1819,7 @@ intgo _wrap_FACT_FRAUD_WARNING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_NEEDS_ACTION_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1797,7 +1831,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_PROCESSING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1809,7 +1843,7 @@ intgo _wrap_FACT_PROCESSING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_77e7ae359dbdd692() {
+intgo _wrap_FACT_FAILED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1821,7 +1855,7 @@ intgo _wrap_FACT_FAILED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_77e7ae359dbdd692() {
+intgo _wrap_CALL_CREATE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1833,7 +1867,7 @@ intgo _wrap_CALL_CREATE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_77e7ae359dbdd692() {
+intgo _wrap_CALL_CAPTURE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1845,7 +1879,7 @@ intgo _wrap_CALL_CAPTURE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_77e7ae359dbdd692() {
+intgo _wrap_CALL_CANCEL_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1857,7 +1891,7 @@ intgo _wrap_CALL_CANCEL_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_77e7ae359dbdd692() {
+intgo _wrap_CALL_RETRIEVE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1869,7 +1903,7 @@ intgo _wrap_CALL_RETRIEVE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_77e7ae359dbdd692() {
+intgo _wrap_CALL_LOOKUP_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1881,7 +1915,7 @@ intgo _wrap_CALL_LOOKUP_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_77e7ae359dbdd692() {
+intgo _wrap_CALL_REFUND_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1893,7 +1927,7 @@ intgo _wrap_CALL_REFUND_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_77e7ae359dbdd692() {
+intgo _wrap_OUTCOME_UNKNOWN_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1905,7 +1939,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_77e7ae359dbdd692() {
+intgo _wrap_OUTCOME_DONE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1917,7 +1951,7 @@ intgo _wrap_OUTCOME_DONE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_77e7ae359dbdd692() {
+intgo _wrap_OUTCOME_PENDING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1929,7 +1963,7 @@ intgo _wrap_OUTCOME_PENDING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_77e7ae359dbdd692() {
+intgo _wrap_OUTCOME_REFUSED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1941,7 +1975,7 @@ intgo _wrap_OUTCOME_REFUSED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_77e7ae359dbdd692() {
+intgo _wrap_OUTCOME_NOT_SENT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1953,7 +1987,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_77e7ae359dbdd692() {
+intgo _wrap_PROVIDER_TWO_STEP_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1965,7 +1999,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_77e7ae359dbdd692() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1977,7 +2011,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PROVIDER_READS_REVERSALS_native_77e7ae359dbdd692() {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -1989,7 +2023,7 @@ intgo _wrap_PROVIDER_READS_REVERSALS_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_call_next_native_77e7ae359dbdd692(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_264db2b91844f015(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -2006,7 +2040,7 @@ _gostring_ _wrap_call_next_native_77e7ae359dbdd692(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_77e7ae359dbdd692(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_264db2b91844f015(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -2019,7 +2053,7 @@ cfa_call *_wrap_pulled_call_view_native_77e7ae359dbdd692(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_77e7ae359dbdd692(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_264db2b91844f015(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -2029,7 +2063,7 @@ void _wrap_pulled_call_free_native_77e7ae359dbdd692(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_77e7ae359dbdd692() {
+intgo _wrap_CIRCUIT_REJECT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2041,7 +2075,7 @@ intgo _wrap_CIRCUIT_REJECT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_77e7ae359dbdd692() {
+intgo _wrap_CIRCUIT_QUEUE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2053,7 +2087,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_77e7ae359dbdd692() {
 }
 
 
-void _wrap_engine_close_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_264db2b91844f015(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2063,7 +2097,7 @@ void _wrap_engine_close_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_COMMANDS_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2075,7 +2109,7 @@ intgo _wrap_WORK_COMMANDS_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_CALLS_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2087,7 +2121,7 @@ intgo _wrap_WORK_CALLS_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_TOTALS_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2099,7 +2133,7 @@ intgo _wrap_WORK_TOTALS_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_RELAY_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2111,7 +2145,7 @@ intgo _wrap_WORK_RELAY_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_UPKEEP_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2123,7 +2157,7 @@ intgo _wrap_WORK_UPKEEP_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WORK_ALL_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_ALL_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2135,7 +2169,7 @@ intgo _wrap_WORK_ALL_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_77e7ae359dbdd692() {
+intgo _wrap_WORK_NO_COMMIT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2147,7 +2181,7 @@ intgo _wrap_WORK_NO_COMMIT_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -2166,7 +2200,7 @@ _gostring_ _wrap_engine_tick_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_264db2b91844f015(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -2181,7 +2215,7 @@ int _wrap_engine_next_due_ms_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_264db2b91844f015(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -2194,7 +2228,7 @@ intgo _wrap_engine_descriptor_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_264db2b91844f015(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2209,7 +2243,7 @@ _gostring_ _wrap_runner_start_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_264db2b91844f015(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2219,7 +2253,7 @@ void _wrap_runner_stop_native_77e7ae359dbdd692(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_77e7ae359dbdd692(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_264db2b91844f015(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2234,7 +2268,7 @@ _gostring_ _wrap_engine_statistics_native_77e7ae359dbdd692(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_77e7ae359dbdd692(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_264db2b91844f015(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2253,7 +2287,7 @@ _gostring_ _wrap_act_page_native_77e7ae359dbdd692(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_264db2b91844f015(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2266,7 +2300,7 @@ long long _wrap_act_list_size_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_264db2b91844f015(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2281,7 +2315,7 @@ cfa_act_view *_wrap_act_list_at_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_264db2b91844f015(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2291,7 +2325,7 @@ void _wrap_act_list_free_native_77e7ae359dbdd692(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_77e7ae359dbdd692() {
+intgo _wrap_ACT_NONE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2303,7 +2337,7 @@ intgo _wrap_ACT_NONE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_77e7ae359dbdd692() {
+intgo _wrap_ACT_ALTERED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2315,7 +2349,7 @@ intgo _wrap_ACT_ALTERED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_77e7ae359dbdd692() {
+intgo _wrap_ACT_UNLINKED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2327,7 +2361,7 @@ intgo _wrap_ACT_UNLINKED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_77e7ae359dbdd692() {
+intgo _wrap_ACT_MISSING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2339,7 +2373,7 @@ intgo _wrap_ACT_MISSING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_77e7ae359dbdd692() {
+intgo _wrap_ACT_ADDED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2351,7 +2385,7 @@ intgo _wrap_ACT_ADDED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_77e7ae359dbdd692() {
+intgo _wrap_ACT_HEAD_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2363,7 +2397,7 @@ intgo _wrap_ACT_HEAD_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2379,7 +2413,7 @@ _gostring_ _wrap_act_fault_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_264db2b91844f015(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2395,7 +2429,7 @@ _gostring_ _wrap_act_fault_text_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_77e7ae359dbdd692(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_264db2b91844f015(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2410,7 +2444,7 @@ _gostring_ _wrap_act_verify_native_77e7ae359dbdd692(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_77e7ae359dbdd692() {
+intgo _wrap_CAMPAIGN_OPEN_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2422,7 +2456,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_77e7ae359dbdd692() {
+intgo _wrap_CAMPAIGN_ENDED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2434,7 +2468,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_77e7ae359dbdd692() {
+intgo _wrap_LATE_ACCEPT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2446,7 +2480,7 @@ intgo _wrap_LATE_ACCEPT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_77e7ae359dbdd692() {
+intgo _wrap_LATE_REFUSE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2458,7 +2492,7 @@ intgo _wrap_LATE_REFUSE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_LATE_REFUND_native_77e7ae359dbdd692() {
+intgo _wrap_LATE_REFUND_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2470,7 +2504,7 @@ intgo _wrap_LATE_REFUND_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2488,7 +2522,7 @@ _gostring_ _wrap_campaign_get_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_264db2b91844f015(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2501,7 +2535,7 @@ long long _wrap_campaign_list_size_native_77e7ae359dbdd692(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_264db2b91844f015(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2516,7 +2550,7 @@ cfa_campaign *_wrap_campaign_list_at_native_77e7ae359dbdd692(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_264db2b91844f015(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2532,7 +2566,7 @@ _gostring_ _wrap_campaign_list_next_native_77e7ae359dbdd692(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_77e7ae359dbdd692(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_264db2b91844f015(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2542,7 +2576,7 @@ void _wrap_campaign_list_free_native_77e7ae359dbdd692(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2558,7 +2592,7 @@ _gostring_ _wrap_campaign_id_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2574,7 +2608,7 @@ _gostring_ _wrap_campaign_title_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2590,7 +2624,7 @@ _gostring_ _wrap_campaign_currencies_native_77e7ae359dbdd692(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2603,7 +2637,7 @@ cfa_money _wrap_campaign_goal_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2616,7 +2650,7 @@ long long _wrap_campaign_deadline_us_native_77e7ae359dbdd692(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2629,7 +2663,7 @@ int _wrap_campaign_late_rule_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2642,7 +2676,7 @@ int _wrap_campaign_state_of_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2658,7 +2692,7 @@ _gostring_ _wrap_campaign_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2671,7 +2705,7 @@ long long _wrap_campaign_version_native_77e7ae359dbdd692(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2684,7 +2718,7 @@ long long _wrap_campaign_created_us_native_77e7ae359dbdd692(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2697,7 +2731,7 @@ long long _wrap_campaign_updated_us_native_77e7ae359dbdd692(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2710,7 +2744,7 @@ int _wrap_campaign_replayed_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2723,7 +2757,7 @@ long long _wrap_campaign_position_native_77e7ae359dbdd692(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2733,7 +2767,7 @@ void _wrap_campaign_free_native_77e7ae359dbdd692(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_PENDING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2745,7 +2779,7 @@ intgo _wrap_PAYMENT_PENDING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2757,7 +2791,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_PROCESSING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2769,7 +2803,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2781,7 +2815,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_CAPTURED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2793,7 +2827,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_COMPLETED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2805,7 +2839,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_FAILED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2817,7 +2851,7 @@ intgo _wrap_PAYMENT_FAILED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_CANCELED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2829,7 +2863,7 @@ intgo _wrap_PAYMENT_CANCELED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_EXPIRED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2841,7 +2875,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2853,7 +2887,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2865,7 +2899,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2877,7 +2911,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2889,7 +2923,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_77e7ae359dbdd692() {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -2901,7 +2935,7 @@ intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_payment_get_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2919,7 +2953,7 @@ _gostring_ _wrap_payment_get_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2939,7 +2973,7 @@ _gostring_ _wrap_payment_wait_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2955,7 +2989,7 @@ _gostring_ _wrap_payment_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2971,7 +3005,7 @@ _gostring_ _wrap_payment_pledge_id_native_77e7ae359dbdd692(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2987,7 +3021,7 @@ _gostring_ _wrap_payment_campaign_id_native_77e7ae359dbdd692(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3000,7 +3034,7 @@ int _wrap_payment_state_of_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3016,7 +3050,7 @@ _gostring_ _wrap_payment_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -3029,7 +3063,7 @@ int _wrap_payment_flags_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3042,7 +3076,7 @@ cfa_money _wrap_payment_amount_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3055,7 +3089,7 @@ cfa_money _wrap_payment_authorized_native_77e7ae359dbdd692(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3068,7 +3102,7 @@ cfa_money _wrap_payment_captured_native_77e7ae359dbdd692(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refunded_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3081,7 +3115,7 @@ cfa_money _wrap_payment_refunded_native_77e7ae359dbdd692(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_disputed_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_disputed_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3094,7 +3128,7 @@ cfa_money _wrap_payment_disputed_native_77e7ae359dbdd692(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refundable_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refundable_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3107,7 +3141,7 @@ cfa_money _wrap_payment_refundable_native_77e7ae359dbdd692(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_fee_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_fee_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3120,7 +3154,7 @@ cfa_money _wrap_payment_fee_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_ref_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3136,7 +3170,7 @@ _gostring_ _wrap_payment_ref_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3152,7 +3186,7 @@ _gostring_ _wrap_payment_failure_code_native_77e7ae359dbdd692(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3165,7 +3199,7 @@ long long _wrap_payment_sequence_native_77e7ae359dbdd692(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3178,7 +3212,7 @@ long long _wrap_payment_created_us_native_77e7ae359dbdd692(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3191,7 +3225,7 @@ long long _wrap_payment_updated_us_native_77e7ae359dbdd692(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3204,7 +3238,7 @@ long long _wrap_payment_position_native_77e7ae359dbdd692(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_264db2b91844f015(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -3214,7 +3248,7 @@ void _wrap_payment_free_native_77e7ae359dbdd692(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_77e7ae359dbdd692(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_264db2b91844f015(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3232,7 +3266,7 @@ _gostring_ _wrap_payment_history_native_77e7ae359dbdd692(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_264db2b91844f015(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3245,7 +3279,7 @@ long long _wrap_transition_list_size_native_77e7ae359dbdd692(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3260,7 +3294,7 @@ int _wrap_transition_from_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3275,7 +3309,7 @@ int _wrap_transition_to_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3293,7 +3327,7 @@ _gostring_ _wrap_transition_rule_native_77e7ae359dbdd692(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3308,7 +3342,7 @@ int _wrap_transition_implied_native_77e7ae359dbdd692(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3323,7 +3357,7 @@ long long _wrap_transition_at_us_native_77e7ae359dbdd692(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_77e7ae359dbdd692(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_264db2b91844f015(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3333,7 +3367,7 @@ void _wrap_transition_list_free_native_77e7ae359dbdd692(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_APPLIED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3345,7 +3379,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3357,7 +3391,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_STALE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3369,7 +3403,7 @@ intgo _wrap_WEBHOOK_STALE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_PARKED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3381,7 +3415,7 @@ intgo _wrap_WEBHOOK_PARKED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_IGNORED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3393,7 +3427,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3405,7 +3439,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_77e7ae359dbdd692() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3417,7 +3451,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -3438,7 +3472,7 @@ _gostring_ _wrap_webhook_receive_native_77e7ae359dbdd692(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3454,7 +3488,201 @@ _gostring_ _wrap_webhook_verdict_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-intgo _wrap_REFUND_REQUESTED_native_77e7ae359dbdd692() {
+long long _wrap_audit_differences_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+  cfa_audit *arg1 = (cfa_audit *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_audit **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_audit_differences((struct cfa_audit const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_audit_position_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+  cfa_audit *arg1 = (cfa_audit *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_audit **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_audit_position((struct cfa_audit const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_audit_json_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+  cfa_audit *arg1 = (cfa_audit *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_audit **)&_swig_go_0; 
+  
+  result = (char *)cfa_audit_json((struct cfa_audit const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_audit_text_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+  cfa_audit *arg1 = (cfa_audit *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_audit **)&_swig_go_0; 
+  
+  result = (char *)cfa_audit_text((struct cfa_audit const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+void _wrap_audit_free_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+  cfa_audit *arg1 = (cfa_audit *) 0 ;
+  
+  arg1 = *(cfa_audit **)&_swig_go_0; 
+  
+  cfa_audit_free(arg1);
+  
+}
+
+
+intgo _wrap_EXPLAIN_TEXT_native_264db2b91844f015() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_EXPLAIN_TEXT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_EXPLAIN_JSON_native_264db2b91844f015() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_EXPLAIN_JSON;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_EXPLAIN_HTML_native_264db2b91844f015() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_EXPLAIN_HTML;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_explain_native_264db2b91844f015(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+  cfa_story **arg1 = (cfa_story **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int32_t arg4 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_story ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int32_t)_swig_go_3; 
+  
+  result = (cfa_status)cfa_explain(arg1,arg2,(char const *)arg3,arg4);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_story_write_native_264db2b91844f015(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
+  char **arg1 = (char **) 0 ;
+  cfa_story *arg2 = (cfa_story *) 0 ;
+  cfa_explain_format arg3 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(char ***)&_swig_go_0; 
+  arg2 = *(cfa_story **)&_swig_go_1; 
+  arg3 = (cfa_explain_format)_swig_go_2; 
+  
+  result = (cfa_status)cfa_story_write(arg1,(struct cfa_story const *)arg2,arg3);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_story_payment_id_native_264db2b91844f015(cfa_story *_swig_go_0) {
+  cfa_story *arg1 = (cfa_story *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_story **)&_swig_go_0; 
+  
+  result = (char *)cfa_story_payment_id((struct cfa_story const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+void _wrap_story_free_native_264db2b91844f015(cfa_story *_swig_go_0) {
+  cfa_story *arg1 = (cfa_story *) 0 ;
+  
+  arg1 = *(cfa_story **)&_swig_go_0; 
+  
+  cfa_story_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_checkup_write_native_264db2b91844f015(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
+  char **arg1 = (char **) 0 ;
+  cfa_checkup *arg2 = (cfa_checkup *) 0 ;
+  cfa_explain_format arg3 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(char ***)&_swig_go_0; 
+  arg2 = *(cfa_checkup **)&_swig_go_1; 
+  arg3 = (cfa_explain_format)_swig_go_2; 
+  
+  result = (cfa_status)cfa_checkup_write(arg1,(struct cfa_checkup const *)arg2,arg3);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+void _wrap_checkup_free_native_264db2b91844f015(cfa_checkup *_swig_go_0) {
+  cfa_checkup *arg1 = (cfa_checkup *) 0 ;
+  
+  arg1 = *(cfa_checkup **)&_swig_go_0; 
+  
+  cfa_checkup_free(arg1);
+  
+}
+
+
+intgo _wrap_REFUND_REQUESTED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3466,7 +3694,7 @@ intgo _wrap_REFUND_REQUESTED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_PENDING_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_PENDING_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3478,7 +3706,7 @@ intgo _wrap_REFUND_PENDING_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_REQUIRES_ACTION_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_REQUIRES_ACTION_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3490,7 +3718,7 @@ intgo _wrap_REFUND_REQUIRES_ACTION_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_SUCCEEDED_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_SUCCEEDED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3502,7 +3730,7 @@ intgo _wrap_REFUND_SUCCEEDED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_FAILED_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_FAILED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3514,7 +3742,7 @@ intgo _wrap_REFUND_FAILED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_CANCELED_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_CANCELED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3526,7 +3754,7 @@ intgo _wrap_REFUND_CANCELED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_REJECTED_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_REJECTED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3538,7 +3766,7 @@ intgo _wrap_REFUND_REJECTED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_ASKED_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_ASKED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3550,7 +3778,7 @@ intgo _wrap_REFUND_ASKED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_EXTERNAL_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_EXTERNAL_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3562,7 +3790,7 @@ intgo _wrap_REFUND_EXTERNAL_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_REFUND_LATE_native_77e7ae359dbdd692() {
+intgo _wrap_REFUND_LATE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3574,7 +3802,7 @@ intgo _wrap_REFUND_LATE_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_refund_get_native_77e7ae359dbdd692(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_get_native_264db2b91844f015(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3592,7 +3820,7 @@ _gostring_ _wrap_refund_get_native_77e7ae359dbdd692(cfa_refund **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_refund_list_of_native_77e7ae359dbdd692(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_list_of_native_264db2b91844f015(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3610,7 +3838,7 @@ _gostring_ _wrap_refund_list_of_native_77e7ae359dbdd692(cfa_refund_list **_swig_
 }
 
 
-long long _wrap_refund_list_size_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0) {
+long long _wrap_refund_list_size_native_264db2b91844f015(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3623,7 +3851,7 @@ long long _wrap_refund_list_size_native_77e7ae359dbdd692(cfa_refund_list *_swig_
 }
 
 
-cfa_refund *_wrap_refund_list_at_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+cfa_refund *_wrap_refund_list_at_native_264db2b91844f015(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t arg2 ;
   cfa_refund *result = 0 ;
@@ -3638,7 +3866,7 @@ cfa_refund *_wrap_refund_list_at_native_77e7ae359dbdd692(cfa_refund_list *_swig_
 }
 
 
-void _wrap_refund_list_free_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0) {
+void _wrap_refund_list_free_native_264db2b91844f015(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   
   arg1 = *(cfa_refund_list **)&_swig_go_0; 
@@ -3648,7 +3876,7 @@ void _wrap_refund_list_free_native_77e7ae359dbdd692(cfa_refund_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_refund_id_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_id_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3664,7 +3892,7 @@ _gostring_ _wrap_refund_id_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_payment_id_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_payment_id_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3680,7 +3908,7 @@ _gostring_ _wrap_refund_payment_id_native_77e7ae359dbdd692(cfa_refund *_swig_go_
 }
 
 
-cfa_money _wrap_refund_amount_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+cfa_money _wrap_refund_amount_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3693,7 +3921,7 @@ cfa_money _wrap_refund_amount_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-int _wrap_refund_state_of_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+int _wrap_refund_state_of_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_state result;
   int _swig_go_result;
@@ -3706,7 +3934,7 @@ int _wrap_refund_state_of_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_refund_state_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_refund_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3722,7 +3950,7 @@ _gostring_ _wrap_refund_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-int _wrap_refund_origin_of_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+int _wrap_refund_origin_of_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_origin result;
   int _swig_go_result;
@@ -3735,7 +3963,7 @@ int _wrap_refund_origin_of_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_ref_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_ref_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3751,7 +3979,7 @@ _gostring_ _wrap_refund_ref_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_failure_code_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_failure_code_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3767,7 +3995,7 @@ _gostring_ _wrap_refund_failure_code_native_77e7ae359dbdd692(cfa_refund *_swig_g
 }
 
 
-_gostring_ _wrap_refund_reason_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_reason_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3783,7 +4011,7 @@ _gostring_ _wrap_refund_reason_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_created_us_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+long long _wrap_refund_created_us_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3796,7 +4024,7 @@ long long _wrap_refund_created_us_native_77e7ae359dbdd692(cfa_refund *_swig_go_0
 }
 
 
-long long _wrap_refund_updated_us_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+long long _wrap_refund_updated_us_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3809,7 +4037,7 @@ long long _wrap_refund_updated_us_native_77e7ae359dbdd692(cfa_refund *_swig_go_0
 }
 
 
-int _wrap_refund_replayed_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+int _wrap_refund_replayed_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3822,7 +4050,7 @@ int _wrap_refund_replayed_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_position_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+long long _wrap_refund_position_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3835,7 +4063,7 @@ long long _wrap_refund_position_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) 
 }
 
 
-void _wrap_refund_free_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
+void _wrap_refund_free_native_264db2b91844f015(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   
   arg1 = *(cfa_refund **)&_swig_go_0; 
@@ -3845,7 +4073,7 @@ void _wrap_refund_free_native_77e7ae359dbdd692(cfa_refund *_swig_go_0) {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_INQUIRY_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3857,7 +4085,7 @@ intgo _wrap_DISPUTE_INQUIRY_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3869,7 +4097,7 @@ intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_DISPUTE_OPEN_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_OPEN_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3881,7 +4109,7 @@ intgo _wrap_DISPUTE_OPEN_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_DISPUTE_UNDER_REVIEW_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3893,7 +4121,7 @@ intgo _wrap_DISPUTE_UNDER_REVIEW_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_DISPUTE_PREVENTED_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_PREVENTED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3905,7 +4133,7 @@ intgo _wrap_DISPUTE_PREVENTED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_DISPUTE_WON_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_WON_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3917,7 +4145,7 @@ intgo _wrap_DISPUTE_WON_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_DISPUTE_LOST_native_77e7ae359dbdd692() {
+intgo _wrap_DISPUTE_LOST_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -3929,7 +4157,7 @@ intgo _wrap_DISPUTE_LOST_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_dispute_get_native_77e7ae359dbdd692(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_get_native_264db2b91844f015(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute **arg1 = (cfa_dispute **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3947,7 +4175,7 @@ _gostring_ _wrap_dispute_get_native_77e7ae359dbdd692(cfa_dispute **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_dispute_list_of_native_77e7ae359dbdd692(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_list_of_native_264db2b91844f015(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3965,7 +4193,7 @@ _gostring_ _wrap_dispute_list_of_native_77e7ae359dbdd692(cfa_dispute_list **_swi
 }
 
 
-long long _wrap_dispute_list_size_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_0) {
+long long _wrap_dispute_list_size_native_264db2b91844f015(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3978,7 +4206,7 @@ long long _wrap_dispute_list_size_native_77e7ae359dbdd692(cfa_dispute_list *_swi
 }
 
 
-cfa_dispute *_wrap_dispute_list_at_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+cfa_dispute *_wrap_dispute_list_at_native_264db2b91844f015(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t arg2 ;
   cfa_dispute *result = 0 ;
@@ -3993,7 +4221,7 @@ cfa_dispute *_wrap_dispute_list_at_native_77e7ae359dbdd692(cfa_dispute_list *_sw
 }
 
 
-void _wrap_dispute_list_free_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_0) {
+void _wrap_dispute_list_free_native_264db2b91844f015(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   
   arg1 = *(cfa_dispute_list **)&_swig_go_0; 
@@ -4003,7 +4231,7 @@ void _wrap_dispute_list_free_native_77e7ae359dbdd692(cfa_dispute_list *_swig_go_
 }
 
 
-_gostring_ _wrap_dispute_id_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_id_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4019,7 +4247,7 @@ _gostring_ _wrap_dispute_id_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_payment_id_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_payment_id_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4035,7 +4263,7 @@ _gostring_ _wrap_dispute_payment_id_native_77e7ae359dbdd692(cfa_dispute *_swig_g
 }
 
 
-_gostring_ _wrap_dispute_ref_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_ref_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4051,7 +4279,7 @@ _gostring_ _wrap_dispute_ref_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_amount_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_amount_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4064,7 +4292,7 @@ cfa_money _wrap_dispute_amount_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) 
 }
 
 
-int _wrap_dispute_state_of_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+int _wrap_dispute_state_of_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_dispute_state result;
   int _swig_go_result;
@@ -4077,7 +4305,7 @@ int _wrap_dispute_state_of_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
+_gostring_ _wrap_dispute_state_name_native_264db2b91844f015(int _swig_go_0) {
   cfa_dispute_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4093,7 +4321,7 @@ _gostring_ _wrap_dispute_state_name_native_77e7ae359dbdd692(int _swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_withdrawn_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_withdrawn_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4106,7 +4334,7 @@ cfa_money _wrap_dispute_withdrawn_native_77e7ae359dbdd692(cfa_dispute *_swig_go_
 }
 
 
-cfa_money _wrap_dispute_reinstated_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_reinstated_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4119,7 +4347,7 @@ cfa_money _wrap_dispute_reinstated_native_77e7ae359dbdd692(cfa_dispute *_swig_go
 }
 
 
-cfa_money _wrap_dispute_fee_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_fee_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4132,7 +4360,7 @@ cfa_money _wrap_dispute_fee_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_reason_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_reason_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4148,7 +4376,7 @@ _gostring_ _wrap_dispute_reason_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0)
 }
 
 
-long long _wrap_dispute_evidence_due_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_evidence_due_us_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4161,7 +4389,7 @@ long long _wrap_dispute_evidence_due_us_native_77e7ae359dbdd692(cfa_dispute *_sw
 }
 
 
-long long _wrap_dispute_created_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_created_us_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4174,7 +4402,7 @@ long long _wrap_dispute_created_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go
 }
 
 
-long long _wrap_dispute_updated_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_updated_us_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4187,7 +4415,7 @@ long long _wrap_dispute_updated_us_native_77e7ae359dbdd692(cfa_dispute *_swig_go
 }
 
 
-void _wrap_dispute_free_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
+void _wrap_dispute_free_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   
   arg1 = *(cfa_dispute **)&_swig_go_0; 
@@ -4197,7 +4425,7 @@ void _wrap_dispute_free_native_77e7ae359dbdd692(cfa_dispute *_swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_77e7ae359dbdd692() {
+intgo _wrap_VISIBILITY_PUBLIC_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4209,7 +4437,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_77e7ae359dbdd692() {
+intgo _wrap_VISIBILITY_OWNER_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4221,7 +4449,7 @@ intgo _wrap_VISIBILITY_OWNER_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_77e7ae359dbdd692() {
+intgo _wrap_VISIBILITY_HIDDEN_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4233,7 +4461,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_77e7ae359dbdd692() {
+intgo _wrap_WAIT_ANSWER_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4245,7 +4473,7 @@ intgo _wrap_WAIT_ANSWER_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_77e7ae359dbdd692() {
+intgo _wrap_WAIT_COMMIT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4257,7 +4485,7 @@ intgo _wrap_WAIT_COMMIT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_77e7ae359dbdd692() {
+intgo _wrap_WAIT_PAID_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4269,7 +4497,7 @@ intgo _wrap_WAIT_PAID_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4287,7 +4515,7 @@ _gostring_ _wrap_pledge_get_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4308,7 +4536,7 @@ _gostring_ _wrap_pledge_find_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_264db2b91844f015(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4321,7 +4549,7 @@ long long _wrap_pledge_list_size_native_77e7ae359dbdd692(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_264db2b91844f015(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -4336,7 +4564,7 @@ cfa_pledge *_wrap_pledge_list_at_native_77e7ae359dbdd692(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_264db2b91844f015(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4352,7 +4580,7 @@ _gostring_ _wrap_pledge_list_next_native_77e7ae359dbdd692(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_264db2b91844f015(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -4362,7 +4590,7 @@ void _wrap_pledge_list_free_native_77e7ae359dbdd692(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4378,7 +4606,7 @@ _gostring_ _wrap_pledge_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4394,7 +4622,7 @@ _gostring_ _wrap_pledge_campaign_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4410,7 +4638,7 @@ _gostring_ _wrap_pledge_payment_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4423,7 +4651,7 @@ cfa_money _wrap_pledge_amount_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -4436,7 +4664,7 @@ int _wrap_pledge_state_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4449,7 +4677,7 @@ long long _wrap_pledge_created_us_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4465,7 +4693,7 @@ _gostring_ _wrap_pledge_donor_id_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4481,7 +4709,7 @@ _gostring_ _wrap_pledge_donor_name_native_77e7ae359dbdd692(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4497,7 +4725,7 @@ _gostring_ _wrap_pledge_donor_email_native_77e7ae359dbdd692(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4513,7 +4741,7 @@ _gostring_ _wrap_pledge_donor_message_native_77e7ae359dbdd692(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -4526,7 +4754,7 @@ int _wrap_pledge_visibility_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4539,7 +4767,7 @@ int _wrap_pledge_replayed_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4552,7 +4780,7 @@ int _wrap_pledge_pending_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -4568,7 +4796,7 @@ _gostring_ _wrap_pledge_answer_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4584,7 +4812,7 @@ _gostring_ _wrap_pledge_client_secret_native_77e7ae359dbdd692(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4600,7 +4828,7 @@ _gostring_ _wrap_pledge_redirect_url_native_77e7ae359dbdd692(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4613,7 +4841,7 @@ long long _wrap_pledge_position_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -4623,7 +4851,7 @@ void _wrap_pledge_free_native_77e7ae359dbdd692(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4643,7 +4871,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_77e7ae359dbdd692(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4659,7 +4887,7 @@ _gostring_ _wrap_totals_campaign_id_native_77e7ae359dbdd692(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4672,7 +4900,7 @@ long long _wrap_totals_position_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4685,7 +4913,7 @@ long long _wrap_totals_version_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4698,7 +4926,7 @@ long long _wrap_totals_as_of_us_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4711,7 +4939,7 @@ int _wrap_totals_stale_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4724,7 +4952,7 @@ long long _wrap_totals_size_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_77e7ae359dbdd692(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_264db2b91844f015(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -4739,7 +4967,7 @@ cfa_totals_row *_wrap_totals_at_native_77e7ae359dbdd692(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_264db2b91844f015(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -4749,7 +4977,7 @@ void _wrap_totals_free_native_77e7ae359dbdd692(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4769,7 +4997,7 @@ _gostring_ _wrap_totals_verify_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_77e7ae359dbdd692(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_264db2b91844f015(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -4788,7 +5016,7 @@ _gostring_ _wrap_event_page_native_77e7ae359dbdd692(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_264db2b91844f015(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4801,7 +5029,7 @@ long long _wrap_event_list_size_native_77e7ae359dbdd692(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_264db2b91844f015(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -4816,7 +5044,7 @@ cfa_event_view *_wrap_event_list_at_native_77e7ae359dbdd692(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_264db2b91844f015(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -4826,7 +5054,7 @@ void _wrap_event_list_free_native_77e7ae359dbdd692(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_77e7ae359dbdd692(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_264db2b91844f015(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4844,7 +5072,7 @@ _gostring_ _wrap_subscription_open_native_77e7ae359dbdd692(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_77e7ae359dbdd692(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_264db2b91844f015(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -4863,7 +5091,7 @@ _gostring_ _wrap_subscription_next_native_77e7ae359dbdd692(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_77e7ae359dbdd692(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_264db2b91844f015(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -4878,7 +5106,7 @@ _gostring_ _wrap_subscription_ack_native_77e7ae359dbdd692(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_77e7ae359dbdd692(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_264db2b91844f015(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -4888,7 +5116,7 @@ void _wrap_subscription_free_native_77e7ae359dbdd692(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_77e7ae359dbdd692() {
+intgo _wrap_CURSOR_RUNS_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4900,7 +5128,7 @@ intgo _wrap_CURSOR_RUNS_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_77e7ae359dbdd692() {
+intgo _wrap_CURSOR_PAUSED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4912,7 +5140,7 @@ intgo _wrap_CURSOR_PAUSED_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_77e7ae359dbdd692() {
+intgo _wrap_CURSOR_STOPPED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -4924,7 +5152,7 @@ intgo _wrap_CURSOR_STOPPED_native_77e7ae359dbdd692() {
 }
 
 
-long long _wrap_cursor_list_size_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4937,7 +5165,7 @@ long long _wrap_cursor_list_size_native_77e7ae359dbdd692(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_264db2b91844f015(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -4952,7 +5180,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_77e7ae359dbdd692(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4968,7 +5196,7 @@ _gostring_ _wrap_cursor_list_next_native_77e7ae359dbdd692(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4981,7 +5209,7 @@ int _wrap_cursor_list_replayed_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -4991,7 +5219,7 @@ void _wrap_cursor_list_free_native_77e7ae359dbdd692(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_77e7ae359dbdd692(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_264db2b91844f015(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5013,7 +5241,7 @@ _gostring_ _wrap_letter_page_native_77e7ae359dbdd692(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_264db2b91844f015(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5026,7 +5254,7 @@ long long _wrap_letter_list_size_native_77e7ae359dbdd692(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_264db2b91844f015(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -5041,7 +5269,7 @@ cfa_letter_view *_wrap_letter_list_at_native_77e7ae359dbdd692(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_264db2b91844f015(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -5051,7 +5279,7 @@ void _wrap_letter_list_free_native_77e7ae359dbdd692(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_77e7ae359dbdd692(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_264db2b91844f015(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -5061,7 +5289,7 @@ void _wrap_play_free_native_77e7ae359dbdd692(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_77e7ae359dbdd692(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_264db2b91844f015(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -5074,7 +5302,7 @@ cfa_provider *_wrap_play_provider_native_77e7ae359dbdd692(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5093,7 +5321,7 @@ _gostring_ _wrap_play_confirm_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5111,7 +5339,7 @@ _gostring_ _wrap_play_act_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5129,7 +5357,7 @@ _gostring_ _wrap_play_settle_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5145,7 +5373,7 @@ _gostring_ _wrap_play_expire_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_refund_next_native_77e7ae359dbdd692(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_refund_next_native_264db2b91844f015(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_refund_state arg2 ;
   cfa_status result;
@@ -5160,7 +5388,7 @@ _gostring_ _wrap_play_refund_next_native_77e7ae359dbdd692(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_fee_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_play_fee_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -5178,7 +5406,7 @@ _gostring_ _wrap_play_fee_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_fraud_warning_native_77e7ae359dbdd692(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_fraud_warning_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5194,7 +5422,7 @@ _gostring_ _wrap_play_fraud_warning_native_77e7ae359dbdd692(cfa_play *_swig_go_0
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_NONE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5206,7 +5434,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5218,7 +5446,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5230,7 +5458,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5242,7 +5470,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5254,7 +5482,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5266,7 +5494,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_77e7ae359dbdd692() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_77e7ae359dbdd692() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_264db2b91844f015() {
   int result;
   intgo _swig_go_result;
   
@@ -5278,7 +5506,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_77e7ae359dbdd692() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_77e7ae359dbdd692(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_264db2b91844f015(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -5293,7 +5521,7 @@ _gostring_ _wrap_play_fault_next_native_77e7ae359dbdd692(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_77e7ae359dbdd692(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_264db2b91844f015(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -5312,7 +5540,7 @@ _gostring_ _wrap_play_deliver_native_77e7ae359dbdd692(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_77e7ae359dbdd692(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_264db2b91844f015(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -5329,7 +5557,7 @@ _gostring_ _wrap_play_webhook_take_native_77e7ae359dbdd692(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_264db2b91844f015(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -5348,7 +5576,7 @@ _gostring_ _wrap_play_sign_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_77e7ae359dbdd692(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_264db2b91844f015(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -5361,7 +5589,7 @@ _gostring_ _wrap_memory_storage_new_native_77e7ae359dbdd692(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_77e7ae359dbdd692(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_264db2b91844f015(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -5371,7 +5599,7 @@ void _wrap_storage_free_native_77e7ae359dbdd692(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_77e7ae359dbdd692(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_264db2b91844f015(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -5420,7 +5648,7 @@ _gostring_ _wrap_engine_open_native_77e7ae359dbdd692(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5461,7 +5689,7 @@ _gostring_ _wrap_campaign_create_native_77e7ae359dbdd692(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5507,7 +5735,7 @@ _gostring_ _wrap_campaign_update_native_77e7ae359dbdd692(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5539,7 +5767,7 @@ _gostring_ _wrap_campaign_end_native_77e7ae359dbdd692(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5573,7 +5801,7 @@ _gostring_ _wrap_cursor_rewind_native_77e7ae359dbdd692(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5597,7 +5825,7 @@ _gostring_ _wrap_cursor_pause_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5621,7 +5849,7 @@ _gostring_ _wrap_cursor_resume_native_77e7ae359dbdd692(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5653,7 +5881,7 @@ _gostring_ _wrap_letter_requeue_native_77e7ae359dbdd692(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_264db2b91844f015(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5677,7 +5905,7 @@ _gostring_ _wrap_donor_erase_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_capture_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5711,7 +5939,7 @@ _gostring_ _wrap_payment_capture_native_77e7ae359dbdd692(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_77e7ae359dbdd692(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5743,7 +5971,7 @@ _gostring_ _wrap_payment_cancel_native_77e7ae359dbdd692(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_refund_create_native_77e7ae359dbdd692(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_refund_create_native_264db2b91844f015(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5777,7 +6005,72 @@ _gostring_ _wrap_refund_create_native_77e7ae359dbdd692(cfa_refund **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_campaign_page_native_77e7ae359dbdd692(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_audit_engine_native_264db2b91844f015(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+  cfa_audit **arg1 = (cfa_audit **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_audit ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)shim_audit_engine(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_doctor_native_264db2b91844f015(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+  cfa_checkup **arg1 = (cfa_checkup **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  int32_t arg3 ;
+  int32_t arg4 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_checkup ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = (int32_t)_swig_go_2; 
+  arg4 = (int32_t)_swig_go_3; 
+  
+  result = (cfa_status)shim_doctor(arg1,arg2,arg3,arg4);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_doctor_do_native_264db2b91844f015(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+  int64_t *arg1 = (int64_t *) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  int32_t arg4 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  int32_t arg7 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(int64_t **)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = (int32_t)_swig_go_3; 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = (int32_t)_swig_go_6; 
+  
+  result = (cfa_status)shim_doctor_do(arg1,arg2,(char const *)arg3,arg4,(char const *)arg5,(char const *)arg6,arg7);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_page_native_264db2b91844f015(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5797,7 +6090,7 @@ _gostring_ _wrap_campaign_page_native_77e7ae359dbdd692(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5817,7 +6110,7 @@ _gostring_ _wrap_cursor_page_native_77e7ae359dbdd692(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5873,7 +6166,7 @@ _gostring_ _wrap_pledge_create_native_77e7ae359dbdd692(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_77e7ae359dbdd692(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_264db2b91844f015(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5896,7 +6189,7 @@ _gostring_ _wrap_pledge_page_native_77e7ae359dbdd692(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_77e7ae359dbdd692(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_264db2b91844f015(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5920,7 +6213,7 @@ _gostring_ _wrap_totals_get_native_77e7ae359dbdd692(cfa_totals **_swig_go_0, cfa
 }
 
 
-void _wrap_facts_free_native_77e7ae359dbdd692(shim_facts *_swig_go_0) {
+void _wrap_facts_free_native_264db2b91844f015(shim_facts *_swig_go_0) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   
   arg1 = *(shim_facts **)&_swig_go_0; 
@@ -5930,7 +6223,7 @@ void _wrap_facts_free_native_77e7ae359dbdd692(shim_facts *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_facts_new_native_77e7ae359dbdd692(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+_gostring_ _wrap_facts_new_native_264db2b91844f015(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
   shim_facts **arg1 = (shim_facts **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5972,7 +6265,7 @@ _gostring_ _wrap_facts_new_native_77e7ae359dbdd692(shim_facts **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_facts_refund_native_77e7ae359dbdd692(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+_gostring_ _wrap_facts_refund_native_264db2b91844f015(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6000,7 +6293,7 @@ _gostring_ _wrap_facts_refund_native_77e7ae359dbdd692(shim_facts *_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_facts_dispute_native_77e7ae359dbdd692(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_facts_dispute_native_264db2b91844f015(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -6033,7 +6326,7 @@ _gostring_ _wrap_facts_dispute_native_77e7ae359dbdd692(shim_facts *_swig_go_0, _
 }
 
 
-_gostring_ _wrap_call_done_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_call_done_native_264db2b91844f015(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -6071,7 +6364,7 @@ _gostring_ _wrap_call_done_native_77e7ae359dbdd692(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_77e7ae359dbdd692(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_webhook_accept_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6105,7 +6398,7 @@ _gostring_ _wrap_webhook_accept_native_77e7ae359dbdd692(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_77e7ae359dbdd692(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_264db2b91844f015(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -6123,7 +6416,7 @@ _gostring_ _wrap_provider_new_native_77e7ae359dbdd692(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_77e7ae359dbdd692(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_264db2b91844f015(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -6133,7 +6426,7 @@ void _wrap_provider_free_native_77e7ae359dbdd692(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_77e7ae359dbdd692(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_264db2b91844f015(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -6157,7 +6450,7 @@ _gostring_ _wrap_play_new_native_77e7ae359dbdd692(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_77e7ae359dbdd692(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_264db2b91844f015(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -6188,7 +6481,7 @@ _gostring_ _wrap_play_weather_set_native_77e7ae359dbdd692(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_77e7ae359dbdd692(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
+_gostring_ _wrap_play_books_get_native_264db2b91844f015(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -6217,7 +6510,7 @@ _gostring_ _wrap_play_books_get_native_77e7ae359dbdd692(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_77e7ae359dbdd692(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_264db2b91844f015(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6235,7 +6528,7 @@ _gostring_ _wrap_play_payment_native_77e7ae359dbdd692(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_play_refund_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_refund_native_264db2b91844f015(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6260,7 +6553,7 @@ _gostring_ _wrap_play_refund_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play
 }
 
 
-_gostring_ _wrap_play_dispute_native_77e7ae359dbdd692(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_play_dispute_native_264db2b91844f015(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6293,7 +6586,7 @@ _gostring_ _wrap_play_dispute_native_77e7ae359dbdd692(char **_swig_go_0, cfa_pla
 }
 
 
-_gostring_ _wrap_key_new_native_77e7ae359dbdd692(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_264db2b91844f015(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -6306,7 +6599,7 @@ _gostring_ _wrap_key_new_native_77e7ae359dbdd692(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_77e7ae359dbdd692(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_264db2b91844f015(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;

@@ -68,6 +68,9 @@ type (
 	CursorList     unsafe.Pointer
 	LetterList     unsafe.Pointer
 	ActList        unsafe.Pointer
+	Audit          unsafe.Pointer
+	Story          unsafe.Pointer
+	Checkup        unsafe.Pointer
 	Subscription   unsafe.Pointer
 	PulledCall     unsafe.Pointer
 	Facts          unsafe.Pointer

@@ -1,0 +1,62 @@
+"""A book that explains itself: audit, explain, doctor."""
+
+import sqlite3
+
+import pytest
+from test_engine import AMOUNT, paid
+
+from careforall import Engine, InvalidError, PermanentError, PlayFault
+
+
+def test_clean_books_have_no_differences(engine, play, campaign):
+    payment = paid(engine, play, campaign)
+    engine.create_refund(payment.id)
+    engine.tick()
+    for audit in (engine.audit(), engine.audit(campaign.id)):
+        assert audit.differences == 0 and audit.position >= payment.position
+        assert isinstance(audit.json(), dict) and audit.text
+    with pytest.raises(PermanentError) as caught:
+        engine.audit("cmp_01arz3ndektsv4rrffq69g5fav")
+    assert caught.value.name == "CFA_ENOTFOUND"
+
+
+def test_a_changed_number_is_a_difference(play, tmp_path):
+    path = tmp_path / "book.db"
+    with Engine.sqlite(path, provider=play) as engine:
+        payment = paid(engine, play, engine.create_campaign("Well", "EUR"))
+    with sqlite3.connect(path) as rows:
+        assert rows.execute("UPDATE cfa_payment SET captured_minor = captured_minor + 1").rowcount == 1
+    rows.close()
+    with Engine.sqlite(path, provider=play) as engine:
+        audit = engine.audit()
+        assert audit.differences > 0 and payment.id in audit.data and payment.id in audit.text
+
+
+def test_a_story_is_told_by_any_of_its_ids(engine, play, campaign):
+    payment = paid(engine, play, campaign, donor_email="ada@example.org")
+    refund = engine.create_refund(payment.id)
+    for id_ in (payment.id, payment.pledge_id, payment.ref, refund.id):
+        story = engine.explain(id_)
+        assert story.payment_id == payment.id and story.json()["asked"] == id_
+        assert story.json()["amount"] == {"minor": AMOUNT.minor, "currency": AMOUNT.currency}
+        assert refund.id in story.text and story.html.startswith("<!")
+        assert "ada@example.org" not in story.data + story.text + story.html
+    with pytest.raises(InvalidError):
+        engine.explain("")
+
+
+def test_the_doctor_finds_what_waits_and_does_what_is_safe(engine, play, campaign):
+    assert engine.doctor().findings == ()
+    play.fault_next(PlayFault.REPLY_LOST)
+    pledge = engine.create_pledge(campaign.id, AMOUNT, timeout=0.05)
+    assert pledge.pending
+    checkup = engine.doctor(deep=True)
+    finding, = (one for one in checkup.findings if one.code == "operation_in_doubt")
+    assert (finding.count, finding.severity, finding.safe) == (1, "warning", True)
+    assert pledge.payment_id in finding.ids[0] and finding.text and finding.action
+    assert checkup.json()["count"] == len(checkup.findings) and finding.code in checkup.text and checkup.html
+    with pytest.raises(InvalidError) as caught:
+        engine.doctor_do("no_such_code")
+    assert caught.value.name == "CFA_EINVAL"
+    assert engine.doctor_do("operation_in_doubt", actor="ann", reason="asked again") == 1
+    assert engine.doctor_do("dead_letters") == 0
