@@ -6,7 +6,8 @@ import tracemalloc
 
 import pytest
 
-from careforall import CareForAllError, Money
+from careforall import (CareForAllError, DisputeFacts, DisputeState, Facts, Money, RefundFacts, RefundState,
+                        WebhookEvent, WebhookVerdict)
 
 AMOUNT = Money(2500, "EUR")
 
@@ -43,3 +44,36 @@ def test_calls_do_not_leak(memory):
     tracemalloc.stop()
     assert grown < 200_000
     assert resident_kib() - resident < 16_384
+
+
+def test_facts_and_reports_do_not_leak(memory, play):
+    campaign = memory.create_campaign("Clean water", "EUR")
+    pledge = memory.create_pledge(campaign.id, AMOUNT, key="k", donor_name="Ada")
+    play.confirm(pledge.client_secret)
+    payment = memory.wait_payment(pledge.payment_id)
+    refund = memory.create_refund(payment.id, Money(100, "EUR"))
+    told = WebhookEvent("ev_1", "told", Facts(
+        ref=payment.ref, refunds=[RefundFacts(f"re_{i}", Money(1, "EUR"), RefundState.SUCCEEDED) for i in range(50)],
+        disputes=[DisputeFacts("dp_1", AMOUNT, DisputeState.OPEN, reason="fraudulent " * 20)]))
+    wrong = WebhookEvent("ev_2", "told", Facts(ref=payment.ref, refunds=[*told.facts.refunds, "no facts"]))
+    assert memory.accept_webhook(told) == WebhookVerdict.APPLIED
+
+    def calls(count):
+        for _ in range(count):
+            for _ in range(10):   # together far more than the bound below
+                assert memory.accept_webhook(told) == WebhookVerdict.DUPLICATE
+                with pytest.raises(AttributeError):
+                    memory.accept_webhook(wrong)
+            memory.refund(refund.id)
+            memory.refunds(payment.id)
+            memory.disputes(payment.id)
+            memory.audit()
+            memory.explain(payment.id)
+            memory.doctor()
+
+    calls(50)
+    gc.collect()
+    resident = resident_kib()
+    calls(400)
+    gc.collect()
+    assert resident_kib() - resident < 8_192
