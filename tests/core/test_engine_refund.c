@@ -544,11 +544,17 @@ START_TEST(a_lost_dispute_stays_taken) {
 }
 END_TEST
 
-static bool provider_is_out;
+static bool provider_is_out, dispute_comes;
 
 /* A provider that would refund what is disputed, if it could be reached. */
 static void refund_blindly(struct book *of, const cfa_call *call, cfa_arena *arena,
                            cfa_reply *out) {
+    if (call->kind == CFA_CALL_REFUND && dispute_comes) {
+        cfa_play_dispute_spec spec = dispute_begin(1000, CFA_DISPUTE_OPEN);
+        spec.withdrawn_minor = 1000;
+        dispute_comes = false;
+        dispute(&spec);
+    }
     if (call->kind == CFA_CALL_REFUND && provider_is_out)
         out->outcome = CFA_OUTCOME_NOT_SENT;
     else
@@ -574,6 +580,23 @@ START_TEST(what_was_not_sent_before_a_dispute_took_the_money_is_called_off) {
     ck_assert_int_eq(play_books_of(&book).refund_count, 1);
     ck_assert_uint_eq(flags_of(book.engine, pledge), 0);
     close_whole(1000, 300, 600);
+}
+END_TEST
+
+START_TEST(what_a_dispute_took_during_a_call_that_was_not_sent_is_called_off) {
+    static struct hooked wire;
+    book_prepare(&book, _i);
+    hooked_use(&wire, &book, refund_blindly);
+    book_start(&book);
+    pay(1000);
+    provider_is_out = dispute_comes = true;
+    (void)asked("r1", 0);
+    provider_is_out = false;
+    pass_days(1);
+    ck_assert_int_eq(asked("r1", 0), CFA_REFUND_REJECTED);
+    ck_assert_int_eq(play_books_of(&book).refund_count, 0);
+    ck_assert_uint_eq(flags_of(book.engine, pledge), 0);
+    close_whole(1000, 0, 1000);
 }
 END_TEST
 
@@ -736,6 +759,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "rejected", a_refund_that_the_provider_refuses_shows_what_it_has_instead);
     add_per_store(suite, "guard", what_a_dispute_may_still_take_is_not_given_back);
     add_per_store(suite, "unsent", what_was_not_sent_before_a_dispute_took_the_money_is_called_off);
+    add_per_store(suite, "unsent_call",
+                  what_a_dispute_took_during_a_call_that_was_not_sent_is_called_off);
     add_per_store(suite, "lost", a_lost_dispute_stays_taken);
     add_per_store(suite, "lost_webhooks", disputes_are_found_by_reads_when_webhooks_are_lost);
     add_loop(suite, "late_cancel", money_after_a_cancel_goes_back_where_the_campaign_says_so,

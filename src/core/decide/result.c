@@ -363,8 +363,12 @@ static cfa_status after_refund(struct scene *scene) {
         return cfa__refund_reject(scene->set, scene->payment, refund->id,
                                   reply->code != NULL ? reply->code : "refused");
     }
-    if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY)
-        return try_unsent_again(scene);
+    if (reply->outcome == CFA_OUTCOME_NOT_SENT && operation->state == CFA__OPERATION_READY) {
+        if (!cfa__payment_is_promised_twice(scene->payment))
+            return try_unsent_again(scene);
+        close_operation(scene, CFA__OPERATION_CLOSED);
+        return cfa__refund_reject(scene->set, scene->payment, refund->id, "disputed");
+    }
     bool reads_all = (scene->input->provider.ops->capabilities & CFA_PROVIDER_READS_REVERSALS) != 0;
     if (!told || scene->refused || scene->input->call != CFA_CALL_RETRIEVE || !reads_all ||
         !is_long_ago(scene))

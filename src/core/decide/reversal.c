@@ -252,12 +252,6 @@ static cfa_status apply_dispute(struct scene *scene, const cfa_dispute_facts *fa
 
 /* ---- a report -------------------------------------------------------------------------------- */
 
-static bool is_promised_twice(const cfa__payment *payment) {
-    return payment->captured_minor > 0 && payment->requested_minor > 0 &&
-           payment->requested_minor + payment->refunded_minor + payment->exposed_minor >
-               payment->captured_minor;
-}
-
 /* True for a refund's call that nobody makes now and nobody ever made. */
 static bool is_unsent(const cfa__operation *operation) {
     return operation->call == CFA_CALL_REFUND && operation->state == CFA__OPERATION_READY &&
@@ -270,7 +264,7 @@ static bool is_unsent(const cfa__operation *operation) {
 static cfa_status call_off_unsent(struct scene *scene) {
     cfa__payment *payment = scene->payment;
     bool missed = false;
-    if (!is_promised_twice(payment))
+    if (!cfa__payment_is_promised_twice(payment))
         return CFA_OK;
     for (int64_t number = payment->operation_count; number > 0; number--) {
         const cfa__operation *found;
@@ -278,7 +272,8 @@ static cfa_status call_off_unsent(struct scene *scene) {
         missed = missed || status == CFA__MISS;
         if (status < 0)
             return status;
-        if (missed || found == NULL || !is_unsent(found) || !is_promised_twice(payment))
+        if (missed || found == NULL || !is_unsent(found) ||
+            !cfa__payment_is_promised_twice(payment))
             continue;
         void *draft;
         status = cfa__edit(scene->set, &cfa__operation_kind, found, &draft);

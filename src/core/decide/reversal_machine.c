@@ -269,3 +269,9 @@ int64_t cfa__payment_refundable_minor(const cfa__payment *payment) {
                    payment->exposed_minor;
     return left > 0 ? left : 0;
 }
+
+bool cfa__payment_is_promised_twice(const cfa__payment *payment) {
+    return payment->captured_minor > 0 && payment->requested_minor > 0 &&
+           payment->requested_minor + payment->refunded_minor + payment->exposed_minor >
+               payment->captured_minor;
+}

@@ -77,6 +77,9 @@ void cfa__payment_move_dispute(cfa__payment *payment, const cfa__dispute *before
 
 /* What may still be given back. */
 int64_t cfa__payment_refundable_minor(const cfa__payment *payment);
+/* True when a dispute, or the provider's desk, took what a refund was promised meanwhile: what was
+ * not sent yet must not be. */
+bool cfa__payment_is_promised_twice(const cfa__payment *payment);
 
 /* One row of the table, for the documents. */
 typedef struct cfa__reversal_rule {
