@@ -8,36 +8,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/decide/evidence.h"
 #include "util/buffer.h"
 
 /* ---- pledges and their answers --------------------------------------------------------------- */
 
-/* What every answer begins with; see cfa__answer_build. */
-static cfa_status answer_head(cfa_slice *out, cfa_arena *arena, const cfa__pledge *pledge) {
-    char id[CFA_ID_TEXT_SIZE];
-    cfa__buffer json;
-    cfa__buffer_init(&json, arena, 256);
-    cfa__json_open(&json, NULL, '{');
-    cfa__id_format(id, "plg", pledge->id);
-    cfa__json_text(&json, "id", id);
-    cfa__id_format(id, "pay", pledge->payment_id);
-    cfa__json_text(&json, "payment_id", id);
-    cfa__id_format(id, "cmp", pledge->campaign_id);
-    cfa__json_text(&json, "campaign_id", id);
-    cfa__json_open(&json, "amount", '{');
-    cfa__json_int(&json, "minor", pledge->amount_minor);
-    cfa__json_text(&json, "currency", pledge->currency);
-    cfa__json_close(&json, '}');
-    return cfa__buffer_finish(&json, out);
-}
-
 static cfa_status check_answer(cfa__audit *audit, const cfa__pledge *pledge,
                                const cfa__answer *answer) {
     cfa_slice head;
+    cfa__buffer json;
     cfa__place place = cfa__place_of("plg", pledge->id);
     place.payment_id = pledge->payment_id;
     cfa_arena_reset(audit->scratch);
-    cfa_status status = answer_head(&head, audit->scratch, pledge);
+    cfa__buffer_init(&json, audit->scratch, 256);
+    cfa__answer_head(&json, pledge);
+    cfa_status status = cfa__buffer_finish(&json, &head);
     if (status == CFA_OK &&
         (answer->body.size < head.size || memcmp(answer->body.data, head.data, head.size) != 0)) {
         char found[CFA__AUDIT_TEXT_SIZE];

@@ -317,23 +317,28 @@ cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment *payment,
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+void cfa__answer_head(cfa__buffer *json, const cfa__pledge *pledge) {
+    char id[CFA_ID_TEXT_SIZE];
+    cfa__json_open(json, NULL, '{');
+    cfa__id_format(id, "plg", pledge->id);
+    cfa__json_text(json, "id", id);
+    cfa__id_format(id, "pay", pledge->payment_id);
+    cfa__json_text(json, "payment_id", id);
+    cfa__id_format(id, "cmp", pledge->campaign_id);
+    cfa__json_text(json, "campaign_id", id);
+    cfa__json_open(json, "amount", '{');
+    cfa__json_int(json, "minor", pledge->amount_minor);
+    cfa__json_text(json, "currency", pledge->currency);
+    cfa__json_close(json, '}');
+}
+
 cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena, const cfa__pledge *pledge,
                              const cfa__payment *payment, const char *client_secret,
                              const char *redirect_url) {
-    char id[CFA_ID_TEXT_SIZE], time[28];
+    char time[28];
     cfa__buffer json;
     cfa__buffer_init(&json, arena, 448);
-    cfa__json_open(&json, NULL, '{');
-    cfa__id_format(id, "plg", pledge->id);
-    cfa__json_text(&json, "id", id);
-    cfa__id_format(id, "pay", pledge->payment_id);
-    cfa__json_text(&json, "payment_id", id);
-    cfa__id_format(id, "cmp", pledge->campaign_id);
-    cfa__json_text(&json, "campaign_id", id);
-    cfa__json_open(&json, "amount", '{');
-    cfa__json_int(&json, "minor", pledge->amount_minor);
-    cfa__json_text(&json, "currency", pledge->currency);
-    cfa__json_close(&json, '}');
+    cfa__answer_head(&json, pledge);
     cfa__json_text(&json, "state", cfa_payment_state_name((cfa_payment_state)payment->state));
     if (payment->failure_code.data != NULL)
         cfa__json_slice(&json, "failure_code", payment->failure_code);

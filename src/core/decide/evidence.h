@@ -77,6 +77,9 @@ CFA_MUST_CHECK cfa_status cfa__refund_append(cfa__working_set *set, const cfa_pr
 CFA_MUST_CHECK cfa_status cfa__refund_reject(cfa__working_set *set, cfa__payment *payment,
                                              cfa__id refund_id, const char *code);
 
+struct cfa__buffer;
+/* What every answer begins with. */
+void cfa__answer_head(struct cfa__buffer *json, const cfa__pledge *pledge);
 /* Build the answer of a pledge as its final bytes. `client_secret` and `redirect_url` may be
  * NULL. */
 CFA_MUST_CHECK cfa_status cfa__answer_build(cfa_slice *out, cfa_arena *arena,

@@ -247,6 +247,18 @@ static bool missing(cfa__reconcile *run, const void *found, bool other, const cf
     return true;
 }
 
+/* True when a part that both sides have can be compared; else it was noted why not. */
+static bool is_comparable(cfa__reconcile *run, const void *found, bool other,
+                          const cfa__payment *payment, const cfa_money *amount,
+                          const cfa__reconcile_place *place) {
+    if (memcmp(amount->currency, payment->currency, sizeof payment->currency) == 0)
+        return !missing(run, found, other, payment, *place);
+    cfa__reconcile_note(run, CFA__RECONCILE_AMOUNT_DIFFERS, place, "currency", amount->currency,
+                        payment->currency);
+    run->contradicts = true;
+    return false;
+}
+
 static void judge_refund_states(cfa__reconcile *run, const cfa__refund *refund,
                                 const cfa_refund_facts *facts, cfa__reconcile_place place) {
     cfa__refund after = *refund, alone = *refund;
@@ -286,11 +298,7 @@ static cfa_status judge_refund(cfa__reconcile *run, const cfa_reconcile_object *
         find_part(run, payment, &cfa__refund_kind, facts->ref, facts->refund_id, &found, &other);
     if (status != CFA_OK)
         return status;
-    if (memcmp(facts->amount.currency, payment->currency, sizeof payment->currency) != 0) {
-        cfa__reconcile_note(run, CFA__RECONCILE_AMOUNT_DIFFERS, &place, "currency",
-                            facts->amount.currency, payment->currency);
-        run->contradicts = true;
-    } else if (!missing(run, found, other, payment, place)) {
+    if (is_comparable(run, found, other, payment, &facts->amount, &place)) {
         const cfa__refund *refund = found;
         place.id = refund->id;
         judge_refund_states(run, refund, facts, place);
@@ -350,11 +358,7 @@ static cfa_status judge_dispute(cfa__reconcile *run, const cfa_reconcile_object 
         find_part(run, payment, &cfa__dispute_kind, facts->ref, NULL, &found, &other);
     if (status != CFA_OK)
         return status;
-    if (memcmp(facts->amount.currency, payment->currency, sizeof payment->currency) != 0) {
-        cfa__reconcile_note(run, CFA__RECONCILE_AMOUNT_DIFFERS, &place, "currency",
-                            facts->amount.currency, payment->currency);
-        run->contradicts = true;
-    } else if (!missing(run, found, other, payment, place)) {
+    if (is_comparable(run, found, other, payment, &facts->amount, &place)) {
         const cfa__dispute *dispute = found;
         place.id = dispute->id;
         judge_dispute_states(run, dispute, facts, place);
