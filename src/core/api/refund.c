@@ -129,17 +129,45 @@ static cfa_status fill_command(cfa_engine *engine, cfa__command *command, cfa__r
                            3);
 }
 
-/* The refund is durable; the call that follows at once only hurries. */
+/* True while somebody else, a runner for one, makes the refund's call. */
+static cfa_status is_being_made(bool *out, cfa_engine *engine, const cfa__refund *refund,
+                                int64_t deadline_us) {
+    cfa__reader *reader;
+    cfa_status status = cfa__read_begin(&reader, engine, deadline_us);
+    if (status != CFA_OK)
+        return status;
+    cfa__operation key;
+    memset(&key, 0, sizeof key);
+    key.payment_id = refund->payment_id;
+    key.number = refund->operation_number;
+    cfa_query query = { .kind = &cfa__operation_kind, .match_count = 2, .limit = 1, .key = &key };
+    status = cfa__read_queries(engine, reader, &query, 1);
+    const cfa__operation *call = status == CFA_OK && query.count == 1 ? query.records[0] : NULL;
+    *out = call != NULL && call->due_us != 0 && !cfa__id_is_null(call->lease_owner);
+    cfa__read_end(engine, reader);
+    return status;
+}
+
+/* Make the call on this thread, or wait for whoever was faster. Nothing here can fail the refund,
+ * which is durable. */
+static void make_or_await(cfa_engine *engine, const cfa__refund_answer *answer,
+                          int64_t deadline_us) {
+    uint64_t seen = cfa__progress_count(engine);
+    bool acted, made = true;
+    (void)!cfa__calls_for_payment(engine, answer->payment->id, answer->payment->operation_count,
+                                  true, deadline_us, &acted);
+    atomic_store(&engine->operation_due_us, 0);
+    cfa__signal(engine);
+    while (is_being_made(&made, engine, answer->refund, deadline_us) == CFA_OK && made &&
+           cfa__left_ms(deadline_us) > 0)
+        seen = cfa__wait_step(engine, seen, deadline_us);
+}
+
 static cfa_status make_call(cfa_refund **out, cfa_engine *engine, const cfa__command *command,
                             int64_t deadline_us) {
     const cfa__refund_answer *answer = command->output;
-    bool acted;
-    if (!answer->replayed || answer->refund->state == CFA_REFUND_REQUESTED) {
-        (void)!cfa__calls_for_payment(engine, answer->payment->id, answer->payment->operation_count,
-                                      true, deadline_us, &acted);
-        atomic_store(&engine->operation_due_us, 0);
-        cfa__signal(engine);
-    }
+    if (answer->refund->state == CFA_REFUND_REQUESTED)
+        make_or_await(engine, answer, deadline_us);
     cfa__reader *reader;
     const void *found = NULL;
     cfa_status status = cfa__read_begin(&reader, engine, cfa__deadline_us(engine, 0));
