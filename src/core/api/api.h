@@ -76,6 +76,20 @@ typedef struct cfa__parts {
  * output, checked not to be NULL. */
 CFA_MUST_CHECK cfa_status cfa__parts_read(cfa__parts *parts, cfa_engine *engine,
                                           const char *payment_id, const void *answer);
+/* The same as a list of snapshots in the order of `compare`; freed with its arena. */
+typedef struct cfa__part_list {
+    cfa_arena *arena;
+    size_t size;
+    void *items; /* each `item_size` bytes */
+} cfa__part_list;
+typedef struct cfa__part_view {
+    size_t item_size;
+    bool (*fill)(void *item, cfa_arena *arena, const void *record, const char *currency);
+    int (*compare)(const void *a, const void *b); /* pointers to records, as for qsort */
+} cfa__part_view;
+CFA_MUST_CHECK cfa_status cfa__part_list_read(cfa__part_list **out, cfa__parts *parts,
+                                              const cfa__part_view *view, cfa_engine *engine,
+                                              const char *payment_id, const void *answer);
 /* A kind of row below a payment that has an id of its own. */
 typedef struct cfa__part_kind {
     const cfa_kind *kind;

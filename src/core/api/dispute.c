@@ -5,7 +5,6 @@
 
 #include <careforall/dispute.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 struct cfa_dispute {
@@ -18,9 +17,7 @@ struct cfa_dispute {
 };
 
 struct cfa_dispute_list {
-    cfa_arena *arena;
-    size_t size;
-    cfa_dispute *items;
+    cfa__part_list parts;
 };
 
 static cfa_money money_of(int64_t minor, const char *currency) {
@@ -29,8 +26,9 @@ static cfa_money money_of(int64_t minor, const char *currency) {
     return money;
 }
 
-static bool fill(cfa_dispute *out, cfa_arena *arena, const cfa__dispute *record,
-                 const char *currency) {
+static bool fill(void *item, cfa_arena *arena, const void *row, const char *currency) {
+    cfa_dispute *out = item;
+    const cfa__dispute *record = row;
     bool failed = false;
     memset(out, 0, sizeof *out);
     cfa__id_format(out->id, "dsp", record->id);
@@ -85,54 +83,30 @@ static int compare_ages(const void *a, const void *b) {
     return cfa__id_compare(one->id, other->id);
 }
 
-static cfa_status list_fill(cfa_dispute_list *list, const cfa_query *query,
-                            const cfa__payment *payment) {
-    list->items = cfa_arena_alloc(list->arena, ((size_t)query->count + 1) * sizeof *list->items);
-    if (list->items == NULL)
-        return CFA_ENOMEM;
-    if (query->count > 1)
-        qsort(query->records, (size_t)query->count, sizeof query->records[0], compare_ages);
-    for (int32_t i = 0; i < query->count; i++) {
-        if (!fill(&list->items[i], list->arena, query->records[i], payment->currency))
-            return CFA_ENOMEM;
-    }
-    list->size = (size_t)query->count;
-    return CFA_OK;
-}
-
 cfa_status cfa_dispute_list_of(cfa_dispute_list **out, cfa_engine *engine, const char *payment_id) {
+    static const cfa__part_view view = { sizeof(cfa_dispute), fill, compare_ages };
     cfa__dispute key;
     memset(&key, 0, sizeof key);
     cfa__parts parts = { .kind = &cfa__dispute_kind,
                          .index = CFA__DISPUTE_BY_PAYMENT,
                          .key = &key,
                          .key_payment_id = &key.payment_id };
-    cfa_status status = cfa__parts_read(&parts, engine, payment_id, out);
-    if (status != CFA_OK)
-        return status;
-    cfa_dispute_list *list = cfa_arena_alloc(parts.arena, sizeof *list);
-    status = list == NULL ? CFA_ENOMEM : CFA_OK;
-    if (status == CFA_OK) {
-        list->arena = parts.arena;
-        status = list_fill(list, &parts.query, parts.payment);
-    }
-    if (status != CFA_OK) {
-        cfa_arena_free(parts.arena);
-        return status;
-    }
-    *out = list;
-    return CFA_OK;
+    cfa__part_list *list;
+    cfa_status status = cfa__part_list_read(&list, &parts, &view, engine, payment_id, out);
+    if (status == CFA_OK)
+        *out = (cfa_dispute_list *)list;
+    return status;
 }
 
-size_t cfa_dispute_list_size(const cfa_dispute_list *list) { return list->size; }
+size_t cfa_dispute_list_size(const cfa_dispute_list *list) { return list->parts.size; }
 
 const cfa_dispute *cfa_dispute_list_at(const cfa_dispute_list *list, size_t index) {
-    return index < list->size ? &list->items[index] : NULL;
+    return index < list->parts.size ? (const cfa_dispute *)list->parts.items + index : NULL;
 }
 
 void cfa_dispute_list_free(cfa_dispute_list *list) {
     if (list != NULL)
-        cfa_arena_free(list->arena);
+        cfa_arena_free(list->parts.arena);
 }
 
 const char *cfa_dispute_id(const cfa_dispute *dispute) { return dispute->id; }

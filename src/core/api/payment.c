@@ -10,6 +10,7 @@
 #include "util/text.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -187,6 +188,43 @@ cfa_status cfa__parts_read(cfa__parts *parts, cfa_engine *engine, const char *pa
     }
     parts->payment = queries[0].records[0];
     parts->query = queries[1];
+    return CFA_OK;
+}
+
+static cfa_status part_list_fill(cfa__part_list *list, const cfa__parts *parts,
+                                 const cfa__part_view *view) {
+    size_t count = (size_t)parts->query.count;
+    void **records = parts->query.records;
+    list->items = cfa_arena_alloc(list->arena, (count + 1) * view->item_size);
+    if (list->items == NULL)
+        return CFA_ENOMEM;
+    if (count > 1)
+        qsort(records, count, sizeof records[0], view->compare);
+    for (size_t i = 0; i < count; i++) {
+        if (!view->fill((char *)list->items + i * view->item_size, list->arena, records[i],
+                        parts->payment->currency))
+            return CFA_ENOMEM;
+    }
+    list->size = count;
+    return CFA_OK;
+}
+
+cfa_status cfa__part_list_read(cfa__part_list **out, cfa__parts *parts, const cfa__part_view *view,
+                               cfa_engine *engine, const char *payment_id, const void *answer) {
+    cfa_status status = cfa__parts_read(parts, engine, payment_id, answer);
+    if (status != CFA_OK)
+        return status;
+    cfa__part_list *list = cfa_arena_alloc(parts->arena, sizeof *list);
+    status = list == NULL ? CFA_ENOMEM : CFA_OK;
+    if (status == CFA_OK) {
+        list->arena = parts->arena;
+        status = part_list_fill(list, parts, view);
+    }
+    if (status != CFA_OK) {
+        cfa_arena_free(parts->arena);
+        return status;
+    }
+    *out = list;
     return CFA_OK;
 }
 

@@ -7,7 +7,6 @@
 
 #include <careforall/refund.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #define ORIGIN "core.refund"
@@ -24,15 +23,14 @@ struct cfa_refund {
 };
 
 struct cfa_refund_list {
-    cfa_arena *arena;
-    size_t size;
-    cfa_refund *items;
+    cfa__part_list parts;
 };
 
 /* ---- snapshots ------------------------------------------------------------------------------- */
 
-static bool fill(cfa_refund *out, cfa_arena *arena, const cfa__refund *record,
-                 const char *currency) {
+static bool fill(void *item, cfa_arena *arena, const void *row, const char *currency) {
+    cfa_refund *out = item;
+    const cfa__refund *record = row;
     bool failed = false;
     memset(out, 0, sizeof *out);
     cfa__id_format(out->id, "rfd", record->id);
@@ -240,52 +238,28 @@ static int compare_ages(const void *a, const void *b) {
     return cfa__id_compare(one->id, other->id);
 }
 
-static cfa_status list_fill(cfa_refund_list *list, const cfa_query *query,
-                            const cfa__payment *payment) {
-    list->items = cfa_arena_alloc(list->arena, ((size_t)query->count + 1) * sizeof *list->items);
-    if (list->items == NULL)
-        return CFA_ENOMEM;
-    if (query->count > 1)
-        qsort(query->records, (size_t)query->count, sizeof query->records[0], compare_ages);
-    for (int32_t i = 0; i < query->count; i++) {
-        if (!fill(&list->items[i], list->arena, query->records[i], payment->currency))
-            return CFA_ENOMEM;
-    }
-    list->size = (size_t)query->count;
-    return CFA_OK;
-}
-
 cfa_status cfa_refund_list_of(cfa_refund_list **out, cfa_engine *engine, const char *payment_id) {
+    static const cfa__part_view view = { sizeof(cfa_refund), fill, compare_ages };
     cfa__refund key;
     memset(&key, 0, sizeof key);
     cfa__parts parts = { .kind = &cfa__refund_kind,
                          .index = CFA__REFUND_BY_PAYMENT,
                          .key = &key,
                          .key_payment_id = &key.payment_id };
-    cfa_status status = cfa__parts_read(&parts, engine, payment_id, out);
-    if (status != CFA_OK)
-        return status;
-    cfa_refund_list *list = cfa_arena_alloc(parts.arena, sizeof *list);
-    status = list == NULL ? CFA_ENOMEM : CFA_OK;
-    if (status == CFA_OK) {
-        list->arena = parts.arena;
-        status = list_fill(list, &parts.query, parts.payment);
-    }
-    if (status != CFA_OK) {
-        cfa_arena_free(parts.arena);
-        return status;
-    }
-    *out = list;
-    return CFA_OK;
+    cfa__part_list *list;
+    cfa_status status = cfa__part_list_read(&list, &parts, &view, engine, payment_id, out);
+    if (status == CFA_OK)
+        *out = (cfa_refund_list *)list;
+    return status;
 }
 
-size_t cfa_refund_list_size(const cfa_refund_list *list) { return list->size; }
+size_t cfa_refund_list_size(const cfa_refund_list *list) { return list->parts.size; }
 
 const cfa_refund *cfa_refund_list_at(const cfa_refund_list *list, size_t index) {
-    return index < list->size ? &list->items[index] : NULL;
+    return index < list->parts.size ? (const cfa_refund *)list->parts.items + index : NULL;
 }
 
 void cfa_refund_list_free(cfa_refund_list *list) {
     if (list != NULL)
-        cfa_arena_free(list->arena);
+        cfa_arena_free(list->parts.arena);
 }

@@ -38,6 +38,12 @@ static cfa_status find_part(struct scene *scene, const char *ref,
     return status;
 }
 
+/* False for another payment's object, and for the payment itself. */
+static bool is_own_part(const struct scene *scene, const cfa__provider_object *object) {
+    return cfa__id_compare(object->payment_id, scene->payment->id) == 0 &&
+           !cfa__id_is_null(object->part_id);
+}
+
 /* Events may wait for the reference, taken for a payment's: they stay where they are. */
 static cfa_status bind_part(struct scene *scene, const char *ref, cfa__id part_id) {
     cfa__provider_object object;
@@ -175,8 +181,7 @@ static cfa_status apply_refund(struct scene *scene, const cfa_refund_facts *fact
     if (facts->amount.minor == 0 || facts->amount.minor > scene->payment->amount_minor ||
         is_other_currency(scene, &facts->amount))
         return refuse(scene);
-    if (object != NULL && (cfa__id_compare(object->payment_id, scene->payment->id) != 0 ||
-                           cfa__id_is_null(object->part_id)))
+    if (object != NULL && !is_own_part(scene, object))
         return refuse(scene);
     if (object != NULL)
         return update_refund(scene, object->part_id, facts);
@@ -216,8 +221,7 @@ static cfa_status apply_dispute(struct scene *scene, const cfa_dispute_facts *fa
         return status;
     if (is_other_currency(scene, &facts->amount))
         return refuse(scene);
-    if (object != NULL && (cfa__id_compare(object->payment_id, scene->payment->id) != 0 ||
-                           cfa__id_is_null(object->part_id)))
+    if (object != NULL && !is_own_part(scene, object))
         return refuse(scene);
     if (object != NULL)
         status = cfa__edit_id(scene->set, &cfa__dispute_kind, object->part_id, &draft);
