@@ -27,7 +27,8 @@ enum {
     CFA_FACT_FRAUD_WARNING = 8, /* durable: the card's issuer suspects fraud; no money moved yet */
     CFA_FACT_NEEDS_ACTION = 16, /* volatile: the donor must do something */
     CFA_FACT_PROCESSING = 32,   /* volatile */
-    CFA_FACT_FAILED = 64 /* volatile: this attempt was declined; the payment may still succeed */
+    CFA_FACT_FAILED = 64,  /* volatile: this attempt was declined; the payment may still succeed */
+    CFA_FACT_SETTLED = 128 /* durable: what was captured was paid out to the account's owner */
 };
 
 /*
