@@ -65,6 +65,7 @@ var constants = []struct {
 	{"FACT_NEEDS_ACTION", int(FactNeedsAction), native.FACT_NEEDS_ACTION},
 	{"FACT_PROCESSING", int(FactProcessing), native.FACT_PROCESSING},
 	{"FACT_FAILED", int(FactFailed), native.FACT_FAILED},
+	{"FACT_SETTLED", int(FactSettled), native.FACT_SETTLED},
 	{"CALL_CREATE", int(CallCreate), native.CALL_CREATE},
 	{"CALL_CAPTURE", int(CallCapture), native.CALL_CAPTURE},
 	{"CALL_CANCEL", int(CallCancel), native.CALL_CANCEL},

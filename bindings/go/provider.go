@@ -44,6 +44,7 @@ const (
 	FactNeedsAction  FactFlags = 16
 	FactProcessing   FactFlags = 32
 	FactFailed       FactFlags = 64
+	FactSettled      FactFlags = 128 // what was captured was paid out
 )
 
 // Facts are what the provider knows about a payment. They only grow, so their order does not matter.

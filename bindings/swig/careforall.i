@@ -458,6 +458,7 @@
 %wrap_constant(FACT_NEEDS_ACTION)
 %wrap_constant(FACT_PROCESSING)
 %wrap_constant(FACT_FAILED)
+%wrap_constant(FACT_SETTLED)
 %wrap_constant(PROVIDER_TWO_STEP)
 %wrap_constant(PROVIDER_LOOKUP_AUTHORITATIVE)
 %wrap_constant(PROVIDER_READS_REVERSALS)

@@ -40,7 +40,7 @@ enum {
 enum {
     CFA_PAYMENT_FLAG_UNKNOWN = 1,  /* a provider call's outcome is in doubt; probes run */
     CFA_PAYMENT_FLAG_CONFLICT = 2, /* the provider's amounts contradict ours; quarantined */
-    CFA_PAYMENT_FLAG_SETTLED = 4,  /* paid out and reconciled */
+    CFA_PAYMENT_FLAG_SETTLED = 4,  /* what was captured was paid out, as reconciling found */
     CFA_PAYMENT_FLAG_LATE = 8,     /* success came after cancel, expiry or the campaign's end */
     CFA_PAYMENT_FLAG_FRAUD_WARNING = 16 /* the card's issuer suspects fraud; no money moved */
 };

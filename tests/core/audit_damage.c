@@ -167,6 +167,8 @@ static const struct damage list[] = {
       "pledge.differs", PLEDGE_ID, "plg", false },
     { "a conflict that is hidden", "UPDATE cfa_payment SET flags = 0 WHERE durable & 65536",
       "payment.flags", "SELECT id FROM cfa_payment WHERE durable & 65536", "pay", false },
+    { "a payout that is made up", "UPDATE cfa_payment SET flags = 4 WHERE id = " PAID,
+      "payment.flags", PAID_ID, "pay", false },
     { "a conflict that is made up", "UPDATE cfa_payment SET flags = 2 WHERE id = " PAID,
       "payment.flags", PAID_ID, "pay", false },
     { "another currency", "UPDATE cfa_payment SET currency = 'GBP' WHERE id = " PAID,

@@ -58,6 +58,7 @@ static const struct word fact_flags[] = {
     { "NEEDS_ACTION", CFA_FACT_NEEDS_ACTION },
     { "PROCESSING", CFA_FACT_PROCESSING },
     { "FAILED", CFA_FACT_FAILED },
+    { "SETTLED", CFA_FACT_SETTLED },
     { NULL, 0 },
 };
 

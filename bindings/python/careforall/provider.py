@@ -53,6 +53,7 @@ class Fact(IntFlag):
     NEEDS_ACTION = native.FACT_NEEDS_ACTION
     PROCESSING = native.FACT_PROCESSING
     FAILED = native.FACT_FAILED
+    SETTLED = native.FACT_SETTLED
 
 
 @dataclass(frozen=True, slots=True)

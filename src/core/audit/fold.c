@@ -286,15 +286,16 @@ static void check_state(cfa__fold *fold) {
                        fold->operations, payment->operation_count);
 }
 
-/* The conflict flag stands exactly when it follows; LATE at least then, for a campaign's end may set
- * it too. */
+/* Flags that follow from the facts alone stand exactly when they do; LATE at least then, for a
+ * campaign's end may set it too. */
 static void check_flags(cfa__fold *fold) {
     cfa__payment bare = *fold->payment;
     bare.flags = 0;
     cfa__payment derived = bare;
     (void)cfa__payment_derive_flags(&derived, &bare);
-    int64_t conflict = CFA_PAYMENT_FLAG_CONFLICT;
-    int64_t wanted = (fold->payment->flags & ~conflict) | derived.flags;
+    const int64_t exact =
+        CFA_PAYMENT_FLAG_CONFLICT | CFA_PAYMENT_FLAG_SETTLED | CFA_PAYMENT_FLAG_FRAUD_WARNING;
+    int64_t wanted = (fold->payment->flags & ~exact) | derived.flags;
     cfa__audit_compare(fold->audit, CFA__AUDIT_PAYMENT_FLAGS, &fold->place, "flags", wanted,
                        fold->payment->flags);
 }

@@ -12,7 +12,9 @@
 #include "core/decide/payment_machine.h"
 #include "core/decide/reversal_machine.h"
 
-#define DURABLE (CFA_FACT_SUCCEEDED | CFA_FACT_CANCELED | CFA_FACT_EXPIRED | CFA_FACT_FRAUD_WARNING)
+#define DURABLE                                                                                    \
+    (CFA_FACT_SUCCEEDED | CFA_FACT_CANCELED | CFA_FACT_EXPIRED | CFA_FACT_FRAUD_WARNING |          \
+     CFA_FACT_SETTLED)
 
 static void lost(cfa__fold *fold, const char *field, int64_t told, int64_t known) {
     cfa__audit_numbers(fold->audit, CFA__AUDIT_PAYMENT_FACT_LOST, &fold->place, field, told, known);

@@ -33,6 +33,7 @@
     X(PAYMENT_FEE_RECORDED, 33, 1, "payment.fee_recorded", "the provider's fee is known (P23)")    \
     X(PAYMENT_FRAUD_WARNING, 34, 1, "payment.fraud_warning",                                       \
       "the card's issuer suspects fraud; no money moved (D12)")                                    \
+    X(PAYMENT_SETTLED, 35, 1, "payment.settled", "what was captured was paid out (P24)")           \
     X(PROVIDER_UNAVAILABLE, 40, 1, "provider.unavailable",                                         \
       "a circuit breaker opened, or opened again: calls are put off")                              \
     X(PROVIDER_PROBED, 41, 1, "provider.probed", "an open circuit breaker lets one call try")      \

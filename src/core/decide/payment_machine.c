@@ -34,7 +34,7 @@
 #define STAY(id, event, trigger, doc)                                                              \
     { id, 0, 0, 0, event, trigger, doc }
 
-/* P22 is the circuit breaker's; P24 is kept for settlement. */
+/* P22 is the circuit breaker's. */
 static const cfa__payment_rule rules[] = {
     STEP("P01", NONE, PENDING, PLEDGE_CREATED, "pledge created",
          "campaign open, amount representable, key new"),
@@ -87,6 +87,8 @@ static const cfa__payment_rule rules[] = {
     STAY("P23", CFA__EVENT_PAYMENT_FEE_RECORDED, "the provider's fee is known",
          "in the currency "
          "it settles in; totals show what donors gave"),
+    STAY("P24", CFA__EVENT_PAYMENT_SETTLED, "what was captured was paid out",
+         "by a payout that the provider has reconciled; flag settled"),
 };
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
@@ -240,7 +242,8 @@ static void merge_fee(cfa__payment *payment, cfa_money fee) {
 }
 
 static void merge_durable(cfa__payment *payment, const cfa_facts *facts) {
-    payment->durable |= facts->flags & (CFA_FACT_SUCCEEDED | ENDED | CFA_FACT_FRAUD_WARNING);
+    payment->durable |=
+        facts->flags & (CFA_FACT_SUCCEEDED | ENDED | CFA_FACT_FRAUD_WARNING | CFA_FACT_SETTLED);
     merge_fee(payment, facts->fee);
     raise_to(&payment->authorized_minor, facts->authorized_minor);
     raise_to(&payment->captured_minor, facts->captured_minor);
@@ -409,6 +412,9 @@ bool cfa__payment_derive_flags(cfa__payment *after, const cfa__payment *before) 
         after->flags |= CFA_PAYMENT_FLAG_LATE;
     if ((after->durable & CFA_FACT_FRAUD_WARNING) != 0)
         after->flags |= CFA_PAYMENT_FLAG_FRAUD_WARNING;
+    /* Word of a payout may come before word of what was paid out. */
+    if ((after->durable & CFA_FACT_SETTLED) != 0 && has_money(after))
+        after->flags |= CFA_PAYMENT_FLAG_SETTLED;
     return (after->flags & ~before->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0;
 }
 
@@ -467,6 +473,8 @@ cfa_status cfa__payment_reduce(cfa__payment *payment, const cfa_facts *facts, cf
         notice_add(&reduction, "D12", CFA__EVENT_PAYMENT_FRAUD_WARNING);
     if (after.fee_minor != before.fee_minor || memcmp(after.fee_currency, before.fee_currency, 4))
         notice_add(&reduction, "P23", CFA__EVENT_PAYMENT_FEE_RECORDED);
+    if ((after.flags & ~before.flags & CFA_PAYMENT_FLAG_SETTLED) != 0)
+        notice_add(&reduction, "P24", CFA__EVENT_PAYMENT_SETTLED);
     reduction.reason = refusal;
 
     cfa_status status = keep_text(&after.ref, before.ref, arena);

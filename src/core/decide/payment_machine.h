@@ -2,13 +2,13 @@
  * payment_machine.h - the payment machine: facts in, state and a legal walk out. Pure; no I/O, no
  * clock.
  *
- * The state is always computed, never assigned. One table of transitions (P01 to P21) in
+ * The state is always computed, never assigned. One table of transitions (P01 to P24) in
  * payment_machine.c; the document docs/payment-states.md is generated from it.
  *
  * How facts merge. Each field of the record that holds a fact is merged by an operation that is
  * commutative, associative and idempotent, so whatever order facts arrive in, and however often,
  * the facts, the state, the buckets and the flags end equal:
- *   durable            or of SUCCEEDED, CANCELED, EXPIRED, FRAUD_WARNING. A cancel whose reason is an expiry
+ *   durable            or of SUCCEEDED, CANCELED, EXPIRED, FRAUD_WARNING, SETTLED. A cancel whose reason is an expiry
  *                      ("abandoned", "automatic", "expired", "expired_uncaptured_charge") is
  *                      EXPIRED too.
  *   authorized_minor   greatest that was reported; a capture does not raise it.
@@ -44,8 +44,7 @@
  *   LATE_SUCCESS   money after CANCELED or EXPIRED, in either order (the flag LATE, which the
  *                  machine never clears); or after FAILED in the same attempt (no flag, since a
  *                  decline is soft).
- * Verdicts, walks and notices depend on the order of arrival. The flags UNKNOWN and SETTLED are the
- * caller's.
+ * Verdicts, walks and notices depend on the order of arrival. The flag UNKNOWN is the caller's.
  */
 #ifndef CFA_CORE_DECIDE_PAYMENT_MACHINE_H
 #define CFA_CORE_DECIDE_PAYMENT_MACHINE_H
@@ -56,7 +55,7 @@
 #include <stdbool.h>
 
 #define CFA__STEPS_MAX 4
-#define CFA__NOTICES_MAX 3
+#define CFA__NOTICES_MAX 4
 
 /* In `durable`, beside the public facts: a report was quarantined. */
 #define CFA__FACT_MISMATCH 65536

@@ -63,6 +63,7 @@ static const char *facts_words(cfa__teller *teller, const cfa_facts *facts, cons
         { CFA_FACT_CANCELED, "canceled" },
         { CFA_FACT_EXPIRED, "expired" },
         { CFA_FACT_FRAUD_WARNING, "fraud is suspected" },
+        { CFA_FACT_SETTLED, "paid out" },
         { CFA_FACT_NEEDS_ACTION, "the donor must act" },
         { CFA_FACT_PROCESSING, "in work" },
         { CFA_FACT_FAILED, "declined" },

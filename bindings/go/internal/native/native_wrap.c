@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_264db2b91844f015(const char*);
+  void cgo_panic__native_174936112866ef82(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_264db2b91844f015(p);
+  cgo_panic__native_174936112866ef82(p);
 }
 
 
@@ -1024,7 +1024,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_264db2b91844f015(void *_swig_go_0) {
+void _wrap_Swig_free_native_174936112866ef82(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1034,7 +1034,7 @@ void _wrap_Swig_free_native_264db2b91844f015(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_264db2b91844f015(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_174936112866ef82(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -1047,7 +1047,7 @@ void *_wrap_Swig_malloc_native_264db2b91844f015(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_264db2b91844f015() {
+_gostring_ _wrap_version_native_174936112866ef82() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -1061,7 +1061,7 @@ _gostring_ _wrap_version_native_264db2b91844f015() {
 }
 
 
-void _wrap_free_native_264db2b91844f015(void *_swig_go_0) {
+void _wrap_free_native_174936112866ef82(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1071,7 +1071,7 @@ void _wrap_free_native_264db2b91844f015(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_264db2b91844f015() {
+intgo _wrap_OK_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1083,7 +1083,7 @@ intgo _wrap_OK_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EINVAL_native_264db2b91844f015() {
+intgo _wrap_EINVAL_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1095,7 +1095,7 @@ intgo _wrap_EINVAL_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ERANGE_native_264db2b91844f015() {
+intgo _wrap_ERANGE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1107,7 +1107,7 @@ intgo _wrap_ERANGE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ECURRENCY_native_264db2b91844f015() {
+intgo _wrap_ECURRENCY_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1119,7 +1119,7 @@ intgo _wrap_ECURRENCY_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EAMOUNT_native_264db2b91844f015() {
+intgo _wrap_EAMOUNT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1131,7 +1131,7 @@ intgo _wrap_EAMOUNT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ENOTSUP_native_264db2b91844f015() {
+intgo _wrap_ENOTSUP_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1143,7 +1143,7 @@ intgo _wrap_ENOTSUP_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EABI_native_264db2b91844f015() {
+intgo _wrap_EABI_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1155,7 +1155,7 @@ intgo _wrap_EABI_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EMISUSE_native_264db2b91844f015() {
+intgo _wrap_EMISUSE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1167,7 +1167,7 @@ intgo _wrap_EMISUSE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ETOOLONG_native_264db2b91844f015() {
+intgo _wrap_ETOOLONG_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1179,7 +1179,7 @@ intgo _wrap_ETOOLONG_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EENCODING_native_264db2b91844f015() {
+intgo _wrap_EENCODING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1191,7 +1191,7 @@ intgo _wrap_EENCODING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ECARD_native_264db2b91844f015() {
+intgo _wrap_ECARD_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1203,7 +1203,7 @@ intgo _wrap_ECARD_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EKEY_native_264db2b91844f015() {
+intgo _wrap_EKEY_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1215,7 +1215,7 @@ intgo _wrap_EKEY_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_264db2b91844f015() {
+intgo _wrap_ENOTFOUND_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1227,7 +1227,7 @@ intgo _wrap_ENOTFOUND_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EDECLINED_native_264db2b91844f015() {
+intgo _wrap_EDECLINED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1239,7 +1239,7 @@ intgo _wrap_EDECLINED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ECLOSED_native_264db2b91844f015() {
+intgo _wrap_ECLOSED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1251,7 +1251,7 @@ intgo _wrap_ECLOSED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_264db2b91844f015() {
+intgo _wrap_ESIGNATURE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1263,7 +1263,7 @@ intgo _wrap_ESIGNATURE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ESCHEMA_native_264db2b91844f015() {
+intgo _wrap_ESCHEMA_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1275,7 +1275,7 @@ intgo _wrap_ESCHEMA_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EREADONLY_native_264db2b91844f015() {
+intgo _wrap_EREADONLY_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1287,7 +1287,7 @@ intgo _wrap_EREADONLY_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EMODE_native_264db2b91844f015() {
+intgo _wrap_EMODE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1299,7 +1299,7 @@ intgo _wrap_EMODE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EREFUSED_native_264db2b91844f015() {
+intgo _wrap_EREFUSED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1311,7 +1311,7 @@ intgo _wrap_EREFUSED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EEXISTS_native_264db2b91844f015() {
+intgo _wrap_EEXISTS_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1323,7 +1323,7 @@ intgo _wrap_EEXISTS_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_264db2b91844f015() {
+intgo _wrap_EKEYREUSE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1335,7 +1335,7 @@ intgo _wrap_EKEYREUSE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ESTATE_native_264db2b91844f015() {
+intgo _wrap_ESTATE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1347,7 +1347,7 @@ intgo _wrap_ESTATE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EVERSION_native_264db2b91844f015() {
+intgo _wrap_EVERSION_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1359,7 +1359,7 @@ intgo _wrap_EVERSION_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EFENCED_native_264db2b91844f015() {
+intgo _wrap_EFENCED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1371,7 +1371,7 @@ intgo _wrap_EFENCED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EBUSY_native_264db2b91844f015() {
+intgo _wrap_EBUSY_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1383,7 +1383,7 @@ intgo _wrap_EBUSY_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EIO_native_264db2b91844f015() {
+intgo _wrap_EIO_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1395,7 +1395,7 @@ intgo _wrap_EIO_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_264db2b91844f015() {
+intgo _wrap_ETIMEOUT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1407,7 +1407,7 @@ intgo _wrap_ETIMEOUT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_264db2b91844f015() {
+intgo _wrap_EUNAVAILABLE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1419,7 +1419,7 @@ intgo _wrap_EUNAVAILABLE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EQUEUE_native_264db2b91844f015() {
+intgo _wrap_EQUEUE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1431,7 +1431,7 @@ intgo _wrap_EQUEUE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ENOSPACE_native_264db2b91844f015() {
+intgo _wrap_ENOSPACE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1443,7 +1443,7 @@ intgo _wrap_ENOSPACE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ECLOSING_native_264db2b91844f015() {
+intgo _wrap_ECLOSING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1455,7 +1455,7 @@ intgo _wrap_ECLOSING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_264db2b91844f015() {
+intgo _wrap_ECIRCUIT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1467,7 +1467,7 @@ intgo _wrap_ECIRCUIT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EINDOUBT_native_264db2b91844f015() {
+intgo _wrap_EINDOUBT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1479,7 +1479,7 @@ intgo _wrap_EINDOUBT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ENOMEM_native_264db2b91844f015() {
+intgo _wrap_ENOMEM_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1491,7 +1491,7 @@ intgo _wrap_ENOMEM_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ECORRUPT_native_264db2b91844f015() {
+intgo _wrap_ECORRUPT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1503,7 +1503,7 @@ intgo _wrap_ECORRUPT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EBUG_native_264db2b91844f015() {
+intgo _wrap_EBUG_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1515,7 +1515,7 @@ intgo _wrap_EBUG_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_OK_native_264db2b91844f015() {
+intgo _wrap_CLASS_OK_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1527,7 +1527,7 @@ intgo _wrap_CLASS_OK_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_264db2b91844f015() {
+intgo _wrap_CLASS_INVALID_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1539,7 +1539,7 @@ intgo _wrap_CLASS_INVALID_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_264db2b91844f015() {
+intgo _wrap_CLASS_PERMANENT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1551,7 +1551,7 @@ intgo _wrap_CLASS_PERMANENT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_264db2b91844f015() {
+intgo _wrap_CLASS_CONFLICT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1563,7 +1563,7 @@ intgo _wrap_CLASS_CONFLICT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_264db2b91844f015() {
+intgo _wrap_CLASS_TRANSIENT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1575,7 +1575,7 @@ intgo _wrap_CLASS_TRANSIENT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_264db2b91844f015() {
+intgo _wrap_CLASS_IN_DOUBT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1587,7 +1587,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_264db2b91844f015() {
+intgo _wrap_CLASS_INTERNAL_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1599,7 +1599,7 @@ intgo _wrap_CLASS_INTERNAL_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_status_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_174936112866ef82(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1615,7 +1615,7 @@ _gostring_ _wrap_status_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_174936112866ef82(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1631,7 +1631,7 @@ _gostring_ _wrap_status_text_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_264db2b91844f015(int _swig_go_0) {
+int _wrap_status_class_of_native_174936112866ef82(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1644,7 +1644,7 @@ int _wrap_status_class_of_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_264db2b91844f015(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_174936112866ef82(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1662,7 +1662,7 @@ _gostring_ _wrap_money_make_native_264db2b91844f015(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_264db2b91844f015(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_174936112866ef82(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1678,7 +1678,7 @@ _gostring_ _wrap_money_parse_native_264db2b91844f015(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_264db2b91844f015(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_174936112866ef82(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1695,7 +1695,7 @@ _gostring_ _wrap_money_add_native_264db2b91844f015(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_264db2b91844f015(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_174936112866ef82(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1712,7 +1712,7 @@ _gostring_ _wrap_money_sub_native_264db2b91844f015(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_264db2b91844f015(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_174936112866ef82(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1729,7 +1729,7 @@ _gostring_ _wrap_money_compare_native_264db2b91844f015(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_264db2b91844f015(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_174936112866ef82(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1745,7 +1745,7 @@ _gostring_ _wrap_currency_exponent_native_264db2b91844f015(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_264db2b91844f015() {
+cfa_money_rules *_wrap_money_rules_stripe_native_174936112866ef82() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1756,7 +1756,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_money_check_native_264db2b91844f015(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_174936112866ef82(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1771,7 +1771,7 @@ _gostring_ _wrap_money_check_native_264db2b91844f015(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_264db2b91844f015() {
+intgo _wrap_FACT_SUCCEEDED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1783,7 +1783,7 @@ intgo _wrap_FACT_SUCCEEDED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_264db2b91844f015() {
+intgo _wrap_FACT_CANCELED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1795,7 +1795,7 @@ intgo _wrap_FACT_CANCELED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_264db2b91844f015() {
+intgo _wrap_FACT_EXPIRED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1807,7 +1807,7 @@ intgo _wrap_FACT_EXPIRED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_FACT_FRAUD_WARNING_native_264db2b91844f015() {
+intgo _wrap_FACT_FRAUD_WARNING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1819,7 +1819,7 @@ intgo _wrap_FACT_FRAUD_WARNING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_264db2b91844f015() {
+intgo _wrap_FACT_NEEDS_ACTION_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1831,7 +1831,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_264db2b91844f015() {
+intgo _wrap_FACT_PROCESSING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1843,7 +1843,7 @@ intgo _wrap_FACT_PROCESSING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_264db2b91844f015() {
+intgo _wrap_FACT_FAILED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1855,7 +1855,19 @@ intgo _wrap_FACT_FAILED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_264db2b91844f015() {
+intgo _wrap_FACT_SETTLED_native_174936112866ef82() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_FACT_SETTLED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_CALL_CREATE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1867,7 +1879,7 @@ intgo _wrap_CALL_CREATE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_264db2b91844f015() {
+intgo _wrap_CALL_CAPTURE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1879,7 +1891,7 @@ intgo _wrap_CALL_CAPTURE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_264db2b91844f015() {
+intgo _wrap_CALL_CANCEL_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1891,7 +1903,7 @@ intgo _wrap_CALL_CANCEL_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_264db2b91844f015() {
+intgo _wrap_CALL_RETRIEVE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1903,7 +1915,7 @@ intgo _wrap_CALL_RETRIEVE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_264db2b91844f015() {
+intgo _wrap_CALL_LOOKUP_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1915,7 +1927,7 @@ intgo _wrap_CALL_LOOKUP_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_264db2b91844f015() {
+intgo _wrap_CALL_REFUND_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1927,7 +1939,7 @@ intgo _wrap_CALL_REFUND_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_264db2b91844f015() {
+intgo _wrap_OUTCOME_UNKNOWN_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1939,7 +1951,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_264db2b91844f015() {
+intgo _wrap_OUTCOME_DONE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1951,7 +1963,7 @@ intgo _wrap_OUTCOME_DONE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_264db2b91844f015() {
+intgo _wrap_OUTCOME_PENDING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1963,7 +1975,7 @@ intgo _wrap_OUTCOME_PENDING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_264db2b91844f015() {
+intgo _wrap_OUTCOME_REFUSED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1975,7 +1987,7 @@ intgo _wrap_OUTCOME_REFUSED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_264db2b91844f015() {
+intgo _wrap_OUTCOME_NOT_SENT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1987,7 +1999,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_264db2b91844f015() {
+intgo _wrap_PROVIDER_TWO_STEP_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -1999,7 +2011,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_264db2b91844f015() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2011,7 +2023,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PROVIDER_READS_REVERSALS_native_264db2b91844f015() {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2023,7 +2035,7 @@ intgo _wrap_PROVIDER_READS_REVERSALS_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_call_next_native_264db2b91844f015(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_174936112866ef82(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -2040,7 +2052,7 @@ _gostring_ _wrap_call_next_native_264db2b91844f015(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_264db2b91844f015(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_174936112866ef82(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -2053,7 +2065,7 @@ cfa_call *_wrap_pulled_call_view_native_264db2b91844f015(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_264db2b91844f015(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_174936112866ef82(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -2063,7 +2075,7 @@ void _wrap_pulled_call_free_native_264db2b91844f015(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_264db2b91844f015() {
+intgo _wrap_CIRCUIT_REJECT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2075,7 +2087,7 @@ intgo _wrap_CIRCUIT_REJECT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_264db2b91844f015() {
+intgo _wrap_CIRCUIT_QUEUE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2087,7 +2099,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_264db2b91844f015() {
 }
 
 
-void _wrap_engine_close_native_264db2b91844f015(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_174936112866ef82(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2097,7 +2109,7 @@ void _wrap_engine_close_native_264db2b91844f015(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_264db2b91844f015() {
+intgo _wrap_WORK_COMMANDS_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2109,7 +2121,7 @@ intgo _wrap_WORK_COMMANDS_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_264db2b91844f015() {
+intgo _wrap_WORK_CALLS_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2121,7 +2133,7 @@ intgo _wrap_WORK_CALLS_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_264db2b91844f015() {
+intgo _wrap_WORK_TOTALS_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2133,7 +2145,7 @@ intgo _wrap_WORK_TOTALS_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_264db2b91844f015() {
+intgo _wrap_WORK_RELAY_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2145,7 +2157,7 @@ intgo _wrap_WORK_RELAY_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_264db2b91844f015() {
+intgo _wrap_WORK_UPKEEP_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2157,7 +2169,7 @@ intgo _wrap_WORK_UPKEEP_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WORK_ALL_native_264db2b91844f015() {
+intgo _wrap_WORK_ALL_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2169,7 +2181,7 @@ intgo _wrap_WORK_ALL_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_264db2b91844f015() {
+intgo _wrap_WORK_NO_COMMIT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2181,7 +2193,7 @@ intgo _wrap_WORK_NO_COMMIT_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -2200,7 +2212,7 @@ _gostring_ _wrap_engine_tick_native_264db2b91844f015(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_264db2b91844f015(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_174936112866ef82(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -2215,7 +2227,7 @@ int _wrap_engine_next_due_ms_native_264db2b91844f015(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_264db2b91844f015(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_174936112866ef82(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -2228,7 +2240,7 @@ intgo _wrap_engine_descriptor_native_264db2b91844f015(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_264db2b91844f015(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_174936112866ef82(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2243,7 +2255,7 @@ _gostring_ _wrap_runner_start_native_264db2b91844f015(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_264db2b91844f015(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_174936112866ef82(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2253,7 +2265,7 @@ void _wrap_runner_stop_native_264db2b91844f015(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_264db2b91844f015(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_174936112866ef82(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2268,7 +2280,7 @@ _gostring_ _wrap_engine_statistics_native_264db2b91844f015(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_264db2b91844f015(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_174936112866ef82(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2287,7 +2299,7 @@ _gostring_ _wrap_act_page_native_264db2b91844f015(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_264db2b91844f015(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_174936112866ef82(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2300,7 +2312,7 @@ long long _wrap_act_list_size_native_264db2b91844f015(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_264db2b91844f015(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_174936112866ef82(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2315,7 +2327,7 @@ cfa_act_view *_wrap_act_list_at_native_264db2b91844f015(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_264db2b91844f015(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_174936112866ef82(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2325,7 +2337,7 @@ void _wrap_act_list_free_native_264db2b91844f015(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_264db2b91844f015() {
+intgo _wrap_ACT_NONE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2337,7 +2349,7 @@ intgo _wrap_ACT_NONE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_264db2b91844f015() {
+intgo _wrap_ACT_ALTERED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2349,7 +2361,7 @@ intgo _wrap_ACT_ALTERED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_264db2b91844f015() {
+intgo _wrap_ACT_UNLINKED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2361,7 +2373,7 @@ intgo _wrap_ACT_UNLINKED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_264db2b91844f015() {
+intgo _wrap_ACT_MISSING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2373,7 +2385,7 @@ intgo _wrap_ACT_MISSING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_264db2b91844f015() {
+intgo _wrap_ACT_ADDED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2385,7 +2397,7 @@ intgo _wrap_ACT_ADDED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_264db2b91844f015() {
+intgo _wrap_ACT_HEAD_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2397,7 +2409,7 @@ intgo _wrap_ACT_HEAD_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_174936112866ef82(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2413,7 +2425,7 @@ _gostring_ _wrap_act_fault_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_174936112866ef82(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2429,7 +2441,7 @@ _gostring_ _wrap_act_fault_text_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_264db2b91844f015(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_174936112866ef82(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2444,7 +2456,7 @@ _gostring_ _wrap_act_verify_native_264db2b91844f015(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_264db2b91844f015() {
+intgo _wrap_CAMPAIGN_OPEN_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2456,7 +2468,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_264db2b91844f015() {
+intgo _wrap_CAMPAIGN_ENDED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2468,7 +2480,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_264db2b91844f015() {
+intgo _wrap_LATE_ACCEPT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2480,7 +2492,7 @@ intgo _wrap_LATE_ACCEPT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_264db2b91844f015() {
+intgo _wrap_LATE_REFUSE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2492,7 +2504,7 @@ intgo _wrap_LATE_REFUSE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_LATE_REFUND_native_264db2b91844f015() {
+intgo _wrap_LATE_REFUND_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2504,7 +2516,7 @@ intgo _wrap_LATE_REFUND_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2522,7 +2534,7 @@ _gostring_ _wrap_campaign_get_native_264db2b91844f015(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_264db2b91844f015(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_174936112866ef82(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2535,7 +2547,7 @@ long long _wrap_campaign_list_size_native_264db2b91844f015(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_264db2b91844f015(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_174936112866ef82(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2550,7 +2562,7 @@ cfa_campaign *_wrap_campaign_list_at_native_264db2b91844f015(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_264db2b91844f015(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_174936112866ef82(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2566,7 +2578,7 @@ _gostring_ _wrap_campaign_list_next_native_264db2b91844f015(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_264db2b91844f015(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_174936112866ef82(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2576,7 +2588,7 @@ void _wrap_campaign_list_free_native_264db2b91844f015(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2592,7 +2604,7 @@ _gostring_ _wrap_campaign_id_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2608,7 +2620,7 @@ _gostring_ _wrap_campaign_title_native_264db2b91844f015(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2624,7 +2636,7 @@ _gostring_ _wrap_campaign_currencies_native_264db2b91844f015(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2637,7 +2649,7 @@ cfa_money _wrap_campaign_goal_native_264db2b91844f015(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2650,7 +2662,7 @@ long long _wrap_campaign_deadline_us_native_264db2b91844f015(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2663,7 +2675,7 @@ int _wrap_campaign_late_rule_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2676,7 +2688,7 @@ int _wrap_campaign_state_of_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_174936112866ef82(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2692,7 +2704,7 @@ _gostring_ _wrap_campaign_state_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2705,7 +2717,7 @@ long long _wrap_campaign_version_native_264db2b91844f015(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2718,7 +2730,7 @@ long long _wrap_campaign_created_us_native_264db2b91844f015(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2731,7 +2743,7 @@ long long _wrap_campaign_updated_us_native_264db2b91844f015(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2744,7 +2756,7 @@ int _wrap_campaign_replayed_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2757,7 +2769,7 @@ long long _wrap_campaign_position_native_264db2b91844f015(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_174936112866ef82(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2767,7 +2779,7 @@ void _wrap_campaign_free_native_264db2b91844f015(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_PENDING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2779,7 +2791,7 @@ intgo _wrap_PAYMENT_PENDING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2791,7 +2803,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_PROCESSING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2803,7 +2815,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2815,7 +2827,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_CAPTURED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2827,7 +2839,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_COMPLETED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2839,7 +2851,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_FAILED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2851,7 +2863,7 @@ intgo _wrap_PAYMENT_FAILED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_CANCELED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2863,7 +2875,7 @@ intgo _wrap_PAYMENT_CANCELED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_EXPIRED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2875,7 +2887,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2887,7 +2899,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2899,7 +2911,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2911,7 +2923,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2923,7 +2935,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_264db2b91844f015() {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -2935,7 +2947,7 @@ intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_payment_get_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2953,7 +2965,7 @@ _gostring_ _wrap_payment_get_native_264db2b91844f015(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2973,7 +2985,7 @@ _gostring_ _wrap_payment_wait_native_264db2b91844f015(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2989,7 +3001,7 @@ _gostring_ _wrap_payment_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3005,7 +3017,7 @@ _gostring_ _wrap_payment_pledge_id_native_264db2b91844f015(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3021,7 +3033,7 @@ _gostring_ _wrap_payment_campaign_id_native_264db2b91844f015(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3034,7 +3046,7 @@ int _wrap_payment_state_of_native_264db2b91844f015(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_174936112866ef82(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3050,7 +3062,7 @@ _gostring_ _wrap_payment_state_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -3063,7 +3075,7 @@ int _wrap_payment_flags_native_264db2b91844f015(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3076,7 +3088,7 @@ cfa_money _wrap_payment_amount_native_264db2b91844f015(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3089,7 +3101,7 @@ cfa_money _wrap_payment_authorized_native_264db2b91844f015(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3102,7 +3114,7 @@ cfa_money _wrap_payment_captured_native_264db2b91844f015(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refunded_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3115,7 +3127,7 @@ cfa_money _wrap_payment_refunded_native_264db2b91844f015(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_disputed_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_disputed_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3128,7 +3140,7 @@ cfa_money _wrap_payment_disputed_native_264db2b91844f015(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refundable_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refundable_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3141,7 +3153,7 @@ cfa_money _wrap_payment_refundable_native_264db2b91844f015(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_fee_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_fee_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3154,7 +3166,7 @@ cfa_money _wrap_payment_fee_native_264db2b91844f015(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_ref_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3170,7 +3182,7 @@ _gostring_ _wrap_payment_ref_native_264db2b91844f015(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3186,7 +3198,7 @@ _gostring_ _wrap_payment_failure_code_native_264db2b91844f015(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3199,7 +3211,7 @@ long long _wrap_payment_sequence_native_264db2b91844f015(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3212,7 +3224,7 @@ long long _wrap_payment_created_us_native_264db2b91844f015(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3225,7 +3237,7 @@ long long _wrap_payment_updated_us_native_264db2b91844f015(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3238,7 +3250,7 @@ long long _wrap_payment_position_native_264db2b91844f015(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_264db2b91844f015(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_174936112866ef82(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -3248,7 +3260,7 @@ void _wrap_payment_free_native_264db2b91844f015(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_264db2b91844f015(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_174936112866ef82(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3266,7 +3278,7 @@ _gostring_ _wrap_payment_history_native_264db2b91844f015(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_264db2b91844f015(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_174936112866ef82(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3279,7 +3291,7 @@ long long _wrap_transition_list_size_native_264db2b91844f015(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3294,7 +3306,7 @@ int _wrap_transition_from_native_264db2b91844f015(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3309,7 +3321,7 @@ int _wrap_transition_to_native_264db2b91844f015(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3327,7 +3339,7 @@ _gostring_ _wrap_transition_rule_native_264db2b91844f015(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3342,7 +3354,7 @@ int _wrap_transition_implied_native_264db2b91844f015(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_264db2b91844f015(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3357,7 +3369,7 @@ long long _wrap_transition_at_us_native_264db2b91844f015(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_264db2b91844f015(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_174936112866ef82(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3367,7 +3379,7 @@ void _wrap_transition_list_free_native_264db2b91844f015(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_APPLIED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3379,7 +3391,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3391,7 +3403,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_STALE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3403,7 +3415,7 @@ intgo _wrap_WEBHOOK_STALE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_PARKED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3415,7 +3427,7 @@ intgo _wrap_WEBHOOK_PARKED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_IGNORED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3427,7 +3439,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3439,7 +3451,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_264db2b91844f015() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3451,7 +3463,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -3472,7 +3484,7 @@ _gostring_ _wrap_webhook_receive_native_264db2b91844f015(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_174936112866ef82(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3488,7 +3500,7 @@ _gostring_ _wrap_webhook_verdict_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-long long _wrap_audit_differences_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+long long _wrap_audit_differences_native_174936112866ef82(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3501,7 +3513,7 @@ long long _wrap_audit_differences_native_264db2b91844f015(cfa_audit *_swig_go_0)
 }
 
 
-long long _wrap_audit_position_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+long long _wrap_audit_position_native_174936112866ef82(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3514,7 +3526,7 @@ long long _wrap_audit_position_native_264db2b91844f015(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_json_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_json_native_174936112866ef82(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3530,7 +3542,7 @@ _gostring_ _wrap_audit_json_native_264db2b91844f015(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_text_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_text_native_174936112866ef82(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3546,7 +3558,7 @@ _gostring_ _wrap_audit_text_native_264db2b91844f015(cfa_audit *_swig_go_0) {
 }
 
 
-void _wrap_audit_free_native_264db2b91844f015(cfa_audit *_swig_go_0) {
+void _wrap_audit_free_native_174936112866ef82(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   
   arg1 = *(cfa_audit **)&_swig_go_0; 
@@ -3556,7 +3568,7 @@ void _wrap_audit_free_native_264db2b91844f015(cfa_audit *_swig_go_0) {
 }
 
 
-intgo _wrap_EXPLAIN_TEXT_native_264db2b91844f015() {
+intgo _wrap_EXPLAIN_TEXT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3568,7 +3580,7 @@ intgo _wrap_EXPLAIN_TEXT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EXPLAIN_JSON_native_264db2b91844f015() {
+intgo _wrap_EXPLAIN_JSON_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3580,7 +3592,7 @@ intgo _wrap_EXPLAIN_JSON_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_EXPLAIN_HTML_native_264db2b91844f015() {
+intgo _wrap_EXPLAIN_HTML_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3592,7 +3604,7 @@ intgo _wrap_EXPLAIN_HTML_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_explain_native_264db2b91844f015(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_explain_native_174936112866ef82(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_story **arg1 = (cfa_story **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3612,7 +3624,7 @@ _gostring_ _wrap_explain_native_264db2b91844f015(cfa_story **_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_story_write_native_264db2b91844f015(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_story_write_native_174936112866ef82(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_story *arg2 = (cfa_story *) 0 ;
   cfa_explain_format arg3 ;
@@ -3629,7 +3641,7 @@ _gostring_ _wrap_story_write_native_264db2b91844f015(char **_swig_go_0, cfa_stor
 }
 
 
-_gostring_ _wrap_story_payment_id_native_264db2b91844f015(cfa_story *_swig_go_0) {
+_gostring_ _wrap_story_payment_id_native_174936112866ef82(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3645,7 +3657,7 @@ _gostring_ _wrap_story_payment_id_native_264db2b91844f015(cfa_story *_swig_go_0)
 }
 
 
-void _wrap_story_free_native_264db2b91844f015(cfa_story *_swig_go_0) {
+void _wrap_story_free_native_174936112866ef82(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   
   arg1 = *(cfa_story **)&_swig_go_0; 
@@ -3655,7 +3667,7 @@ void _wrap_story_free_native_264db2b91844f015(cfa_story *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_checkup_write_native_264db2b91844f015(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_checkup_write_native_174936112866ef82(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_checkup *arg2 = (cfa_checkup *) 0 ;
   cfa_explain_format arg3 ;
@@ -3672,7 +3684,7 @@ _gostring_ _wrap_checkup_write_native_264db2b91844f015(char **_swig_go_0, cfa_ch
 }
 
 
-void _wrap_checkup_free_native_264db2b91844f015(cfa_checkup *_swig_go_0) {
+void _wrap_checkup_free_native_174936112866ef82(cfa_checkup *_swig_go_0) {
   cfa_checkup *arg1 = (cfa_checkup *) 0 ;
   
   arg1 = *(cfa_checkup **)&_swig_go_0; 
@@ -3682,7 +3694,7 @@ void _wrap_checkup_free_native_264db2b91844f015(cfa_checkup *_swig_go_0) {
 }
 
 
-intgo _wrap_REFUND_REQUESTED_native_264db2b91844f015() {
+intgo _wrap_REFUND_REQUESTED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3694,7 +3706,7 @@ intgo _wrap_REFUND_REQUESTED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_PENDING_native_264db2b91844f015() {
+intgo _wrap_REFUND_PENDING_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3706,7 +3718,7 @@ intgo _wrap_REFUND_PENDING_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_REQUIRES_ACTION_native_264db2b91844f015() {
+intgo _wrap_REFUND_REQUIRES_ACTION_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3718,7 +3730,7 @@ intgo _wrap_REFUND_REQUIRES_ACTION_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_SUCCEEDED_native_264db2b91844f015() {
+intgo _wrap_REFUND_SUCCEEDED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3730,7 +3742,7 @@ intgo _wrap_REFUND_SUCCEEDED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_FAILED_native_264db2b91844f015() {
+intgo _wrap_REFUND_FAILED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3742,7 +3754,7 @@ intgo _wrap_REFUND_FAILED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_CANCELED_native_264db2b91844f015() {
+intgo _wrap_REFUND_CANCELED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3754,7 +3766,7 @@ intgo _wrap_REFUND_CANCELED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_REJECTED_native_264db2b91844f015() {
+intgo _wrap_REFUND_REJECTED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3766,7 +3778,7 @@ intgo _wrap_REFUND_REJECTED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_ASKED_native_264db2b91844f015() {
+intgo _wrap_REFUND_ASKED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3778,7 +3790,7 @@ intgo _wrap_REFUND_ASKED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_EXTERNAL_native_264db2b91844f015() {
+intgo _wrap_REFUND_EXTERNAL_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3790,7 +3802,7 @@ intgo _wrap_REFUND_EXTERNAL_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_REFUND_LATE_native_264db2b91844f015() {
+intgo _wrap_REFUND_LATE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -3802,7 +3814,7 @@ intgo _wrap_REFUND_LATE_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_refund_get_native_264db2b91844f015(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_get_native_174936112866ef82(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3820,7 +3832,7 @@ _gostring_ _wrap_refund_get_native_264db2b91844f015(cfa_refund **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_refund_list_of_native_264db2b91844f015(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_list_of_native_174936112866ef82(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3838,7 +3850,7 @@ _gostring_ _wrap_refund_list_of_native_264db2b91844f015(cfa_refund_list **_swig_
 }
 
 
-long long _wrap_refund_list_size_native_264db2b91844f015(cfa_refund_list *_swig_go_0) {
+long long _wrap_refund_list_size_native_174936112866ef82(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3851,7 +3863,7 @@ long long _wrap_refund_list_size_native_264db2b91844f015(cfa_refund_list *_swig_
 }
 
 
-cfa_refund *_wrap_refund_list_at_native_264db2b91844f015(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+cfa_refund *_wrap_refund_list_at_native_174936112866ef82(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t arg2 ;
   cfa_refund *result = 0 ;
@@ -3866,7 +3878,7 @@ cfa_refund *_wrap_refund_list_at_native_264db2b91844f015(cfa_refund_list *_swig_
 }
 
 
-void _wrap_refund_list_free_native_264db2b91844f015(cfa_refund_list *_swig_go_0) {
+void _wrap_refund_list_free_native_174936112866ef82(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   
   arg1 = *(cfa_refund_list **)&_swig_go_0; 
@@ -3876,7 +3888,7 @@ void _wrap_refund_list_free_native_264db2b91844f015(cfa_refund_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_refund_id_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_id_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3892,7 +3904,7 @@ _gostring_ _wrap_refund_id_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_payment_id_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_payment_id_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3908,7 +3920,7 @@ _gostring_ _wrap_refund_payment_id_native_264db2b91844f015(cfa_refund *_swig_go_
 }
 
 
-cfa_money _wrap_refund_amount_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+cfa_money _wrap_refund_amount_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3921,7 +3933,7 @@ cfa_money _wrap_refund_amount_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-int _wrap_refund_state_of_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+int _wrap_refund_state_of_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_state result;
   int _swig_go_result;
@@ -3934,7 +3946,7 @@ int _wrap_refund_state_of_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_state_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_refund_state_name_native_174936112866ef82(int _swig_go_0) {
   cfa_refund_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3950,7 +3962,7 @@ _gostring_ _wrap_refund_state_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-int _wrap_refund_origin_of_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+int _wrap_refund_origin_of_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_origin result;
   int _swig_go_result;
@@ -3963,7 +3975,7 @@ int _wrap_refund_origin_of_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_ref_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_ref_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3979,7 +3991,7 @@ _gostring_ _wrap_refund_ref_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_failure_code_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_failure_code_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3995,7 +4007,7 @@ _gostring_ _wrap_refund_failure_code_native_264db2b91844f015(cfa_refund *_swig_g
 }
 
 
-_gostring_ _wrap_refund_reason_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_reason_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4011,7 +4023,7 @@ _gostring_ _wrap_refund_reason_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_created_us_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+long long _wrap_refund_created_us_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4024,7 +4036,7 @@ long long _wrap_refund_created_us_native_264db2b91844f015(cfa_refund *_swig_go_0
 }
 
 
-long long _wrap_refund_updated_us_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+long long _wrap_refund_updated_us_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4037,7 +4049,7 @@ long long _wrap_refund_updated_us_native_264db2b91844f015(cfa_refund *_swig_go_0
 }
 
 
-int _wrap_refund_replayed_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+int _wrap_refund_replayed_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4050,7 +4062,7 @@ int _wrap_refund_replayed_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_position_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+long long _wrap_refund_position_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4063,7 +4075,7 @@ long long _wrap_refund_position_native_264db2b91844f015(cfa_refund *_swig_go_0) 
 }
 
 
-void _wrap_refund_free_native_264db2b91844f015(cfa_refund *_swig_go_0) {
+void _wrap_refund_free_native_174936112866ef82(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   
   arg1 = *(cfa_refund **)&_swig_go_0; 
@@ -4073,7 +4085,7 @@ void _wrap_refund_free_native_264db2b91844f015(cfa_refund *_swig_go_0) {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_INQUIRY_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4085,7 +4097,7 @@ intgo _wrap_DISPUTE_INQUIRY_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4097,7 +4109,7 @@ intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_DISPUTE_OPEN_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_OPEN_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4109,7 +4121,7 @@ intgo _wrap_DISPUTE_OPEN_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_DISPUTE_UNDER_REVIEW_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4121,7 +4133,7 @@ intgo _wrap_DISPUTE_UNDER_REVIEW_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_DISPUTE_PREVENTED_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_PREVENTED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4133,7 +4145,7 @@ intgo _wrap_DISPUTE_PREVENTED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_DISPUTE_WON_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_WON_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4145,7 +4157,7 @@ intgo _wrap_DISPUTE_WON_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_DISPUTE_LOST_native_264db2b91844f015() {
+intgo _wrap_DISPUTE_LOST_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4157,7 +4169,7 @@ intgo _wrap_DISPUTE_LOST_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_dispute_get_native_264db2b91844f015(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_get_native_174936112866ef82(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute **arg1 = (cfa_dispute **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4175,7 +4187,7 @@ _gostring_ _wrap_dispute_get_native_264db2b91844f015(cfa_dispute **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_dispute_list_of_native_264db2b91844f015(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_list_of_native_174936112866ef82(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4193,7 +4205,7 @@ _gostring_ _wrap_dispute_list_of_native_264db2b91844f015(cfa_dispute_list **_swi
 }
 
 
-long long _wrap_dispute_list_size_native_264db2b91844f015(cfa_dispute_list *_swig_go_0) {
+long long _wrap_dispute_list_size_native_174936112866ef82(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4206,7 +4218,7 @@ long long _wrap_dispute_list_size_native_264db2b91844f015(cfa_dispute_list *_swi
 }
 
 
-cfa_dispute *_wrap_dispute_list_at_native_264db2b91844f015(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+cfa_dispute *_wrap_dispute_list_at_native_174936112866ef82(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t arg2 ;
   cfa_dispute *result = 0 ;
@@ -4221,7 +4233,7 @@ cfa_dispute *_wrap_dispute_list_at_native_264db2b91844f015(cfa_dispute_list *_sw
 }
 
 
-void _wrap_dispute_list_free_native_264db2b91844f015(cfa_dispute_list *_swig_go_0) {
+void _wrap_dispute_list_free_native_174936112866ef82(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   
   arg1 = *(cfa_dispute_list **)&_swig_go_0; 
@@ -4231,7 +4243,7 @@ void _wrap_dispute_list_free_native_264db2b91844f015(cfa_dispute_list *_swig_go_
 }
 
 
-_gostring_ _wrap_dispute_id_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_id_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4247,7 +4259,7 @@ _gostring_ _wrap_dispute_id_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_payment_id_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_payment_id_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4263,7 +4275,7 @@ _gostring_ _wrap_dispute_payment_id_native_264db2b91844f015(cfa_dispute *_swig_g
 }
 
 
-_gostring_ _wrap_dispute_ref_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_ref_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4279,7 +4291,7 @@ _gostring_ _wrap_dispute_ref_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_amount_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_amount_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4292,7 +4304,7 @@ cfa_money _wrap_dispute_amount_native_264db2b91844f015(cfa_dispute *_swig_go_0) 
 }
 
 
-int _wrap_dispute_state_of_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+int _wrap_dispute_state_of_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_dispute_state result;
   int _swig_go_result;
@@ -4305,7 +4317,7 @@ int _wrap_dispute_state_of_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_state_name_native_264db2b91844f015(int _swig_go_0) {
+_gostring_ _wrap_dispute_state_name_native_174936112866ef82(int _swig_go_0) {
   cfa_dispute_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4321,7 +4333,7 @@ _gostring_ _wrap_dispute_state_name_native_264db2b91844f015(int _swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_withdrawn_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_withdrawn_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4334,7 +4346,7 @@ cfa_money _wrap_dispute_withdrawn_native_264db2b91844f015(cfa_dispute *_swig_go_
 }
 
 
-cfa_money _wrap_dispute_reinstated_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_reinstated_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4347,7 +4359,7 @@ cfa_money _wrap_dispute_reinstated_native_264db2b91844f015(cfa_dispute *_swig_go
 }
 
 
-cfa_money _wrap_dispute_fee_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_fee_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4360,7 +4372,7 @@ cfa_money _wrap_dispute_fee_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_reason_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_reason_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4376,7 +4388,7 @@ _gostring_ _wrap_dispute_reason_native_264db2b91844f015(cfa_dispute *_swig_go_0)
 }
 
 
-long long _wrap_dispute_evidence_due_us_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_evidence_due_us_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4389,7 +4401,7 @@ long long _wrap_dispute_evidence_due_us_native_264db2b91844f015(cfa_dispute *_sw
 }
 
 
-long long _wrap_dispute_created_us_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_created_us_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4402,7 +4414,7 @@ long long _wrap_dispute_created_us_native_264db2b91844f015(cfa_dispute *_swig_go
 }
 
 
-long long _wrap_dispute_updated_us_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_updated_us_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4415,7 +4427,7 @@ long long _wrap_dispute_updated_us_native_264db2b91844f015(cfa_dispute *_swig_go
 }
 
 
-void _wrap_dispute_free_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
+void _wrap_dispute_free_native_174936112866ef82(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   
   arg1 = *(cfa_dispute **)&_swig_go_0; 
@@ -4425,7 +4437,7 @@ void _wrap_dispute_free_native_264db2b91844f015(cfa_dispute *_swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_264db2b91844f015() {
+intgo _wrap_VISIBILITY_PUBLIC_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4437,7 +4449,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_264db2b91844f015() {
+intgo _wrap_VISIBILITY_OWNER_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4449,7 +4461,7 @@ intgo _wrap_VISIBILITY_OWNER_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_264db2b91844f015() {
+intgo _wrap_VISIBILITY_HIDDEN_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4461,7 +4473,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_264db2b91844f015() {
+intgo _wrap_WAIT_ANSWER_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4473,7 +4485,7 @@ intgo _wrap_WAIT_ANSWER_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_264db2b91844f015() {
+intgo _wrap_WAIT_COMMIT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4485,7 +4497,7 @@ intgo _wrap_WAIT_COMMIT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_264db2b91844f015() {
+intgo _wrap_WAIT_PAID_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -4497,7 +4509,7 @@ intgo _wrap_WAIT_PAID_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4515,7 +4527,7 @@ _gostring_ _wrap_pledge_get_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4536,7 +4548,7 @@ _gostring_ _wrap_pledge_find_native_264db2b91844f015(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_264db2b91844f015(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_174936112866ef82(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4549,7 +4561,7 @@ long long _wrap_pledge_list_size_native_264db2b91844f015(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_264db2b91844f015(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_174936112866ef82(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -4564,7 +4576,7 @@ cfa_pledge *_wrap_pledge_list_at_native_264db2b91844f015(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_264db2b91844f015(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_174936112866ef82(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4580,7 +4592,7 @@ _gostring_ _wrap_pledge_list_next_native_264db2b91844f015(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_264db2b91844f015(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_174936112866ef82(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -4590,7 +4602,7 @@ void _wrap_pledge_list_free_native_264db2b91844f015(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4606,7 +4618,7 @@ _gostring_ _wrap_pledge_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4622,7 +4634,7 @@ _gostring_ _wrap_pledge_campaign_id_native_264db2b91844f015(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4638,7 +4650,7 @@ _gostring_ _wrap_pledge_payment_id_native_264db2b91844f015(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4651,7 +4663,7 @@ cfa_money _wrap_pledge_amount_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -4664,7 +4676,7 @@ int _wrap_pledge_state_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4677,7 +4689,7 @@ long long _wrap_pledge_created_us_native_264db2b91844f015(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4693,7 +4705,7 @@ _gostring_ _wrap_pledge_donor_id_native_264db2b91844f015(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4709,7 +4721,7 @@ _gostring_ _wrap_pledge_donor_name_native_264db2b91844f015(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4725,7 +4737,7 @@ _gostring_ _wrap_pledge_donor_email_native_264db2b91844f015(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4741,7 +4753,7 @@ _gostring_ _wrap_pledge_donor_message_native_264db2b91844f015(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -4754,7 +4766,7 @@ int _wrap_pledge_visibility_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4767,7 +4779,7 @@ int _wrap_pledge_replayed_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4780,7 +4792,7 @@ int _wrap_pledge_pending_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -4796,7 +4808,7 @@ _gostring_ _wrap_pledge_answer_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4812,7 +4824,7 @@ _gostring_ _wrap_pledge_client_secret_native_264db2b91844f015(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4828,7 +4840,7 @@ _gostring_ _wrap_pledge_redirect_url_native_264db2b91844f015(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4841,7 +4853,7 @@ long long _wrap_pledge_position_native_264db2b91844f015(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_174936112866ef82(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -4851,7 +4863,7 @@ void _wrap_pledge_free_native_264db2b91844f015(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4871,7 +4883,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_264db2b91844f015(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4887,7 +4899,7 @@ _gostring_ _wrap_totals_campaign_id_native_264db2b91844f015(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4900,7 +4912,7 @@ long long _wrap_totals_position_native_264db2b91844f015(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4913,7 +4925,7 @@ long long _wrap_totals_version_native_264db2b91844f015(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4926,7 +4938,7 @@ long long _wrap_totals_as_of_us_native_264db2b91844f015(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4939,7 +4951,7 @@ int _wrap_totals_stale_native_264db2b91844f015(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4952,7 +4964,7 @@ long long _wrap_totals_size_native_264db2b91844f015(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_264db2b91844f015(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_174936112866ef82(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -4967,7 +4979,7 @@ cfa_totals_row *_wrap_totals_at_native_264db2b91844f015(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_264db2b91844f015(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_174936112866ef82(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -4977,7 +4989,7 @@ void _wrap_totals_free_native_264db2b91844f015(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4997,7 +5009,7 @@ _gostring_ _wrap_totals_verify_native_264db2b91844f015(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_264db2b91844f015(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_174936112866ef82(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -5016,7 +5028,7 @@ _gostring_ _wrap_event_page_native_264db2b91844f015(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_264db2b91844f015(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_174936112866ef82(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5029,7 +5041,7 @@ long long _wrap_event_list_size_native_264db2b91844f015(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_264db2b91844f015(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_174936112866ef82(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -5044,7 +5056,7 @@ cfa_event_view *_wrap_event_list_at_native_264db2b91844f015(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_264db2b91844f015(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_174936112866ef82(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -5054,7 +5066,7 @@ void _wrap_event_list_free_native_264db2b91844f015(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_264db2b91844f015(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_174936112866ef82(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5072,7 +5084,7 @@ _gostring_ _wrap_subscription_open_native_264db2b91844f015(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_264db2b91844f015(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_174936112866ef82(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -5091,7 +5103,7 @@ _gostring_ _wrap_subscription_next_native_264db2b91844f015(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_264db2b91844f015(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_174936112866ef82(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -5106,7 +5118,7 @@ _gostring_ _wrap_subscription_ack_native_264db2b91844f015(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_264db2b91844f015(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_174936112866ef82(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -5116,7 +5128,7 @@ void _wrap_subscription_free_native_264db2b91844f015(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_264db2b91844f015() {
+intgo _wrap_CURSOR_RUNS_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5128,7 +5140,7 @@ intgo _wrap_CURSOR_RUNS_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_264db2b91844f015() {
+intgo _wrap_CURSOR_PAUSED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5140,7 +5152,7 @@ intgo _wrap_CURSOR_PAUSED_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_264db2b91844f015() {
+intgo _wrap_CURSOR_STOPPED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5152,7 +5164,7 @@ intgo _wrap_CURSOR_STOPPED_native_264db2b91844f015() {
 }
 
 
-long long _wrap_cursor_list_size_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5165,7 +5177,7 @@ long long _wrap_cursor_list_size_native_264db2b91844f015(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_264db2b91844f015(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_174936112866ef82(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -5180,7 +5192,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_264db2b91844f015(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5196,7 +5208,7 @@ _gostring_ _wrap_cursor_list_next_native_264db2b91844f015(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5209,7 +5221,7 @@ int _wrap_cursor_list_replayed_native_264db2b91844f015(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_264db2b91844f015(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -5219,7 +5231,7 @@ void _wrap_cursor_list_free_native_264db2b91844f015(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_264db2b91844f015(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_174936112866ef82(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5241,7 +5253,7 @@ _gostring_ _wrap_letter_page_native_264db2b91844f015(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_264db2b91844f015(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_174936112866ef82(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5254,7 +5266,7 @@ long long _wrap_letter_list_size_native_264db2b91844f015(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_264db2b91844f015(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_174936112866ef82(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -5269,7 +5281,7 @@ cfa_letter_view *_wrap_letter_list_at_native_264db2b91844f015(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_264db2b91844f015(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_174936112866ef82(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -5279,7 +5291,7 @@ void _wrap_letter_list_free_native_264db2b91844f015(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_264db2b91844f015(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_174936112866ef82(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -5289,7 +5301,7 @@ void _wrap_play_free_native_264db2b91844f015(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_264db2b91844f015(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_174936112866ef82(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -5302,7 +5314,7 @@ cfa_provider *_wrap_play_provider_native_264db2b91844f015(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5321,7 +5333,7 @@ _gostring_ _wrap_play_confirm_native_264db2b91844f015(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5339,7 +5351,7 @@ _gostring_ _wrap_play_act_native_264db2b91844f015(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5357,7 +5369,7 @@ _gostring_ _wrap_play_settle_native_264db2b91844f015(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5373,7 +5385,7 @@ _gostring_ _wrap_play_expire_native_264db2b91844f015(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_refund_next_native_264db2b91844f015(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_refund_next_native_174936112866ef82(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_refund_state arg2 ;
   cfa_status result;
@@ -5388,7 +5400,7 @@ _gostring_ _wrap_play_refund_next_native_264db2b91844f015(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_fee_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_play_fee_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -5406,7 +5418,7 @@ _gostring_ _wrap_play_fee_native_264db2b91844f015(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_fraud_warning_native_264db2b91844f015(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_fraud_warning_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5422,7 +5434,7 @@ _gostring_ _wrap_play_fraud_warning_native_264db2b91844f015(cfa_play *_swig_go_0
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_NONE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5434,7 +5446,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5446,7 +5458,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5458,7 +5470,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5470,7 +5482,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5482,7 +5494,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5494,7 +5506,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_264db2b91844f015() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_264db2b91844f015() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_174936112866ef82() {
   int result;
   intgo _swig_go_result;
   
@@ -5506,7 +5518,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_264db2b91844f015() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_264db2b91844f015(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_174936112866ef82(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -5521,7 +5533,7 @@ _gostring_ _wrap_play_fault_next_native_264db2b91844f015(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_264db2b91844f015(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_174936112866ef82(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -5540,7 +5552,7 @@ _gostring_ _wrap_play_deliver_native_264db2b91844f015(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_264db2b91844f015(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_174936112866ef82(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -5557,7 +5569,7 @@ _gostring_ _wrap_play_webhook_take_native_264db2b91844f015(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_264db2b91844f015(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_174936112866ef82(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -5576,7 +5588,7 @@ _gostring_ _wrap_play_sign_native_264db2b91844f015(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_264db2b91844f015(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_174936112866ef82(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -5589,7 +5601,7 @@ _gostring_ _wrap_memory_storage_new_native_264db2b91844f015(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_264db2b91844f015(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_174936112866ef82(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -5599,7 +5611,7 @@ void _wrap_storage_free_native_264db2b91844f015(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_264db2b91844f015(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_174936112866ef82(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -5648,7 +5660,7 @@ _gostring_ _wrap_engine_open_native_264db2b91844f015(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5689,7 +5701,7 @@ _gostring_ _wrap_campaign_create_native_264db2b91844f015(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5735,7 +5747,7 @@ _gostring_ _wrap_campaign_update_native_264db2b91844f015(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_264db2b91844f015(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5767,7 +5779,7 @@ _gostring_ _wrap_campaign_end_native_264db2b91844f015(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5801,7 +5813,7 @@ _gostring_ _wrap_cursor_rewind_native_264db2b91844f015(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5825,7 +5837,7 @@ _gostring_ _wrap_cursor_pause_native_264db2b91844f015(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5849,7 +5861,7 @@ _gostring_ _wrap_cursor_resume_native_264db2b91844f015(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5881,7 +5893,7 @@ _gostring_ _wrap_letter_requeue_native_264db2b91844f015(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_264db2b91844f015(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_174936112866ef82(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5905,7 +5917,7 @@ _gostring_ _wrap_donor_erase_native_264db2b91844f015(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_capture_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5939,7 +5951,7 @@ _gostring_ _wrap_payment_capture_native_264db2b91844f015(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_264db2b91844f015(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5971,7 +5983,7 @@ _gostring_ _wrap_payment_cancel_native_264db2b91844f015(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_refund_create_native_264db2b91844f015(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_refund_create_native_174936112866ef82(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6005,7 +6017,7 @@ _gostring_ _wrap_refund_create_native_264db2b91844f015(cfa_refund **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_audit_engine_native_264db2b91844f015(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_audit_engine_native_174936112866ef82(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6023,7 +6035,7 @@ _gostring_ _wrap_audit_engine_native_264db2b91844f015(cfa_audit **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_doctor_native_264db2b91844f015(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_doctor_native_174936112866ef82(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_checkup **arg1 = (cfa_checkup **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -6042,7 +6054,7 @@ _gostring_ _wrap_doctor_native_264db2b91844f015(cfa_checkup **_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_doctor_do_native_264db2b91844f015(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_doctor_do_native_174936112866ef82(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6070,7 +6082,7 @@ _gostring_ _wrap_doctor_do_native_264db2b91844f015(long long *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_campaign_page_native_264db2b91844f015(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_174936112866ef82(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6090,7 +6102,7 @@ _gostring_ _wrap_campaign_page_native_264db2b91844f015(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_264db2b91844f015(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6110,7 +6122,7 @@ _gostring_ _wrap_cursor_page_native_264db2b91844f015(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_264db2b91844f015(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6166,7 +6178,7 @@ _gostring_ _wrap_pledge_create_native_264db2b91844f015(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_264db2b91844f015(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_174936112866ef82(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6189,7 +6201,7 @@ _gostring_ _wrap_pledge_page_native_264db2b91844f015(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_264db2b91844f015(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_174936112866ef82(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6213,7 +6225,7 @@ _gostring_ _wrap_totals_get_native_264db2b91844f015(cfa_totals **_swig_go_0, cfa
 }
 
 
-void _wrap_facts_free_native_264db2b91844f015(shim_facts *_swig_go_0) {
+void _wrap_facts_free_native_174936112866ef82(shim_facts *_swig_go_0) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   
   arg1 = *(shim_facts **)&_swig_go_0; 
@@ -6223,7 +6235,7 @@ void _wrap_facts_free_native_264db2b91844f015(shim_facts *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_facts_new_native_264db2b91844f015(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+_gostring_ _wrap_facts_new_native_174936112866ef82(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
   shim_facts **arg1 = (shim_facts **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6265,7 +6277,7 @@ _gostring_ _wrap_facts_new_native_264db2b91844f015(shim_facts **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_facts_refund_native_264db2b91844f015(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+_gostring_ _wrap_facts_refund_native_174936112866ef82(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6293,7 +6305,7 @@ _gostring_ _wrap_facts_refund_native_264db2b91844f015(shim_facts *_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_facts_dispute_native_264db2b91844f015(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_facts_dispute_native_174936112866ef82(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -6326,7 +6338,7 @@ _gostring_ _wrap_facts_dispute_native_264db2b91844f015(shim_facts *_swig_go_0, _
 }
 
 
-_gostring_ _wrap_call_done_native_264db2b91844f015(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_call_done_native_174936112866ef82(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -6364,7 +6376,7 @@ _gostring_ _wrap_call_done_native_264db2b91844f015(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_264db2b91844f015(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_webhook_accept_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6398,7 +6410,7 @@ _gostring_ _wrap_webhook_accept_native_264db2b91844f015(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_264db2b91844f015(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_174936112866ef82(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -6416,7 +6428,7 @@ _gostring_ _wrap_provider_new_native_264db2b91844f015(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_264db2b91844f015(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_174936112866ef82(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -6426,7 +6438,7 @@ void _wrap_provider_free_native_264db2b91844f015(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_264db2b91844f015(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_174936112866ef82(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -6450,7 +6462,7 @@ _gostring_ _wrap_play_new_native_264db2b91844f015(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_264db2b91844f015(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_174936112866ef82(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -6481,7 +6493,7 @@ _gostring_ _wrap_play_weather_set_native_264db2b91844f015(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_264db2b91844f015(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
+_gostring_ _wrap_play_books_get_native_174936112866ef82(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -6510,7 +6522,7 @@ _gostring_ _wrap_play_books_get_native_264db2b91844f015(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_264db2b91844f015(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_174936112866ef82(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6528,7 +6540,7 @@ _gostring_ _wrap_play_payment_native_264db2b91844f015(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_play_refund_native_264db2b91844f015(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_refund_native_174936112866ef82(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6553,7 +6565,7 @@ _gostring_ _wrap_play_refund_native_264db2b91844f015(char **_swig_go_0, cfa_play
 }
 
 
-_gostring_ _wrap_play_dispute_native_264db2b91844f015(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_play_dispute_native_174936112866ef82(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6586,7 +6598,7 @@ _gostring_ _wrap_play_dispute_native_264db2b91844f015(char **_swig_go_0, cfa_pla
 }
 
 
-_gostring_ _wrap_key_new_native_264db2b91844f015(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_174936112866ef82(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -6599,7 +6611,7 @@ _gostring_ _wrap_key_new_native_264db2b91844f015(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_264db2b91844f015(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_174936112866ef82(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
