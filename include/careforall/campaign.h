@@ -15,15 +15,15 @@ typedef struct cfa_campaign_list cfa_campaign_list;
 typedef int32_t cfa_campaign_state;
 enum { CFA_CAMPAIGN_OPEN = 1, CFA_CAMPAIGN_ENDED = 2 };
 
-/* What becomes of money that is captured after the campaign's end. */
+/* What becomes of money that is captured after the campaign's end, or after a cancel or expiry. The
+ * rule is asked when the money comes; another one later changes nothing of what was decided. */
 typedef int32_t cfa_late_rule;
 enum {
     CFA_LATE_ACCEPT = 0, /* counts like any other */
-    CFA_LATE_REFUSE =
-        1, /* an unpaid payment is cancelled at the provider; paid money still counts */
-    CFA_LATE_REFUND =
-        2 /* as REFUSE, and money that comes all the same, or after a cancel or expiry,
-                          * is given back */
+    CFA_LATE_REFUSE = 1, /* an unpaid payment is cancelled at the end; paid money still counts */
+    CFA_LATE_REFUND = 2, /* as REFUSE, and money that comes all the same is given back */
+    CFA_LATE_HOLD = 3    /* it is held, in no total, until it is accepted (`cfa_payment_accept`) or
+                          * given back (`cfa_refund_create`) */
 };
 
 /* What a campaign is created with, or changed to (an update replaces every field). */

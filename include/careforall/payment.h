@@ -42,7 +42,8 @@ enum {
     CFA_PAYMENT_FLAG_CONFLICT = 2, /* the provider's amounts contradict ours; quarantined */
     CFA_PAYMENT_FLAG_SETTLED = 4,  /* what was captured was paid out, as reconciling found */
     CFA_PAYMENT_FLAG_LATE = 8,     /* success came after cancel, expiry or the campaign's end */
-    CFA_PAYMENT_FLAG_FRAUD_WARNING = 16 /* the card's issuer suspects fraud; no money moved */
+    CFA_PAYMENT_FLAG_FRAUD_WARNING = 16, /* the card's issuer suspects fraud; no money moved */
+    CFA_PAYMENT_FLAG_HELD = 32 /* late money that the campaign's rule holds: in no total */
 };
 
 /* Read one payment by its "pay_..." id. Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; TRANSIENT. */
@@ -79,6 +80,20 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_payment_cancel(cfa_payment **out, cfa_engi
                                                      const char *payment_id, const char *scope,
                                                      const char *key, const cfa_actor *by,
                                                      int32_t timeout_ms);
+
+/*
+ * Take a payment that the late rule holds (flag HELD) into the totals, with what was refunded and
+ * disputed of it. What came back in full may be accepted too; it adds nothing to the net.
+ *
+ * Durable when it returns: the flag is gone, for good, with its event `payment.accepted` and an act.
+ * A repeat with the same key returns the payment as it stands.
+ * `key`: required. `by`: copied. Expected: CFA_OK; CFA_EINVAL; CFA_ENOTFOUND; CFA_ESTATE (not held,
+ * or accepted under another key); CFA_EKEYREUSE; TRANSIENT; CFA_EINDOUBT.
+ * Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_payment_accept(cfa_payment **out, cfa_engine *engine,
+                                                     const char *payment_id, const char *scope,
+                                                     const char *key, const cfa_actor *by);
 
 CFA_API const char *cfa_payment_id(const cfa_payment *payment);
 CFA_API const char *cfa_payment_pledge_id(const cfa_payment *payment);

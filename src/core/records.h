@@ -121,7 +121,7 @@ typedef char cfa__currency[4];
     F(INT, number, 0, 1, "1, 2, 3, ... per payment")                                               \
     F(INT, from_state, 0, 1, "0: did not exist")                                                   \
     F(INT, to_state, 0, 1, "")                                                                     \
-    F(TEXT, rule, 0, 1, "P01 to D12, docs/payment-states.md")                                      \
+    F(TEXT, rule, 0, 1, "P01 to L02, docs/payment-states.md")                                      \
     F(INT, implied, 0, 1, "1: no evidence named this step")                                        \
     F(ID, cause_id, CFA_FIELD_NULLABLE, 1, "operation or webhook that brought the fact")           \
     F(INT, created_us, 0, 1, "")                                                                   \

@@ -151,9 +151,9 @@ static cfa_status check_spec(const cfa_campaign_spec *spec, char currencies[CURR
     }
     if (spec->deadline_us < 0)
         return cfa_error_set(CFA_ERANGE, ORIGIN, "deadline_us", 0, "a deadline is not negative");
-    if (spec->late_rule < CFA_LATE_ACCEPT || spec->late_rule > CFA_LATE_REFUND)
+    if (spec->late_rule < CFA_LATE_ACCEPT || spec->late_rule > CFA_LATE_HOLD)
         return cfa_error_set(CFA_EINVAL, ORIGIN, "late_rule", 0,
-                             "late_rule must be CFA_LATE_ACCEPT, _REFUSE or _REFUND");
+                             "late_rule must be CFA_LATE_ACCEPT, _REFUSE, _REFUND or _HOLD");
     return CFA_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
- * api/payment.c - payments: reads, waiting, capture and cancel, webhooks, and calls pulled by the
- * host.
+ * api/payment.c - payments: reads, waiting, capture and cancel, and taking held money into the
+ * totals.
  */
 #include "core/api/act.h"
 #include "core/api/api.h"
@@ -447,4 +447,34 @@ cfa_status cfa_payment_cancel(cfa_payment **out, cfa_engine *engine, const char 
                               int32_t timeout_ms) {
     cfa_money nothing = { 0, "" };
     return operate(out, engine, payment_id, CFA_CALL_CANCEL, nothing, scope, key, by, timeout_ms);
+}
+
+/* ---- late money ------------------------------------------------------------------------------ */
+
+cfa_status cfa_payment_accept(cfa_payment **out, cfa_engine *engine, const char *payment_id,
+                              const char *scope, const char *key, const cfa_actor *by) {
+    cfa__id id;
+    cfa__command *command;
+    void *memory;
+    cfa_status status = take_id(&id, engine, payment_id, out);
+    if (status == CFA_OK)
+        status = cfa__command_with_input(&command, &memory, engine, cfa__payment_accept,
+                                         sizeof(cfa__accept_input), sizeof(cfa__accept_answer));
+    if (status != CFA_OK)
+        return status;
+    cfa__accept_input *input = memory;
+    cfa__fingerprint_field fields[] = { { "payment_id", { id.bytes, sizeof id.bytes } } };
+    input->payment_id = id;
+    status = cfa__keyed_make(&input->keyed, engine, scope, key, CFA__KEYED_ACCEPT, fields, 1);
+    if (status == CFA_OK)
+        status = cfa__by_take(&input->by, command, by);
+    if (status == CFA_OK)
+        status = cfa__command_run(engine, &command, cfa__deadline_us(engine, 0));
+    if (status == CFA_OK) {
+        const cfa__accept_answer *answer = command->output;
+        status = cfa__payment_snapshot(out, answer->payment, command->position);
+        status = cfa__status_committed(status, ORIGIN);
+    }
+    cfa__command_release(engine, command);
+    return status;
 }

@@ -54,7 +54,8 @@ static cfa_status describe(cfa__working_set *set, const cfa__campaign *campaign,
     cfa__json_text(&json, "late_rule",
                    campaign->late_rule == CFA_LATE_ACCEPT   ? "accept"
                    : campaign->late_rule == CFA_LATE_REFUSE ? "refuse"
-                                                            : "refund");
+                   : campaign->late_rule == CFA_LATE_REFUND ? "refund"
+                                                            : "hold");
     cfa__json_close(&json, '}');
     return cfa__buffer_finish(&json, out);
 }

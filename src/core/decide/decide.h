@@ -35,7 +35,8 @@ enum {
     CFA__KEYED_CANCEL = 6,
     CFA__KEYED_REWIND = 7,
     CFA__KEYED_REQUEUE = 8,
-    CFA__KEYED_REFUND = 9
+    CFA__KEYED_REFUND = 9,
+    CFA__KEYED_ACCEPT = 10
 };
 
 #define CFA__FINGERPRINT_FIELDS_MAX 6
@@ -278,6 +279,19 @@ typedef struct cfa__refund_answer {
     bool replayed;
 } cfa__refund_answer;
 CFA_MUST_CHECK cfa_status cfa__refund_create(cfa__working_set *set, cfa__command *command);
+
+/* ---- late money ------------------------------------------------------------------------------ */
+
+/* Take what the late rule holds into the totals. */
+typedef struct cfa__accept_input {
+    cfa__keyed keyed;
+    cfa__id payment_id;
+    cfa__by by;
+} cfa__accept_input;
+typedef struct cfa__accept_answer {
+    const cfa__payment *payment;
+} cfa__accept_answer;
+CFA_MUST_CHECK cfa_status cfa__payment_accept(cfa__working_set *set, cfa__command *command);
 
 /* ---- webhooks -------------------------------------------------------------------------------- */
 

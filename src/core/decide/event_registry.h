@@ -25,7 +25,7 @@
     X(PAYMENT_CANCELED, 27, 1, "payment.canceled", "the provider confirmed the cancel (P12)")      \
     X(PAYMENT_EXPIRED, 28, 1, "payment.expired", "the hold or offer ran out (P13, P14)")           \
     X(PAYMENT_LATE_SUCCESS, 29, 1, "payment.late_success",                                         \
-      "money came after failure, cancel or expiry (P15, P16)")                                     \
+      "money came after failure, cancel, expiry or the campaign's end (P15, P16)")                 \
     X(PAYMENT_CONFLICT, 30, 1, "payment.conflict", "the provider's amounts contradict ours (P19)") \
     X(PAYMENT_OUTCOME_UNKNOWN, 31, 1, "payment.outcome_unknown",                                   \
       "a provider call is in doubt, probes run (P20)")                                             \
@@ -34,6 +34,9 @@
     X(PAYMENT_FRAUD_WARNING, 34, 1, "payment.fraud_warning",                                       \
       "the card's issuer suspects fraud; no money moved (D12)")                                    \
     X(PAYMENT_SETTLED, 35, 1, "payment.settled", "what was captured was paid out (P24)")           \
+    X(PAYMENT_HELD, 36, 1, "payment.held",                                                         \
+      "money came late and is held: in no total until it is accepted (L01)")                       \
+    X(PAYMENT_ACCEPTED, 37, 1, "payment.accepted", "held money was taken into the totals (L02)")   \
     X(PROVIDER_UNAVAILABLE, 40, 1, "provider.unavailable",                                         \
       "a circuit breaker opened, or opened again: calls are put off")                              \
     X(PROVIDER_PROBED, 41, 1, "provider.probed", "an open circuit breaker lets one call try")      \

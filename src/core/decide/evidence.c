@@ -80,54 +80,6 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
     return status;
 }
 
-/* ---- money that comes late ------------------------------------------------------------------- */
-
-/* The refund that the late rule makes of what was captured: deciding again gives the same. */
-static cfa__id late_refund_id(const cfa__working_set *set, const cfa__payment *payment) {
-    static const uint8_t mark[10] = "late_rule";
-    uint8_t random[10];
-    for (size_t i = 0; i < sizeof random; i++)
-        random[i] = (uint8_t)(payment->id.bytes[6 + i] ^ mark[i]);
-    for (size_t i = 0; i < 8; i++)
-        random[i + 2] = (uint8_t)(random[i + 2] ^ (uint8_t)(payment->captured_minor >> (8 * i)));
-    return cfa__id_make(cfa__now_us(set), random);
-}
-
-/* Money was captured just now, or turned out to be late. After a cancel, an expiry or the campaign's
- * end it is: the campaign's rule says whether it stays. */
-static cfa_status apply_late_rule(cfa__working_set *set, cfa__payment *payment,
-                                  const cfa__evidence *evidence) {
-    const void *found;
-    cfa_status status = cfa__find_id(set, &cfa__campaign_kind, payment->campaign_id, &found);
-    if (status != CFA_OK)
-        return status;
-    const cfa__campaign *campaign = found;
-    assert(campaign != NULL);
-    bool late = (payment->flags & CFA_PAYMENT_FLAG_LATE) != 0;
-    if (!late && !cfa__campaign_has_ended(campaign, cfa__now_us(set)))
-        return CFA_OK;
-    if (!late) {
-        payment->flags |= CFA_PAYMENT_FLAG_LATE;
-        status = cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_LATE_SUCCESS);
-    }
-    int64_t amount = cfa__payment_refundable_minor(payment);
-    if (status != CFA_OK || campaign->late_rule != CFA_LATE_REFUND || amount == 0 ||
-        payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
-        return status;
-    cfa__refund refund = { .id = late_refund_id(set, payment),
-                           .amount_minor = amount,
-                           .origin = CFA_REFUND_LATE };
-    const cfa__payment kept = *payment;
-    status = cfa__refund_append(set, evidence->provider, payment, &refund, NULL);
-    cfa_status_class class = cfa_status_class_of(status);
-    if (class != CFA_CLASS_INVALID && class != CFA_CLASS_PERMANENT)
-        return status;
-    /* The provider's `prepare` cannot write such a refund. What was taken is recorded all the same:
-     * the flag shows it. */
-    *payment = kept;
-    return CFA_OK;
-}
-
 /* ---- evidence -------------------------------------------------------------------------------- */
 
 cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
@@ -143,13 +95,15 @@ cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
         return status;
     *out_verdict = reduction.verdict;
     *out_probe = reduction.probe;
-    status = walk(set, payment, &reduction, evidence->cause_id);
+    /* Before the first event: none shows what is held as raised. */
+    cfa__lateness lateness;
+    status = cfa__late_judge(set, payment, &before, &lateness);
+    if (status == CFA_OK)
+        status = walk(set, payment, &reduction, evidence->cause_id);
     if (status == CFA_OK && reduction.verdict != CFA_WEBHOOK_QUARANTINED)
         status = cfa__reversals_apply(set, payment, evidence, out_verdict);
-    bool grew = payment->captured_minor > before.captured_minor;
-    bool late = (payment->flags & ~before.flags & CFA_PAYMENT_FLAG_LATE) != 0;
-    if (status == CFA_OK && (grew || late))
-        status = apply_late_rule(set, payment, evidence);
+    if (status == CFA_OK && lateness.is_late)
+        status = cfa__late_apply(set, payment, evidence, &lateness);
     /* Told nothing new, the row stays as it is. */
     if (memcmp(&before, payment, sizeof before) != 0)
         payment->updated_us = cfa__now_us(set);

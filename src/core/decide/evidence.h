@@ -53,6 +53,23 @@ CFA_MUST_CHECK cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payme
                                                const cfa__evidence *evidence,
                                                cfa_webhook_verdict *verdict);
 
+/* What the campaign's late rule makes of money that was captured just now, or turned out to be
+ * late. */
+typedef struct cfa__lateness {
+    bool is_late;
+    bool is_untold; /* only the campaign's end makes it late: no machine said so */
+    bool is_held, goes_back;
+} cfa__lateness;
+
+/* Judge a payment that facts were merged into, and set its flags LATE and HELD; nothing is told
+ * yet. */
+CFA_MUST_CHECK cfa_status cfa__late_judge(cfa__working_set *set, cfa__payment *payment,
+                                          const cfa__payment *before, cfa__lateness *out);
+/* Log and tell it, and ask for the refund. */
+CFA_MUST_CHECK cfa_status cfa__late_apply(cfa__working_set *set, cfa__payment *payment,
+                                          const cfa__evidence *evidence,
+                                          const cfa__lateness *lateness);
+
 /* As the machine does for facts that it quarantines: the mismatch is kept, so that the flag stays. */
 CFA_MUST_CHECK cfa_status cfa__conflict_note(cfa__working_set *set, cfa__payment *payment,
                                              cfa__id cause_id);

@@ -34,7 +34,7 @@
 #define STAY(id, event, trigger, doc)                                                              \
     { id, 0, 0, 0, event, trigger, doc }
 
-/* P22 is the circuit breaker's. */
+/* P22 is the circuit breaker's. L01 and L02 are the late rule's and a person's: late.c. */
 static const cfa__payment_rule rules[] = {
     STEP("P01", NONE, PENDING, PLEDGE_CREATED, "pledge created",
          "campaign open, amount representable, key new"),
@@ -89,6 +89,10 @@ static const cfa__payment_rule rules[] = {
          "it settles in; totals show what donors gave"),
     STAY("P24", CFA__EVENT_PAYMENT_SETTLED, "what was captured was paid out",
          "by a payout that the provider has reconciled; flag settled"),
+    STAY("L01", CFA__EVENT_PAYMENT_HELD, "it came late, and the campaign's rule holds it",
+         "flag held: in no total until it is accepted; refunds and disputes go on as ever"),
+    STAY("L02", CFA__EVENT_PAYMENT_ACCEPTED, "a person took what was held into the totals",
+         "the flag goes, for good"),
 };
 #define RULE_COUNT (sizeof(rules) / sizeof(rules[0]))
 
@@ -180,7 +184,8 @@ int64_t cfa__payment_authorized_minor(const cfa__payment *payment) {
                                                                : payment->captured_minor;
 }
 
-cfa__buckets cfa__payment_buckets(const cfa__payment *payment) {
+/* As if nothing were held. */
+static cfa__buckets gross_buckets(const cfa__payment *payment) {
     cfa__buckets buckets = { 0, 0, 0, 0, 0 };
     if (is_one_of((cfa_payment_state)payment->state, WAITING))
         buckets.pledged_minor = payment->amount_minor;
@@ -192,6 +197,11 @@ cfa__buckets cfa__payment_buckets(const cfa__payment *payment) {
                                   .disputed_minor =
                                       payment->withdrawn_minor - payment->reinstated_minor };
     return buckets;
+}
+
+cfa__buckets cfa__payment_buckets(const cfa__payment *payment) {
+    const cfa__buckets none = { 0, 0, 0, 0, 0 };
+    return (payment->flags & CFA_PAYMENT_FLAG_HELD) != 0 ? none : gross_buckets(payment);
 }
 
 /* ---- merging --------------------------------------------------------------------------------- */
@@ -361,7 +371,7 @@ static void walk(cfa__reduction *out, const cfa__payment *before, const cfa__pay
     for (int32_t i = 0; i + 1 < out->step_count; i++)
         out->steps[i].implied = true;
 
-    cfa__buckets had = cfa__payment_buckets(before), has = cfa__payment_buckets(after);
+    cfa__buckets had = gross_buckets(before), has = gross_buckets(after);
     if (out->step_count == 0 &&
         (had.authorized_minor != has.authorized_minor || had.raised_minor != has.raised_minor))
         walk_add(out, to, to, to);

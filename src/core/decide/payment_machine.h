@@ -44,7 +44,8 @@
  *   LATE_SUCCESS   money after CANCELED or EXPIRED, in either order (the flag LATE, which the
  *                  machine never clears); or after FAILED in the same attempt (no flag, since a
  *                  decline is soft).
- * Verdicts, walks and notices depend on the order of arrival. The flag UNKNOWN is the caller's.
+ * Verdicts, walks and notices depend on the order of arrival. The flags UNKNOWN and HELD are the
+ * caller's.
  */
 #ifndef CFA_CORE_DECIDE_PAYMENT_MACHINE_H
 #define CFA_CORE_DECIDE_PAYMENT_MACHINE_H
@@ -113,7 +114,7 @@ bool cfa__payment_step_is_legal(cfa_payment_state from, cfa_payment_state to);
 /* The most that was ever held: as reported, or as a capture proves. */
 int64_t cfa__payment_authorized_minor(const cfa__payment *payment);
 
-/* What the payment adds to its campaign's totals now. */
+/* What the payment adds to its campaign's totals now; nothing while it is held. */
 typedef struct cfa__buckets {
     int64_t pledged_minor, authorized_minor, raised_minor, refunded_minor, disputed_minor;
 } cfa__buckets;
