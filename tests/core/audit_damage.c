@@ -16,6 +16,9 @@
 #define DISPUTED                                                                                   \
     "(SELECT payment_id FROM cfa_dispute WHERE withdrawn_minor > 0 AND reinstated_minor = 0)"
 #define PENDING "(SELECT id FROM cfa_payment WHERE state = 1 AND flags = 0 ORDER BY id LIMIT 1)"
+/* Late money: one payment is held, the other was accepted. */
+#define HELD "(SELECT id FROM cfa_payment WHERE flags & 32)"
+#define ACCEPTED "(SELECT payment_id FROM cfa_transition WHERE rule = 'L02' ORDER BY 1 LIMIT 1)"
 #define PLEDGE "(SELECT pledge_id FROM cfa_payment WHERE id = " PAID ")"
 #define PLEDGE_ID "SELECT id FROM cfa_pledge WHERE id = " PLEDGE
 /* Of that payment, an event in the middle and the newest. */
@@ -171,6 +174,16 @@ static const struct damage list[] = {
       "payment.flags", PAID_ID, "pay", false },
     { "a conflict that is made up", "UPDATE cfa_payment SET flags = 2 WHERE id = " PAID,
       "payment.flags", PAID_ID, "pay", false },
+    { "what is held is let go by hand",
+      "UPDATE cfa_payment SET flags = flags - 32 WHERE id = " HELD, "payment.flags", "SELECT " HELD,
+      "pay", false },
+    { "what was accepted is held again",
+      "UPDATE cfa_payment SET flags = flags + 32 WHERE id = " ACCEPTED, "payment.flags",
+      "SELECT " ACCEPTED, "pay", false },
+    { "late money that is not late any more",
+      "UPDATE cfa_payment SET flags = flags - 8, durable = durable - 2, canceled_us = 0 "
+      "WHERE id = " ACCEPTED,
+      "payment.fact_lost", "SELECT " ACCEPTED, "pay", false },
     { "another currency", "UPDATE cfa_payment SET currency = 'GBP' WHERE id = " PAID,
       "pledge.differs", PLEDGE_ID, "plg", false },
     /* the walk */
@@ -193,6 +206,24 @@ static const struct damage list[] = {
       "UPDATE cfa_transition SET cause_id = "
       "x'01980000000070008000000000000001' WHERE payment_id = " PAID " AND number = 2",
       "transition.cause", "SELECT " PAID ", '/2'", "pay", false },
+    { "an acceptance that nobody spoke",
+      "INSERT INTO cfa_transition SELECT id, transition_count + 1, state, state, 'L02', 0, NULL, "
+      "updated_us, NULL FROM cfa_payment WHERE id = " HELD "; UPDATE cfa_payment SET flags = "
+      "flags - 32, transition_count = transition_count + 1 WHERE id = " HELD,
+      "transition.act",
+      "SELECT id, '/' || (transition_count + 1) FROM cfa_payment WHERE id = " HELD, "pay", false },
+    { "a hold that is hidden in the walk",
+      "DELETE FROM cfa_transition WHERE rule = 'L01' AND payment_id = " ACCEPTED,
+      "transition.number",
+      "SELECT " ACCEPTED ", (SELECT '/' || (number + 1) FROM cfa_transition WHERE "
+      "rule = 'L01' AND payment_id = " ACCEPTED ")",
+      "pay", false },
+    { "a hold under another rule's name",
+      "UPDATE cfa_transition SET rule = 'P17' WHERE rule = 'L01' AND payment_id = " ACCEPTED,
+      "transition.illegal",
+      "SELECT " ACCEPTED ", (SELECT '/' || number FROM cfa_transition WHERE "
+      "rule = 'L02' AND payment_id = " ACCEPTED ")",
+      "pay", false },
     /* calls */
     { "a call that is gone", "DELETE FROM cfa_operation WHERE payment_id = " PAID " AND number = 1",
       "operation.number", "SELECT " PAID ", '/2'", "pay", false },
@@ -298,8 +329,8 @@ static const struct damage list[] = {
       "; UPDATE cfa_webhook SET verdict = 6 WHERE payment_id = " PAID,
       "payment.facts", PAID_ID, "pay", false },
     { "a walk to another end",
-      "UPDATE cfa_transition SET to_state = 9 WHERE to_state = 8 "
-      "AND subject_id IS NULL",
+      "UPDATE cfa_transition SET to_state = 9 WHERE to_state = 8 AND subject_id IS NULL "
+      "AND payment_id IN (SELECT id FROM cfa_payment WHERE state = 8)",
       "transition.end", "SELECT id FROM cfa_payment WHERE state = 8", "pay", false },
     { "a key of a pledge that is not there",
       "INSERT INTO cfa_key SELECT digest, scope_hash, "

@@ -28,6 +28,7 @@ static void make_other_campaign(void) {
     spec.key = "the-other-campaign";
     spec.title = "A roof";
     spec.currencies = "USD";
+    spec.late_rule = CFA_LATE_HOLD;
     cfa_campaign *campaign;
     ck_assert_int_eq(cfa_campaign_create(&campaign, book.engine, &spec), CFA_OK);
     memcpy(other_campaign, cfa_campaign_id(campaign), sizeof other_campaign);
@@ -103,7 +104,8 @@ static cfa_webhook_verdict report(const char *id, const char *ref, int64_t minor
                                 .relevant = 1,
                                 .facts = CFA_FACTS_INIT };
     event.facts.ref = ref;
-    event.facts.amount = (cfa_money){ minor, "EUR" };
+    if (minor != 0)
+        event.facts.amount = (cfa_money){ minor, "EUR" };
     event.facts.flags = flags;
     event.facts.attempt = 1;
     event.facts.occurred_us = 5;
@@ -124,6 +126,40 @@ static void cancel(const cfa_pledge *of) {
                      CFA_OK);
     cfa_payment_free(payment);
     deliver();
+}
+
+/* Late money of a campaign of its own: one payment is held, the other accepted. */
+static void hold_and_accept(void) {
+    cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
+    spec.key = "the-late-campaign";
+    spec.title = "A bell";
+    spec.currencies = "JPY";
+    spec.late_rule = CFA_LATE_HOLD;
+    cfa_campaign *campaign;
+    ck_assert_int_eq(cfa_campaign_create(&campaign, book.engine, &spec), CFA_OK);
+    for (int i = 0; i < 2; i++) {
+        char ref[64];
+        cfa_pledge_spec late = gift(&book, i == 0 ? "held" : "accepted", 1500);
+        late.campaign_id = cfa_campaign_id(campaign);
+        memcpy(late.amount.currency, "JPY", 4);
+        cfa_pledge *made;
+        ck_assert_int_eq(cfa_pledge_create(&made, book.engine, &late), CFA_OK);
+        ref_of(ref, made);
+        ck_assert_int_eq(report(i == 0 ? "evt_end" : "evt_end2", ref, 0, CFA_FACT_CANCELED),
+                         CFA_WEBHOOK_APPLIED);
+        pay(made);
+        ck_assert_uint_eq(flags_of(book.engine, made),
+                          CFA_PAYMENT_FLAG_LATE | CFA_PAYMENT_FLAG_HELD);
+        cfa_payment *payment;
+        if (i == 1) {
+            ck_assert_int_eq(cfa_payment_accept(&payment, book.engine, cfa_pledge_payment_id(made),
+                                                NULL, "accept-it", NULL),
+                             CFA_OK);
+            cfa_payment_free(payment);
+        }
+        cfa_pledge_free(made);
+    }
+    cfa_campaign_free(campaign);
 }
 
 static void live_through(void) {
@@ -160,6 +196,7 @@ static void live_through(void) {
     ck_assert_int_eq(report("evt_early2", "pi_nobody", 1000, 0), CFA_WEBHOOK_PARKED);
     ref_of(ref, all[11]);
     ck_assert_int_eq(report("evt_slow", ref, 1110, CFA_FACT_PROCESSING), CFA_WEBHOOK_APPLIED);
+    hold_and_accept();
     ck_assert_int_eq(cfa_play_fault_next(book.play, CFA_PLAY_FAULT_REPLY_LOST), CFA_OK);
     cfa_pledge_spec spec = gift(&book, "in-doubt", 900);
     spec.wait = CFA_WAIT_COMMIT; /* the clock stands still: nobody would ask again */
@@ -262,7 +299,7 @@ static void happen(cfa_pledge *of, uint64_t what, int number) {
     asked.key = key;
     asked.timeout_ms = -1;
     asked.payment_id = cfa_pledge_payment_id(of);
-    switch (what % 12) {
+    switch (what % 14) {
     case 0:
     case 1:
     case 2: status = cfa_play_confirm(book.play, secret, "pm_ok"); break;
@@ -276,6 +313,10 @@ static void happen(cfa_pledge *of, uint64_t what, int number) {
     case 8: status = cfa_refund_create(&made, book.engine, &asked); break;
     case 9: status = cfa_play_refund(NULL, book.play, &by_hand); break;
     case 10: status = cfa_play_dispute(NULL, book.play, &disputed); break;
+    case 11: (void)report(key, ref, 0, CFA_FACT_CANCELED); break;
+    case 12:
+        status = cfa_payment_accept(&payment, book.engine, asked.payment_id, NULL, key, NULL);
+        break;
     default: status = cfa_play_fee(book.play, ref, (cfa_money){ 30, "EUR" }); break;
     }
     ck_assert_int_ne(cfa_status_class_of(status), CFA_CLASS_INTERNAL);

@@ -54,6 +54,7 @@ cfa_status cfa__audit_acts(cfa__audit *audit) {
             break;
         const cfa__act *act = record;
         check_act(audit, book, act, count + 1, previous);
+        cfa__feed(audit, &cfa__act_kind, act);
         count = act->number;
         if (act->hash.size == sizeof last) {
             memcpy(last, act->hash.data, sizeof last);

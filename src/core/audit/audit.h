@@ -74,6 +74,7 @@
     X(TRANSITION_WALK, "transition.walk", ERROR, "each step begins where the one before ended")    \
     X(TRANSITION_ILLEGAL, "transition.illegal", ERROR, "the table has the step")                   \
     X(TRANSITION_CAUSE, "transition.cause", ERROR, "the webhook that caused a step is there")      \
+    X(TRANSITION_ACT, "transition.act", ERROR, "what is held is accepted by a person's act")       \
     X(PAYMENT_RANGE, "payment.range", ERROR, "amounts are between 0 and what was asked for")       \
     X(PAYMENT_FACT_LOST, "payment.fact_lost", ERROR,                                               \
       "the payment has every fact that its webhooks brought")                                      \
@@ -233,6 +234,7 @@ enum {
     CFA__TALLY_SUPPORTER, /* donations against supporters */
     CFA__TALLY_OBJECT,    /* provider's objects against payments */
     CFA__TALLY_PART,      /* provider's objects against refunds and disputes */
+    CFA__TALLY_ACCEPTED,  /* steps that take held money into the totals against acts */
     CFA__TALLY_PROVIDER,  /* payments with money against the provider's record */
     CFA__TALLIES
 };

@@ -3,7 +3,8 @@
  * out even.
  */
 #include "core/audit/audit.h"
-#include "core/decide/decide.h"
+#include "core/audit/match.h"
+#include "core/decide/evidence.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,6 +146,20 @@ static void feed_part(cfa__audit *audit, cfa__id id, cfa__id payment_id, cfa_sli
     cfa__tally_note(audit, CFA__TALLY_PART, &member);
 }
 
+static void feed_transition(cfa__audit *audit, const cfa__transition *row) {
+    cfa__member member = { .group = row->payment_id, .place = row->number, .weight = 1 };
+    if (cfa__slices_equal(row->rule, cfa__slice("L02")))
+        cfa__tally_note(audit, CFA__TALLY_ACCEPTED, &member);
+}
+
+static void feed_act(cfa__audit *audit, const cfa__act *act) {
+    cfa__match subject = cfa__match_begin(act->subject);
+    cfa__member member = { .place = act->number, .weight = -1 };
+    if (cfa__slices_equal(act->action, cfa__slice("payment.accept")) &&
+        cfa__match_id(&subject, "pay", &member.group) && cfa__match_ended(&subject))
+        cfa__tally_note(audit, CFA__TALLY_ACCEPTED, &member);
+}
+
 void cfa__feed(cfa__audit *audit, const cfa_kind *kind, const void *record) {
     const cfa__any_record *any = record;
     bool whole = cfa__id_is_null(audit->campaign_id);
@@ -179,6 +194,10 @@ void cfa__feed(cfa__audit *audit, const cfa_kind *kind, const void *record) {
         feed_part(audit, any->refund.id, any->refund.payment_id, any->refund.ref);
     else if (kind == &cfa__dispute_kind)
         feed_part(audit, any->dispute.id, any->dispute.payment_id, any->dispute.ref);
+    else if (kind == &cfa__transition_kind)
+        feed_transition(audit, record);
+    else if (kind == &cfa__act_kind)
+        feed_act(audit, record);
 }
 
 /* ---- what it means --------------------------------------------------------------------------- */
@@ -412,6 +431,15 @@ static void explain_part(cfa__audit *audit, const cfa__member *members, size_t c
     }
 }
 
+static void explain_accepted(cfa__audit *audit, const cfa__member *members, size_t count) {
+    struct sides sides;
+    cfa__place place = cfa__place_of("pay", members[0].group);
+    place.payment_id = members[0].group;
+    take_sides(&sides, members, count);
+    place.number = sides.place; /* of the step; without one there is only the act */
+    cfa__audit_numbers(audit, CFA__AUDIT_TRANSITION_ACT, &place, "acts", sides.plus, sides.minus);
+}
+
 static void explain_provider(cfa__audit *audit, const cfa__member *members, size_t count) {
     struct sides sides;
     cfa__place place = cfa__place_of("pay", members[0].group);
@@ -435,6 +463,7 @@ cfa_status cfa__audit_explain(cfa__audit *audit, int32_t tally, const cfa__membe
     case CFA__TALLY_SUPPORTER: explain_supporter(audit, members, count); break;
     case CFA__TALLY_OBJECT: status = explain_object(audit, members, count); break;
     case CFA__TALLY_PART: explain_part(audit, members, count); break;
+    case CFA__TALLY_ACCEPTED: explain_accepted(audit, members, count); break;
     default: explain_provider(audit, members, count); break;
     }
     return status == CFA_OK ? audit->status : status;

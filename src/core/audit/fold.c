@@ -95,6 +95,20 @@ static void take_part_step(cfa__fold *fold, const cfa__transition *row) {
     part->walked = row->to_state;
 }
 
+/* What the late rule held, and a person accepted: once each, in this order. */
+static void take_late(cfa__fold *fold, const cfa__transition *row, bool accepted) {
+    cfa__place place = fold->place;
+    place.number = row->number;
+    if (!fold->broken_walk && (accepted ? !fold->held : fold->was_held))
+        cfa__audit_texts(fold->audit, CFA__AUDIT_TRANSITION_ILLEGAL, &place, "rule",
+                         fold->was_held ? "nothing after it was accepted" : "held before",
+                         accepted ? "L02" : "L01");
+    fold->held = !accepted;
+    fold->was_held = true;
+    if (accepted)
+        cfa__feed(fold->audit, &cfa__transition_kind, row);
+}
+
 static void take_transition(cfa__fold *fold, const cfa__transition *row) {
     cfa__place place = fold->place;
     place.number = row->number;
@@ -103,6 +117,8 @@ static void take_transition(cfa__fold *fold, const cfa__transition *row) {
         fold->broken_walk = true;
     fold->transitions = row->number;
     note_cause(fold, row);
+    if (row->rule.size == 3 && ((const char *)row->rule.data)[0] == 'L')
+        take_late(fold, row, ((const char *)row->rule.data)[2] == '2');
     if (cfa__id_is_null(row->subject_id))
         take_step(fold, row);
     else
@@ -286,16 +302,24 @@ static void check_state(cfa__fold *fold) {
                        fold->operations, payment->operation_count);
 }
 
+/* As the walk says, unless that has lost a step. */
+static bool is_held(const cfa__fold *fold) {
+    bool whole = !fold->broken_walk && fold->transitions == fold->payment->transition_count;
+    return whole ? fold->held : (fold->payment->flags & CFA_PAYMENT_FLAG_HELD) != 0;
+}
+
 /* Flags that follow from the facts alone stand exactly when they do; LATE at least then, for a
- * campaign's end may set it too. */
+ * campaign's end may set it too, and whenever the late rule held something. */
 static void check_flags(cfa__fold *fold) {
     cfa__payment bare = *fold->payment;
     bare.flags = 0;
     cfa__payment derived = bare;
     (void)cfa__payment_derive_flags(&derived, &bare);
-    const int64_t exact =
-        CFA_PAYMENT_FLAG_CONFLICT | CFA_PAYMENT_FLAG_SETTLED | CFA_PAYMENT_FLAG_FRAUD_WARNING;
+    const int64_t exact = CFA_PAYMENT_FLAG_CONFLICT | CFA_PAYMENT_FLAG_SETTLED |
+                          CFA_PAYMENT_FLAG_FRAUD_WARNING | CFA_PAYMENT_FLAG_HELD;
     int64_t wanted = (fold->payment->flags & ~exact) | derived.flags;
+    wanted |= is_held(fold) ? CFA_PAYMENT_FLAG_HELD : 0;
+    wanted |= fold->was_held ? CFA_PAYMENT_FLAG_LATE : 0;
     cfa__audit_compare(fold->audit, CFA__AUDIT_PAYMENT_FLAGS, &fold->place, "flags", wanted,
                        fold->payment->flags);
 }
@@ -329,6 +353,7 @@ static void check_identity(cfa__fold *fold, const cfa__contribution *row) {
 static void compare_buckets(cfa__fold *fold, const cfa__contribution *row) {
     cfa__payment payment = *fold->payment;
     payment.state = cfa__payment_state(&payment);
+    payment.flags = is_held(fold) ? CFA_PAYMENT_FLAG_HELD : 0;
     cfa__buckets buckets = cfa__payment_buckets(&payment);
     const struct {
         const char *name;

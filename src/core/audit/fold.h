@@ -38,6 +38,7 @@ typedef struct cfa__fold {
     cfa__place place;
     int64_t transitions, operations, walked;
     bool broken_walk, was_called;
+    bool held, was_held; /* by the late rule, as the walk says */
     cfa__part *parts;
     cfa__refund_call *calls;
     cfa__cause *causes;

@@ -172,6 +172,7 @@ static const cfa_kind *const sources[CFA__TALLIES][6] = {
     [CFA__TALLY_OBJECT] = { &cfa__provider_object_kind, &cfa__payment_kind },
     [CFA__TALLY_PROVIDER] = { &cfa__payment_kind },
     [CFA__TALLY_PART] = { &cfa__provider_object_kind, &cfa__refund_kind, &cfa__dispute_kind },
+    [CFA__TALLY_ACCEPTED] = { &cfa__transition_kind, &cfa__act_kind },
 };
 
 static cfa_status feed_all(cfa__audit *audit, const cfa_kind *kind) {
