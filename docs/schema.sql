@@ -134,7 +134,7 @@ CREATE TABLE cfa_transition ( -- each payment's walk through the states
     number INTEGER NOT NULL, -- 1, 2, 3, ... per payment
     from_state INTEGER NOT NULL, -- 0: did not exist
     to_state INTEGER NOT NULL,
-    rule TEXT NOT NULL, -- P01 to D12, docs/payment-states.md
+    rule TEXT NOT NULL, -- P01 to L02, docs/payment-states.md
     implied INTEGER NOT NULL, -- 1: no evidence named this step
     cause_id BLOB, -- operation or webhook that brought the fact
     created_us INTEGER NOT NULL, subject_id BLOB,

@@ -214,7 +214,16 @@ static void write_payment_states(FILE *out) {
           "| PENDING, REQUIRES_ACTION, PROCESSING | pledged: the amount asked for |\n"
           "| AUTHORIZED | authorized: the amount held |\n"
           "| CAPTURED, COMPLETED | raised: the amount captured |\n"
-          "| FAILED, CANCELED, EXPIRED | none |\n",
+          "| FAILED, CANCELED, EXPIRED | none |\n"
+          "| any, with the flag *held* | none |\n\n"
+          "What is captured after a cancel, an expiry or the campaign's end is *late*. Under the "
+          "rule `hold` it is *held*: the money\nis ours and every fact of it is known, but no "
+          "total has it, from the first event on, until a person accepts it (L02)\nor gives it "
+          "back. The rule is asked once, when the first money comes or what is there turns out to "
+          "be late: more of it\nlater, another rule later, or a cancel after the acceptance hold "
+          "nothing again. What is refunded or disputed while it is\nheld shows in the totals "
+          "when it is accepted. Accepting what went back in full adds as much to refunded as to "
+          "raised.\n",
           out);
     write_rules(out);
     write_diagram(out);
