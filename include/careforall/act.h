@@ -1,11 +1,11 @@
 /*
  * act.h - the audit log: what persons did other than giving, by whom and why, before and after.
  *
- * Every call that changes something of a campaign, a cursor, a dead letter or a donor's data, and
- * every refund, capture or cancellation that is asked for, appends one act in its own commit; a
- * repeat and a call that changes nothing append none. Acts are never changed and never erased, so
- * nothing in them is personal data: `before` and `after` hold none, and hosts put none into
- * `cfa_actor`.
+ * Every call that changes something of a campaign, a cursor, a dead letter or a donor's data, takes
+ * held money into the totals, or asks for a refund, a capture or a cancellation appends one act in
+ * its own commit; a repeat and a call that changes nothing append none. Acts are never changed and
+ * never erased, so nothing in them is personal data: `before` and `after` hold none, and hosts put
+ * none into `cfa_actor`.
  *
  * Each act holds the hash of the one before it, and the book's row the number and the hash of the
  * newest. So `cfa_act_verify` sees an act that was altered, removed, added or moved. Who can write
@@ -30,8 +30,8 @@ CFA_BEGIN
 typedef struct cfa_act_list cfa_act_list;
 
 /* An act. Actions: "campaign.create", "campaign.update", "campaign.end", "cursor.rewind",
- * "cursor.requeue", "cursor.pause", "cursor.resume", "donor.erase", "payment.capture",
- * "payment.cancel", "refund.create". */
+ * "cursor.requeue", "cursor.pause", "cursor.resume", "donor.erase", "payment.accept",
+ * "payment.capture", "payment.cancel", "refund.create". */
 typedef struct cfa_act_view {
     size_t struct_size;
     int64_t number; /* 1, 2, 3, ... per book */
