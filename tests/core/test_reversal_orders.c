@@ -66,6 +66,7 @@ struct history {
 
 #define CONFLICT CFA_PAYMENT_FLAG_CONFLICT
 #define LATE CFA_PAYMENT_FLAG_LATE
+#define SET_ASIDE (LATE | CFA_PAYMENT_FLAG_HELD)
 
 static const struct history histories[] = {
     /* Refunds made at the provider: R02 to R09. */
@@ -467,6 +468,110 @@ static const struct history histories[] = {
       0 },
 };
 
+/* Late money of a campaign whose rule is to hold it; amounts are those after it was accepted. */
+static const struct held_history {
+    struct history history;
+    bool is_over; /* the campaign ends before the first report */
+} held_histories[] = {
+    { { "after a cancel",
+        { SAID(CANCELED, .at = 5), PAID, TAKEN(ASKED) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        0,
+        0,
+        SET_ASIDE,
+        0 },
+      false },
+    { { "after an expiry, with a decline between",
+        { SAID(EXPIRED, .at = 5), SAID(FAILED, .attempt = 1, .at = 3, .code = "card_declined"),
+          HELD(ASKED, .at = 1), PAID },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        0,
+        0,
+        SET_ASIDE,
+        0 },
+      false },
+    { { "given back in part",
+        { SAID(CANCELED, .at = 5), PAID, BACK("re_1", 300, PENDING, .at = 10),
+          BACK("re_1", 300, SUCCEEDED, .at = 11) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        300,
+        0,
+        SET_ASIDE,
+        0 },
+      false },
+    { { "given back in full, and it failed",
+        { SAID(CANCELED, .at = 5), PAID, BACK("re_1", 1000, SUCCEEDED, .at = 10),
+          BACK("re_1", 1000, FAILED, .at = 12) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        0,
+        0,
+        SET_ASIDE,
+        0 },
+      false },
+    { { "given back, as we asked before we heard of the cancel",
+        { SAID(CANCELED, .at = 5), BACK("re_1", 400, PENDING, .ours = true, .at = 10),
+          BACK("re_1", 400, SUCCEEDED, .ours = true, .at = 11) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        400,
+        0,
+        SET_ASIDE,
+        400 },
+      false },
+    { { "disputed and lost",
+        { SAID(CANCELED, .at = 5), PAID, ASKS("dp_1", 1000, OPEN),
+          ASKS("dp_1", 1000, OPEN, .withdrawn = 1000), ASKS("dp_1", 1000, LOST) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        0,
+        1000,
+        SET_ASIDE,
+        0 },
+      false },
+    { { "after the end, in parts",
+        { TAKEN(400), TAKEN(700), TAKEN(ASKED), PAID },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        0,
+        0,
+        SET_ASIDE,
+        0 },
+      true },
+    { { "after the end and a cancel, refunded and disputed",
+        { SAID(CANCELED, .at = 5), PAID, BACK("re_1", 400, SUCCEEDED, .at = 10),
+          ASKS("dp_1", 600, OPEN, .withdrawn = 600), ASKS("dp_1", 600, WON, .reinstated = 600) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        400,
+        0,
+        SET_ASIDE,
+        0 },
+      true },
+    { { "after the end, both gone: a conflict",
+        { PAID, BACK("re_1", 1000, SUCCEEDED, .at = 10),
+          ASKS("dp_1", 1000, LOST, .withdrawn = 1000) },
+        CFA_PAYMENT_COMPLETED,
+        1000,
+        1000,
+        1000,
+        SET_ASIDE | CONFLICT,
+        0 },
+      true },
+    { { "after the end, nothing came",
+        { SAID(FAILED, .attempt = 1, .at = 3), HELD(ASKED, .at = 1), SAID(CANCELED, .at = 9) },
+        CFA_PAYMENT_CANCELED,
+        0,
+        0,
+        0,
+        0,
+        0 },
+      true },
+};
+
 /* ---- one order of one history ---------------------------------------------------------------- */
 
 static struct hooked wire;
@@ -484,6 +589,7 @@ static size_t count_of(const struct history *history) {
     return count;
 }
 
+static bool ends_first; /* the campaign, before the first report */
 static int serial;
 static int payment_number; /* in the refs of its refunds and disputes */
 
@@ -625,6 +731,15 @@ static void describe(struct ending *out, struct book *book, const char *payment_
     cfa_dispute_list_free(disputes);
 }
 
+static void end_campaign(struct book *book) {
+    char key[32];
+    cfa_campaign *ended;
+    snprintf(key, sizeof key, "end-%d", payment_number);
+    ck_assert_int_eq(cfa_campaign_end(&ended, book->engine, book->campaign_id, 1, NULL, key, NULL),
+                     CFA_OK);
+    cfa_campaign_free(ended);
+}
+
 /* A payment that the reports are about; with a refund asked for, one that is paid. */
 static cfa_pledge *begin(struct book *book, const struct history *history, char ref[64],
                          char refund_id[CFA_ID_TEXT_SIZE]) {
@@ -637,6 +752,8 @@ static cfa_pledge *begin(struct book *book, const struct history *history, char 
     snprintf(ref, 64, "%s", cfa_payment_ref(payment));
     cfa_payment_free(payment);
     refund_id[0] = '\0';
+    if (ends_first)
+        end_campaign(book);
     if (history->asked_for == 0)
         return pledge;
     const struct report paid = PAID;
@@ -654,12 +771,28 @@ static cfa_pledge *begin(struct book *book, const struct history *history, char 
     return pledge;
 }
 
-static void run_order(struct book *book, const struct history *history, const int *order,
-                      size_t count, struct ending *out) {
+/* A person accepts what is held now, if it is. */
+static bool accept_now(struct book *book, const cfa_pledge *pledge) {
+    bool held = (flags_of(book->engine, pledge) & CFA_PAYMENT_FLAG_HELD) != 0;
+    cfa_payment *payment = NULL;
+    ck_assert_int_eq(cfa_payment_accept(&payment, book->engine, cfa_pledge_payment_id(pledge), NULL,
+                                        cfa_pledge_id(pledge), NULL),
+                     held ? CFA_OK : CFA_ESTATE);
+    cfa_payment_free(payment);
+    return held;
+}
+
+/* `accept_after`: so many reports; more than there are: never. True when that accepted it. */
+static bool run_order(struct book *book, const struct history *history, const int *order,
+                      size_t count, size_t accept_after, struct ending *out) {
     char ref[64], refund_id[CFA_ID_TEXT_SIZE];
     cfa_pledge *pledge = begin(book, history, ref, refund_id);
-    for (size_t i = 0; i < count; i++)
+    bool accepted = accept_after == 0 && accept_now(book, pledge);
+    for (size_t i = 0; i < count; i++) {
         (void)tell(book, ref, refund_id, &history->reports[order[i]]);
+        if (accept_after == i + 1)
+            accepted = accept_now(book, pledge);
+    }
     describe(out, book, cfa_pledge_payment_id(pledge));
     /* Once more, as other events: nothing is new. */
     for (size_t i = 0; i < count; i++)
@@ -669,6 +802,7 @@ static void run_order(struct book *book, const struct history *history, const in
     describe(&again, book, cfa_pledge_payment_id(pledge));
     ck_assert_str_eq(again.text, out->text);
     cfa_pledge_free(pledge);
+    return accepted;
 }
 
 /* ---- all orders ------------------------------------------------------------------------------ */
@@ -705,7 +839,7 @@ static void run_history(struct book *book, const struct history *history, int64_
     int order[EVENTS_MAX];
     for (int64_t run = 0; run < runs; run++) {
         order_of(order, count, run * step % orders);
-        run_order(book, history, order, count, run == 0 ? &first : &ending);
+        (void)run_order(book, history, order, count, SIZE_MAX, run == 0 ? &first : &ending);
         if (run == 0) {
             expect_ending(history, &first);
             continue;
@@ -740,6 +874,77 @@ static void run_book(int store, int64_t orders_max) {
     }
 }
 
+/* ---- late money that is held ----------------------------------------------------------------- */
+
+/* A campaign of its own, with the rule, for the pledges to come. */
+static void use_campaign(struct book *book) {
+    char key[32];
+    cfa_campaign *campaign;
+    cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
+    snprintf(key, sizeof key, "late-%d", ++payment_number);
+    spec.key = key;
+    spec.title = "Late";
+    spec.currencies = "EUR";
+    spec.late_rule = CFA_LATE_HOLD;
+    ck_assert_int_eq(cfa_campaign_create(&campaign, book->engine, &spec), CFA_OK);
+    snprintf(book->campaign_id, sizeof book->campaign_id, "%s", cfa_campaign_id(campaign));
+    cfa_campaign_free(campaign);
+}
+
+/* Held to the end, or accepted at some moment: two endings, whatever the order. */
+static void run_held(struct book *book, const struct history *history, int64_t step) {
+    size_t count = count_of(history);
+    int64_t orders = 1;
+    struct ending endings[2], ending;
+    bool known[2] = { false, false };
+    int order[EVENTS_MAX];
+    for (size_t i = 2; i <= count; i++)
+        orders *= (int64_t)i;
+    for (int64_t run = 0; run < orders * (int64_t)(count + 2); run += step) {
+        size_t accept_after = (size_t)(run % (int64_t)(count + 2));
+        order_of(order, count, run / (int64_t)(count + 2));
+        use_campaign(book);
+        bool accepted = run_order(book, history, order, count, accept_after, &ending);
+        struct ending *like = &endings[accepted];
+        if (!known[accepted]) {
+            struct history wanted = *history;
+            *like = ending;
+            known[accepted] = true;
+            wanted.flags &= accepted ? ~(int64_t)CFA_PAYMENT_FLAG_HELD : ~INT64_C(0);
+            if ((wanted.flags & CFA_PAYMENT_FLAG_HELD) != 0)
+                wanted.raised = wanted.refunded = wanted.disputed = 0;
+            expect_ending(&wanted, like);
+        }
+        ck_assert_msg(strcmp(like->text, ending.text) == 0, "%s, run %d:\n%sbut else:\n%s",
+                      history->name, (int)run, ending.text, like->text);
+        int64_t raised = accepted ? history->raised : 0;
+        ck_assert_int_eq(totals_of(book).raised_minor, raised);
+    }
+    ck_assert(known[0] && known[1] == (history->raised > 0));
+}
+
+static void run_held_book(int store, int64_t step) {
+    for (size_t i = 0; i < COUNT(held_histories); i++) {
+        struct book book;
+        serial = payment_number = 0;
+        book_prepare(&book, store);
+        hooked_use(&wire, &book, say_nothing);
+        book_start(&book);
+        ends_first = held_histories[i].is_over;
+        run_held(&book, &held_histories[i].history, step);
+        audit(&book);
+        book_close(&book);
+    }
+}
+
+START_TEST(late_money_is_held_in_every_order_and_accepted_at_any_moment) {
+    run_held_book(STORE_MEMORY, 1);
+}
+END_TEST
+
+START_TEST(held_money_ends_the_same_on_sqlite) { run_held_book(STORE_SQLITE, 13); }
+END_TEST
+
 START_TEST(every_order_of_every_history_ends_the_same) { run_book(STORE_MEMORY, ORDERS_MAX); }
 END_TEST
 
@@ -760,5 +965,7 @@ int main(int argc, char **argv) {
     add_once(suite, "catalogue", the_catalogue_is_large_enough);
     add_once(suite, "all_orders", every_order_of_every_history_ends_the_same);
     add_once(suite, "sqlite", histories_end_the_same_on_sqlite);
+    add_once(suite, "held", late_money_is_held_in_every_order_and_accepted_at_any_moment);
+    add_once(suite, "held_sqlite", held_money_ends_the_same_on_sqlite);
     return run_suite(suite, argc, argv);
 }
