@@ -19,7 +19,7 @@ CREATE TABLE cfa_book ( -- what the database is pinned to
     key_generation INTEGER NOT NULL, -- current generation of key_recent
     keys_moved INTEGER NOT NULL, -- to the permanent table; its change is seen by whoever binds a key
     created_us INTEGER NOT NULL, -- first start
-    version INTEGER NOT NULL, act_count INTEGER NOT NULL DEFAULT 0, act_hash BLOB, -- counts updates
+    version INTEGER NOT NULL, act_count INTEGER NOT NULL DEFAULT 0, act_hash BLOB, filled INTEGER NOT NULL DEFAULT 0, reconciled_from_us INTEGER NOT NULL DEFAULT 0, reconciled_until_us INTEGER NOT NULL DEFAULT 0, reconciled_at_us INTEGER NOT NULL DEFAULT 0, -- counts updates
     PRIMARY KEY (id)
 ) STRICT;
 
@@ -176,7 +176,7 @@ CREATE TABLE cfa_provider_object ( -- which payment a provider's object is
     parked_count INTEGER NOT NULL, -- webhooks that ever waited for the binding
     drained_count INTEGER NOT NULL, -- of them applied since
     created_us INTEGER NOT NULL,
-    version INTEGER NOT NULL, part_id BLOB, -- counts updates
+    version INTEGER NOT NULL, part_id BLOB, waiting_us INTEGER NOT NULL DEFAULT 0, -- counts updates
     PRIMARY KEY (provider, account, ref)
 ) STRICT, WITHOUT ROWID;
 
@@ -370,3 +370,5 @@ CREATE TABLE cfa_act ( -- what persons did, each chained to the one before
     hash BLOB NOT NULL, -- BLAKE2b-256 of all of the above
     PRIMARY KEY (number)
 ) STRICT;
+
+CREATE INDEX cfa_provider_object_by_waiting ON cfa_provider_object (waiting_us, provider, account, ref) WHERE waiting_us <> 0;

@@ -160,6 +160,12 @@ static const cfa_index provider_object_indexes[] = {
       3,
       UNIQUE,
       1 },
+    { "by_waiting",
+      { provider_object__waiting_us, provider_object__provider, provider_object__account,
+        provider_object__ref },
+      4,
+      SPARSE,
+      4 },
 };
 DEFINE_KIND(11, provider_object, "which payment a provider's object is", provider_object__version,
             -1, 1)

@@ -11,7 +11,7 @@
 #include <careforall/sys/storage.h>
 #include "util/id.h"
 
-#define CFA__SCHEMA_VERSION 3
+#define CFA__SCHEMA_VERSION 4
 
 typedef char cfa__currency[4];
 #define CFA__TYPE_INT int64_t
@@ -34,7 +34,11 @@ typedef char cfa__currency[4];
     F(INT, created_us, 0, 1, "first start")                                                        \
     F(INT, version, 0, 1, "counts updates")                                                        \
     F(INT, act_count, 0, 3, "rows of act")                                                         \
-    F(BYTES, act_hash, CFA_FIELD_NULLABLE, 3, "of the newest act; the next one holds it")
+    F(BYTES, act_hash, CFA_FIELD_NULLABLE, 3, "of the newest act; the next one holds it")          \
+    F(INT, filled, 0, 4, "schema version whose new columns were filled in older rows")             \
+    F(INT, reconciled_from_us, 0, 4, "time that was found equal to the provider's record, from")   \
+    F(INT, reconciled_until_us, 0, 4, "the same, its end; 0: never")                               \
+    F(INT, reconciled_at_us, 0, 4, "when that was recorded")
 
 #define CFA__CAMPAIGN_FIELDS(F)                                                                    \
     F(ID, id, 0, 1, "cmp_")                                                                        \
@@ -236,7 +240,8 @@ typedef char cfa__currency[4];
     F(INT, drained_count, 0, 1, "of them applied since")                                           \
     F(INT, created_us, 0, 1, "")                                                                   \
     F(INT, version, 0, 1, "counts updates")                                                        \
-    F(ID, part_id, CFA_FIELD_NULLABLE, 3, "the payment's refund or dispute that it is")
+    F(ID, part_id, CFA_FIELD_NULLABLE, 3, "the payment's refund or dispute that it is")            \
+    F(INT, waiting_us, 0, 4, "when the oldest webhook came that waits; 0: none does")
 
 /* A webhook event: stored once, with its normalised facts and its verdict. */
 #define CFA__WEBHOOK_FIELDS(F)                                                                     \
@@ -410,6 +415,7 @@ CFA__KIND_MAP(CFA__KIND_STRUCT)
 enum {
     CFA__PLEDGE_BY_CAMPAIGN = 1,       /* campaign_id, id */
     CFA__OPERATION_BY_DUE = 1,         /* due_us, payment_id, number; sparse */
+    CFA__OBJECT_BY_WAITING = 1,        /* waiting_us, provider, account, ref; sparse */
     CFA__CONTRIBUTION_BY_CAMPAIGN = 1, /* campaign_id, created_us, payment_id */
     CFA__DEAD_LETTER_BY_REQUEUED = 1,  /* requeued, sink, position; sparse */
     CFA__WEBHOOK_BY_PAYMENT = 1,       /* payment_id, received_us, event_id; sparse */

@@ -290,6 +290,16 @@ static const struct damage list[] = {
       PAID_ID, "pay", false },
     { "a webhook that stopped waiting", "DELETE FROM cfa_parked WHERE number = 2", "parked.count",
       "SELECT ref FROM cfa_parked WHERE number = 2", "", false },
+    { "a webhook that waits since another time",
+      "UPDATE cfa_provider_object SET waiting_us = waiting_us + 1 WHERE ref = 'pi_nobody'",
+      "parked.waiting", "SELECT 'pi_nobody'", "", false },
+    { "an object that forgot that a webhook waits",
+      "UPDATE cfa_provider_object SET waiting_us = 0 WHERE ref = 'pi_nobody'", "parked.waiting",
+      "SELECT 'pi_nobody'", "", false },
+    { "an object whose webhooks wait no more",
+      "UPDATE cfa_provider_object SET waiting_us = 5 WHERE ref = "
+      "(SELECT ref FROM cfa_payment WHERE id = " PAID ")",
+      "parked.waiting", "SELECT ref FROM cfa_payment WHERE id = " PAID, "", false },
     { "a parked webhook that is gone", "DELETE FROM cfa_webhook WHERE event_id = 'evt_early'",
       "parked.webhook", "SELECT 'evt_early'", "", false },
     /* pledges, keys, donors, answers */

@@ -47,6 +47,7 @@ cfa_status cfa__audit_acts(cfa__audit *audit) {
         return CFA_OK;
     }
     audit->rows[cfa__book_kind.id] = 1;
+    audit->filled = book->filled >= CFA__SCHEMA_VERSION;
     status = cfa__stream_open(&stream, audit, &cfa__act_kind, 0, 0, NULL);
     while (status == CFA_OK) {
         status = cfa__stream_peek(&stream, &record);

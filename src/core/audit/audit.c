@@ -74,9 +74,9 @@ static cfa_status read_book(cfa__audit *audit) {
     if (status == CFA_OK && whole)
         status = cfa__audit_log(audit);
     if (status == CFA_OK && whole)
-        status = cfa__audit_rows(audit);
-    if (status == CFA_OK && whole)
         status = cfa__audit_acts(audit);
+    if (status == CFA_OK && whole)
+        status = cfa__audit_rows(audit);
     if (status == CFA_OK)
         status = cfa__audit_totals(audit);
     if (status == CFA_OK && whole)

@@ -50,6 +50,7 @@
     X(OBJECT_STRAY, "object.stray", ERROR, "a provider's object leads to a payment that is there") \
     X(PARKED_COUNT, "parked.count", ERROR, "an object counts the webhooks that waited for it")     \
     X(PARKED_WEBHOOK, "parked.webhook", ERROR, "a webhook that waited is there")                   \
+    X(PARKED_WAITING, "parked.waiting", ERROR, "an object knows since when its webhooks wait")     \
     X(PLEDGE_MISSING, "pledge.missing", ERROR, "each payment has its pledge")                      \
     X(PLEDGE_PAYMENT, "pledge.payment", ERROR, "each pledge has its payment")                      \
     X(PLEDGE_DIFFERS, "pledge.differs", ERROR, "pledge and payment agree")                         \
@@ -161,6 +162,7 @@ typedef struct cfa__audit {
     int64_t head;    /* newest position */
     int64_t applied; /* the projector's cursor */
     bool staged;     /* events wait for their position */
+    bool filled;     /* columns that a migration left empty were filled since */
     cfa__finding *findings[CFA__AUDIT_CHECKS];
     int64_t counts[CFA__AUDIT_CHECKS];
     int64_t dropped[CFA__AUDIT_CHECKS]; /* of them: they follow from others */

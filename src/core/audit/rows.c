@@ -135,8 +135,9 @@ static cfa__place place_of_ref(cfa__audit *audit, cfa_slice ref) {
     return place;
 }
 
+/* `*out_waiting_us` is set when this is the oldest that waits for the object. */
 static cfa_status check_parked(cfa__audit *audit, const cfa__parked *parked,
-                               const cfa__provider_object *object) {
+                               const cfa__provider_object *object, int64_t *out_waiting_us) {
     cfa__webhook key;
     const void *found;
     memset(&key, 0, sizeof key);
@@ -156,13 +157,15 @@ static cfa_status check_parked(cfa__audit *audit, const cfa__parked *parked,
         cfa__audit_texts(audit, CFA__AUDIT_PARKED_WEBHOOK, &place, "verdict",
                          drained ? "one of its payment" : "PARKED",
                          cfa_webhook_verdict_name((cfa_webhook_verdict)webhook->verdict));
+    if (object != NULL && parked->number == object->drained_count + 1)
+        *out_waiting_us = webhook != NULL ? webhook->received_us : object->waiting_us;
     return CFA_OK;
 }
 
 /* Take the webhooks that waited for this object; NULL: all that are left. */
 static cfa_status take_parked(cfa__audit *audit, cfa__stream *stream,
                               const cfa__provider_object *object) {
-    int64_t count = 0;
+    int64_t count = 0, waiting_us = 0;
     cfa_status status = CFA_OK;
     cfa_arena_reset(audit->scratch);
     for (;;) {
@@ -181,16 +184,20 @@ static cfa_status take_parked(cfa__audit *audit, cfa__stream *stream,
             cfa__audit_compare(audit, CFA__AUDIT_PARKED_COUNT, &place, "number", count + 1,
                                parked->number);
         count = parked->number;
-        status = check_parked(audit, parked, order < 0 ? NULL : object);
+        status = check_parked(audit, parked, order < 0 ? NULL : object, &waiting_us);
         if (status != CFA_OK)
             break;
         cfa__stream_skip(stream);
     }
-    if (status == CFA_OK && object != NULL && count != object->parked_count) {
+    bool differs = object != NULL && (count != object->parked_count ||
+                                      (audit->filled && waiting_us != object->waiting_us));
+    if (status == CFA_OK && differs) {
         cfa__place place = place_of_ref(audit, object->ref);
         place.payment_id = object->payment_id;
-        cfa__audit_numbers(audit, CFA__AUDIT_PARKED_COUNT, &place, "parked_count", count,
-                           object->parked_count);
+        if (!cfa__audit_compare(audit, CFA__AUDIT_PARKED_COUNT, &place, "parked_count", count,
+                                object->parked_count))
+            cfa__audit_numbers(audit, CFA__AUDIT_PARKED_WAITING, &place, "waiting_us", waiting_us,
+                               object->waiting_us);
     }
     return status;
 }

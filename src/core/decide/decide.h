@@ -15,6 +15,8 @@
 #define CFA__DRAIN_MAX 128          /* parked webhooks applied by one command */
 #define CFA__PROJECT_EVENTS_MAX 256 /* events applied by one projector command */
 #define CFA__UPKEEP_ROWS_MAX 512
+#define CFA__WAITING_ROWS_MAX 1100                     /* objects looked at by one upkeep */
+#define CFA__WAITING_READ_US (INT64_C(3600) * 1000000) /* a webhook waits: its payment is read */
 #define CFA__STAGED_ROWS_MAX 256
 #define CFA__LEASE_MAX 32                                  /* operations leased by one command */
 #define CFA__KEY_GUARD_US (INT64_C(12) * 3600 * 1000000)   /* re-use of a provider key ends here */
@@ -192,6 +194,8 @@ CFA_MUST_CHECK cfa_status cfa__operation_find(cfa__working_set *set, cfa__id pay
 CFA_MUST_CHECK cfa_status cfa__operation_find_open(cfa__working_set *set,
                                                    const cfa__payment *payment, int32_t call,
                                                    const cfa__operation **out);
+/* May this call be made at once? Not what is closed, leased, or never to be made by itself. */
+bool cfa__operation_can_hasten(const cfa__operation *operation, int64_t now_us);
 /* Bring a payment's standing probe forward, when evidence tied or a call was refused, or begin one;
  * one that is under way is followed by another. */
 CFA_MUST_CHECK cfa_status cfa__operation_expedite(cfa__working_set *set, cfa__payment *payment);
@@ -390,13 +394,25 @@ CFA_MUST_CHECK cfa_status cfa__totals_apply(cfa__working_set *set, cfa__command 
 typedef struct cfa__upkeep_input {
     int64_t answer_kept_ms;
     bool rotate_keys;
+    int64_t waiting_seen_us; /* what waits since then was looked at */
 } cfa__upkeep_input;
 typedef struct cfa__upkeep_answer {
-    int32_t keys_moved, answers_dropped;
-    int64_t generation;
+    int32_t keys_moved, answers_dropped, payments_read;
+    int64_t generation, waiting_seen_us;
 } cfa__upkeep_answer;
-/* Move old random keys in key order, drop answers whose time is over. */
+/* Move old random keys in key order, drop answers whose time is over, read payments that webhooks
+ * name which wait for an hour. */
 CFA_MUST_CHECK cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command);
+
+/* Fill what the newest migrations left empty, a page of old rows at a time. */
+typedef struct cfa__fill_input {
+    cfa__parked after; /* the last row of the page before */
+} cfa__fill_input;
+typedef struct cfa__fill_answer {
+    const cfa__parked *last; /* NULL: the page was empty */
+    bool done;
+} cfa__fill_answer;
+CFA_MUST_CHECK cfa_status cfa__book_fill(cfa__working_set *set, cfa__command *command);
 
 /* Give staged events of joined transactions their place in the log, at most CFA__STAGED_ROWS_MAX;
  * before every batch. */

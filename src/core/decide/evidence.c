@@ -154,8 +154,10 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provi
     int64_t last = object->parked_count;
     if (last > object->drained_count + CFA__DRAIN_MAX)
         last = object->drained_count + CFA__DRAIN_MAX;
+    /* The next one that goes on waiting is asked for too: since when it does. */
+    int64_t through = last < object->parked_count ? last + 1 : last, waiting_us = 0;
     bool missed = false;
-    for (key.number = object->drained_count + 1; key.number <= last; key.number++) {
+    for (key.number = object->drained_count + 1; key.number <= through; key.number++) {
         const void *found;
         cfa_status status = cfa__find(set, &cfa__parked_kind, &key, &found);
         if (status == CFA_OK && found != NULL) {
@@ -166,6 +168,8 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provi
             webhook.account = parked->account;
             webhook.event_id = parked->event_id;
             status = cfa__find(set, &cfa__webhook_kind, &webhook, &found);
+            if (status == CFA_OK && found != NULL && key.number > last)
+                waiting_us = ((const cfa__webhook *)found)->received_us;
         }
         if (status == CFA__MISS)
             missed = true;
@@ -176,6 +180,7 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provi
         return CFA__MISS;
     key.number = object->drained_count + 1;
     object->drained_count = last; /* at once: what is applied may name this object as its origin */
+    object->waiting_us = waiting_us;
     for (; key.number <= last; key.number++) {
         cfa_status status = drain_one(set, payment, &key, provider);
         if (status != CFA_OK)

@@ -81,6 +81,11 @@ static void probe_reopen(cfa__operation *probe, int64_t due_us, int64_t now_us) 
     probe->updated_us = now_us;
 }
 
+bool cfa__operation_can_hasten(const cfa__operation *operation, int64_t now_us) {
+    return operation->due_us > now_us && cfa__id_is_null(operation->lease_owner) &&
+           operation->state != CFA__OPERATION_DEFERRED;
+}
+
 cfa_status cfa__operation_expedite(cfa__working_set *set, cfa__payment *payment) {
     const cfa__operation *known;
     cfa_status status = find_probe(set, payment, &known);

@@ -1,9 +1,10 @@
 /*
  * upkeep.c - what a book needs now and then: random keys of a past generation moved to the
- * permanent table in key order, answers dropped when their time is over, and, at open, the pins of
- * the book.
+ * permanent table in key order, answers dropped when their time is over, payments read that
+ * webhooks name which wait, and, at open, the pins of the book.
  */
 #include "core/decide/evidence.h"
+#include "core/decide/facts.h"
 
 #include <assert.h>
 #include <string.h>
@@ -99,15 +100,184 @@ static cfa_status drop_answers(cfa__working_set *set, const cfa__upkeep_input *i
     return status == CFA_OK && missed ? CFA__MISS : status;
 }
 
-cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command) {
-    const cfa__upkeep_input *input = command->input;
-    cfa_status status = move_keys(set, input, command->output);
-    if (status < 0)
+/* ---- webhooks that wait ---------------------------------------------------------------------- */
+
+/* The oldest webhook that waits for this object; NULL: it was drained, or is gone. */
+static cfa_status find_waiting(cfa__working_set *set, const cfa__provider_object *listed,
+                               const cfa__webhook **out) {
+    const void *found;
+    *out = NULL;
+    cfa_status status = cfa__find(set, &cfa__provider_object_kind, listed, &found);
+    const cfa__provider_object *object = found;
+    if (status != CFA_OK || object == NULL || object->waiting_us == 0)
         return status;
-    cfa_status dropped = drop_answers(set, input, command->output);
-    if (dropped < 0)
-        return dropped;
-    return status == CFA__MISS || dropped == CFA__MISS ? CFA__MISS : CFA_OK;
+    cfa__parked key;
+    memset(&key, 0, sizeof key);
+    key.provider = object->provider;
+    key.account = object->account;
+    key.ref = object->ref;
+    key.number = object->drained_count + 1;
+    status = cfa__find(set, &cfa__parked_kind, &key, &found);
+    if (status != CFA_OK || found == NULL)
+        return status;
+    cfa__webhook webhook;
+    memset(&webhook, 0, sizeof webhook);
+    webhook.provider = key.provider;
+    webhook.account = key.account;
+    webhook.event_id = ((const cfa__parked *)found)->event_id;
+    status = cfa__find(set, &cfa__webhook_kind, &webhook, &found);
+    *out = found;
+    return status;
+}
+
+/* Bring forward what would ask the provider about a payment: the call that is to make it, or its
+ * standing probe. */
+static cfa_status read_payment(cfa__working_set *set, cfa__id payment_id, int32_t *count) {
+    const cfa__operation *open = NULL;
+    void *draft;
+    cfa_status status = cfa__edit_id(set, &cfa__payment_kind, payment_id, &draft);
+    if (status != CFA_OK || draft == NULL)
+        return status;
+    cfa__payment *payment = draft;
+    if (payment->ref.data == NULL)
+        status = cfa__operation_find_open(set, payment, CFA_CALL_CREATE, &open);
+    else
+        status = cfa__operation_expedite(set, payment);
+    if (status == CFA_OK && open != NULL && cfa__operation_can_hasten(open, cfa__now_us(set))) {
+        status = cfa__edit(set, &cfa__operation_kind, open, &draft);
+        if (status == CFA_OK)
+            ((cfa__operation *)draft)->due_us = cfa__now_us(set);
+    }
+    *count += status == CFA_OK && (open != NULL || payment->ref.data != NULL);
+    return status;
+}
+
+static cfa_status read_named(cfa__working_set *set, const cfa__provider_object *object,
+                             cfa__upkeep_answer *answer) {
+    const cfa__webhook *webhook;
+    cfa_facts facts;
+    cfa__id payment_id;
+    cfa_status status = find_waiting(set, object, &webhook);
+    if (status != CFA_OK || webhook == NULL || webhook->facts.data == NULL)
+        return status;
+    status = cfa__facts_decode(&facts, cfa__batch_arena(set), webhook->facts);
+    if (status == CFA_ENOMEM)
+        return status;
+    if (status != CFA_OK || facts.payment_id == NULL ||
+        cfa__id_parse(&payment_id, "pay", facts.payment_id, "payment_id") != CFA_OK)
+        return CFA_OK; /* not ours: the doctor tells of it */
+    return read_payment(set, payment_id, &answer->payments_read);
+}
+
+/* What waits for an hour, once: an object that turned out to be a payment's has long been bound. */
+static cfa_status read_waiting(cfa__working_set *set, const cfa__upkeep_input *input,
+                               cfa__upkeep_answer *answer) {
+    cfa__provider_object key;
+    memset(&key, 0, sizeof key);
+    key.provider = key.account = key.ref = cfa__slice("");
+    key.waiting_us = input->waiting_seen_us + 1;
+    cfa_query query = { .kind = &cfa__provider_object_kind,
+                        .index = CFA__OBJECT_BY_WAITING,
+                        .flags = CFA_QUERY_AFTER | CFA_QUERY_UNTIL,
+                        .limit = CFA__WAITING_ROWS_MAX,
+                        .until = cfa__now_us(set) - CFA__WAITING_READ_US,
+                        .key = &key };
+    answer->waiting_seen_us = input->waiting_seen_us;
+    if (query.until <= input->waiting_seen_us)
+        return CFA_OK;
+    cfa_status status = cfa__list(set, &query);
+    bool missed = false;
+    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+        status = read_named(set, query.records[i], answer);
+        if (status == CFA__MISS) {
+            missed = true;
+            status = CFA_OK;
+        }
+    }
+    if (status != CFA_OK || missed)
+        return status != CFA_OK ? status : CFA__MISS;
+    /* As many as there are of one time come in one batch, which is smaller than this page. */
+    answer->waiting_seen_us =
+        query.count < CFA__WAITING_ROWS_MAX
+            ? query.until
+            : ((const cfa__provider_object *)query.records[query.count - 1])->waiting_us - 1;
+    return CFA_OK;
+}
+
+cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command) {
+    static cfa_status (*const works[])(cfa__working_set *, const cfa__upkeep_input *,
+                                       cfa__upkeep_answer *) = { move_keys, drop_answers,
+                                                                 read_waiting };
+    bool missed = false;
+    for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {
+        cfa_status status = works[i](set, command->input, command->output);
+        if (status < 0)
+            return status;
+        missed = missed || status == CFA__MISS;
+    }
+    return missed ? CFA__MISS : CFA_OK;
+}
+
+/* ---- columns that a migration left empty ----------------------------------------------------- */
+
+/* Schema 4: since when an object's webhooks wait. */
+static cfa_status fill_waiting(cfa__working_set *set, const cfa__parked *parked) {
+    cfa__provider_object key;
+    cfa__webhook webhook_key;
+    const void *found;
+    void *draft;
+    memset(&key, 0, sizeof key);
+    key.provider = parked->provider;
+    key.account = parked->account;
+    key.ref = parked->ref;
+    cfa_status status = cfa__find(set, &cfa__provider_object_kind, &key, &found);
+    const cfa__provider_object *object = found;
+    if (status != CFA_OK || object == NULL || object->waiting_us != 0 ||
+        parked->number != object->drained_count + 1)
+        return status;
+    memset(&webhook_key, 0, sizeof webhook_key);
+    webhook_key.provider = parked->provider;
+    webhook_key.account = parked->account;
+    webhook_key.event_id = parked->event_id;
+    status = cfa__find(set, &cfa__webhook_kind, &webhook_key, &found);
+    if (status != CFA_OK || found == NULL)
+        return status;
+    int64_t waiting_us = ((const cfa__webhook *)found)->received_us;
+    status = cfa__edit(set, &cfa__provider_object_kind, &key, &draft);
+    if (status == CFA_OK)
+        ((cfa__provider_object *)draft)->waiting_us = waiting_us;
+    return status;
+}
+
+cfa_status cfa__book_fill(cfa__working_set *set, cfa__command *command) {
+    const cfa__fill_input *input = command->input;
+    cfa__fill_answer *answer = command->output;
+    cfa_query query = { .kind = &cfa__parked_kind,
+                        .flags = CFA_QUERY_AFTER,
+                        .limit = CFA__UPKEEP_ROWS_MAX,
+                        .key = &input->after };
+    cfa_status status = cfa__list(set, &query);
+    bool missed = false;
+    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+        status = fill_waiting(set, query.records[i]);
+        if (status == CFA__MISS) {
+            missed = true;
+            status = CFA_OK;
+        }
+    }
+    if (status != CFA_OK || missed)
+        return status != CFA_OK ? status : CFA__MISS;
+    answer->last = query.count > 0 ? query.records[query.count - 1] : NULL;
+    answer->done = query.count < CFA__UPKEEP_ROWS_MAX;
+    const cfa__book *book;
+    status = answer->done ? cfa__book_find(set, &book) : CFA_OK;
+    if (status != CFA_OK || !answer->done)
+        return status;
+    void *draft;
+    status = cfa__edit(set, &cfa__book_kind, book, &draft);
+    if (status == CFA_OK)
+        ((cfa__book *)draft)->filled = CFA__SCHEMA_VERSION;
+    return status;
 }
 
 /* ---- opening a book -------------------------------------------------------------------------- */
@@ -172,6 +342,7 @@ cfa_status cfa__book_open(cfa__working_set *set, cfa__command *command) {
             .secret = { input->secret, sizeof input->secret },
             .account = { "", 0 },
             .key_generation = 1,
+            .filled = CFA__SCHEMA_VERSION,
             .created_us = cfa__now_us(set),
         };
         status = cfa__insert(set, &cfa__book_kind, &fresh, &draft);

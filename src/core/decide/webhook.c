@@ -59,7 +59,8 @@ static cfa_status park(cfa__working_set *set, const cfa__webhook_input *input, c
     if (status != CFA_OK)
         return status;
     cfa__provider_object *object = draft;
-    object->parked_count++;
+    if (object->parked_count++ == object->drained_count)
+        object->waiting_us = cfa__now_us(set);
     cfa__parked parked = { input->provider, input->account, key.ref, object->parked_count,
                            cfa__slice(input->event.event_id) };
     return cfa__insert(set, &cfa__parked_kind, &parked, NULL);

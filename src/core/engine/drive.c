@@ -73,6 +73,7 @@ static cfa_status upkeep_begin(cfa_engine *engine, int32_t *out_done) {
     }
     input->answer_kept_ms = engine->options.answer_kept_ms;
     input->rotate_keys = atomic_load(&engine->random_keys) >= RANDOM_KEYS_PER_GENERATION;
+    input->waiting_seen_us = atomic_load(&engine->waiting_seen_us);
     command->input = input;
     return cfa__job_start(engine, &engine->upkeep_job, command);
 }
@@ -89,7 +90,10 @@ static cfa_status upkeep_collect(cfa_engine *engine, int32_t *out_done) {
             atomic_store(&engine->generation, answer->generation);
             atomic_store(&engine->random_keys, 0);
         }
-        *out_done = answer->keys_moved + answer->answers_dropped;
+        atomic_store(&engine->waiting_seen_us, answer->waiting_seen_us);
+        if (answer->payments_read > 0)
+            atomic_store(&engine->operation_due_us, 0);
+        *out_done = answer->keys_moved + answer->answers_dropped + answer->payments_read;
         if (*out_done > 0) /* there is more to do */
             atomic_store(&engine->upkeep_us, cfa__monotonic_us(engine));
     }

@@ -160,8 +160,9 @@ struct cfa_engine {
     int event_descriptor;
     int poll_descriptor; /* that and the provider's; -1: there is no other */
     atomic_bool event_signaled;
-    atomic_int_fast64_t upkeep_us;     /* monotonic time of the next upkeep */
-    atomic_int_fast64_t rest_until_us; /* monotonic: until then ticks start nothing */
+    atomic_int_fast64_t upkeep_us;       /* monotonic time of the next upkeep */
+    atomic_int_fast64_t waiting_seen_us; /* webhooks that wait since then were looked at */
+    atomic_int_fast64_t rest_until_us;   /* monotonic: until then ticks start nothing */
     cfa__statistics statistics;
 };
 

@@ -9,7 +9,7 @@
 
 #define CFA__DOCTOR_CALLS_MAX 5000     /* open calls that are read, those due first */
 #define CFA__DOCTOR_EVENTS_MAX 2000    /* of the log, the newest */
-#define CFA__DOCTOR_PARKED_MAX 2000    /* rows of webhooks that waited at some time */
+#define CFA__DOCTOR_PARKED_MAX 5000    /* objects whose webhooks wait for an hour */
 #define CFA__DOCTOR_PAGE 250           /* rows of one read */
 #define CFA__DOCTOR_TARGETS_MAX 1000   /* things that `cfa_doctor_do` acts on at once */
 #define CFA__DOCTOR_CONFLICTS_MAX 4096 /* payments that are told apart */

@@ -9,9 +9,15 @@
 #include "core/decide/facts.h"
 #include "core/explain/doctor.h"
 
-#define PARKED_WARN_US CFA__HOUR_US
 #define PARKED_GRAVE_US CFA__DAY_US
 #define OPERATIONS_MAX 8
+
+/* NULL when no more are listed. */
+static const char *object_text(cfa__examination *examination, cfa_slice ref) {
+    if (examination->findings[CFA__AILMENT_WEBHOOK_PARKED].id_count == CFA_FINDING_IDS_MAX)
+        return NULL;
+    return cfa__document_text(examination->texts, ref);
+}
 
 /* The payment that the webhook names, if it is ours: its open calls end the waiting. */
 static cfa_status note_targets(cfa__examination *examination, const char *object,
@@ -56,70 +62,52 @@ static cfa_status note_waiting(cfa__examination *examination, const cfa__provide
     cfa_status status = cfa__examine_record(examination, &cfa__parked_kind, &key, &found);
     if (status != CFA_OK || found == NULL)
         return status;
-    const cfa__parked *parked = found;
     cfa__webhook webhook;
     memset(&webhook, 0, sizeof webhook);
-    webhook.provider = parked->provider;
-    webhook.account = parked->account;
-    webhook.event_id = parked->event_id;
+    webhook.provider = key.provider;
+    webhook.account = key.account;
+    webhook.event_id = ((const cfa__parked *)found)->event_id;
     status = cfa__examine_record(examination, &cfa__webhook_kind, &webhook, &found);
     if (status != CFA_OK || found == NULL)
         return status;
-    int64_t age_us = examination->now_us - ((const cfa__webhook *)found)->received_us;
-    if (age_us < PARKED_WARN_US)
-        return CFA_OK;
+    int64_t age_us = examination->now_us - object->waiting_us;
     if (age_us > PARKED_GRAVE_US)
         cfa__found_grave(examination, CFA__AILMENT_WEBHOOK_PARKED);
-    return note_targets(examination, cfa__document_text(examination->texts, object->ref), found,
-                        age_us);
+    return note_targets(examination, object_text(examination, object->ref), found, age_us);
 }
 
-/* Rows stay after their object was found; the object tells. */
-static cfa_status note_row(cfa__examination *examination, const cfa__parked *row) {
-    cfa__provider_object key;
-    const void *found;
-    if (row->number != 1)
-        return CFA_OK; /* one of an object is enough */
-    memset(&key, 0, sizeof key);
-    key.provider = row->provider;
-    key.account = row->account;
-    key.ref = row->ref;
-    cfa_status status = cfa__examine_record(examination, &cfa__provider_object_kind, &key, &found);
-    const cfa__provider_object *object = found;
-    if (status != CFA_OK || object == NULL || object->drained_count >= object->parked_count)
-        return status;
-    return note_waiting(examination, object);
-}
-
+/* The index holds only what waits, the oldest first. */
 cfa_status cfa__examine_parked(cfa__examination *examination) {
-    cfa__parked key;
+    cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = key.account = key.ref = cfa__slice("");
-    /* The last row's text must outlive its page. */
     for (int64_t seen = 0; examination->deep || seen < CFA__DOCTOR_PARKED_MAX;) {
-        cfa_query query = { .kind = &cfa__parked_kind,
-                            .flags = CFA_QUERY_AFTER,
+        cfa_query query = { .kind = &cfa__provider_object_kind,
+                            .index = CFA__OBJECT_BY_WAITING,
+                            .flags = CFA_QUERY_AFTER | CFA_QUERY_UNTIL,
                             .limit = CFA__DOCTOR_PAGE,
+                            .until = examination->now_us - CFA__WAITING_READ_US,
                             .key = &key };
         cfa_status status = cfa__examine_page(examination, &query);
         for (int32_t i = 0; status == CFA_OK && i < query.count; i++)
-            status = note_row(examination, query.records[i]);
+            status = note_waiting(examination, query.records[i]);
         if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
             return status;
-        const cfa__parked *last = query.records[query.count - 1];
+        /* The last row's text must outlive its page. */
+        const cfa__provider_object *last = query.records[query.count - 1];
         bool failed = false;
         cfa_arena *arena = examination->reader->arena;
+        key.waiting_us = last->waiting_us;
         key.provider = cfa__slice(cfa__text_of(arena, last->provider, &failed));
         key.account = cfa__slice(cfa__text_of(arena, last->account, &failed));
         key.ref = cfa__slice(cfa__text_of(arena, last->ref, &failed));
-        key.number = last->number;
         if (failed)
             return CFA_ENOMEM;
         seen += query.count;
     }
     cfa__not_seen(examination, cfa__document_format(
                                    examination->texts,
-                                   "Of the webhooks that ever waited the first %d rows were read; "
+                                   "Of the objects whose webhooks wait the %d oldest were read; "
                                    "--deep reads all",
                                    CFA__DOCTOR_PARKED_MAX));
     return CFA_OK;

@@ -16,11 +16,6 @@ struct hasten_answer {
     int32_t done;
 };
 
-static bool can_hasten(const cfa__operation *operation, int64_t now_us) {
-    return operation != NULL && operation->due_us > now_us &&
-           cfa__id_is_null(operation->lease_owner) && operation->state != CFA__OPERATION_DEFERRED;
-}
-
 static cfa_status hasten(cfa__working_set *set, cfa__command *command) {
     const struct hasten_input *input = command->input;
     struct hasten_answer *answer = command->output;
@@ -38,7 +33,7 @@ static cfa_status hasten(cfa__working_set *set, cfa__command *command) {
         return CFA__MISS;
     for (int32_t i = 0; i < input->count; i++) {
         void *draft;
-        if (!can_hasten(operations[i], cfa__now_us(set)))
+        if (operations[i] == NULL || !cfa__operation_can_hasten(operations[i], cfa__now_us(set)))
             continue;
         cfa_status status = cfa__edit(set, &cfa__operation_kind, operations[i], &draft);
         if (status != CFA_OK)
