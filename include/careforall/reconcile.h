@@ -28,7 +28,10 @@ typedef struct cfa_reconcile_object {
     int32_t summary;  /* non-zero: a row of a report; it is compared, and never repaired from */
     int64_t refunded_minor; /* of the payment so far; negative: not told */
     int64_t line;           /* of the file that it was read from; 0: none */
-    cfa_facts facts;        /* what it says; last, because it grows */
+    int64_t
+        as_of_us;    /* by the book's clock it stood so then, or later; 0: not told. The book is not
+                       * ahead for what it learnt since */
+    cfa_facts facts; /* what it says; last, because it grows */
 } cfa_reconcile_object;
 
 /*
@@ -47,10 +50,13 @@ typedef struct cfa_reconcile_spec {
     int64_t from_us, until_us;
     int32_t all_ours; /* non-zero: objects that do not name a payment of ours are missing here,
                        * too; else they are only counted */
+    int32_t
+        moving; /* non-zero: the record changes while it is read, and reading it takes long: each
+                       * object is judged in a snapshot of its own, and none is held during `next` */
 } cfa_reconcile_spec;
 
 #define CFA_RECONCILE_SPEC_INIT                                                                    \
-    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0 }
+    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0, 0 }
 
 /* Objects of one record, all kinds together: bounds the memory to 8 bytes each. */
 #define CFA_RECONCILE_OBJECTS_MAX 16000000
@@ -88,6 +94,60 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_storage(cfa_reconciliation **out
 CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_repair(int64_t *out_repaired, cfa_engine *engine,
                                                        const cfa_reconcile_spec *spec,
                                                        int32_t timeout_ms);
+
+/* ---- against the provider itself -------------------------------------------------------------- */
+
+typedef struct cfa_reconcile_live_spec {
+    size_t struct_size;
+    int64_t from_us;    /* what the provider created since, and a while before; required */
+    int64_t until_us;   /* and before this time; 0: up to ten minutes ago */
+    int32_t repair;     /* non-zero: repair where something can be told, then compare again */
+    int32_t all_ours;   /* as in cfa_reconcile_spec */
+    int32_t timeout_ms; /* of all of it; 0: an hour */
+    int32_t (*stop)(
+        void *self); /* asked before each page and between tries; non-zero ends the work;
+                                  * NULL: nobody ends it */
+    void *stop_self;
+} cfa_reconcile_live_spec;
+
+#define CFA_RECONCILE_LIVE_SPEC_INIT                                                               \
+    { sizeof(cfa_reconcile_live_spec), 0, 0, 0, 0, 0, NULL, NULL }
+
+/*
+ * Compare the book with what its provider lists of a window, repair it, compare it again. Pages are
+ * read on this thread, one after the other, each tried again a few times; no transaction is held
+ * meanwhile. docs/reconcile.md says what is listed, and what must be there.
+ *
+ * Durable when it returns: what a repair told. A repeat tells what is new since. `*out`: of the last
+ * comparison, owned, `cfa_reconciliation_free`. `*out_repaired`: as of cfa_reconcile_repair; may be
+ * NULL. `spec`: copied.
+ * Expected: CFA_OK (look at `cfa_reconciliation_differences`); CFA_EINVAL; CFA_ENOTSUP (no provider,
+ * one that lists nothing, or that refuses to: the text says which); CFA_EUNAVAILABLE (a page could
+ * not be had); CFA_ETIMEOUT; CFA_ECLOSING (`stop` said so); CFA_EMODE; CFA_ERANGE; CFA_ENOMEM;
+ * TRANSIENT and CFA_EINDOUBT of the store. Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_live(cfa_reconciliation **out,
+                                                     int64_t *out_repaired, cfa_engine *engine,
+                                                     const cfa_reconcile_live_spec *spec);
+
+/* The same record for a comparison of one's own: a source for `cfa_reconcile_spec.next`, which wants
+ * `moving` with it. Used by one thread at a time, freed before the engine is closed. */
+typedef struct cfa_reconcile_listing cfa_reconcile_listing;
+
+/*
+ * Begin to list; nothing is asked of the provider yet. `spec`: copied; its time runs from now.
+ * Expected: CFA_OK; CFA_EINVAL; CFA_ENOTSUP; CFA_ENOMEM. Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_listing_open(cfa_reconcile_listing **out,
+                                                             cfa_engine *engine,
+                                                             const cfa_reconcile_live_spec *spec);
+CFA_API cfa_status cfa_reconcile_listing_next(void *self, cfa_reconcile_object *out);
+/* Write the time of our book that must be in it; 0, 0 when it is too short for any. */
+CFA_API void cfa_reconcile_listing_window(const cfa_reconcile_listing *listing,
+                                          int64_t *out_from_us, int64_t *out_until_us);
+CFA_API void cfa_reconcile_listing_free(cfa_reconcile_listing *listing);
+
+/* ---- reports --------------------------------------------------------------------------------- */
 
 /* How many differences there are, those included that are not listed; 0: the books agree. */
 CFA_API int64_t cfa_reconciliation_differences(const cfa_reconciliation *report);

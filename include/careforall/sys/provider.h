@@ -162,6 +162,52 @@ typedef struct cfa_reply {
     cfa_facts facts;
 } cfa_reply;
 
+/* ---- listing --------------------------------------------------------------------------------- */
+
+/* What can be listed. SETTLEMENTS are payments that were paid out, by the payout's time. */
+enum {
+    CFA_LIST_PAYMENTS = 0,
+    CFA_LIST_REFUNDS = 1,
+    CFA_LIST_DISPUTES = 2,
+    CFA_LIST_SETTLEMENTS = 3
+};
+#define CFA_LIST_KINDS 4
+#define CFA_LIST_OBJECTS_MAX 100 /* of one page */
+#define CFA_LIST_CURSOR_MAX 511  /* bytes of a cursor */
+
+/* Objects that the provider created from `created_from_us` on and before `created_until_us`. */
+typedef struct cfa_list_request {
+    size_t struct_size;
+    int32_t kind;        /* CFA_LIST_* */
+    const char *account; /* "" for the default */
+    int64_t created_from_us, created_until_us;
+    const char *cursor; /* `next` of the page before, of the same request; NULL: the first page */
+    int64_t now_us;
+    int32_t timeout_ms;
+} cfa_list_request;
+
+/* One object and what it says. Facts of a refund or a dispute name their payment and that one. */
+typedef struct cfa_listed {
+    size_t struct_size;
+    int32_t livemode;       /* 0 or 1; negative: not told */
+    int32_t whole;          /* non-zero: it states all that is known of the payment's money */
+    int64_t refunded_minor; /* of the payment so far; negative: not told */
+    cfa_facts facts;        /* last, because it grows */
+} cfa_listed;
+
+typedef struct cfa_list_page {
+    size_t struct_size;
+    /* DONE: this is the page. UNKNOWN, NOT_SENT: there is none, ask again. REFUSED: there is none,
+     * and asking again gives none. Zeroed means UNKNOWN: nothing that failed looks like an end. */
+    int32_t outcome;
+    int32_t count; /* 0 to CFA_LIST_OBJECTS_MAX; a page without objects is no end */
+    const cfa_listed *const *objects;
+    const char *next;    /* where the next page begins; NULL: with DONE, and only then, the end */
+    const char *code;    /* why there is no page, or NULL */
+    int32_t unavailable; /* as in a reply */
+    int64_t retry_after_ms; /* 0: unspecified */
+} cfa_list_page;
+
 /* ---- webhooks -------------------------------------------------------------------------------- */
 
 typedef struct cfa_webhook_event {
@@ -221,6 +267,18 @@ typedef struct cfa_provider_ops {
     int32_t (*finish)(void *self, uint64_t *out_token, int32_t timeout_ms);
     int (*descriptor)(void *self);
     int32_t (*next_due_ms)(void *self);
+
+    /*
+     * Read one page of what the provider has, within `request->timeout_ms`. NULL, or behind the
+     * `struct_size` of an older adapter: it lists nothing. Never called inside a transaction or under
+     * a lock; several threads may call at once. Text of the page lives in `arena`.
+     *
+     * From the first page to the end every object of the window is brought at least once that was
+     * there when the first page was asked for, as it stands when its own page is; one that comes
+     * meanwhile may be left out. A page that cannot be read whole is no page. The same cursor can be
+     * asked for again.
+     */
+    void (*list)(void *self, const cfa_list_request *request, cfa_arena *arena, cfa_list_page *out);
 } cfa_provider_ops;
 
 typedef struct cfa_provider {

@@ -96,6 +96,11 @@ static bool is_firm(int64_t state) {
            state == CFA_PAYMENT_EXPIRED;
 }
 
+/* What was learnt after the record was asked makes nothing of it old. */
+static bool learnt_since(const cfa_reconcile_object *object, int64_t updated_us) {
+    return object->as_of_us > 0 && updated_us >= object->as_of_us;
+}
+
 static cfa_status judge_ahead(cfa__reconcile *run, const cfa_reconcile_object *object,
                               const cfa__payment *payment, const cfa__reconcile_place *place) {
     cfa__payment alone = *payment;
@@ -199,7 +204,7 @@ static cfa_status judge_payment(cfa__reconcile *run, const cfa_reconcile_object 
         run->feeds = judge_behind(run, payment, &after, &place) || run->feeds;
     judge_sum(run, object, payment, place);
     place.repairable = false;
-    if (!object->whole || vague)
+    if (!object->whole || vague || learnt_since(object, payment->updated_us))
         return CFA_OK;
     cfa_reconcile_object bare = *object;
     bare.facts = facts;
@@ -259,7 +264,7 @@ static bool is_comparable(cfa__reconcile *run, const void *found, bool other,
     return false;
 }
 
-static void judge_refund_states(cfa__reconcile *run, const cfa__refund *refund,
+static void judge_refund_states(cfa__reconcile *run, const cfa__refund *refund, bool learnt,
                                 const cfa_refund_facts *facts, cfa__reconcile_place place) {
     cfa__refund after = *refund, alone = *refund;
     bool conflict, ignored;
@@ -276,7 +281,7 @@ static void judge_refund_states(cfa__reconcile *run, const cfa__refund *refund,
                             cfa_refund_state_name((cfa_refund_state)after.state),
                             cfa_refund_state_name((cfa_refund_state)refund->state));
         run->feeds = true;
-    } else if (alone.state != refund->state && after.state == refund->state &&
+    } else if (!learnt && alone.state != refund->state && after.state == refund->state &&
                refund->state != CFA_REFUND_PENDING && refund->state != CFA_REFUND_REQUIRES_ACTION) {
         place.repairable = false;
         cfa__reconcile_note(run, CFA__RECONCILE_STATE_AHEAD, &place, "state",
@@ -301,7 +306,7 @@ static cfa_status judge_refund(cfa__reconcile *run, const cfa_reconcile_object *
     if (is_comparable(run, found, other, payment, &facts->amount, &place)) {
         const cfa__refund *refund = found;
         place.id = refund->id;
-        judge_refund_states(run, refund, facts, place);
+        judge_refund_states(run, refund, learnt_since(object, refund->updated_us), facts, place);
     }
     return found != NULL ? note_seen(run, CFA_RECONCILE_REFUND, ((const cfa__refund *)found)->id)
                          : CFA_OK;
@@ -309,7 +314,7 @@ static cfa_status judge_refund(cfa__reconcile *run, const cfa_reconcile_object *
 
 /* ---- disputes -------------------------------------------------------------------------------- */
 
-static void judge_dispute_states(cfa__reconcile *run, const cfa__dispute *dispute,
+static void judge_dispute_states(cfa__reconcile *run, const cfa__dispute *dispute, bool learnt,
                                  const cfa_dispute_facts *facts, cfa__reconcile_place place) {
     cfa__dispute after = *dispute, alone = *dispute;
     (void)cfa__dispute_merge(&after, facts);
@@ -324,7 +329,7 @@ static void judge_dispute_states(cfa__reconcile *run, const cfa__dispute *disput
         run->feeds = run->feeds || after.amount_minor != dispute->amount_minor;
         return;
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < (learnt ? 1 : 2); i++) {
         const cfa__dispute *side = sides[i];
         if (side->state != dispute->state)
             cfa__reconcile_note(run, codes[i], &place, "state",
@@ -361,7 +366,7 @@ static cfa_status judge_dispute(cfa__reconcile *run, const cfa_reconcile_object 
     if (is_comparable(run, found, other, payment, &facts->amount, &place)) {
         const cfa__dispute *dispute = found;
         place.id = dispute->id;
-        judge_dispute_states(run, dispute, facts, place);
+        judge_dispute_states(run, dispute, learnt_since(object, dispute->updated_us), facts, place);
     }
     return found != NULL ? note_seen(run, CFA_RECONCILE_DISPUTE, ((const cfa__dispute *)found)->id)
                          : CFA_OK;

@@ -111,6 +111,26 @@ static cfa_status in_snapshot(cfa__reconcile *run, cfa_status (*work)(cfa__recon
     return status;
 }
 
+static cfa_status judge_one(cfa__reconcile *run) { return cfa__reconcile_object(run, run->object); }
+
+/* The same for a record that moves: no snapshot is open while the next object is waited for. */
+static cfa_status compare_moving(cfa__reconcile *run) {
+    cfa_status status = in_snapshot(run, read_book);
+    while (status == CFA_OK) {
+        cfa_reconcile_object object;
+        cfa_arena_reset(run->scratch);
+        status = next_object(run, &object);
+        if (status == CFA_ENOTFOUND)
+            return in_snapshot(run, cfa__reconcile_missing);
+        if (status == CFA_OK) {
+            run->objects++;
+            run->object = &object;
+            status = in_snapshot(run, judge_one);
+        }
+    }
+    return status;
+}
+
 static cfa_status open_run(cfa__reconcile *run, const cfa_storage *storage,
                            const cfa_reconcile_spec *spec) {
     memset(run, 0, sizeof *run);
@@ -160,7 +180,7 @@ static cfa_status run_compare(cfa_reconciliation **out, const cfa_storage *stora
     run.report = report;
     run.keeps_seen = spec.until_us != 0;
     if (status == CFA_OK)
-        status = in_snapshot(&run, compare);
+        status = spec.moving != 0 ? compare_moving(&run) : in_snapshot(&run, compare);
     if (status == CFA_OK)
         status = cfa__reconciliation_finish(report, &run);
     close_run(&run);

@@ -64,6 +64,7 @@ typedef struct cfa__reconcile {
     cfa_arena *arena;           /* of the run: the book's text */
     cfa_arena *scratch;         /* of one object or page */
     cfa__book book;
+    const cfa_reconcile_object *object; /* at hand, when each has its own snapshot */
     bool feeds;       /* of the object at hand: worth telling */
     bool contradicts; /* the same: it must not be told */
     bool keeps_seen;
