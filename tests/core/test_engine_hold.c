@@ -2,6 +2,7 @@
  * test_engine_hold.c - late money under the rule `hold`: in no total from its first event on, until a
  * person accepts it, once; and whatever goes back of it before and after.
  */
+#include "core/explained.h"
 #include "core/hooked.h"
 
 #include <careforall/dispute.h>
@@ -487,6 +488,64 @@ START_TEST(a_dispute_of_held_money_shows_when_it_is_accepted) {
 }
 END_TEST
 
+/* ---- told ------------------------------------------------------------------------------------ */
+
+START_TEST(the_doctor_lists_what_a_person_must_decide) {
+    open_held(_i);
+    book_advance(&book, DAY_US);
+    for (int deep = 0; deep < 2; deep++) {
+        const cfa_finding_view *view = finding_of(book.engine, "payment_held", deep);
+        ck_assert_ptr_nonnull(view);
+        ck_assert_int_eq(view->severity, CFA_FINDING_WARNING);
+        ck_assert_int_eq(view->count, 1);
+        ck_assert_str_eq(view->ids[0], payment_id());
+        ck_assert_int_eq(view->age_us, DAY_US);
+        ck_assert(!view->safe);
+    }
+    int64_t done;
+    expect_error(cfa_doctor_do(&done, book.engine, "payment_held", NULL, NULL), CFA_ENOTSUP, NULL);
+    refund_of(400, "a-part");
+    deliver();
+    ck_assert_int_eq(finding_of(book.engine, "payment_held", false)->age_us, DAY_US);
+    bool back = _i % 2 == 1;
+    if (back) {
+        refund_of(0, "the-rest"); /* nothing is left to be decided */
+        deliver();
+    } else {
+        accept("yes");
+    }
+    ck_assert_ptr_null(finding_of(book.engine, "payment_held", false));
+    ck_assert_ptr_null(finding_of(book.engine, "payment_held", true));
+    forget_checkup();
+    close_whole(back ? 0 : 1000, back ? 0 : 400, 0);
+}
+END_TEST
+
+START_TEST(its_story_says_that_it_was_held_and_who_accepted_it) {
+    open_held(_i);
+    book_advance(&book, HOUR_US);
+    (void)totals_of(&book);
+    json_t *story = story_of(book.engine, payment_id());
+    ck_assert_ptr_nonnull(strstr(member(story, "summary"), "held: no total has them"));
+    ck_assert_ptr_nonnull(strstr(member(item_of(story, "totals", "contribution", 0), "title"),
+                                 "until it is accepted"));
+    ck_assert_ptr_nonnull(
+        strstr(member(item_with(story, "timeline", "state", "rule", "L01"), "title"),
+               "the campaign's rule holds it"));
+    json_decref(story);
+    accept("yes");
+    (void)totals_of(&book);
+    story = story_of(book.engine, payment_id());
+    ck_assert_ptr_null(strstr(member(story, "summary"), "held"));
+    ck_assert_str_eq(member(item_with(story, "timeline", "state", "rule", "L02"), "cause"),
+                     "a person's act");
+    ck_assert_str_eq(
+        member(item_with(story, "timeline", "act", "action", "payment.accept"), "actor"), "desk-3");
+    json_decref(story);
+    close_whole(1000, 0, 0);
+}
+END_TEST
+
 /* ---- the suite ------------------------------------------------------------------------------- */
 
 static void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
@@ -512,5 +571,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "back_for_good", held_money_may_go_back_and_never_be_accepted);
     add_per_store(suite, "failed_refund", a_refund_that_fails_later_leaves_money_to_be_accepted);
     add_per_store(suite, "dispute", a_dispute_of_held_money_shows_when_it_is_accepted);
+    add_per_store(suite, "doctor", the_doctor_lists_what_a_person_must_decide);
+    add_per_store(suite, "story", its_story_says_that_it_was_held_and_who_accepted_it);
     return run_suite(suite, argc, argv);
 }

@@ -62,6 +62,11 @@ const cfa__ailment_kind cfa__ailment_kinds[CFA__AILMENTS] = {
                                      "These payments are held, not taken, for more than five days: "
                                      "card networks let go after about seven.",
                                      "Capture or cancel each; a person must decide.", false },
+    [CFA__AILMENT_PAYMENT_HELD] = { "payment_held", CFA_FINDING_WARNING,
+                                    "Late money is held by its campaign's rule: it is in no total.",
+                                    "Accept each, POST /api/v1/payments/ID/accept, or refund it; a "
+                                    "person must decide.",
+                                    false },
     [CFA__AILMENT_PAYMENT_OVERDUE] = { "payment_overdue", CFA_FINDING_WARNING,
                                        "The time to pay these is over for more than an hour, and "
                                        "the provider has not confirmed their end.",

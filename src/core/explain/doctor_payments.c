@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/decide/evidence.h"
 #include "core/decide/reversal_machine.h"
 #include "core/explain/doctor.h"
 
@@ -58,9 +59,9 @@ static void note_unpaid(cfa__examination *examination, const cfa__payment *payme
                    item);
 }
 
-static cfa_status note_hold(cfa__examination *examination, const cfa__payment *payment) {
-    if (payment->state != CFA_PAYMENT_AUTHORIZED)
-        return CFA_OK;
+/* When the newest step of this kind was taken; as it is when there is none. */
+static cfa_status find_step(cfa__examination *examination, const cfa__payment *payment,
+                            bool (*is_it)(const cfa__transition *), int64_t *out_us) {
     cfa__transition key;
     memset(&key, 0, sizeof key);
     key.payment_id = payment->id;
@@ -70,15 +71,26 @@ static cfa_status note_hold(cfa__examination *examination, const cfa__payment *p
                         .limit = STEPS_MAX,
                         .key = &key };
     cfa_status status = cfa__examine_load(examination, &query, 1);
-    int64_t held_us = payment->updated_us;
     for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
         const cfa__transition *step = query.records[i];
-        if (cfa__id_is_null(step->subject_id) && step->to_state == CFA_PAYMENT_AUTHORIZED &&
-            step->from_state != CFA_PAYMENT_AUTHORIZED) {
-            held_us = step->created_us;
-            break;
-        }
+        if (!is_it(step))
+            continue;
+        *out_us = step->created_us;
+        break;
     }
+    return status;
+}
+
+static bool begins_hold(const cfa__transition *step) {
+    return cfa__id_is_null(step->subject_id) && step->to_state == CFA_PAYMENT_AUTHORIZED &&
+           step->from_state != CFA_PAYMENT_AUTHORIZED;
+}
+
+static cfa_status note_hold(cfa__examination *examination, const cfa__payment *payment) {
+    if (payment->state != CFA_PAYMENT_AUTHORIZED)
+        return CFA_OK;
+    int64_t held_us = payment->updated_us;
+    cfa_status status = find_step(examination, payment, begins_hold, &held_us);
     int64_t age_us = examination->now_us - held_us;
     if (status == CFA_OK && age_us > HOLD_WARN_US) {
         cfa__found(examination, CFA__AILMENT_HOLD_EXPIRING,
@@ -87,6 +99,25 @@ static cfa_status note_hold(cfa__examination *examination, const cfa__payment *p
         if (age_us > HOLD_GRAVE_US)
             cfa__found_grave(examination, CFA__AILMENT_HOLD_EXPIRING);
     }
+    return status;
+}
+
+static bool is_late_rule(const cfa__transition *step) {
+    return cfa__slices_equal(step->rule, cfa__slice("L01"));
+}
+
+/* Late money, unless all of it went back: then there is nothing to decide. */
+static cfa_status note_held(cfa__examination *examination, const cfa__payment *payment) {
+    int64_t left_minor = payment->captured_minor - payment->refunded_minor -
+                         (payment->withdrawn_minor - payment->reinstated_minor);
+    if ((payment->flags & CFA_PAYMENT_FLAG_HELD) == 0 || left_minor <= 0)
+        return CFA_OK;
+    int64_t held_us = payment->updated_us;
+    cfa_status status = find_step(examination, payment, is_late_rule, &held_us);
+    if (status == CFA_OK)
+        cfa__found(examination, CFA__AILMENT_PAYMENT_HELD,
+                   id_text(examination, CFA__AILMENT_PAYMENT_HELD, "pay", payment->id),
+                   examination->now_us - held_us, NULL);
     return status;
 }
 
@@ -236,19 +267,25 @@ cfa_status cfa__examine_calls(cfa__examination *examination) {
     return CFA_OK;
 }
 
-/* ---- conflicts ------------------------------------------------------------------------------- */
+/* ---- conflicts and late money ---------------------------------------------------------------- */
 
-static cfa_status examine_payment_id(cfa__examination *examination, cfa__id id) {
+/* Both are told by an event, which late money has once. */
+static cfa_status examine_event(cfa__examination *examination, const cfa__event *event) {
+    bool held = event->type == CFA__EVENT_PAYMENT_HELD;
+    if (!held && event->type != CFA__EVENT_PAYMENT_CONFLICT)
+        return CFA_OK;
     const void *found = NULL;
     cfa__any_record key;
-    cfa__key_of_id(&key, &cfa__payment_kind, id);
+    cfa__key_of_id(&key, &cfa__payment_kind, event->subject_id);
     cfa_status status = cfa__examine_record(examination, &cfa__payment_kind, &key, &found);
-    if (status == CFA_OK && found != NULL)
-        note_conflict(examination, found);
-    return status;
+    if (status != CFA_OK || found == NULL)
+        return status;
+    if (held)
+        return note_held(examination, found);
+    note_conflict(examination, found);
+    return CFA_OK;
 }
 
-/* A conflict is told by an event; those of late are read. */
 static cfa_status examine_newest(cfa__examination *examination) {
     cfa__event key;
     memset(&key, 0, sizeof key);
@@ -258,11 +295,8 @@ static cfa_status examine_newest(cfa__examination *examination) {
                         .key = &key };
     for (int64_t seen = 0; seen < CFA__DOCTOR_EVENTS_MAX; seen += query.count) {
         cfa_status status = cfa__examine_page(examination, &query);
-        for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
-            const cfa__event *event = query.records[i];
-            if (event->type == CFA__EVENT_PAYMENT_CONFLICT)
-                status = examine_payment_id(examination, event->subject_id);
-        }
+        for (int32_t i = 0; status == CFA_OK && i < query.count; i++)
+            status = examine_event(examination, query.records[i]);
         if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
             return status;
         key.position = ((const cfa__event *)query.records[query.count - 1])->position;
@@ -271,7 +305,8 @@ static cfa_status examine_newest(cfa__examination *examination) {
     cfa__not_seen(examination, cfa__document_format(
                                    examination->texts,
                                    "Conflicts were looked for in open payments and in the newest "
-                                   "%d events; --deep looks at every payment",
+                                   "%d events, held money in those events; --deep looks at every "
+                                   "payment",
                                    CFA__DOCTOR_EVENTS_MAX));
     return CFA_OK;
 }
@@ -287,8 +322,10 @@ cfa_status cfa__examine_conflicts(cfa__examination *examination) {
                             .limit = CFA__DOCTOR_PAGE,
                             .key = &key };
         cfa_status status = cfa__examine_page(examination, &query);
-        for (int32_t i = 0; status == CFA_OK && i < query.count; i++)
+        for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
             note_conflict(examination, query.records[i]);
+            status = note_held(examination, query.records[i]);
+        }
         if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
             return status;
         key.id = ((const cfa__payment *)query.records[query.count - 1])->id;

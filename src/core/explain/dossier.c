@@ -418,7 +418,28 @@ static bool visit_act(void *user, const void *row) {
     return !hunt->failed;
 }
 
-/* An act is written in the commit of what it did: that is a refund, or an operation. */
+/* When a person took held money into the totals; 0: nobody did. */
+static int64_t accepted_us(const cfa__dossier *dossier) {
+    for (int32_t i = 0; i < dossier->transitions.count; i++) {
+        const cfa__transition *step = dossier->transitions.items[i];
+        if (cfa__slices_equal(step->rule, cfa__slice("L02")))
+            return step->created_us;
+    }
+    return 0;
+}
+
+/* Acts of one commit; `*before`: where earlier ones end, moved there. */
+static cfa_status hunt_acts(struct act_hunt *hunt, cfa__log_search *search, int64_t at_us,
+                            int64_t *before) {
+    if (at_us == 0 || search->head == 0)
+        return CFA_OK;
+    cfa_status status = cfa__log_seek(search, *before, at_us, before);
+    return status == CFA_OK ? cfa__log_scan(search, *before, search->head, at_us, visit_act, hunt)
+                            : status;
+}
+
+/* An act is written in the commit of what it did: that is a refund, an operation, an acceptance or
+ * an erasure. */
 static cfa_status read_acts(cfa__dossier *dossier) {
     struct act_hunt hunt = { .dossier = dossier };
     cfa__log_search search;
@@ -431,18 +452,15 @@ static cfa_status read_acts(cfa__dossier *dossier) {
     dossier->acts.items = hunt.items;
     if (hunt.items == NULL)
         status = CFA_ENOMEM;
-    for (int32_t i = 0; status == CFA_OK && search.head > 0 && i < dossier->operations.count; i++) {
+    for (int32_t i = 0; status == CFA_OK && i < dossier->operations.count; i++) {
         const cfa__operation *operation = dossier->operations.items[i];
-        status = cfa__log_seek(&search, before, operation->created_us, &before);
-        if (status == CFA_OK)
-            status = cfa__log_scan(&search, before, search.head, operation->created_us, visit_act,
-                                   &hunt);
+        status = hunt_acts(&hunt, &search, operation->created_us, &before);
     }
-    int64_t erased_us = dossier->donor != NULL ? dossier->donor->erased_us : 0;
-    if (status == CFA_OK && search.head > 0 && erased_us != 0) {
-        status = cfa__log_seek(&search, 0, erased_us, &before);
-        if (status == CFA_OK)
-            status = cfa__log_scan(&search, before, search.head, erased_us, visit_act, &hunt);
+    const int64_t others_us[] = { accepted_us(dossier),
+                                  dossier->donor != NULL ? dossier->donor->erased_us : 0 };
+    for (size_t i = 0; status == CFA_OK && i < sizeof others_us / sizeof others_us[0]; i++) {
+        before = 0;
+        status = hunt_acts(&hunt, &search, others_us[i], &before);
     }
     cfa__log_search_close(&search);
     return status == CFA_OK && hunt.failed ? CFA_ENOMEM : status;

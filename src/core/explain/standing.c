@@ -21,12 +21,18 @@ static void show_flags(cfa__document *document, cfa__fields *fields, int64_t fla
         { CFA_PAYMENT_FLAG_CONFLICT, "CONFLICT" },
         { CFA_PAYMENT_FLAG_SETTLED, "SETTLED" },
         { CFA_PAYMENT_FLAG_LATE, "LATE" },
+        { CFA_PAYMENT_FLAG_FRAUD_WARNING, "FRAUD_WARNING" },
+        { CFA_PAYMENT_FLAG_HELD, "HELD" },
     };
     cfa__field *list = cfa__show_list(document, fields, "flags", "flags");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if ((flags & names[i].flag) != 0)
             cfa__show_entry(document, list, names[i].name);
     }
+}
+
+static bool is_held(const cfa__payment *payment) {
+    return (payment->flags & CFA_PAYMENT_FLAG_HELD) != 0;
 }
 
 static const char *state_sentence(cfa__teller *teller) {
@@ -66,6 +72,9 @@ static void summarize(cfa__teller *teller) {
     cfa__document *document = teller->document;
     const cfa__payment *payment = teller->dossier->payment;
     const char *currency = payment->currency, *more = "", *back = "", *asked_back = "";
+    const char *held = is_held(payment) ? " They came late and are held: no total has them until a "
+                                          "person accepts them."
+                                        : "";
     if (payment->refunded_minor > 0)
         back =
             cfa__document_format(document, " %s went back, or are on their way.",
@@ -80,8 +89,8 @@ static void summarize(cfa__teller *teller) {
     else if ((payment->flags & CFA_PAYMENT_FLAG_UNKNOWN) != 0)
         more = " A call is in doubt: it may have happened, and the provider is asked until that is "
                "known.";
-    document->summary =
-        cfa__document_format(document, "%s%s%s%s", state_sentence(teller), back, asked_back, more);
+    document->summary = cfa__document_format(document, "%s%s%s%s%s", state_sentence(teller), back,
+                                             asked_back, held, more);
 }
 
 void cfa__tell_head(cfa__teller *teller) {
@@ -92,6 +101,7 @@ void cfa__tell_head(cfa__teller *teller) {
     const char *currency = payment->currency;
     document->state = cfa_payment_state_name((cfa_payment_state)payment->state);
     document->tone = (payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0 ? CFA__TONE_BAD
+                     : is_held(payment)                                ? CFA__TONE_WAITING
                      : payment->state >= CFA_PAYMENT_FAILED            ? CFA__TONE_BAD
                      : payment->state >= CFA_PAYMENT_CAPTURED          ? CFA__TONE_GOOD
                                                                        : CFA__TONE_WAITING;
@@ -239,8 +249,9 @@ static void tell_contribution(cfa__teller *teller, cfa__section *section) {
         !current ? cfa__document_format(document,
                                         "The totals know this payment up to its event %lld of %lld",
                                         (long long)sequence, (long long)payment->sequence)
-        : equal  ? "The totals count exactly what the facts amount to"
-                 : "The totals count something else than the facts amount to: run the audit";
+        : !equal ? "The totals count something else than the facts amount to: run the audit"
+        : is_held(payment) ? "Held: the totals have nothing of it until it is accepted"
+                           : "The totals count exactly what the facts amount to";
     cfa__item *item = cfa__document_item(document, section, "contribution", 0, title);
     if (item == NULL)
         return;

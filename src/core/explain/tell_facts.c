@@ -257,7 +257,10 @@ static void show_cause(cfa__teller *teller, cfa__item *item, const cfa__transiti
     }
     if (transition->from_state != 0)
         cfa__show_text(document, &item->fields, "cause", "because of",
-                       cfa__id_is_null(transition->cause_id) ? "a call's answer" : "a webhook");
+                       !cfa__id_is_null(transition->cause_id) ? "a webhook"
+                       : cfa__slices_equal(transition->rule, cfa__slice("L02"))
+                           ? "a person's act"
+                           : "a call's answer");
 }
 
 static void tell_transition(cfa__teller *teller, const cfa__transition *transition) {
@@ -267,6 +270,8 @@ static void tell_transition(cfa__teller *teller, const cfa__transition *transiti
     cfa__tone tone = state_tone(of, transition->to_state);
     if (transition->implied != 0 || transition->from_state == 0)
         tone = CFA__TONE_PLAIN;
+    if (cfa__slices_equal(transition->rule, cfa__slice("L01")))
+        tone = CFA__TONE_WAITING;
     cfa__item *item = cfa__tell(teller, "state", transition->created_us, CFA__RANK_STATE, tone,
                                 transition_title(teller, transition, of, why));
     if (item == NULL)
