@@ -29,14 +29,14 @@ CFA_BEGIN
 
 typedef struct cfa_act_list cfa_act_list;
 
-/* An act. Actions: "campaign.create", "campaign.update", "campaign.end", "cursor.rewind",
- * "cursor.requeue", "cursor.pause", "cursor.resume", "donor.erase", "payment.accept",
- * "payment.capture", "payment.cancel", "refund.create". */
+/* An act. Actions: "book.reconcile", "campaign.create", "campaign.update", "campaign.end",
+ * "cursor.rewind", "cursor.requeue", "cursor.pause", "cursor.resume", "donor.erase",
+ * "payment.accept", "payment.capture", "payment.cancel", "refund.create". */
 typedef struct cfa_act_view {
     size_t struct_size;
     int64_t number; /* 1, 2, 3, ... per book */
     const char *action;
-    const char *subject; /* an id, or a cursor's name */
+    const char *subject; /* an id, a cursor's name, or "book" */
     const char *actor;   /* or NULL: the host named nobody */
     const char *reason;  /* or NULL */
     const char *before;  /* JSON, or NULL */

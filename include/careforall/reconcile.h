@@ -188,6 +188,26 @@ CFA_API const char *cfa_reconciliation_json(const cfa_reconciliation *report);
 CFA_API const char *cfa_reconciliation_text(const cfa_reconciliation *report);
 CFA_API void cfa_reconciliation_free(cfa_reconciliation *report);
 
+/* ---- recording ------------------------------------------------------------------------------- */
+
+/*
+ * Write down that the books were compared: an act ("book.reconcile": the time, the objects, the
+ * differences by code) of the audit log, and, when there is no difference, the time that was found
+ * equal, until which `cfa_doctor` takes the books for compared.
+ *
+ * That time is what of `from_us` to `until_us` lay before the comparison. One that overlaps or meets
+ * the known one extends it, a later one replaces it, an earlier one apart changes nothing. Without a
+ * time that was looked for, or with a record without any payment, nothing was proved, and only the
+ * act is written.
+ *
+ * Durable when it returns. A repeat with the same report writes nothing: the report is its own key.
+ * `by`: who asks, or NULL. Expected: CFA_OK; CFA_EINVAL (a report of another book); TRANSIENT;
+ * CFA_EINDOUBT (repeat it). Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_record(cfa_engine *engine,
+                                                       const cfa_reconciliation *report,
+                                                       const cfa_actor *by, int32_t timeout_ms);
+
 CFA_END
 
 #endif

@@ -2,8 +2,11 @@
  * test_reconcile.c - our books against the play provider's record: nothing where they agree, each
  * difference by its code, and a repair that only tells what the provider says, once.
  */
+#include "core/records.h"
 #include "support/book.h"
 
+#include <careforall/act.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -358,6 +361,165 @@ START_TEST(what_cannot_be_compared_is_an_error) {
 }
 END_TEST
 
+/* ---- recording ------------------------------------------------------------------------------- */
+
+static cfa__book row_of_book(void) {
+    const cfa_storage_ops *ops = book.storage.ops;
+    cfa__book key = { .id = 1 };
+    cfa_query query = { .kind = &cfa__book_kind, .match_count = 1, .limit = 1, .key = &key };
+    cfa_session *session;
+    int64_t now_us;
+    ck_assert_int_eq(ops->session_open(book.storage.self, CFA_SESSION_READ, &session), CFA_OK);
+    ck_assert_int_eq(ops->begin(session, CFA_SESSION_READ, 1000, &now_us), CFA_OK);
+    ck_assert_int_eq(ops->load(session, &query, 1, record.arena), CFA_OK);
+    ck_assert_int_eq(query.count, 1);
+    cfa__book row = *(const cfa__book *)query.records[0];
+    ops->rollback(session);
+    ops->session_close(session);
+    return row;
+}
+
+static cfa_reconciliation *compared_within(int64_t from_us, int64_t until_us) {
+    cfa_reconciliation *report = NULL;
+    cfa_reconcile_spec spec = spec_of();
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    ck_assert_int_eq(cfa_reconcile_engine(&report, book.engine, &spec), CFA_OK);
+    return report;
+}
+
+static void write_down(const cfa_reconciliation *report) {
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = "ops";
+    by.reason = "nightly";
+    cfa_status status = cfa_reconcile_record(book.engine, report, &by, 0);
+    ck_assert_msg(status == CFA_OK, "%s: %s", cfa_status_name(status), last_error()->message);
+}
+
+static void expect_known(int64_t from_us, int64_t until_us) {
+    cfa__book row = row_of_book();
+    ck_assert_int_eq(row.reconciled_from_us, from_us);
+    ck_assert_int_eq(row.reconciled_until_us, until_us);
+    ck_assert((row.reconciled_at_us != 0) == (until_us != 0));
+}
+
+static void write_down_within(int64_t from_us, int64_t until_us) {
+    cfa_reconciliation *report = compared_within(from_us, until_us);
+    write_down(report);
+    cfa_reconciliation_free(report);
+}
+
+static json_t *after_of_act(int64_t number) {
+    cfa_act_list *acts;
+    ck_assert_int_eq(cfa_act_page(&acts, book.engine, number - 1, 1), CFA_OK);
+    const cfa_act_view *act = cfa_act_list_at(acts, 0);
+    ck_assert_ptr_nonnull(act);
+    ck_assert_str_eq(act->action, "book.reconcile");
+    ck_assert_str_eq(act->subject, "book");
+    ck_assert_str_eq(act->actor, "ops");
+    ck_assert_str_eq(act->reason, "nightly");
+    json_t *after = json_loads(act->after, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_ptr_nonnull(after);
+    cfa_act_list_free(acts);
+    return after;
+}
+
+START_TEST(a_comparison_is_recorded_once_with_what_it_found) {
+    open_paid(_i);
+    int64_t acts = row_of_book().act_count;
+    int64_t now_us = cfa_manual_clock_now_us(book.clock);
+    cfa_reconciliation *report = compared();
+    write_down(report);
+    expect_known(1, now_us); /* what was compared ended with the time of the comparison */
+    ck_assert_int_eq(row_of_book().act_count, acts + 1);
+    json_t *after = after_of_act(acts + 1);
+    ck_assert_int_eq(json_integer_value(json_object_get(after, "objects")), GIFTS);
+    ck_assert_int_eq(json_integer_value(json_object_get(after, "differences")), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(after, "read"), "payment")),
+                     GIFTS);
+    ck_assert_ptr_nonnull(json_object_get(after, "reconciled_until"));
+    json_decref(after);
+    int64_t rows = all_rows_of(&book);
+    book_advance(&book, DAY_US);
+    write_down(report);
+    cfa_engine *second = book_second_engine(&book);
+    ck_assert_int_eq(cfa_reconcile_record(second, report, NULL, 0), CFA_OK);
+    cfa_engine_close(second);
+    ck_assert_int_eq(all_rows_of(&book), rows);
+    expect_known(1, now_us);
+    cfa_reconciliation_free(report);
+    close_sound();
+}
+END_TEST
+
+START_TEST(books_that_differ_are_recorded_as_that) {
+    open_paid(_i);
+    int64_t acts = row_of_book().act_count;
+    record.objects[0].facts.captured_minor += 1;
+    cfa_reconciliation *report = compared();
+    int64_t differences = cfa_reconciliation_differences(report);
+    ck_assert_int_gt(differences, 0);
+    write_down(report);
+    json_t *after = after_of_act(acts + 1), *counts = json_object_get(after, "counts");
+    int64_t sum = 0;
+    const char *code;
+    json_t *count;
+    json_object_foreach(counts, code, count) {
+        ck_assert_int_eq(json_integer_value(count), cfa_reconciliation_count(report, code));
+        sum += json_integer_value(count);
+    }
+    ck_assert_int_eq(sum, differences);
+    ck_assert_int_eq(json_integer_value(json_object_get(after, "differences")), differences);
+    json_decref(after);
+    cfa_reconciliation_free(report);
+    expect_known(0, 0);
+    close_sound();
+}
+END_TEST
+
+START_TEST(times_that_were_compared_are_joined) {
+    open_paid(_i);
+    int64_t now_us = cfa_manual_clock_now_us(book.clock), day = now_us - 30 * DAY_US;
+    write_down_within(day + 10 * DAY_US, day + 20 * DAY_US);
+    expect_known(day + 10 * DAY_US, day + 20 * DAY_US);
+    write_down_within(day + 20 * DAY_US, day + 21 * DAY_US); /* meets it */
+    expect_known(day + 10 * DAY_US, day + 21 * DAY_US);
+    write_down_within(day + 9 * DAY_US, day + 11 * DAY_US); /* overlaps its begin */
+    expect_known(day + 9 * DAY_US, day + 21 * DAY_US);
+    write_down_within(day + 12 * DAY_US, day + 13 * DAY_US); /* within it */
+    expect_known(day + 9 * DAY_US, day + 21 * DAY_US);
+    write_down_within(day, day + 5 * DAY_US); /* earlier, with a gap */
+    expect_known(day + 9 * DAY_US, day + 21 * DAY_US);
+    write_down_within(day + 25 * DAY_US, day + 26 * DAY_US); /* later, with a gap */
+    expect_known(day + 25 * DAY_US, day + 26 * DAY_US);
+    write_down_within(0, 0);                                 /* of no time */
+    write_down_within(now_us + DAY_US, now_us + 2 * DAY_US); /* of none that was */
+    expect_known(day + 25 * DAY_US, day + 26 * DAY_US);
+    record.count = 0; /* a record of nothing proves nothing */
+    write_down_within(day, day + 30 * DAY_US);
+    expect_known(day + 25 * DAY_US, day + 26 * DAY_US);
+    close_sound();
+}
+END_TEST
+
+START_TEST(a_report_of_another_book_is_refused) {
+    open_paid(_i);
+    cfa_reconciliation *report = compared();
+    struct book other;
+    book_prepare(&other, STORE_MEMORY);
+    cfa_manual_clock_jump(other.clock, DAY_US); /* or its ids would be the same */
+    book_start(&other);
+    int64_t rows = all_rows_of(&other);
+    expect_error(cfa_reconcile_record(other.engine, report, NULL, 0), CFA_EINVAL, "report");
+    ck_assert_int_eq(all_rows_of(&other), rows);
+    expect_error(cfa_reconcile_record(other.engine, NULL, NULL, 0), CFA_EMISUSE, "report");
+    book_close(&other);
+    cfa_reconciliation_free(report);
+    expect_known(0, 0);
+    close_sound();
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("reconcile");
     add_per_store(suite, "agree", books_that_agree_give_nothing);
@@ -373,5 +535,9 @@ int main(int argc, char **argv) {
     add_per_store(suite, "summary", a_row_of_a_report_is_compared_and_never_told);
     add_per_store(suite, "bounded", what_is_listed_is_bounded_and_all_is_counted);
     add_per_store(suite, "errors", what_cannot_be_compared_is_an_error);
+    add_per_store(suite, "record", a_comparison_is_recorded_once_with_what_it_found);
+    add_per_store(suite, "record_differences", books_that_differ_are_recorded_as_that);
+    add_per_store(suite, "record_times", times_that_were_compared_are_joined);
+    add_per_store(suite, "record_other", a_report_of_another_book_is_refused);
     return run_suite(suite, argc, argv);
 }

@@ -31,6 +31,20 @@ enum {
         CFA__RECONCILE_CODES
 };
 
+/* What a report says in numbers, for whoever records it. */
+typedef struct cfa__reconcile_summary {
+    char key[37]; /* its own, as a caller's: it is recorded once */
+    cfa__id book_id;
+    int64_t from_us, until_us, as_of_us;
+    int64_t differences, objects, foreign;
+    int64_t counts[CFA__RECONCILE_CODES], read[CFA__RECONCILE_KINDS];
+} cfa__reconcile_summary;
+
+const cfa__reconcile_summary *cfa__reconciliation_summary(const cfa_reconciliation *report);
+/* "payment", ...; "missing_here", ... */
+const char *cfa__reconcile_kind_name(int32_t kind);
+const char *cfa__reconcile_code_name(int32_t code);
+
 /* What a difference is about. Null ids: not known here. */
 typedef struct cfa__reconcile_place {
     int32_t kind; /* CFA_RECONCILE_* */
@@ -65,8 +79,8 @@ typedef struct cfa__reconcile {
     cfa_arena *scratch;         /* of one object or page */
     cfa__book book;
     const cfa_reconcile_object *object; /* at hand, when each has its own snapshot */
-    bool feeds;       /* of the object at hand: worth telling */
-    bool contradicts; /* the same: it must not be told */
+    bool feeds;                         /* of the object at hand: worth telling */
+    bool contradicts;                   /* the same: it must not be told */
     bool keeps_seen;
     cfa__seen_ids seen[CFA__RECONCILE_KINDS]; /* by kind */
     int64_t read[CFA__RECONCILE_KINDS];       /* objects, by kind */

@@ -19,6 +19,9 @@ static const struct {
 };
 
 static const char *const kind_names[CFA__RECONCILE_KINDS] = { "payment", "refund", "dispute" };
+const char *cfa__reconcile_kind_name(int32_t kind) { return kind_names[kind]; }
+const char *cfa__reconcile_code_name(int32_t code) { return codes[code].name; }
+
 static const char *const kind_prefixes[CFA__RECONCILE_KINDS] = { "pay", "rfd", "dsp" };
 
 struct cfa_reconciliation {
@@ -27,8 +30,8 @@ struct cfa_reconciliation {
     size_t listed_counts[CFA__RECONCILE_CODES];
     size_t object_counts[CFA__RECONCILE_CODES]; /* of those, when the object at hand began */
     int64_t object_repairable;
-    int64_t counts[CFA__RECONCILE_CODES], read[CFA__RECONCILE_KINDS];
-    int64_t differences, repairable, objects, foreign, from_us, until_us;
+    cfa__reconcile_summary summary;
+    int64_t repairable;
     const char *provider, *account, *json, *text;
     int32_t livemode;
 };
@@ -129,23 +132,23 @@ static cfa_status write_json(cfa_reconciliation *report) {
     cfa_slice out;
     cfa__buffer_init(&json, report->arena, 4096);
     cfa__json_open(&json, NULL, '{');
-    cfa__json_bool(&json, "clean", report->differences == 0);
-    cfa__json_int(&json, "differences", report->differences);
+    cfa__json_bool(&json, "clean", report->summary.differences == 0);
+    cfa__json_int(&json, "differences", report->summary.differences);
     cfa__json_int(&json, "repairable", report->repairable);
-    cfa__json_int(&json, "objects", report->objects);
-    cfa__json_int(&json, "foreign", report->foreign);
+    cfa__json_int(&json, "objects", report->summary.objects);
+    cfa__json_int(&json, "foreign", report->summary.foreign);
     cfa__json_text(&json, "provider", report->provider);
     cfa__json_text(&json, "account", report->account);
     cfa__json_bool(&json, "livemode", report->livemode != 0);
-    write_time(&json, "from", report->from_us);
-    write_time(&json, "until", report->until_us);
+    write_time(&json, "from", report->summary.from_us);
+    write_time(&json, "until", report->summary.until_us);
     cfa__json_open(&json, "read", '{');
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++)
-        cfa__json_int(&json, kind_names[i], report->read[i]);
+        cfa__json_int(&json, kind_names[i], report->summary.read[i]);
     cfa__json_close(&json, '}');
     cfa__json_open(&json, "counts", '{');
     for (int32_t i = 0; i < CFA__RECONCILE_CODES; i++)
-        cfa__json_int(&json, codes[i].name, report->counts[i]);
+        cfa__json_int(&json, codes[i].name, report->summary.counts[i]);
     cfa__json_close(&json, '}');
     cfa__json_open(&json, "listed", '[');
     for (size_t i = 0; i < cfa_reconciliation_size(report); i++)
@@ -192,14 +195,14 @@ static void write_row(cfa__buffer *text, const cfa_reconcile_difference *differe
 
 static void write_scope(cfa__buffer *text, const cfa_reconciliation *report) {
     char from[28], until[28];
-    cfa__time_format(from, report->from_us);
-    cfa__time_format(until, report->until_us);
-    if (report->until_us == 0) {
+    cfa__time_format(from, report->summary.from_us);
+    cfa__time_format(until, report->summary.until_us);
+    if (report->summary.until_us == 0) {
         cfa__buffer_text(text, "  not looked for: what the book has and the record does not\n");
         return;
     }
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++) {
-        if (report->read[i] == 0)
+        if (report->summary.read[i] == 0)
             write_pair(text, "  not looked for, since the record has none: each ", kind_names[i]);
         else
             write_pair(text, "  looked for in the record: each ", kind_names[i]);
@@ -214,15 +217,15 @@ static cfa_status write_text(cfa_reconciliation *report) {
     cfa_slice out;
     cfa__buffer_init(&text, report->arena, 4096);
     cfa__buffer_text(&text, "reconcile: ");
-    if (report->differences == 0)
+    if (report->summary.differences == 0)
         cfa__buffer_text(&text, "clean");
     else
-        write_count(&text, report->differences, " difference", " differences");
+        write_count(&text, report->summary.differences, " difference", " differences");
     cfa__buffer_text(&text, "; ");
-    write_count(&text, report->objects, " object", " objects");
-    if (report->foreign > 0) {
+    write_count(&text, report->summary.objects, " object", " objects");
+    if (report->summary.foreign > 0) {
         cfa__buffer_text(&text, ", ");
-        cfa__buffer_int(&text, report->foreign);
+        cfa__buffer_int(&text, report->summary.foreign);
         cfa__buffer_text(&text, " of them not of this book");
     }
     if (report->repairable > 0) {
@@ -232,11 +235,11 @@ static cfa_status write_text(cfa_reconciliation *report) {
     cfa__buffer_text(&text, "\n");
     write_scope(&text, report);
     for (int32_t i = 0; i < CFA__RECONCILE_CODES; i++) {
-        if (report->counts[i] == 0)
+        if (report->summary.counts[i] == 0)
             continue;
         write_pair(&text, "  ", codes[i].name);
         cfa__buffer_text(&text, ": ");
-        cfa__buffer_int(&text, report->counts[i]);
+        cfa__buffer_int(&text, report->summary.counts[i]);
         write_pair(&text, ": ", codes[i].doc);
         cfa__buffer_text(&text, "\n");
     }
@@ -249,12 +252,28 @@ static cfa_status write_text(cfa_reconciliation *report) {
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
+/* The key begins with the milliseconds when it was made, which is before anything is read: what the
+ * book takes in later is not of this report. */
+static int64_t time_of_key(const char *key) {
+    cfa__id id;
+    int64_t ms = 0;
+    if (!cfa__id_parse_uuid7(&id, key, strlen(key)))
+        return 0;
+    for (int byte = 0; byte < 6; byte++)
+        ms = ms << 8 | id.bytes[byte];
+    return ms * 1000;
+}
+
 cfa_status cfa__reconciliation_new(cfa_reconciliation **out) {
     cfa_reconciliation *report = cfa_alloc(sizeof *report);
     if (report == NULL)
         return cfa_error_set(CFA_ENOMEM, CFA__RECONCILE_ORIGIN, NULL, 0, "out of memory");
     memset(report, 0, sizeof *report);
-    cfa_status status = cfa_arena_new(&report->arena);
+    cfa_status status = cfa_key_new(report->summary.key, sizeof report->summary.key);
+    if (status == CFA_OK) {
+        report->summary.as_of_us = time_of_key(report->summary.key);
+        status = cfa_arena_new(&report->arena);
+    }
     if (status == CFA_OK)
         *out = report;
     else
@@ -264,15 +283,16 @@ cfa_status cfa__reconciliation_new(cfa_reconciliation **out) {
 
 cfa_status cfa__reconciliation_finish(cfa_reconciliation *report, const cfa__reconcile *run) {
     bool failed = false;
-    memcpy(report->counts, run->counts, sizeof report->counts);
-    memcpy(report->read, run->read, sizeof report->read);
+    memcpy(report->summary.counts, run->counts, sizeof report->summary.counts);
+    memcpy(report->summary.read, run->read, sizeof report->summary.read);
     for (int32_t i = 0; i < CFA__RECONCILE_CODES; i++)
-        report->differences += run->counts[i];
+        report->summary.differences += run->counts[i];
     report->repairable = run->repairable;
-    report->objects = run->objects;
-    report->foreign = run->foreign;
-    report->from_us = run->spec->from_us;
-    report->until_us = run->spec->until_us;
+    report->summary.objects = run->objects;
+    report->summary.foreign = run->foreign;
+    report->summary.from_us = run->spec->from_us;
+    report->summary.until_us = run->spec->until_us;
+    report->summary.book_id = run->book.book_id;
     report->livemode = (int32_t)run->book.livemode;
     report->provider = cfa__text_of(report->arena, run->book.provider, &failed);
     report->account = cfa__text_of(report->arena, run->book.account, &failed);
@@ -285,13 +305,20 @@ cfa_status cfa__reconciliation_finish(cfa_reconciliation *report, const cfa__rec
 /* ---- reading --------------------------------------------------------------------------------- */
 
 int64_t cfa_reconciliation_differences(const cfa_reconciliation *report) {
-    return report->differences;
+    return report->summary.differences;
 }
 int64_t cfa_reconciliation_repairable(const cfa_reconciliation *report) {
     return report->repairable;
 }
-int64_t cfa_reconciliation_objects(const cfa_reconciliation *report) { return report->objects; }
-int64_t cfa_reconciliation_foreign(const cfa_reconciliation *report) { return report->foreign; }
+int64_t cfa_reconciliation_objects(const cfa_reconciliation *report) {
+    return report->summary.objects;
+}
+int64_t cfa_reconciliation_foreign(const cfa_reconciliation *report) {
+    return report->summary.foreign;
+}
+const cfa__reconcile_summary *cfa__reconciliation_summary(const cfa_reconciliation *report) {
+    return &report->summary;
+}
 const char *cfa_reconciliation_provider(const cfa_reconciliation *report) {
     return report->provider;
 }
@@ -303,7 +330,7 @@ const char *cfa_reconciliation_text(const cfa_reconciliation *report) { return r
 int64_t cfa_reconciliation_count(const cfa_reconciliation *report, const char *code) {
     for (int32_t i = 0; code != NULL && i < CFA__RECONCILE_CODES; i++) {
         if (strcmp(codes[i].name, code) == 0)
-            return report->counts[i];
+            return report->summary.counts[i];
     }
     return 0;
 }
