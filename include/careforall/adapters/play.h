@@ -123,6 +123,11 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_play_dispute(char out_ref[CFA_PLAY_REF_SIZ
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_fee(cfa_play *play, const char *ref, cfa_money fee);
 CFA_API CFA_MUST_CHECK cfa_status cfa_play_fraud_warning(cfa_play *play, const char *ref);
 
+/* Pay out to the account's owner what was captured and was not paid out yet: each payment is then
+ * settled. `*out_count`: how many were, may be NULL. Expected: CFA_OK; CFA_ENOMEM (some may be paid
+ * out; a repeat goes on). */
+CFA_API CFA_MUST_CHECK cfa_status cfa_play_payout(int64_t *out_count, cfa_play *play);
+
 /* ---- misfortune ------------------------------------------------------------------------------ */
 
 /* What happens to calls. Lost replies: the effect stays, the caller sees UNKNOWN. */

@@ -106,6 +106,7 @@ void cfa__play_books_free(cfa_play *play) {
     map_free(&play->refunds);
     map_free(&play->disputes);
     play->oldest_key = play->newest_key = NULL;
+    play->newest_intent = play->newest_refund = play->newest_dispute = NULL;
 }
 
 /* ---- payments and their objects -------------------------------------------------------------- */
@@ -150,8 +151,8 @@ cfa__play_intent *cfa__play_best_intent(const cfa__play_payment *payment, const 
                                         int64_t from_us, int64_t until_us) {
     cfa__play_intent *best = NULL;
     for (cfa__play_intent *at = payment->newest; at != NULL; at = at->older) {
-        if ((account != NULL && strcmp(at->account, account) != 0) || at->created_us < from_us ||
-            at->created_us > until_us) {
+        if ((account != NULL && strcmp(at->account, account) != 0) ||
+            at->entry.created_us < from_us || at->entry.created_us > until_us) {
             continue;
         }
         if (best == NULL || at->now.captured_minor > best->now.captured_minor ||
@@ -181,6 +182,15 @@ static cfa__play_payment *payment_for(cfa_play *play, const char *payment_id) {
     payment->item.hash = hash_bytes(payment_id, size);
     map_insert(&play->payments, &payment->item);
     return payment;
+}
+
+static void enter(cfa__play_map *map, cfa__play_entry **newest, cfa__play_entry *entry,
+                  const char ref[CFA__PLAY_REF_SIZE], int64_t now_us) {
+    entry->created_us = now_us;
+    entry->before = *newest;
+    *newest = entry;
+    entry->item.hash = hash_bytes(ref, CFA__PLAY_REF_SIZE - 1);
+    map_insert(map, &entry->item);
 }
 
 /* Where the numbers of refunds and disputes begin, so that no two objects are named alike. */
@@ -220,14 +230,12 @@ cfa__play_intent *cfa__play_intent_new(cfa_play *play, const char *payment_id, c
              (unsigned long long)cfa__play_mix(name ^ ~play->seed));
     memcpy(intent->account, account, account_size + 1);
     intent->amount = amount;
-    intent->created_us = now_us;
     intent->now.occurred_us = now_us;
     intent->capture_manual = capture_manual;
     intent->payment = payment;
     intent->older = payment->newest;
     payment->newest = intent;
-    intent->item.hash = hash_bytes(intent->ref, CFA__PLAY_REF_SIZE - 1);
-    map_insert(&play->intents, &intent->item);
+    enter(&play->intents, &play->newest_intent, &intent->entry, intent->ref, now_us);
     return intent;
 }
 
@@ -261,8 +269,8 @@ cfa__play_refund *cfa__play_refund_new(cfa_play *play, cfa__play_intent *intent,
     refund->older = intent->newest_refund;
     intent->newest_refund = refund;
     intent->refund_count++;
-    refund->item.hash = hash_bytes(refund->ref, CFA__PLAY_REF_SIZE - 1);
-    map_insert(&play->refunds, &refund->item);
+    enter(&play->refunds, &play->newest_refund, &refund->entry, refund->ref,
+          cfa__play_now_us(play));
     return refund;
 }
 
@@ -291,8 +299,8 @@ cfa__play_dispute *cfa__play_dispute_new(cfa_play *play, cfa__play_intent *inten
     dispute->older = intent->newest_dispute;
     intent->newest_dispute = dispute;
     intent->dispute_count++;
-    dispute->item.hash = hash_bytes(dispute->ref, CFA__PLAY_REF_SIZE - 1);
-    map_insert(&play->disputes, &dispute->item);
+    enter(&play->disputes, &play->newest_dispute, &dispute->entry, dispute->ref,
+          cfa__play_now_us(play));
     return dispute;
 }
 

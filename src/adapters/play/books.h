@@ -82,17 +82,25 @@ typedef struct cfa__play_payment {
     char id[];
 } cfa__play_payment;
 
-struct cfa__play_intent {
-    cfa__play_item item;        /* in cfa_play.intents */
-    cfa__play_intent *older;    /* of the same payment */
-    cfa__play_payment *payment; /* this and the next five: immutable */
-    cfa_money amount;
+/* How intents, refunds and disputes begin: each also hangs in the list of all of its kind, newest
+ * first. */
+typedef struct cfa__play_entry {
+    cfa__play_item item;
+    struct cfa__play_entry *before;
     int64_t created_us;
+} cfa__play_entry;
+
+struct cfa__play_intent {
+    cfa__play_entry entry;      /* in cfa_play.intents */
+    cfa__play_intent *older;    /* of the same payment */
+    cfa__play_payment *payment; /* this and the next four: immutable */
+    cfa_money amount;
     bool capture_manual;
     char secret[CFA__PLAY_SECRET_SIZE];
     char ref[CFA__PLAY_REF_SIZE];
     cfa__play_state state;
     cfa__play_snapshot now;
+    int64_t paid_out_us; /* 0: it was not */
     cfa__play_refund *newest_refund;
     cfa__play_dispute *newest_dispute;
     int32_t refund_count, dispute_count; /* at most CFA_REVERSALS_MAX each */
@@ -100,7 +108,7 @@ struct cfa__play_intent {
 };
 
 struct cfa__play_refund {
-    cfa__play_item item; /* in cfa_play.refunds */
+    cfa__play_entry entry; /* in cfa_play.refunds */
     cfa__play_refund *older;
     cfa__play_intent *intent; /* this and the next two: immutable */
     int64_t amount_minor;
@@ -111,7 +119,7 @@ struct cfa__play_refund {
 };
 
 struct cfa__play_dispute {
-    cfa__play_item item; /* in cfa_play.disputes */
+    cfa__play_entry entry; /* in cfa_play.disputes */
     cfa__play_dispute *older;
     cfa__play_intent *intent; /* this and the next three: immutable */
     int64_t amount_minor;
@@ -214,6 +222,7 @@ struct cfa_play {
     cfa_play_weather weather;
     cfa__play_script faults, refund_states;
     cfa__play_map intents, payments, keys, refunds, disputes;
+    cfa__play_entry *newest_intent, *newest_refund, *newest_dispute;
     cfa__play_key *oldest_key, *newest_key;
     cfa__play_queue queue;
     uint64_t intent_number, event_number, refund_number, dispute_number;
@@ -300,6 +309,12 @@ CFA_MUST_CHECK cfa_status cfa__play_malformed(const char *field);
 cfa_status cfa__play_prepare(void *self, const cfa_call *call, cfa_arena *arena,
                              cfa_slice *out_body);
 void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out);
+/* What befalls the call at hand, CFA_PLAY_FAULT_*, after its delay; true when that was too long. */
+bool cfa__play_befall(cfa_play *play, int32_t timeout_ms, int32_t *out_fault);
+
+/* list.c */
+void cfa__play_list(void *self, const cfa_list_request *request, cfa_arena *arena,
+                    cfa_list_page *out);
 
 /* webhook.c */
 /* Make room for one change's events, before the change. */

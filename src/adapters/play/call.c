@@ -438,17 +438,22 @@ static void write_reply(const cfa__play_answer *answer, bool stored, cfa_arena *
     *out = reply;
 }
 
-void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
-    cfa_play *play = self;
-    *out = (cfa_reply){ .struct_size = sizeof *out };
+bool cfa__play_befall(cfa_play *play, int32_t timeout_ms, int32_t *out_fault) {
     int64_t delay_ms;
     cfa__play_lock(play);
     play->call_count++;
-    int32_t fault = take_fault(play, &delay_ms);
+    *out_fault = take_fault(play, &delay_ms);
     cfa__play_unlock(play);
+    bool late = timeout_ms > 0 && delay_ms >= timeout_ms;
+    sleep_ms(late ? timeout_ms : delay_ms);
+    return late;
+}
 
-    bool late = call->timeout_ms > 0 && delay_ms >= call->timeout_ms;
-    sleep_ms(late ? call->timeout_ms : delay_ms);
+void cfa__play_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
+    cfa_play *play = self;
+    int32_t fault;
+    *out = (cfa_reply){ .struct_size = sizeof *out };
+    bool late = cfa__play_befall(play, call->timeout_ms, &fault);
     if (fault == CFA_PLAY_FAULT_NOT_SENT) {
         /* For a look-up NOT_SENT is an answer, that there is no object; nobody has said that. */
         out->outcome = call->kind == CFA_CALL_LOOKUP ? CFA_OUTCOME_UNKNOWN : CFA_OUTCOME_NOT_SENT;

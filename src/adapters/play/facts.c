@@ -23,6 +23,7 @@ static const struct flag_name {
     { CFA_FACT_NEEDS_ACTION, "needs_action" },
     { CFA_FACT_PROCESSING, "processing" },
     { CFA_FACT_FAILED, "failed" },
+    { CFA_FACT_SETTLED, "settled" },
 };
 #define FLAG_NAMES (sizeof flag_names / sizeof flag_names[0])
 

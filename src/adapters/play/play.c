@@ -88,6 +88,7 @@ static cfa_status fill(cfa_play *play, const cfa_play_options *options) {
         .prepare = cfa__play_prepare,
         .call = cfa__play_call,
         .webhook = cfa__play_webhook,
+        .list = cfa__play_list,
     };
     play->provider = (cfa_provider){ &play->ops, play };
     return CFA_OK;

@@ -1,5 +1,6 @@
 /*
- * reversal.c - money that goes back at the play provider: refunds, disputes, fees, warnings.
+ * reversal.c - money that goes back at the play provider, and what is kept or passed on of it:
+ * refunds, disputes, fees, warnings, payouts.
  *
  * Owns: what can be given back, how refunds and disputes go on, what each step announces. A dispute
  * is the bank's: unlike a refund it can take what was given back already.
@@ -457,6 +458,38 @@ cfa_status cfa_play_fee(cfa_play *play, const char *ref, cfa_money fee) {
         cfa__play_lock(play);
         status = fee_locked(play, ref, fee);
         cfa__play_unlock(play);
+    }
+    return status;
+}
+
+static cfa_status payout_locked(int64_t *out_count, cfa_play *play) {
+    cfa_status status = CFA_OK;
+    for (cfa__play_entry *at = play->newest_intent; at != NULL; at = at->before) {
+        cfa__play_intent *intent = (cfa__play_intent *)at;
+        if (intent->now.captured_minor == 0 || intent->paid_out_us != 0) {
+            continue;
+        }
+        status = cfa__play_queue_reserve(play);
+        if (status != CFA_OK) {
+            break;
+        }
+        intent->paid_out_us = cfa__play_now_us(play);
+        intent->now.flags |= CFA_FACT_SETTLED;
+        intent->now.occurred_us = later_us(play, intent->now.occurred_us);
+        const cfa__play_report report = cfa__play_tell(intent);
+        cfa__play_queue_push(play, CFA__PLAY_CHARGE_UPDATED, &report);
+        ++*out_count;
+    }
+    return status;
+}
+
+cfa_status cfa_play_payout(int64_t *out_count, cfa_play *play) {
+    int64_t count = 0;
+    cfa__play_lock(play);
+    cfa_status status = payout_locked(&count, play);
+    cfa__play_unlock(play);
+    if (status == CFA_OK && out_count != NULL) {
+        *out_count = count;
     }
     return status;
 }

@@ -147,10 +147,9 @@ static cfa_status may_go_on(const cfa_reconcile_listing *listing) {
 }
 
 static cfa_status wait_ms(const cfa_reconcile_listing *listing, int64_t duration_ms) {
-    int64_t until_us = cfa__real_us() + duration_ms * 1000;
     cfa_status status = may_go_on(listing);
-    for (int64_t rest_us; status == CFA_OK && (rest_us = until_us - cfa__real_us()) > 0;) {
-        cfa__pause(listing->engine, rest_us < STEP_MS * 1000 ? rest_us : STEP_MS * 1000);
+    for (int64_t rest_ms = duration_ms; status == CFA_OK && rest_ms > 0; rest_ms -= STEP_MS) {
+        cfa__pause(listing->engine, (rest_ms < STEP_MS ? rest_ms : STEP_MS) * 1000);
         status = may_go_on(listing);
     }
     return status;
