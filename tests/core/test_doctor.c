@@ -2,6 +2,8 @@
  * test_doctor.c - what is stuck or strange is found, named, and acted on when that is safe; a well
  * book has no findings; what was not looked at is said.
  */
+#include <careforall/reconcile.h>
+
 #include "core/explained.h"
 #include "core/post.h"
 
@@ -379,6 +381,92 @@ START_TEST(a_clock_behind_the_newest_commit_is_found) {
 }
 END_TEST
 
+/* ---- the provider's record ------------------------------------------------------------------- */
+
+/* A record of the one payment, until it was read. */
+struct one {
+    cfa_reconcile_object object;
+    bool read;
+};
+
+static cfa_status next_one(void *self, cfa_reconcile_object *out) {
+    struct one *one = self;
+    *out = one->object;
+    one->read = !one->read;
+    return one->read ? CFA_OK : CFA_ENOTFOUND;
+}
+
+static void reconcile_until(struct book *book, const cfa_pledge *pledge, int64_t until_us) {
+    struct one one = { .read = false };
+    cfa_arena *arena;
+    int64_t charges;
+    cfa_reconciliation *report;
+    ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
+    one.object =
+        (cfa_reconcile_object){ .struct_size = sizeof one.object, .livemode = 1, .whole = 1 };
+    one.object.refunded_minor = -1;
+    ck_assert_int_eq(cfa_play_payment(&one.object.facts, &charges, book->play,
+                                      cfa_pledge_payment_id(pledge), arena),
+                     CFA_OK);
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = next_one;
+    spec.next_self = &one;
+    spec.from_us = 1;
+    spec.until_us = until_us;
+    ck_assert_int_eq(cfa_reconcile_engine(&report, book->engine, &spec), CFA_OK);
+    ck_assert_msg(cfa_reconciliation_differences(report) == 0, "%s",
+                  cfa_reconciliation_text(report));
+    ck_assert_int_eq(cfa_reconcile_record(book->engine, report, NULL, 0), CFA_OK);
+    cfa_reconciliation_free(report);
+    cfa_arena_free(arena);
+}
+
+static cfa_pledge *pledge_paid_live(struct book *book, const char *key) {
+    cfa_pledge *pledge = pledge_make(book, key, 2500);
+    ck_assert_int_eq(cfa_play_confirm(book->play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
+    for (int i = 0; i < 10; i++) { /* its webhooks are of test mode: a read brings it */
+        book_advance(book, MINUTE_US);
+        book_settle(book);
+    }
+    ck_assert_int_eq(state_of(book->engine, pledge), CFA_PAYMENT_COMPLETED);
+    return pledge;
+}
+
+START_TEST(real_money_that_was_never_compared_is_found) {
+    struct book book;
+    book_prepare(&book, _i);
+    book.options.livemode = 1;
+    book_start(&book);
+    book_advance(&book, 10 * DAY_US);
+    ck_assert_ptr_null(finding_of(book.engine, "reconcile_due", false));
+    cfa_pledge *unpaid = pledge_make(&book, "unpaid", 100);
+    cfa_pledge *pledge = pledge_paid_live(&book, "k");
+    book_advance(&book, 3 * DAY_US - HOUR_US);
+    ck_assert_ptr_null(finding_of(book.engine, "reconcile_due", false));
+    book_advance(&book, 2 * HOUR_US);
+    const cfa_finding_view *view = expect_found(book.engine, "reconcile_due", 1, NULL);
+    ck_assert_int_eq(view->severity, CFA_FINDING_WARNING);
+    ck_assert_ptr_nonnull(strstr(view->text, "never"));
+    ck_assert_int_gt(view->age_us, 3 * DAY_US);
+    expect_error(cfa_doctor_do(&(int64_t){ 0 }, book.engine, "reconcile_due", NULL, NULL),
+                 CFA_ENOTSUP, "code");
+    reconcile_until(&book, pledge, cfa_manual_clock_now_us(book.clock));
+    book_advance(&book, 30 * DAY_US); /* nothing came since: nothing is due */
+    ck_assert_ptr_null(finding_of(book.engine, "reconcile_due", false));
+    cfa_pledge *later = pledge_paid_live(&book, "later");
+    book_advance(&book, 4 * DAY_US);
+    view = expect_found(book.engine, "reconcile_due", 1, NULL);
+    ck_assert_ptr_nonnull(strstr(view->text, "until 2026-"));
+    ck_assert_ptr_null(strstr(view->text, "never"));
+    cfa_pledge_free(unpaid);
+    cfa_pledge_free(pledge);
+    cfa_pledge_free(later);
+    forget_checkup();
+    book_close(&book);
+}
+END_TEST
+
 static cfa_storage clocked_inner;
 
 static cfa_status clocked_begin(cfa_session *session, int32_t mode, int32_t timeout_ms,
@@ -523,6 +611,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "letters", dead_letters_are_found_and_delivered_again);
     add_per_store(suite, "totals", totals_that_are_behind_are_found_and_brought_up);
     add_per_store(suite, "breaker", an_open_breaker_is_found);
+    add_per_store(suite, "reconcile", real_money_that_was_never_compared_is_found);
     add_per_store(suite, "clock", a_clock_behind_the_newest_commit_is_found);
     add_per_store(suite, "store_clock", a_store_whose_clock_is_apart_is_found);
     add_per_store(suite, "host", the_gravest_comes_first_with_what_the_host_found);

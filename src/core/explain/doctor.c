@@ -123,6 +123,12 @@ const cfa__ailment_kind cfa__ailment_kinds[CFA__AILMENTS] = {
                                      "log for more than a minute.",
                                      "Start a server on this book: its next commit moves them.",
                                      false },
+    [CFA__AILMENT_RECONCILE_DUE] = { "reconcile_due", CFA_FINDING_WARNING,
+                                     "The book was never compared with the provider's own record, "
+                                     "and has taken real money.",
+                                     "careforall-server reconcile --live --record, or reconcile "
+                                     "FILE --record with the provider's export.",
+                                     false },
     [CFA__AILMENT_OPERATION_DEFERRED] = { "operation_deferred", CFA_FINDING_NOTE,
                                           "The provider was out when these were pledged: a repeat "
                                           "with the same key makes the call.",
@@ -320,8 +326,16 @@ static cfa_status arrange(cfa_checkup *checkup, const cfa__examination *examinat
             return CFA_ENOMEM;
         memcpy(ids, finding->ids, sizeof finding->ids);
         checkup->views[count++] = (cfa_finding_view){
-            sizeof(cfa_finding_view), kind->code,      finding->severity, finding->count, ids,
-            finding->id_count,        finding->age_us, kind->text,        kind->action,   kind->safe
+            sizeof(cfa_finding_view),
+            kind->code,
+            finding->severity,
+            finding->count,
+            ids,
+            finding->id_count,
+            finding->age_us,
+            finding->text != NULL ? finding->text : kind->text,
+            kind->action,
+            kind->safe,
         };
     }
     for (int32_t i = 0; i < spec->host_finding_count; i++) {

@@ -9,6 +9,7 @@
 
 #define CFA__DOCTOR_CALLS_MAX 5000     /* open calls that are read, those due first */
 #define CFA__DOCTOR_EVENTS_MAX 2000    /* of the log, the newest */
+#define CFA__DOCTOR_PAYMENTS_MAX 1000  /* behind the time that was compared, until one took money */
 #define CFA__DOCTOR_PARKED_MAX 5000    /* objects whose webhooks wait for an hour */
 #define CFA__DOCTOR_PAGE 250           /* rows of one read */
 #define CFA__DOCTOR_TARGETS_MAX 1000   /* things that `cfa_doctor_do` acts on at once */
@@ -18,6 +19,8 @@
 #define CFA__MINUTE_US (INT64_C(60) * 1000000)
 #define CFA__HOUR_US (60 * CFA__MINUTE_US)
 #define CFA__DAY_US (24 * CFA__HOUR_US)
+/* Beyond the time that donors have to pay, by which a comparison ends earlier than now. */
+#define CFA__DOCTOR_RECONCILE_AGE_US (2 * CFA__DAY_US)
 
 /* In the order in which findings of one severity are listed. */
 typedef enum cfa__ailment {
@@ -42,6 +45,7 @@ typedef enum cfa__ailment {
     CFA__AILMENT_DEAD_LETTERS,
     CFA__AILMENT_TOTALS_BEHIND,
     CFA__AILMENT_EVENTS_STAGED,
+    CFA__AILMENT_RECONCILE_DUE,
     CFA__AILMENT_OPERATION_DEFERRED,
     CFA__AILMENTS
 } cfa__ailment;
@@ -58,6 +62,7 @@ extern const cfa__ailment_kind cfa__ailment_kinds[CFA__AILMENTS];
 
 typedef struct cfa__finding {
     cfa_finding_severity severity;
+    const char *text; /* NULL: the kind's */
     int64_t count, age_us;
     const char *ids[CFA_FINDING_IDS_MAX];
     int32_t id_count;

@@ -7,6 +7,7 @@
 
 #include "core/decide/evidence.h"
 #include "core/explain/doctor.h"
+#include "util/text.h"
 
 #define SINKS_MAX 256
 #define BREAKERS_MAX 16
@@ -112,6 +113,72 @@ static cfa_status examine_staged(cfa__examination *examination) {
     return status;
 }
 
+/* ---- the provider's record ------------------------------------------------------------------- */
+
+/* The first payment since a time that took money; `*out_us` 0: none was found. */
+static cfa_status find_paid(cfa__examination *examination, int64_t since_us, int64_t *out_us) {
+    static const uint8_t none[10] = { 0 };
+    cfa__payment key;
+    memset(&key, 0, sizeof key);
+    key.id = cfa__id_make(since_us, none);
+    *out_us = 0;
+    for (int64_t seen = 0; examination->deep || seen < CFA__DOCTOR_PAYMENTS_MAX;
+         seen += CFA__DOCTOR_PAGE) {
+        cfa_query query = { .kind = &cfa__payment_kind,
+                            .flags = CFA_QUERY_AFTER,
+                            .limit = CFA__DOCTOR_PAGE,
+                            .key = &key };
+        cfa_status status = cfa__examine_page(examination, &query);
+        for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+            const cfa__payment *payment = query.records[i];
+            key.id = payment->id;
+            if (payment->captured_minor > 0 && payment->created_us >= since_us) {
+                *out_us = payment->created_us;
+                return CFA_OK;
+            }
+        }
+        if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
+            return status;
+    }
+    cfa__not_seen(examination, cfa__document_format(
+                                   examination->texts,
+                                   "Whether a comparison with the provider is due was judged by "
+                                   "the first %d payments since the last one; "
+                                   "--deep reads all",
+                                   CFA__DOCTOR_PAYMENTS_MAX));
+    return CFA_OK;
+}
+
+static cfa_status examine_reconciled(cfa__examination *examination) {
+    cfa__book key;
+    const void *found;
+    memset(&key, 0, sizeof key);
+    key.id = 1;
+    cfa_status status = cfa__examine_record(examination, &cfa__book_kind, &key, &found);
+    if (status != CFA_OK || found == NULL)
+        return status;
+    const cfa__book *book = found;
+    int64_t until_us = book->reconciled_until_us, paid_us;
+    if (book->provider.data == NULL || book->livemode == 0)
+        return CFA_OK;
+    status = find_paid(examination, until_us, &paid_us);
+    int64_t age_us = examination->now_us - paid_us;
+    int64_t given_us = examination->engine->options.payment_expires_ms * 1000;
+    if (status != CFA_OK || paid_us == 0 || age_us <= CFA__DOCTOR_RECONCILE_AGE_US + given_us)
+        return status;
+    cfa__found(examination, CFA__AILMENT_RECONCILE_DUE, NULL, age_us, NULL);
+    if (until_us != 0) {
+        char time[28];
+        cfa__time_format(time, until_us);
+        examination->findings[CFA__AILMENT_RECONCILE_DUE].text = cfa__document_format(
+            examination->texts,
+            "The book was compared with the provider's own record until %s, and has taken real "
+            "money since.",
+            time);
+    }
+    return CFA_OK;
+}
+
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
 /* The newest commit must not lie in the future: the book's time then stands still until then. */
@@ -161,9 +228,12 @@ cfa_status cfa__examine_book(cfa__examination *examination) {
         status = examine_sinks(examination);
     if (status == CFA_OK)
         status = examine_staged(examination);
+    if (status == CFA_OK)
+        status = examine_reconciled(examination);
     if (strcmp(examination->engine->storage.ops->name, "sqlite") == 0)
         cfa__not_seen(examination,
-                      "A foreign program that writes into the SQLite file cannot be told from "
-                      "another process of this library; the audit finds what it broke");
+                      "What a foreign program wrote into the SQLite file before cannot be told "
+                      "from what another process of this library wrote; the audit finds what it "
+                      "broke");
     return status;
 }
