@@ -19,6 +19,7 @@ void handle_pledge_get(http_request *request);
 void handle_explain(http_request *request);
 void handle_act_list(http_request *request);
 void handle_payment_get(http_request *request);
+void handle_payment_accept(http_request *request);
 void handle_payment_capture(http_request *request);
 void handle_payment_cancel(http_request *request);
 void handle_refund_create(http_request *request);

@@ -76,14 +76,15 @@ static bool read_currencies(http_request *request, campaign_input *input, const 
 }
 
 static bool read_late_rule(http_request *request, const char *text, cfa_late_rule *out) {
-    static const char *const names[] = { "accept", "refuse", "refund" };
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = { "accept", "refuse", "refund", "hold" };
+    for (int i = 0; i < 4; i++) {
         if (strcmp(text, names[i]) == 0) {
             *out = i;
             return true;
         }
     }
-    problem_status(request, 0, CFA_EINVAL, "late_rule", "use \"accept\", \"refuse\" or \"refund\"");
+    problem_status(request, 0, CFA_EINVAL, "late_rule",
+                   "use \"accept\", \"refuse\", \"refund\" or \"hold\"");
     return false;
 }
 

@@ -82,6 +82,28 @@ void handle_payment_cancel(http_request *request) {
         http_offload(request, run_cancel);
 }
 
+/* What the late rule holds goes into the totals: whoever asked reads it there at this position. */
+static void run_accept(http_request *request) {
+    const payment_input *input = request->input;
+    http_answer *answer = &request->answer;
+    cfa_actor by = CFA_ACTOR_INIT;
+    cfa_payment *payment = NULL;
+    by.actor = input->actor;
+    by.reason = input->reason;
+    cfa_status status = cfa_payment_accept(&payment, request->app->engine, request->parameter,
+                                           header_scope(request), input->key, &by);
+    if (status == CFA_OK)
+        snprintf(answer->position, sizeof answer->position, "%lld",
+                 (long long)cfa_payment_position(payment));
+    answer_payment(request, status, payment);
+}
+
+void handle_payment_accept(http_request *request) {
+    payment_input *input = http_input(request, sizeof *input);
+    if (input && read_command(request, input))
+        http_offload(request, run_accept);
+}
+
 /* ---- refunds -------------------------------------------------------------------------------- */
 
 static void run_refund(http_request *request) {

@@ -81,7 +81,7 @@ const openapi_schema openapi_schemas[] = {
                            "items": {"$ref": "#/components/schemas/Currency"}},
             "goal": {"$ref": "#/components/schemas/Money"},
             "deadline": {"$ref": "#/components/schemas/Time"},
-            "late_rule": {"enum": ["accept", "refuse", "refund"], "default": "accept"}}}) },
+            "late_rule": {"enum": ["accept", "refuse", "refund", "hold"], "default": "accept"}}}) },
     { "Campaign", JSON({
         "type": "object",
         "required": ["id", "title", "currencies", "goal", "deadline", "late_rule", "state",
@@ -92,7 +92,7 @@ const openapi_schema openapi_schemas[] = {
             "currencies": {"type": "array", "items": {"$ref": "#/components/schemas/Currency"}},
             "goal": {"anyOf": [{"$ref": "#/components/schemas/Money"}, {"type": "null"}]},
             "deadline": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
-            "late_rule": {"enum": ["accept", "refuse", "refund"]},
+            "late_rule": {"enum": ["accept", "refuse", "refund", "hold"]},
             "state": {"enum": ["OPEN", "ENDED"]},
             "version": {"type": "integer", "minimum": 1},
             "created_at": {"$ref": "#/components/schemas/Time"},
@@ -228,7 +228,7 @@ const openapi_schema openapi_schemas[] = {
             "campaign_id": {"$ref": "#/components/schemas/CampaignId"},
             "state": {"$ref": "#/components/schemas/PaymentState"},
             "flags": {"type": "array", "items": {
-                "enum": ["unknown", "conflict", "settled", "late", "fraud_warning"]}},
+                "enum": ["unknown", "conflict", "settled", "late", "fraud_warning", "held"]}},
             "amount": {"$ref": "#/components/schemas/Money"},
             "authorized": {"$ref": "#/components/schemas/Money"},
             "captured": {"$ref": "#/components/schemas/Money"},

@@ -117,9 +117,9 @@ static const setting settings[] = {
     OPTION("deadline", SETTING_TEXT, COMMAND_CAMPAIGN_CREATE, deadline, 0, 0, NULL, "TIME",
            "RFC 3339, such as 2030-12-31T23:59:59Z"),
     OPTION("late_rule", SETTING_CHOICE, COMMAND_CAMPAIGN_CREATE, late_rule, 0, 0,
-           "accept refuse refund", "RULE",
+           "accept refuse refund hold", "RULE",
            "what becomes of money after the end: it counts; unpaid\npayments are cancelled; that, "
-           "and what comes goes back"),
+           "and what comes goes back; it is\nheld, in no total, until it is accepted"),
     OPTION("key", SETTING_TEXT,
            COMMAND_CAMPAIGN_CREATE | COMMAND_CAMPAIGN_END | COMMAND_OUTBOX_REQUEUE |
                COMMAND_OUTBOX_REWIND,

@@ -55,7 +55,7 @@ static json_t *view_currencies(const char *list) {
 }
 
 json_t *view_campaign(const cfa_campaign *campaign) {
-    static const char *const late_rules[] = { "accept", "refuse", "refund" };
+    static const char *const late_rules[] = { "accept", "refuse", "refund", "hold" };
     return json_pack("{s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o}", "id",
                      cfa_campaign_id(campaign), "title", cfa_campaign_title(campaign), "currencies",
                      view_currencies(cfa_campaign_currencies(campaign)), "goal",
@@ -121,8 +121,8 @@ json_t *view_pledge(const cfa_pledge *pledge, bool complete) {
 }
 
 static json_t *view_flags(uint32_t flags) {
-    static const char *const names[] = { "unknown", "conflict", "settled", "late",
-                                         "fraud_warning" };
+    static const char *const names[] = { "unknown", "conflict",      "settled",
+                                         "late",    "fraud_warning", "held" };
     json_t *out = json_array();
     for (size_t i = 0; out && i < sizeof names / sizeof names[0]; i++) {
         if ((flags >> i & 1u) != 0 && json_array_append_new(out, json_string(names[i])) != 0) {

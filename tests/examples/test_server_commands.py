@@ -51,8 +51,9 @@ def test_a_campaign_from_its_making_to_its_end(book):
 
 
 def test_json_is_what_http_answers(book, start):
-    made = json.loads(create(book, "--goal", "1.00 USD", "--json"))
-    assert made["goal"] == {"minor": 100, "currency": "USD"} and made["state"] == "OPEN"
+    made = json.loads(create(book, "--goal", "1.00 USD", "--late-rule", "hold", "--json"))
+    assert made["goal"] == {"minor": 100, "currency": "USD"}
+    assert (made["state"], made["late_rule"]) == ("OPEN", "hold")
     shown = json.loads(book("campaign", "show", made["id"], "--json"))
     listed = json.loads(book("campaign", "list", "--json"))
     assert listed == {"campaigns": [made], "next": None}
@@ -185,7 +186,7 @@ WRONG = {
     "bad goal": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--goal", "1,00"], 2, "10000.00 EUR"),
     "bad deadline": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--deadline", "soon"], 2, "2030-12-31T"),
     "bad currency": (["campaign", "create", "--title", "x", "--currencies", "EURO"], 1, "ISO 4217"),
-    "bad late rule": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--late-rule", "no"], 2, "use accept, refuse or refund"),
+    "bad late rule": (["campaign", "create", "--title", "x", "--currencies", "EUR", "--late-rule", "no"], 2, "use accept, refuse, refund or hold"),
     "no id": (["campaign", "show"], 2, "campaign show ID"),
     "bad id": (["campaign", "show", "cmp_x"], 1, "26 base32 characters, a UUID, or 32 hex digits"),
     "unknown id": (["campaign", "end", "cmp_01h455vb4pex5vsknk084sn02q"], 1, "no such campaign"),

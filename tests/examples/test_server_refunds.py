@@ -120,17 +120,56 @@ def test_a_payment_can_be_called_off(server):
     assert server.request("POST", f"{path}/capture", {}, {"Idempotency-Key": new_key()}, token=True).status == 409
 
 
-def test_money_after_the_end_goes_back_where_the_campaign_says_so(server):
-    created = server.request("POST", "/api/v1/campaigns", {"title": "Late", "currencies": ["EUR"], "late_rule": "refund"},
+def late_payment(server, late_rule):
+    """Paid after the end of a campaign with this rule: its campaign, and its payment's path."""
+    created = server.request("POST", "/api/v1/campaigns", {"title": "Late", "currencies": ["EUR"], "late_rule": late_rule},
                              {"Idempotency-Key": new_key()}, token=True)
-    assert created.status == 201 and created.json["late_rule"] == "refund", created
+    assert created.status == 201 and created.json["late_rule"] == late_rule, created
     pledge = server.pledge(created.json["id"])
     end = server.request("POST", f"/api/v1/campaigns/{created.json['id']}/end", headers={
         "Idempotency-Key": new_key(), "If-Match": created.headers["etag"]}, token=True)
     assert end.status == 200, end
     confirmed = server.confirm(pledge)
     assert confirmed.status == 200, confirmed
-    path = f"/api/v1/payments/{pledge.json['payment_id']}"
+    return created.json["id"], f"/api/v1/payments/{pledge.json['payment_id']}"
+
+
+def accept(server, path, key=None, token=True):
+    headers = {"Idempotency-Key": key or new_key(), "Careforall-Actor": "desk-3", "Careforall-Reason": "the bank was slow"}
+    return server.request("POST", f"{path}/accept", headers=headers, token=token)
+
+
+def test_money_after_the_end_is_held_until_somebody_accepts_it(server):
+    campaign_id, path = late_payment(server, "hold")
+    eventually(lambda: read(server, path)["flags"] == ["late", "held"], "held")
+    payment = read(server, path)
+    assert payment["state"] == "COMPLETED" and payment["captured"]["minor"] == payment["refundable"]["minor"] == 2500
+    assert refund(server, payment["id"], eur(500)).status == 201
+    assert accept(server, path, token=False).status == 401
+    key = new_key()
+    made, again = accept(server, path, key), accept(server, path, key)
+    assert made.status == again.status == 200, (made, again)
+    assert made.json["flags"] == again.json["flags"] == ["late"]
+    answer = server.get(f"/api/v1/campaigns/{campaign_id}/totals?at_least={made.headers['careforall-position']}")
+    row = answer.json["currencies"][0]
+    assert (row["raised_minor"], row["refunded_minor"], row["donation_count"]) == (2500, 500, 1)
+    other = accept(server, path)
+    assert other.status == 409 and "not held" in other.json["detail"], other
+    acts = [act for act in read(server, "/api/v1/admin/acts?limit=1000")["acts"] if act["action"] == "payment.accept"]
+    assert [(act["subject"], act["actor"], act["reason"]) for act in acts if act["subject"] == payment["id"]] == [
+        (payment["id"], "desk-3", "the bank was slow")]
+
+
+def test_only_what_is_held_can_be_accepted(server):
+    _, payment_id = donation(server)
+    assert accept(server, f"/api/v1/payments/{payment_id}").status == 409
+    assert accept(server, f"/api/v1/payments/pay_{NOBODY}").status == 404
+    assert accept(server, f"/api/v1/payments/plg_{NOBODY}").status == 422
+    assert server.request("POST", f"/api/v1/payments/{payment_id}/accept", headers={}, token=True).status == 400
+
+
+def test_money_after_the_end_goes_back_where_the_campaign_says_so(server):
+    _, path = late_payment(server, "refund")
     eventually(lambda: read(server, path)["refunded"]["minor"] == 2500, "refunded")
     assert read(server, path)["flags"] == ["late"]
     assert [entry["origin"] for entry in read(server, f"{path}/refunds")["refunds"]] == ["late_rule"]
