@@ -292,6 +292,30 @@ cfa_status cfa__stripe_request_list(cfa__stripe_request *out, bool sessions,
     return finish_target(out, &query);
 }
 
+cfa_status cfa__stripe_request_page(cfa__stripe_request *out, const char *path,
+                                    const cfa__stripe_span *created, const char *payout,
+                                    const char *after, int32_t limit, const char *rest,
+                                    cfa_arena *arena) {
+    cfa__buffer query;
+    cfa__buffer_init(&query, arena, 256);
+    *out = (cfa__stripe_request){ .post = false };
+    cfa__buffer_text(&query, path);
+    cfa__buffer_text(&query, "?limit=");
+    cfa__buffer_int(&query, limit);
+    if (created != NULL) {
+        field_int(&query, "created[gte]", created->from_s);
+        field_int(&query, "created[lte]", created->until_s);
+    }
+    if (!is_empty(payout)) {
+        field(&query, "payout", payout);
+    }
+    if (!is_empty(after)) {
+        field(&query, "starting_after", after);
+    }
+    cfa__buffer_text(&query, rest);
+    return finish_target(out, &query);
+}
+
 cfa_status cfa__stripe_request_page_of(cfa__stripe_request *out, const char *intent,
                                        cfa_arena *arena) {
     *out = (cfa__stripe_request){ .post = false };

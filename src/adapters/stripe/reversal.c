@@ -370,7 +370,7 @@ cfa_status cfa__stripe_warning(cfa_facts *out, const cfa__json *warning, int64_t
     return status;
 }
 
-static void read_fee(cfa_facts *facts, const cfa__json *row) {
+void cfa__stripe_row_fee(cfa_facts *facts, const cfa__json *row) {
     int64_t units = 0;
     bool known = true;
     cfa_money fee = { 0, "" };
@@ -387,7 +387,7 @@ cfa_status cfa__stripe_charge_reversals(cfa_facts *facts, uint32_t *out_unread,
     bool all = false, disputed = true;
     const cfa__json *refunds = cfa__json_get(charge, "refunds");
     *out_unread = CFA__STRIPE_REFUNDS | CFA__STRIPE_DISPUTES;
-    read_fee(facts, cfa__json_get(charge, "balance_transaction"));
+    cfa__stripe_row_fee(facts, cfa__json_get(charge, "balance_transaction"));
     cfa_status status =
         refunds != NULL ? cfa__stripe_refunds(facts, &all, refunds, moment_us, arena) : CFA_OK;
     if (all) {

@@ -60,6 +60,9 @@ CFA_MUST_CHECK cfa_status cfa__stripe_refund(cfa_facts *out, bool *out_tells,
 CFA_MUST_CHECK cfa_status cfa__stripe_dispute(cfa_facts *out, bool *out_tells,
                                               const cfa__json *dispute, const char *event_type,
                                               int64_t moment_us, cfa_arena *arena);
+/* The fee that a balance transaction shows, into the facts of its payment; nothing where it cannot be
+ * held exactly. */
+void cfa__stripe_row_fee(cfa_facts *facts, const cfa__json *row);
 CFA_MUST_CHECK cfa_status cfa__stripe_warning(cfa_facts *out, const cfa__json *warning,
                                               int64_t moment_us, cfa_arena *arena);
 

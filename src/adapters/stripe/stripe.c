@@ -296,6 +296,7 @@ static const cfa_provider_ops ops_template = {
     .finish = cfa__stripe_finish,
     .descriptor = cfa__stripe_descriptor,
     .next_due_ms = cfa__stripe_next_due_ms,
+    .list = cfa__stripe_list,
 };
 
 static CURLcode curl_ready;

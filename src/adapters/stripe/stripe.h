@@ -2,7 +2,7 @@
  * stripe.h - the Stripe adapter's inside: what its files share.
  *
  * units, request, object, reply, exchange, lookup and webhook are pure; seen is memory that look-ups
- * share; transfer and flight alone touch libcurl and the network.
+ * share; list asks through transfer, which with flight alone touches libcurl and the network.
  */
 #ifndef CFA_ADAPTERS_STRIPE_STRIPE_H
 #define CFA_ADAPTERS_STRIPE_STRIPE_H
@@ -130,6 +130,13 @@ CFA_MUST_CHECK cfa_status cfa__stripe_request_list(cfa__stripe_request *out, boo
                                                    cfa__stripe_span created, bool open,
                                                    const char *after, int32_t limit,
                                                    cfa_arena *arena);
+/* One page of a list: `created` NULL: of any time; `rest`: more of the query, as it stands there, or
+ * ""; `payout`: only what was paid out with it, or NULL. */
+CFA_MUST_CHECK cfa_status cfa__stripe_request_page(cfa__stripe_request *out, const char *path,
+                                                   const cfa__stripe_span *created,
+                                                   const char *payout, const char *after,
+                                                   int32_t limit, const char *rest,
+                                                   cfa_arena *arena);
 /* An intent, or a hosted page with its intent, and what was paid with it: charge, refunds, fee. */
 CFA_MUST_CHECK cfa_status cfa__stripe_request_read(cfa__stripe_request *out, const char *ref,
                                                    cfa_arena *arena);
@@ -235,6 +242,9 @@ void cfa__stripe_transfer_end(cfa__stripe_transfer *transfer, const cfa_stripe *
                               int curl_result, cfa__stripe_response *out);
 void *cfa__stripe_transfer_handle(cfa__stripe_transfer *transfer);
 void cfa__stripe_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out);
+/* Make one request and wait for its answer, whose body is copied into `arena`. */
+void cfa__stripe_ask(cfa_stripe *stripe, const char *account, const cfa__stripe_request *request,
+                     cfa_arena *arena, cfa__stripe_response *out);
 
 /* ---- flight.c: many calls on one thread ------------------------------------------------------ */
 
@@ -274,6 +284,10 @@ int64_t cfa__stripe_now_us(const cfa_stripe *stripe);
 const char *cfa__stripe_account_of(const cfa_stripe *stripe, const cfa_call *call);
 /* A clock that no one sets, for time-outs. */
 int64_t cfa__stripe_monotonic_us(void);
+
+/* list.c */
+void cfa__stripe_list(void *self, const cfa_list_request *request, cfa_arena *arena,
+                      cfa_list_page *out);
 
 /* webhook.c */
 cfa_status cfa__stripe_webhook(void *self, cfa_slice signature, cfa_slice body, int64_t now_us,

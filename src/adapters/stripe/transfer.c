@@ -404,6 +404,36 @@ static void rest(int32_t delay_ms) {
     }
 }
 
+/* The answer's body is the transfer's until its next request. */
+static void perform(cfa__stripe_transfer *transfer, const cfa_stripe *stripe,
+                    const cfa__stripe_secrets *secrets, const cfa_call *call,
+                    const cfa__stripe_request *request, cfa__stripe_response *out) {
+    *out = (cfa__stripe_response){ .fate = CFA__STRIPE_NEVER_SENT, .code = "out_of_memory" };
+    if (transfer != NULL &&
+        cfa__stripe_transfer_begin(transfer, stripe, secrets, call, request, out)) {
+        CURLcode result = curl_easy_perform(transfer->easy);
+        cfa__stripe_transfer_end(transfer, stripe, (int)result, out);
+    }
+}
+
+void cfa__stripe_ask(cfa_stripe *stripe, const char *account, const cfa__stripe_request *request,
+                     cfa_arena *arena, cfa__stripe_response *out) {
+    const cfa_call call = { .struct_size = sizeof call, .account = account };
+    cfa__stripe_secrets *secrets = cfa__stripe_secrets_hold(stripe);
+    cfa__stripe_transfer *transfer = take_idle(stripe);
+    perform(transfer, stripe, secrets, &call, request, out);
+    if (out->body.size > 0) {
+        out->body.data = cfa_arena_copy(arena, out->body.data, out->body.size);
+        if (out->body.data == NULL) {
+            *out = (cfa__stripe_response){ .fate = CFA__STRIPE_LOST, .code = "out_of_memory" };
+        }
+    }
+    if (transfer != NULL) {
+        give_idle(stripe, transfer);
+    }
+    cfa__stripe_secrets_release(secrets);
+}
+
 void cfa__stripe_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_reply *out) {
     cfa_stripe *stripe = self;
     cfa__stripe_exchange exchange;
@@ -419,13 +449,7 @@ void cfa__stripe_call(void *self, const cfa_call *call, cfa_arena *arena, cfa_re
         if (request.delay_ms > 0) {
             rest(request.delay_ms);
         }
-        response =
-            (cfa__stripe_response){ .fate = CFA__STRIPE_NEVER_SENT, .code = "out_of_memory" };
-        if (transfer != NULL &&
-            cfa__stripe_transfer_begin(transfer, stripe, secrets, call, &request, &response)) {
-            CURLcode result = curl_easy_perform(transfer->easy);
-            cfa__stripe_transfer_end(transfer, stripe, (int)result, &response);
-        }
+        perform(transfer, stripe, secrets, call, &request, &response);
         more = cfa__stripe_exchange_next(&exchange, &response, &request);
     }
     if (transfer != NULL) {
