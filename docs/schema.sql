@@ -372,3 +372,5 @@ CREATE TABLE cfa_act ( -- what persons did, each chained to the one before
 ) STRICT;
 
 CREATE INDEX cfa_provider_object_by_waiting ON cfa_provider_object (waiting_us, provider, account, ref) WHERE waiting_us <> 0;
+
+CREATE INDEX cfa_webhook_by_id ON cfa_webhook (id);

@@ -28,9 +28,9 @@ typedef struct cfa_story cfa_story;
 /*
  * Tell everything that is known about one donation, in the order in which it happened.
  *
- * `id`: of a pledge ("plg_..."), payment ("pay_..."), refund ("rfd_..."), dispute ("dsp_...") or
- * event ("evt_..."), also as UUID or 32 hex digits; or what the provider calls its payment, refund,
- * dispute or webhook event. Reads only; a repeat tells what became of it since.
+ * `id`: of a pledge ("plg_..."), payment ("pay_..."), refund ("rfd_..."), dispute ("dsp_..."),
+ * event ("evt_...") or webhook ("whk_..."), also as UUID or 32 hex digits; the position
+ * of an event; or what the provider calls its payment, refund, dispute or webhook event. Reads only; a repeat tells what became of it since.
  * `*out`: owned, `cfa_story_free`.
  * Expected: CFA_OK; CFA_EINVAL (no such kind of id); CFA_ENOTFOUND; TRANSIENT.
  * Threading: any thread. Since: 0.1.

@@ -183,6 +183,7 @@ static const cfa_index webhook_indexes[] = {
       3,
       SPARSE,
       3 },
+    { "by_id", { webhook__id }, 1, 0, 4 },
 };
 DEFINE_KIND(12, webhook, "provider events, once each", webhook__version, -1, 1)
 #undef KIND

@@ -419,6 +419,7 @@ enum {
     CFA__CONTRIBUTION_BY_CAMPAIGN = 1, /* campaign_id, created_us, payment_id */
     CFA__DEAD_LETTER_BY_REQUEUED = 1,  /* requeued, sink, position; sparse */
     CFA__WEBHOOK_BY_PAYMENT = 1,       /* payment_id, received_us, event_id; sparse */
+    CFA__WEBHOOK_BY_ID = 2,            /* id */
     CFA__REFUND_BY_PAYMENT = 1,        /* payment_id, id */
     CFA__DISPUTE_BY_PAYMENT = 1        /* payment_id, id */
 };

@@ -267,7 +267,12 @@ START_TEST(every_name_of_a_donation_finds_it) {
             hex[size++] = *at;
     }
     hex[size] = '\0';
+    char position[24];
+    snprintf(position, sizeof position, "%lld",
+             (long long)number_in(item_of(story, "timeline", "event", 1), "position"));
     const char *names[] = {
+        position,
+        member(item_of(story, "timeline", "webhook", 0), "id"),
         cfa_pledge_id(pledge),
         cfa_pledge_payment_id(pledge),
         uuid,
@@ -295,18 +300,27 @@ START_TEST(what_is_of_no_payment_is_told_too) {
     book_open(&book, _i);
     cfa_event_list *list;
     ck_assert_int_eq(cfa_event_page(&list, book.engine, 0, 1), CFA_OK);
-    json_t *story = story_of(book.engine, cfa_event_list_at(list, 0)->id);
-    ck_assert_str_eq(member(item_of(story, "timeline", "event", 0), "type"),
-                     "org.careforall.campaign.created.v1");
-    json_decref(story);
+    json_t *story;
+    for (int by_position = 0; by_position < 2; by_position++) {
+        story = story_of(book.engine, by_position ? "1" : cfa_event_list_at(list, 0)->id);
+        ck_assert_str_eq(member(item_of(story, "timeline", "event", 0), "type"),
+                         "org.careforall.campaign.created.v1");
+        json_decref(story);
+    }
     cfa_event_list_free(list);
     cfa_webhook_event event = { sizeof event, "evt_early", "test", "", 0, 1, 0, CFA_FACTS_INIT };
     cfa_webhook_verdict verdict;
     event.facts.ref = "pi_unknown";
     ck_assert_int_eq(cfa_webhook_accept(&verdict, book.engine, &event, 0), CFA_OK);
-    static const char *const names[] = { "pi_unknown", "evt_early" };
+    char id[CFA_ID_TEXT_SIZE];
+    story = story_of(book.engine, "evt_early");
+    snprintf(id, sizeof id, "%s", member(item_of(story, "timeline", "webhook", 0), "id"));
+    ck_assert_int_eq(strncmp(id, "whk_", 4), 0);
+    json_decref(story);
+    const char *const names[] = { "pi_unknown", "evt_early", id };
     for (size_t i = 0; i < COUNT(names); i++) {
         story = story_of(book.engine, names[i]);
+        ck_assert_ptr_nonnull(strstr(member(story, "summary"), "is kept"));
         ck_assert_ptr_null(json_object_get(story, "payment_id"));
         ck_assert_str_eq(member(item_of(story, "timeline", "webhook", 0), "verdict"), "PARKED");
         json_decref(story);
@@ -327,7 +341,12 @@ START_TEST(a_name_of_nothing_is_refused_by_rule) {
                  "id");
     expect_error(cfa_explain(&story, engine, "evt_01arz3ndektsv4rrffq69g5fav", 0), CFA_ENOTFOUND,
                  "id");
+    expect_error(cfa_explain(&story, engine, "whk_01arz3ndektsv4rrffq69g5fav", 0), CFA_ENOTFOUND,
+                 "id");
     expect_error(cfa_explain(&story, engine, "pi_nobody", 0), CFA_ENOTFOUND, "id");
+    expect_error(cfa_explain(&story, engine, "999999", 0), CFA_ENOTFOUND, "id");
+    expect_error(cfa_explain(&story, engine, "999999999999999999", 0), CFA_ENOTFOUND, "id");
+    expect_error(cfa_explain(&story, engine, "9999999999999999999", 0), CFA_ENOTFOUND, "id");
     expect_error(cfa_explain(&story, engine, book.campaign_id, 0), CFA_EINVAL, "id");
     expect_error(cfa_explain(&story, engine, "", 0), CFA_EINVAL, "id");
     expect_error(cfa_explain(&story, engine, NULL, 0), CFA_EINVAL, "id");

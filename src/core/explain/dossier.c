@@ -12,6 +12,7 @@
 
 #define ORIGIN "core.explain"
 #define ACT_ROWS_MAX 2048 /* of the audit log, read to find what persons did here */
+#define POSITION_DIGITS_MAX 18
 
 /* ---- what the id names ----------------------------------------------------------------------- */
 
@@ -69,14 +70,9 @@ static cfa_status try_kind(cfa__dossier *dossier, cfa__asked asked, cfa__id id, 
     return take_payment(dossier, payment_id);
 }
 
-static cfa_status try_event(cfa__dossier *dossier, cfa__id id, bool *out_found) {
-    const cfa__event *event;
-    cfa_status status = cfa__dossier_event_by_id(dossier, id, &event);
-    *out_found = status == CFA_OK && event != NULL;
-    if (!*out_found)
-        return status;
+static cfa_status take_event(cfa__dossier *dossier, const cfa__event *event) {
     dossier->asked = CFA__ASKED_EVENT;
-    dossier->asked_id = id;
+    dossier->asked_id = event->id;
     if (event->subject_kind == cfa__payment_kind.id)
         return take_payment(dossier, event->subject_id);
     /* Of a campaign or a breaker: a story of this event alone. */
@@ -88,6 +84,54 @@ static cfa_status try_event(cfa__dossier *dossier, cfa__id id, bool *out_found) 
     return CFA_OK;
 }
 
+static cfa_status try_event(cfa__dossier *dossier, cfa__id id, bool *out_found) {
+    const cfa__event *event;
+    cfa_status status = cfa__dossier_event_by_id(dossier, id, &event);
+    *out_found = status == CFA_OK && event != NULL;
+    return *out_found ? take_event(dossier, event) : status;
+}
+
+/* Digits alone are a position of the log. */
+static cfa_status try_position(cfa__dossier *dossier, const char *text, bool *out_found) {
+    cfa__event key;
+    size_t size = strlen(text);
+    *out_found = false;
+    if (size == 0 || size > POSITION_DIGITS_MAX || strspn(text, "0123456789") != size)
+        return CFA_OK;
+    memset(&key, 0, sizeof key);
+    for (size_t i = 0; i < size; i++)
+        key.position = key.position * 10 + (text[i] - '0');
+    cfa_query query = { .kind = &cfa__event_kind, .match_count = 1, .limit = 1, .key = &key };
+    cfa_status status = cfa__read_queries(dossier->engine, dossier->reader, &query, 1);
+    *out_found = status == CFA_OK && query.count == 1;
+    return *out_found ? take_event(dossier, query.records[0]) : status;
+}
+
+/* A webhook, of a payment or of none: `*records` is a query's. */
+static cfa_status take_webhook(cfa__dossier *dossier, void *const *records) {
+    const cfa__webhook *row = records[0];
+    dossier->asked = CFA__ASKED_WEBHOOK;
+    dossier->asked_id = row->id;
+    if (!cfa__id_is_null(row->payment_id))
+        return take_payment(dossier, row->payment_id);
+    dossier->webhooks = (cfa__rows){ records, 1, false };
+    return CFA_OK;
+}
+
+static cfa_status try_webhook(cfa__dossier *dossier, cfa__id id, bool *out_found) {
+    cfa__webhook key;
+    memset(&key, 0, sizeof key);
+    key.id = id;
+    cfa_query query = { .kind = &cfa__webhook_kind,
+                        .index = CFA__WEBHOOK_BY_ID,
+                        .match_count = 1,
+                        .limit = 1,
+                        .key = &key };
+    cfa_status status = cfa__read_queries(dossier->engine, dossier->reader, &query, 1);
+    *out_found = status == CFA_OK && query.count == 1;
+    return *out_found ? take_webhook(dossier, query.records) : status;
+}
+
 static const struct {
     const char *prefix;
     cfa__asked asked;
@@ -95,13 +139,14 @@ static const struct {
 } prefixes[] = {
     { "plg", CFA__ASKED_PLEDGE, "pledge" }, { "pay", CFA__ASKED_PAYMENT, "payment" },
     { "rfd", CFA__ASKED_REFUND, "refund" }, { "dsp", CFA__ASKED_DISPUTE, "dispute" },
-    { "evt", CFA__ASKED_EVENT, "event" },
+    { "evt", CFA__ASKED_EVENT, "event" },   { "whk", CFA__ASKED_WEBHOOK, "webhook" },
 };
 enum { PREFIX_COUNT = (int)(sizeof prefixes / sizeof prefixes[0]) };
 
 static cfa_status try_as(cfa__dossier *dossier, cfa__asked asked, cfa__id id, bool *out_found) {
-    return asked == CFA__ASKED_EVENT ? try_event(dossier, id, out_found)
-                                     : try_kind(dossier, asked, id, out_found);
+    return asked == CFA__ASKED_EVENT     ? try_event(dossier, id, out_found)
+           : asked == CFA__ASKED_WEBHOOK ? try_webhook(dossier, id, out_found)
+                                         : try_kind(dossier, asked, id, out_found);
 }
 
 /* An id of ours with its prefix, or a bare UUID or hex, which may be of any kind. */
@@ -205,18 +250,12 @@ static cfa_status resolve_ref(cfa__dossier *dossier, const char *text, const cha
         return not_found(name != NULL ? name
                                       : "pledge, payment, refund, dispute or event, nor "
                                         "does the provider call one of ours so");
-    const cfa__webhook *row = queries[1].records[0];
-    dossier->asked = CFA__ASKED_WEBHOOK;
-    dossier->asked_id = row->id;
-    if (!cfa__id_is_null(row->payment_id))
-        return take_payment(dossier, row->payment_id);
-    dossier->webhooks = (cfa__rows){ queries[1].records, 1, false };
-    return CFA_OK;
+    return take_webhook(dossier, queries[1].records);
 }
 
 static cfa_status resolve(cfa__dossier *dossier, const char *text) {
     const char *name = NULL;
-    static const char *const others[] = { "cmp_", "dnr_", "whk_", "brk_" };
+    static const char *const others[] = { "cmp_", "dnr_", "brk_" };
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         cfa__id id;
         if (strncmp(text, others[i], 4) == 0 &&
@@ -224,11 +263,15 @@ static cfa_status resolve(cfa__dossier *dossier, const char *text) {
                           text, "id") == CFA_OK)
             return cfa_error_set(CFA_EINVAL, ORIGIN, "id", 0,
                                  "a story is told of a pledge (plg_), payment (pay_), refund "
-                                 "(rfd_), dispute (dsp_) or event (evt_), or of what the provider "
-                                 "calls one of them or its webhook event");
+                                 "(rfd_), dispute (dsp_), event (evt_) or webhook (whk_), or of "
+                                 "what the provider calls one of them");
     }
-    cfa_status status = resolve_id(dossier, text, &name);
-    if (status != CFA_OK || dossier->payment != NULL || dossier->event_count > 0)
+    bool found = false;
+    cfa_status status = try_position(dossier, text, &found);
+    if (status == CFA_OK && !found)
+        status = resolve_id(dossier, text, &name);
+    if (status != CFA_OK || dossier->payment != NULL || dossier->event_count > 0 ||
+        dossier->webhooks.count > 0)
         return status;
     return resolve_ref(dossier, text, name);
 }

@@ -49,16 +49,20 @@ static void tell_stranger(cfa__teller *teller) {
     const cfa__dossier *dossier = teller->dossier;
     cfa__document *document = teller->document;
     bool event = dossier->asked == CFA__ASKED_EVENT;
-    document->title =
-        event ? "An event that is of no payment"
-              : cfa__document_format(document, "%s",
-                                     dossier->asked_ref != NULL ? dossier->asked_ref : "");
+    document->title = event ? "An event that is of no payment"
+                            : cfa__document_format(document, "%s",
+                                                   dossier->asked_ref != NULL
+                                                       ? dossier->asked_ref
+                                                       : "A webhook that is of no payment");
+    bool waits =
+        dossier->object != NULL ||
+        (dossier->webhooks.count == 1 &&
+         ((const cfa__webhook *)dossier->webhooks.items[0])->verdict == CFA_WEBHOOK_PARKED);
     document->summary =
-        event ? "It is about a campaign or the provider as a whole."
-        : dossier->object != NULL
-            ? "The provider told of this object, and no payment of this book is known to be it. "
-              "What it said is kept, and applied when one turns out to be."
-            : "The provider's event was taken in, and is of no payment of this book.";
+        event   ? "It is about a campaign or the provider as a whole."
+        : waits ? "The provider told of an object, and no payment of this book is known to be it. "
+                  "What it said is kept, and applied when one turns out to be."
+                : "The provider's event was taken in, and is of no payment of this book.";
     document->tone = event ? CFA__TONE_PLAIN : CFA__TONE_WAITING;
     cfa__show_int(document, &document->fields, "position", NULL, dossier->head);
     cfa__show_time(document, &document->fields, "as_of", NULL, dossier->now_us);
