@@ -63,6 +63,8 @@ json_t *charge_retrieve(call *c, const char *id);
 json_t *charge_list(call *c, const char *id);
 json_t *balance_retrieve(call *c, const char *id);
 json_t *balance_list(call *c, const char *id);
+json_t *payout_retrieve(call *c, const char *id);
+json_t *payout_list(call *c, const char *id);
 json_t *method_create(call *c, const char *id);
 json_t *method_retrieve(call *c, const char *id);
 

@@ -284,8 +284,21 @@ json_t *balance_retrieve(call *c, const char *id) {
 
 json_t *balance_list(call *c, const char *id) {
     (void)id;
+    const char *payout = form_string(c, "payout");
+    if (payout) {
+        json_t *doc = load(c, KIND_PAYOUT, payout, "payout", "payout");
+        bool manual = doc && !doc_true(doc, "automatic");
+        json_decref(doc);
+        if (!doc)
+            return NULL;
+        if (manual)
+            return call_fail(c, 400, "invalid_request_error", NULL, "payout",
+                             "Balance transaction history can only be filtered on automatic "
+                             "transfers, not manual.");
+    }
     return list(c, &(list_filter){ .kind = KIND_BALANCE,
                                    .url = "/v1/balance_transactions",
-                                   .tag = form_string(c, "source"),
+                                   .parent = payout,
+                                   .tag = payout ? NULL : form_string(c, "source"),
                                    .delivered = -1 });
 }

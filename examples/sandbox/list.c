@@ -135,9 +135,9 @@ static object_kind kind_of(const char *id) {
     static const struct {
         const char *prefix;
         object_kind kind;
-    } prefixes[] = { { "pi_", KIND_INTENT },  { "ch_", KIND_CHARGE },    { "re_", KIND_REFUND },
-                     { "du_", KIND_DISPUTE }, { "cs_", KIND_SESSION },   { "txn_", KIND_BALANCE },
-                     { "pm_", KIND_METHOD },  { "issfr_", KIND_WARNING } };
+    } prefixes[] = { { "pi_", KIND_INTENT },  { "ch_", KIND_CHARGE },     { "re_", KIND_REFUND },
+                     { "du_", KIND_DISPUTE }, { "cs_", KIND_SESSION },    { "txn_", KIND_BALANCE },
+                     { "pm_", KIND_METHOD },  { "issfr_", KIND_WARNING }, { "po_", KIND_PAYOUT } };
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (text_starts(id, prefixes[i].prefix))
             return prefixes[i].kind;

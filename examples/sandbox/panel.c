@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "dispute.h"
 #include "faults.h"
+#include "payout.h"
 #include "refund.h"
 #include "webhooks.h"
 
@@ -279,6 +280,25 @@ static void settle(call *c, const json_t *wanted) {
         call_json(c, 200, pack("{s:b}", "done", 1));
 }
 
+/* {"payout": id} arrives, or a new one: {"account", "all", "manual", "travels"} */
+static void pay_out(call *c, const json_t *wanted) {
+    const char *id = doc_string(wanted, "payout"), *account = doc_string(wanted, "account");
+    const payout_wish wish = { .account = account ? account : DEFAULT_ACCOUNT,
+                               .all = doc_true(wanted, "all"),
+                               .manual = doc_true(wanted, "manual"),
+                               .travels = doc_true(wanted, "travels") };
+    sandbox *box = c->box;
+    store_begin(box->store);
+    const char *problem = id ? payout_arrive(box, id) : NULL;
+    json_t *made = id ? NULL : payout_make(box, &wish);
+    store_commit(box->store);
+    sender_wake(box);
+    if (problem)
+        complain(c, 400, problem);
+    else
+        call_json(c, 200, made ? pack("{s:o}", "payouts", made) : pack("{s:b}", "done", 1));
+}
+
 static const struct {
     const char *path;
     void (*get)(call *c);
@@ -293,6 +313,7 @@ static const struct {
     { "webhooks/retry", NULL, retry },
     { "disputes", NULL, judge },
     { "refunds", NULL, settle },
+    { "payouts", NULL, pay_out },
 };
 
 void panel_handle(call *c) {

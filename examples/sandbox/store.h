@@ -24,7 +24,8 @@ typedef enum object_kind {
     KIND_ENDPOINT,
     KIND_BALANCE,
     KIND_METHOD,
-    KIND_WARNING
+    KIND_WARNING,
+    KIND_PAYOUT
 } object_kind;
 
 /* NULL with a reason when the file cannot be used. */
