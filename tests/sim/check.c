@@ -206,7 +206,7 @@ void check_liveness(struct sim *sim) {
 
 /* Rules that say something of a payment without moving it. */
 static bool is_notice(const char *rule) {
-    static const char *const rules[] = { "P19", "P20", "P21", "P23", "D12" };
+    static const char *const rules[] = { "P19", "P20", "P21", "P23", "D12", "L01", "L02" };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
         if (strcmp(rules[i], rule) == 0)
             return true;
@@ -291,6 +291,8 @@ struct subject {
     const char *id; /* payment or campaign */
     int64_t sequence;
     int32_t deferred; /* events that say so */
+    struct donor *donor;
+    int32_t campaign;
 };
 
 static int compare_subjects(const void *a, const void *b) {
@@ -301,10 +303,11 @@ static size_t subjects_of(struct sim *sim, struct subject *out) {
     size_t count = 0;
     for (int32_t i = 0; i < sim->donor_count; i++) {
         if (!sim->donors[i].refused)
-            out[count++] = (struct subject){ sim->donors[i].payment_id, 0, 0 };
+            out[count++] =
+                (struct subject){ .id = sim->donors[i].payment_id, .donor = &sim->donors[i] };
     }
     for (int32_t i = 0; i < CAMPAIGNS; i++)
-        out[count++] = (struct subject){ sim->campaign_ids[i], 0, 0 };
+        out[count++] = (struct subject){ .id = sim->campaign_ids[i], .campaign = i };
     qsort(out, count, sizeof *out, compare_subjects);
     for (size_t i = 1; i < count; i++)
         require(sim, strcmp(out[i - 1].id, out[i].id) != 0, "S2: two donors have %s", out[i].id);
@@ -320,7 +323,7 @@ static void check_event(struct sim *sim, const cfa_event_view *event, int64_t po
         check_circuit_event(sim, walk, event);
         return;
     }
-    const struct subject key = { event->subject, 0, 0 };
+    const struct subject key = { .id = event->subject };
     struct subject *subject = bsearch(&key, subjects, count, sizeof *subjects, compare_subjects);
     require(sim, subject != NULL, "S2: the log tells of %s, which nobody made", event->subject);
     require(sim, event->sequence == ++subject->sequence, "S5: %s has sequence %lld after %lld",
@@ -331,13 +334,14 @@ static void check_event(struct sim *sim, const cfa_event_view *event, int64_t po
             event->event_type);
     subject->deferred += strcmp(event->event_type, "org.careforall.pledge.deferred.v1") == 0;
     require(sim, subject->deferred <= 1, "S7: %s is deferred twice", event->subject);
+    check_hold_event(sim, subject->donor, subject->campaign, event);
 }
 
 /* Who was refused has an event that says so. */
 static void check_deferred(struct sim *sim, const struct subject *subjects, size_t count) {
     for (int32_t i = 0; i < sim->donor_count; i++) {
         const struct donor *donor = &sim->donors[i];
-        const struct subject key = { donor->payment_id, 0, 0 };
+        const struct subject key = { .id = donor->payment_id };
         const struct subject *subject =
             bsearch(&key, subjects, count, sizeof *subjects, compare_subjects);
         require(sim, !donor->kept || (subject != NULL && subject->deferred == 1),
@@ -372,6 +376,7 @@ static void check_log(struct sim *sim, cfa_engine *engine) {
                 subjects[i].id);
         require(sim, cfa_payment_sequence(payment) == subjects[i].sequence, "S7: %s misses events",
                 subjects[i].id);
+        check_hold(sim, engine, subjects[i].donor, payment);
         cfa_payment_free(payment);
     }
     free(subjects);
@@ -409,6 +414,8 @@ static void check_campaign(struct sim *sim, cfa_engine *engine, int32_t campaign
             continue;
         struct truth truth = truth_of(sim, donor);
         pledges++;
+        if (holds(sim, donor))
+            continue; /* in no total */
         for (int32_t currency = 0; currency < CURRENCIES; currency++) {
             if (strcmp(currencies[currency], donor->amount.currency) == 0) {
                 raised_minor[currency] += truth.captured_minor;
@@ -549,6 +556,7 @@ void check_all(struct sim *sim) {
     require(sim, cfa_act_verify(&acts, engine) == CFA_OK && acts.count >= CAMPAIGNS, "no acts");
     require(sim, acts.fault == CFA_ACT_NONE, "act %lld: %s", (long long)acts.number,
             cfa_act_fault_text(acts.fault));
+    check_acceptances(sim, arena);
     check_store(sim, arena);
     cfa_arena_free(arena);
 }

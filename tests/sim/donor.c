@@ -122,6 +122,7 @@ static void learn_answer(struct sim *sim, struct donor *donor, const cfa_pledge 
     }
     const char *secret = cfa_pledge_client_secret(pledge);
     reversals_draw(sim, donor);
+    holds_draw(sim, donor);
     donor->answer = take(answer.size + 1);
     memcpy(donor->answer, answer.data, answer.size);
     donor->answer_size = answer.size;
@@ -560,6 +561,7 @@ void donor_event(struct sim *sim, const struct event *event) {
     case EVENT_OPERATE: operate_event(sim, event->subject, event->number); break;
     case EVENT_BACK:
     case EVENT_REFUND: reversal_event(sim, event); break;
+    case EVENT_ACCEPT: accept_event(sim, event->subject, event->number); break;
     default: violation(sim, "an unknown event");
     }
 }

@@ -71,8 +71,9 @@ static void campaigns_open(struct process *process, void *user) {
         spec.key = key;
         spec.title = "Rain barrels";
         spec.currencies = "EUR,JPY,KWD,USD";
-        static const cfa_late_rule rules[] = { CFA_LATE_REFUSE, CFA_LATE_ACCEPT, CFA_LATE_REFUND };
-        spec.late_rule = sim->late_rules[i] = rules[i < 3 ? i : 1];
+        static const cfa_late_rule rules[CAMPAIGNS] = { CFA_LATE_REFUSE, CFA_LATE_ACCEPT,
+                                                        CFA_LATE_REFUND, CFA_LATE_HOLD };
+        spec.late_rule = sim->late_rules[i] = rules[i];
         cfa_campaign *campaign;
         require(sim, cfa_campaign_create(&campaign, process->engine, &spec) == CFA_OK,
                 "no campaign");
@@ -134,7 +135,7 @@ void world_open(struct sim *sim, uint64_t seed, int32_t donations, bool trace) {
     if (sim->jumps)
         schedule(sim, draw_time(sim, 4 * HOUR_US), EVENT_JUMP, 0, 0);
     for (int32_t i = 0; i < CAMPAIGNS; i++) {
-        if (draw_below(sim, i == 2 ? 2 : 4) == 0)
+        if (draw_below(sim, i >= 2 ? 2 : 4) == 0)
             schedule(sim, draw_time(sim, 4 * HOUR_US), EVENT_END_CAMPAIGN, i, 0);
     }
     require(sim, cfa_play_weather_set(sim->play, &sim->weather) == CFA_OK,

@@ -131,6 +131,12 @@
     X(REFUND_DESK, "refund at the provider's desk")                                                \
     X(REVERSAL_LOST, "news of a refund or dispute lost: probes")                                   \
     X(LATE_RULE, "late money given back by the campaign's rule")                                   \
+    X(HELD, "late money held by the campaign's rule")                                              \
+    X(ACCEPTED, "held money accepted")                                                             \
+    X(ACCEPT_REPLAY, "held money accepted: key replayed")                                          \
+    X(ACCEPT_REFUSED, "accepted money refused to another key")                                     \
+    X(HELD_REFUNDED, "late money under the rule, and refunded")                                    \
+    X(HELD_DISPUTED, "late money under the rule, and disputed")                                    \
     X(DISPUTE_RACES, "dispute opened while a refund is asked for")                                 \
     X(DISPUTE_SECOND, "second dispute of a payment")                                               \
     X(DISPUTE_OVERTAKEN, "dispute known as closed before it was known as open")                    \
@@ -243,6 +249,7 @@ enum {
     EVENT_LANDS,   /* a call in flight ended: the process is woken */
     EVENT_BACK,    /* somebody wants money back, or sees to a refund or dispute */
     EVENT_REFUND,  /* a refund key is used */
+    EVENT_ACCEPT,  /* the desk accepts late money, if it is held */
     EVENT_FETCHED  /* by now a thin event's payment must have been read */
 };
 
@@ -285,6 +292,8 @@ struct donor {
     int32_t operation; /* what the operator does with a hold */
     bool back;         /* somebody will want money back */
     int32_t desk_refunds;
+    bool accepted, accept_doubt;       /* the desk was told so; it does not know */
+    bool log_taken, came_late, let_in; /* by the log: see hold.c */
 };
 
 /* A refund that somebody wants, under a key of its own. */
@@ -352,6 +361,7 @@ struct sim {
     char campaign_ids[CAMPAIGNS][CFA_ID_TEXT_SIZE];
     bool campaign_ending[CAMPAIGNS];
     int64_t campaign_ended_us[CAMPAIGNS]; /* acknowledged; 0: open */
+    bool log_ended[CAMPAIGNS];            /* by the log, as far as it is read */
     struct donor *donors;
     int32_t donor_count;
     struct refund_ask *asks;
@@ -473,6 +483,21 @@ void check_reversals(struct sim *sim, cfa_engine *engine, const struct donor *do
                      uint32_t flags);
 /* The answers to all who asked, and the provider's count of refunds. */
 void check_refund_asks(struct sim *sim, cfa_engine *engine, const cfa_play_books *books);
+
+/* ---- hold.c ---------------------------------------------------------------------------------- */
+
+/* Whose late money the desk will accept. */
+void holds_draw(struct sim *sim, struct donor *donor);
+void accept_event(struct sim *sim, int32_t number, int32_t tries);
+/* True when the late rule holds the payment, as the log tells of it. */
+bool holds(const struct sim *sim, const struct donor *donor);
+/* Events in their order; `donor` NULL: of a campaign. */
+void check_hold_event(struct sim *sim, struct donor *donor, int32_t campaign,
+                      const cfa_event_view *event);
+/* One payment, when the log is read; and the acts of all. */
+void check_hold(struct sim *sim, cfa_engine *engine, const struct donor *donor,
+                const cfa_payment *payment);
+void check_acceptances(struct sim *sim, cfa_arena *arena);
 
 /* ---- check.c --------------------------------------------------------------------------------- */
 
