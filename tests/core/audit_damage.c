@@ -326,6 +326,27 @@ static const struct damage list[] = {
       "donor.missing", "SELECT donor_id FROM cfa_pledge WHERE id = " PLEDGE, "dnr", false },
     { "a donor of no pledge", "UPDATE cfa_pledge SET donor_id = zeroblob(16) WHERE id = " PLEDGE,
       "donor.stray", "SELECT donor_id FROM cfa_pledge WHERE id = " PLEDGE, "dnr", false },
+    { "a donor who is somebody else",
+      "UPDATE cfa_donor SET person_id = x'01980000000070008000000000000001' WHERE id = (SELECT "
+      "donor_id FROM cfa_pledge WHERE id = " PLEDGE ")",
+      "donor.person", "SELECT donor_id FROM cfa_pledge WHERE id = " PLEDGE, "dnr", false },
+    { "a payment of somebody else",
+      "UPDATE cfa_payment SET person_id = x'01980000000070008000000000000001' WHERE id = " PAID,
+      "contribution.identity", PAID_ID, "pay", false },
+    { "a payment of somebody else before its totals",
+      "UPDATE cfa_payment SET person_id = x'01980000000070008000000000000001' WHERE id = " PAID
+      "; DELETE FROM cfa_contribution WHERE payment_id = " PAID,
+      "donor.person", "SELECT donor_id FROM cfa_pledge WHERE id = " PLEDGE, "dnr", false },
+    { "a total with a donor too few",
+      "UPDATE cfa_totals SET donor_count = donor_count - 1 "
+      "WHERE currency = 'EUR'",
+      "totals.counter", EUR_TOTAL, "cmp", false },
+    { "two donors who were swapped",
+      "CREATE TEMP TABLE two AS SELECT id, person_id, row_number() OVER (ORDER BY id) AS n, "
+      "count(*) OVER () AS c FROM cfa_donor; UPDATE cfa_donor SET person_id = (SELECT b.person_id "
+      "FROM two a JOIN two b ON b.n = 3 - a.n WHERE a.id = cfa_donor.id) WHERE id IN (SELECT id "
+      "FROM two WHERE n <= 2)",
+      "donor.person", "SELECT id FROM cfa_donor ORDER BY id LIMIT 1", "dnr", false },
     { "an answer of no pledge",
       "UPDATE cfa_answer SET pledge_id = "
       "x'01980000000070008000000000000001' WHERE pledge_id = " PLEDGE,

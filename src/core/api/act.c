@@ -175,50 +175,15 @@ const char *cfa_act_fault_text(cfa_act_fault fault) {
     }
 }
 
-/* A walk over all acts. */
-struct chain {
-    const cfa__book *book;
-    cfa_act_report report;
-    int64_t next;                         /* the number that must come now */
-    uint8_t previous[CFA__ACT_HASH_SIZE]; /* of the act before, as computed */
-    bool linked;                          /* the act before was there */
-};
-
-static void note(struct chain *chain, cfa_act_fault fault, int64_t number) {
-    if (chain->report.fault != CFA_ACT_NONE)
+static void note(cfa_act_report *report, cfa_act_fault fault, int64_t number) {
+    if (report->fault != CFA_ACT_NONE || fault == CFA_ACT_NONE)
         return;
-    chain->report.fault = fault;
-    chain->report.number = number;
+    report->fault = fault;
+    report->number = number;
 }
 
-static void check_act(struct chain *chain, const cfa__act *act) {
-    chain->report.count++;
-    if (act->number < chain->next || act->number > chain->book->act_count) {
-        if (chain->next <= chain->book->act_count && act->number > chain->next)
-            note(chain, CFA_ACT_MISSING, chain->next);
-        note(chain, CFA_ACT_ADDED, act->number);
-    } else if (act->number > chain->next) {
-        note(chain, CFA_ACT_MISSING, chain->next);
-        chain->linked = false;
-    }
-    uint8_t computed[CFA__ACT_HASH_SIZE];
-    cfa__act_hash(computed, chain->book->book_id, act);
-    if (!cfa__slices_equal(act->hash, (cfa_slice){ computed, sizeof computed }))
-        note(chain, CFA_ACT_ALTERED, act->number);
-    cfa_slice previous = { act->number > 1 ? chain->previous : NULL,
-                           act->number > 1 ? sizeof chain->previous : 0 };
-    if (chain->linked && !cfa__slices_equal(act->previous_hash, previous))
-        note(chain, CFA_ACT_UNLINKED, act->number);
-    memcpy(chain->previous, computed, sizeof computed);
-    chain->linked = true;
-    if (act->number >= chain->next)
-        chain->next = act->number + 1;
-    chain->report.head_agrees = act->number == chain->book->act_count &&
-                                cfa__slices_equal(act->hash, chain->book->act_hash);
-}
-
-static cfa_status walk(struct chain *chain, cfa_engine *engine, cfa__reader *reader,
-                       cfa_arena *arena) {
+static cfa_status walk(cfa_act_report *report, cfa__act_chain *chain, cfa_engine *engine,
+                       cfa__reader *reader, cfa_arena *arena) {
     cfa__act key;
     memset(&key, 0, sizeof key);
     cfa_query query = { .kind = &cfa__act_kind, .limit = VERIFY_ROWS, .key = &key };
@@ -228,7 +193,9 @@ static cfa_status walk(struct chain *chain, cfa_engine *engine, cfa__reader *rea
             return status;
         for (int32_t i = 0; i < query.count; i++) {
             const cfa__act *act = query.records[i];
-            check_act(chain, act);
+            int64_t number;
+            cfa_act_fault fault = cfa__act_chain_step(chain, act, &number);
+            note(report, fault, number);
             key.number = act->number;
         }
         query.flags = CFA_QUERY_AFTER;
@@ -250,22 +217,21 @@ cfa_status cfa__acts_verify(cfa_act_report *out, cfa_engine *engine, cfa__reader
         status = cfa_arena_new(&arena);
     if (status != CFA_OK)
         return status;
-    struct chain chain = {
-        .book = found, .report = CFA_ACT_REPORT_INIT, .next = 1, .linked = true
-    };
-    chain.report.head_count = chain.book->act_count;
-    chain.report.head_agrees = chain.book->act_count == 0 && chain.book->act_hash.data == NULL;
-    if (chain.book->act_hash.size == CFA__ACT_HASH_SIZE)
-        write_hex(chain.report.head_hash, chain.book->act_hash);
-    status = walk(&chain, engine, reader, arena);
+    cfa__act_chain chain = cfa__act_chain_begin(found);
+    cfa_act_report report = CFA_ACT_REPORT_INIT;
+    int64_t number;
+    status = walk(&report, &chain, engine, reader, arena);
     cfa_arena_free(arena);
     if (status != CFA_OK)
         return status;
-    if (chain.next <= chain.book->act_count)
-        note(&chain, CFA_ACT_MISSING, chain.next);
-    if (!chain.report.head_agrees)
-        note(&chain, CFA_ACT_HEAD, chain.book->act_count);
-    *out = chain.report;
+    cfa_act_fault fault = cfa__act_chain_end(&chain, &number);
+    note(&report, fault, number);
+    report.count = chain.count;
+    report.head_count = chain.book->act_count;
+    report.head_agrees = chain.head_agrees;
+    if (chain.book->act_hash.size == CFA__ACT_HASH_SIZE)
+        write_hex(report.head_hash, chain.book->act_hash);
+    *out = report;
     return CFA_OK;
 }
 

@@ -59,6 +59,7 @@
     X(KEY_DOUBLED, "key.doubled", ERROR, "a pledge has one key")                                   \
     X(DONOR_MISSING, "donor.missing", ERROR, "the donor that a pledge names is there")             \
     X(DONOR_STRAY, "donor.stray", ERROR, "a donor row has its pledge")                             \
+    X(DONOR_PERSON, "donor.person", ERROR, "payment and donor row are of one person")              \
     X(ANSWER_STRAY, "answer.stray", ERROR, "an answer has its pledge")                             \
     X(ANSWER_DIFFERS, "answer.differs", ERROR, "a fixed answer says what the pledge says")         \
     X(OPERATION_NUMBER, "operation.number", ERROR, "operations are numbered 1, 2, 3, ...")         \
@@ -167,6 +168,7 @@ typedef struct cfa__audit {
     int64_t counts[CFA__AUDIT_CHECKS];
     int64_t dropped[CFA__AUDIT_CHECKS]; /* of them: they follow from others */
     int64_t rows[32];                   /* read, by kind id */
+    int64_t row_count;                  /* all of them */
     cfa__sum *sums;                     /* open hash table */
     size_t sum_capacity, sum_count;
     cfa__tally *tallies;

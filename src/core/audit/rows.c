@@ -5,6 +5,7 @@
 #include "core/audit/audit.h"
 
 #include <careforall/payment.h>
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -56,6 +57,69 @@ static cfa_status take_answers(cfa__audit *audit, cfa__stream *answers, const cf
     }
 }
 
+static void note_persons(cfa__audit *audit, const cfa__place *place, cfa__id expected,
+                         cfa__id found) {
+    char texts[2][CFA_ID_TEXT_SIZE];
+    cfa__id_format(texts[0], "dnr", expected);
+    cfa__id_format(texts[1], "dnr", found);
+    cfa__audit_texts(audit, CFA__AUDIT_DONOR_PERSON, place, "person_id", texts[0], texts[1]);
+}
+
+/* Of which person the payment is: as its contribution row says, which is compared with it, else as
+ * it says itself. */
+static cfa_status person_of(cfa__audit *audit, const cfa_query *contribution, cfa__id payment_id,
+                            cfa__id *out) {
+    const void *found = NULL;
+    cfa_status status = CFA_OK;
+    *out = CFA__ID_NULL;
+    if (contribution->count == 1)
+        *out = ((const cfa__contribution *)contribution->records[0])->person_id;
+    else
+        status = cfa__audit_get_id(audit, audit->scratch, &cfa__payment_kind, payment_id, &found);
+    if (found != NULL)
+        *out = ((const cfa__payment *)found)->person_id;
+    return status;
+}
+
+/* A page of pledges: the row with the personal data is of the same person as the payment. */
+static cfa_status check_persons(cfa__audit *audit, void *const *pledges, int32_t count) {
+    cfa__any_record keys[2 * CFA__AUDIT_PAGE];
+    cfa_query queries[2 * CFA__AUDIT_PAGE];
+    size_t used = 0;
+    assert(count <= CFA__AUDIT_PAGE);
+    for (int32_t i = 0; i < count; i++) {
+        const cfa__pledge *pledge = pledges[i];
+        if (cfa__id_is_null(pledge->donor_id))
+            continue;
+        keys[used].donor.id = pledge->donor_id;
+        keys[used + 1].contribution.payment_id = pledge->payment_id;
+        for (size_t at = used; at < used + 2; at++)
+            queries[at] =
+                (cfa_query){ .kind = at == used ? &cfa__donor_kind : &cfa__contribution_kind,
+                             .match_count = 1,
+                             .limit = 1,
+                             .key = &keys[at] };
+        used += 2;
+    }
+    cfa_arena_reset(audit->scratch);
+    cfa_status status =
+        used == 0 ? CFA_OK
+                  : audit->storage->ops->load(audit->session, queries, used, audit->scratch);
+    for (size_t i = 0; status == CFA_OK && i < used; i += 2) {
+        cfa__id person_id;
+        if (queries[i].count == 0)
+            continue; /* these sets are compared elsewhere, as is the other one */
+        const cfa__donor *donor = queries[i].records[0];
+        cfa__place place = cfa__place_of("dnr", donor->id);
+        place.payment_id = keys[i + 1].contribution.payment_id;
+        status = person_of(audit, &queries[i + 1], place.payment_id, &person_id);
+        if (status == CFA_OK && !cfa__id_is_null(person_id) &&
+            cfa__id_compare(donor->person_id, person_id) != 0)
+            note_persons(audit, &place, person_id, donor->person_id);
+    }
+    return status == CFA_OK ? audit->status : status;
+}
+
 static cfa_status take_pledges(cfa__audit *audit) {
     cfa__stream pledges, answers = { 0 };
     const void *record = NULL;
@@ -65,6 +129,10 @@ static cfa_status take_pledges(cfa__audit *audit) {
     while (status == CFA_OK) {
         status = cfa__stream_peek(&pledges, &record);
         if (status != CFA_OK || record == NULL)
+            break;
+        if (pledges.at == 0)
+            status = check_persons(audit, pledges.records, pledges.count);
+        if (status != CFA_OK)
             break;
         cfa__feed(audit, &cfa__pledge_kind, record);
         status = take_answers(audit, &answers, record);

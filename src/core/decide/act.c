@@ -1,5 +1,6 @@
 /*
- * act.c - appending to the audit log. Never changes or removes what stands in it.
+ * act.c - appending to the audit log, and what its chain says of it. Never changes or removes what
+ * stands in it.
  */
 #include "core/decide/act.h"
 
@@ -43,6 +44,54 @@ void cfa__act_hash(uint8_t out[CFA__ACT_HASH_SIZE], cfa__id book_id, const cfa__
     cfa__hash(out, CFA__ACT_HASH_SIZE, (cfa_slice){ NULL, 0 }, parts,
               sizeof parts / sizeof parts[0]);
 }
+
+/* ---- the chain ------------------------------------------------------------------------------- */
+
+cfa__act_chain cfa__act_chain_begin(const cfa__book *book) {
+    cfa__act_chain chain = { .book = book, .linked = true };
+    chain.head_agrees = book->act_count == 0 && book->act_hash.data == NULL;
+    return chain;
+}
+
+static cfa_act_fault judge(const cfa__act_chain *chain, const cfa__act *act, int64_t *out_number) {
+    uint8_t computed[CFA__ACT_HASH_SIZE];
+    cfa_slice previous = { chain->last > 0 ? chain->previous : NULL,
+                           chain->last > 0 ? sizeof chain->previous : 0 };
+    bool gap = act->number > chain->last + 1;
+    *out_number = act->number;
+    if (gap && chain->last < chain->book->act_count) {
+        *out_number = chain->last + 1;
+        return CFA_ACT_MISSING;
+    }
+    if (act->number < 1 || act->number > chain->book->act_count)
+        return CFA_ACT_ADDED;
+    cfa__act_hash(computed, chain->book->book_id, act);
+    if (!cfa__slices_equal(act->hash, (cfa_slice){ computed, sizeof computed }))
+        return CFA_ACT_ALTERED;
+    if (chain->linked && !cfa__slices_equal(act->previous_hash, previous))
+        return CFA_ACT_UNLINKED;
+    return CFA_ACT_NONE;
+}
+
+cfa_act_fault cfa__act_chain_step(cfa__act_chain *chain, const cfa__act *act, int64_t *out_number) {
+    cfa_act_fault fault = judge(chain, act, out_number);
+    chain->count++;
+    chain->last = act->number;
+    chain->linked = act->hash.size == sizeof chain->previous;
+    if (chain->linked)
+        memcpy(chain->previous, act->hash.data, sizeof chain->previous);
+    chain->head_agrees = act->number == chain->book->act_count &&
+                         cfa__slices_equal(act->hash, chain->book->act_hash);
+    return fault;
+}
+
+cfa_act_fault cfa__act_chain_end(const cfa__act_chain *chain, int64_t *out_number) {
+    bool missing = chain->last < chain->book->act_count;
+    *out_number = missing ? chain->last + 1 : chain->book->act_count;
+    return missing ? CFA_ACT_MISSING : chain->head_agrees ? CFA_ACT_NONE : CFA_ACT_HEAD;
+}
+
+/* ---- appending ------------------------------------------------------------------------------- */
 
 cfa_status cfa__act_append(cfa__working_set *set, const cfa__act *act) {
     assert(act->action.size > 0 && act->subject.size > 0);

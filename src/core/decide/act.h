@@ -7,6 +7,8 @@
 #ifndef CFA_CORE_DECIDE_ACT_H
 #define CFA_CORE_DECIDE_ACT_H
 
+#include <careforall/act.h>
+
 #include "core/working_set.h"
 
 #define CFA__ACT_HASH_SIZE 32
@@ -27,6 +29,21 @@ CFA_MUST_CHECK cfa_status cfa__act_append(cfa__working_set *set, const cfa__act 
 CFA_MUST_CHECK cfa_status cfa__act_operation(cfa__working_set *set, const cfa__by *by,
                                              const cfa__payment *payment, int32_t call,
                                              int64_t amount_minor);
+
+/* A walk over all acts in order of their numbers, against each other and the book's row. */
+typedef struct cfa__act_chain {
+    const cfa__book *book; /* borrowed */
+    int64_t count, last;   /* acts seen; the newest number */
+    uint8_t previous[CFA__ACT_HASH_SIZE];
+    bool linked;      /* `previous` is the hash of the act before */
+    bool head_agrees; /* the last act is the newest of the book's row */
+} cfa__act_chain;
+
+cfa__act_chain cfa__act_chain_begin(const cfa__book *book);
+/* What is wrong with the next act, the first of it; `*out_number`: which act that is about. */
+cfa_act_fault cfa__act_chain_step(cfa__act_chain *chain, const cfa__act *act, int64_t *out_number);
+/* What is wrong with where the acts end. */
+cfa_act_fault cfa__act_chain_end(const cfa__act_chain *chain, int64_t *out_number);
 
 /* The hash of all of an act but its `hash`, in the form that careforall/act.h states. */
 void cfa__act_hash(uint8_t out[CFA__ACT_HASH_SIZE], cfa__id book_id, const cfa__act *act);
