@@ -18,13 +18,14 @@ const (
 
 func (s CampaignState) String() string { return native.Campaign_state_name(int32(s)) }
 
-// LateRule says what becomes of money that is captured after the campaign's end.
+// LateRule says what becomes of money that is captured after the campaign's end, or after a cancel or expiry.
 type LateRule int32
 
 const (
 	LateAccept LateRule = 0
 	LateRefuse LateRule = 1 // unpaid payments are cancelled; paid money still counts
 	LateRefund LateRule = 2 // as refuse, and money that comes all the same is given back
+	LateHold   LateRule = 3 // it is held, in no total, until AcceptPayment or a refund
 )
 
 // Campaign is a snapshot of what people give to.

@@ -37,6 +37,7 @@ const (
 	PaymentFlagLate     PaymentFlags = 8 // success came after cancel, expiry or the campaign's end
 
 	PaymentFlagFraudWarning PaymentFlags = 16 // the card's issuer suspects fraud; no money moved
+	PaymentFlagHeld         PaymentFlags = 32 // late money that the campaign's rule holds: in no total
 )
 
 // Payment is a snapshot of one payment.
@@ -60,6 +61,9 @@ type Payment struct {
 	Updated     time.Time
 	Position    int64
 }
+
+// Held is true for late money that its campaign's rule holds: it is in no total.
+func (p *Payment) Held() bool { return p.Flags&PaymentFlagHeld != 0 }
 
 // Transition is one step of a payment; From is 0 for its first. Rule is a row of docs/payment-states.md.
 type Transition struct {
@@ -94,6 +98,17 @@ func (e *Engine) WaitPayment(ctx context.Context, id string) (*Payment, error) {
 			return payment, err
 		}
 	}
+}
+
+// AcceptPayment takes late money that is held into the totals, for good, once per (scope, key).
+func (e *Engine) AcceptPayment(ctx context.Context, id, scope, key string, by Actor) (*Payment, error) {
+	key, err := keyOr(key)
+	if err != nil {
+		return nil, err
+	}
+	return e.payment(ctx, key, func(out *native.Payment, _ int32) error {
+		return native.Payment_accept(out, e.handle, id, scope, key, by.Actor, by.Reason)
+	})
 }
 
 // CapturePayment captures an authorized payment, in full (the zero amount) or in part, once per (scope, key).

@@ -3,6 +3,7 @@ package careforall
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -163,6 +164,38 @@ func TestLateMoneyIsGivenBackByRule(t *testing.T) {
 		}
 		if len(list) != 1 || list[0].Origin != RefundLate || list[0].Amount != amount || list[0].State != RefundSucceeded {
 			t.Fatalf("%+v", list)
+		}
+	})
+}
+
+func TestLateMoneyIsHeldUntilSomebodyAcceptsIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, engine *Engine, play *Play) {
+		campaign := must[*Campaign](t)(engine.CreateCampaign(background, CampaignSpec{Title: "Well",
+			Currencies: []string{"EUR"}, LateRule: LateHold}))
+		pledge := must[*Pledge](t)(engine.CreatePledge(background, PledgeSpec{CampaignID: campaign.ID, Amount: amount}))
+		must[*Campaign](t)(engine.EndCampaign(background, campaign.ID, campaign.Version, "", "", Actor{}))
+		if err := play.Confirm(pledge.ClientSecret, "pm_ok"); err != nil {
+			t.Fatal(err)
+		}
+		must[int](t)(play.Deliver(engine, 0))
+		raised := func(at int64) Money {
+			return must[*Totals](t)(engine.Totals(background, campaign.ID, TotalsSpec{AtLeast: at, MaxAge: -1})).In("EUR").Raised
+		}
+		held := must[*Payment](t)(engine.Payment(pledge.PaymentID))
+		if !held.Held() || held.State != PaymentCompleted || held.Refundable != amount || raised(held.Position) != euro(0) {
+			t.Fatalf("%+v", held)
+		}
+		by := Actor{Actor: "desk-3", Reason: "the bank was slow"}
+		accepted := must[*Payment](t)(engine.AcceptPayment(background, pledge.PaymentID, "", "yes", by))
+		if accepted.Held() || accepted.Flags != PaymentFlagLate || raised(accepted.Position) != amount {
+			t.Fatalf("%+v", accepted)
+		}
+		again := must[*Payment](t)(engine.AcceptPayment(background, pledge.PaymentID, "", "yes", by))
+		if again.Sequence != accepted.Sequence {
+			t.Fatalf("%+v", again)
+		}
+		if _, err := engine.AcceptPayment(background, pledge.PaymentID, "", "", by); !errors.Is(err, ESTATE) {
+			t.Fatal(err)
 		}
 	})
 }

@@ -173,6 +173,14 @@ static inline cfa_status shim_donor_erase(cfa_engine *engine, const char *pledge
     return cfa_donor_erase(engine, pledge_id, &by, timeout_ms);
 }
 
+static inline cfa_status shim_payment_accept(cfa_payment **out, cfa_engine *engine, const char *id,
+                                             const char *scope, const char *key, const char *actor,
+                                             const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_payment_accept(out, engine, id, scope, key, &by);
+}
+
 static inline cfa_status shim_payment_capture(cfa_payment **out, cfa_engine *engine, const char *id,
                                               cfa_money amount, const char *scope, const char *key,
                                               const char *actor, const char *reason,

@@ -288,6 +288,13 @@ class Engine:
             if payment.state.settled or left <= _SLICE_SECONDS:
                 return payment
 
+    def accept_payment(self, payment_id: str, *, key: str | None = None, scope: str | None = None,
+                       actor: str | None = None, reason: str | None = None) -> Payment:
+        """Take late money that is held into the totals, for good."""
+        return self._command(
+            key, lambda handle, used: native.payment_accept(handle, payment_id, scope, used, actor, reason),
+            Payment._read, native.payment_free)
+
     def capture_payment(self, payment_id: str, amount: Money | None = None, *, key: str | None = None,
                         scope: str | None = None, actor: str | None = None, reason: str | None = None,
                         timeout: float | None = None) -> Payment:

@@ -26,11 +26,12 @@ class CampaignState(IntEnum):
 
 
 class LateRule(IntEnum):
-    """What becomes of money that is captured after the campaign's end."""
+    """What becomes of money that is captured after the campaign's end, or after a cancel or expiry."""
 
     ACCEPT = native.LATE_ACCEPT
     REFUSE = native.LATE_REFUSE   #: unpaid payments are cancelled; paid money still counts
     REFUND = native.LATE_REFUND   #: as REFUSE, and money that comes all the same is given back
+    HOLD = native.LATE_HOLD       #: it is held, in no total, until ``Engine.accept_payment`` or a refund
 
 
 class CircuitRule(IntEnum):
@@ -66,6 +67,7 @@ class PaymentFlag(IntFlag):
     SETTLED = native.PAYMENT_FLAG_SETTLED
     LATE = native.PAYMENT_FLAG_LATE
     FRAUD_WARNING = native.PAYMENT_FLAG_FRAUD_WARNING
+    HELD = native.PAYMENT_FLAG_HELD
 
 
 class RefundState(IntEnum):
@@ -263,6 +265,11 @@ class Payment:
     created: datetime
     updated: datetime
     position: int
+
+    @property
+    def held(self) -> bool:
+        """True for late money that its campaign's rule holds: it is in no total."""
+        return PaymentFlag.HELD in self.flags
 
     @classmethod
     def _read(cls, handle: Any) -> Payment:

@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 import pytest
 from test_provider import Notebook, serve_until, succeeded
 
-from careforall import (CallKind, CampaignState, ConflictError, DisputeFacts, DisputeState, Engine, Fact, Facts,
-                        InvalidError, LateRule, Money, Outcome, PaymentFlag, PaymentState, RefundFacts, RefundOrigin,
-                        RefundState, Reply, Wait, WebhookEvent, WebhookVerdict, new_key)
+from careforall import (CallKind, CampaignState, CareForAllError, ConflictError, DisputeFacts, DisputeState, Engine,
+                        Fact, Facts, InvalidError, LateRule, Money, Outcome, PaymentFlag, PaymentState, RefundFacts,
+                        RefundOrigin, RefundState, Reply, Wait, WebhookEvent, WebhookVerdict, new_key)
 
 AMOUNT = Money(2500, "EUR")
 NOTHING = Money(0, "EUR")
@@ -118,6 +118,28 @@ def test_late_money_is_given_back_by_rule(engine, play):
     assert (refund.origin, refund.amount, refund.state) == (RefundOrigin.LATE, AMOUNT, RefundState.SUCCEEDED)
     payment = engine.payment(pledge.payment_id)
     assert PaymentFlag.LATE in payment.flags and payment.refundable == NOTHING
+
+
+def test_late_money_is_held_until_somebody_accepts_it(engine, play):
+    campaign = engine.create_campaign("Well", "EUR", late_rule=LateRule.HOLD)
+    assert engine.campaign(campaign.id).late_rule == LateRule.HOLD
+    pledge = engine.create_pledge(campaign.id, AMOUNT)
+    engine.end_campaign(campaign.id, campaign.version)
+    play.confirm(pledge.client_secret)
+    play.deliver(engine)
+    held = engine.payment(pledge.payment_id)
+    assert held.held and held.flags == PaymentFlag.LATE | PaymentFlag.HELD
+    assert (held.state, held.captured, held.refundable) == (PaymentState.COMPLETED, AMOUNT, AMOUNT)
+    assert engine.totals(campaign.id, at_least=held.position)["EUR"].raised == NOTHING
+    accepted = engine.accept_payment(pledge.payment_id, key="yes", actor="desk-3", reason="the bank was slow")
+    assert not accepted.held and accepted.flags == PaymentFlag.LATE
+    assert engine.totals(campaign.id, at_least=accepted.position)["EUR"].raised == AMOUNT
+    assert engine.accept_payment(pledge.payment_id, key="yes").sequence == accepted.sequence
+    with pytest.raises(CareForAllError) as refused:
+        engine.accept_payment(pledge.payment_id)
+    assert (refused.value.name, refused.value.field) == ("CFA_ESTATE", "payment_id")
+    act = engine.acts()[-1]
+    assert (act.action, act.subject, act.actor) == ("payment.accept", pledge.payment_id, "desk-3")
 
 
 class Desk(Notebook):

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_174936112866ef82(const char*);
+  void cgo_panic__native_eda10a94294d686a(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_174936112866ef82(p);
+  cgo_panic__native_eda10a94294d686a(p);
 }
 
 
@@ -370,6 +370,14 @@ static inline cfa_status shim_donor_erase(cfa_engine *engine, const char *pledge
 {
     const cfa_actor by = shim_actor(actor, reason);
     return cfa_donor_erase(engine, pledge_id, &by, timeout_ms);
+}
+
+static inline cfa_status shim_payment_accept(cfa_payment **out, cfa_engine *engine, const char *id,
+                                             const char *scope, const char *key, const char *actor,
+                                             const char *reason)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_payment_accept(out, engine, id, scope, key, &by);
 }
 
 static inline cfa_status shim_payment_capture(cfa_payment **out, cfa_engine *engine, const char *id,
@@ -1024,7 +1032,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_174936112866ef82(void *_swig_go_0) {
+void _wrap_Swig_free_native_eda10a94294d686a(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1034,7 +1042,7 @@ void _wrap_Swig_free_native_174936112866ef82(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_174936112866ef82(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_eda10a94294d686a(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -1047,7 +1055,7 @@ void *_wrap_Swig_malloc_native_174936112866ef82(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_174936112866ef82() {
+_gostring_ _wrap_version_native_eda10a94294d686a() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -1061,7 +1069,7 @@ _gostring_ _wrap_version_native_174936112866ef82() {
 }
 
 
-void _wrap_free_native_174936112866ef82(void *_swig_go_0) {
+void _wrap_free_native_eda10a94294d686a(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1071,7 +1079,7 @@ void _wrap_free_native_174936112866ef82(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_174936112866ef82() {
+intgo _wrap_OK_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1083,7 +1091,7 @@ intgo _wrap_OK_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EINVAL_native_174936112866ef82() {
+intgo _wrap_EINVAL_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1095,7 +1103,7 @@ intgo _wrap_EINVAL_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ERANGE_native_174936112866ef82() {
+intgo _wrap_ERANGE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1107,7 +1115,7 @@ intgo _wrap_ERANGE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ECURRENCY_native_174936112866ef82() {
+intgo _wrap_ECURRENCY_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1119,7 +1127,7 @@ intgo _wrap_ECURRENCY_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EAMOUNT_native_174936112866ef82() {
+intgo _wrap_EAMOUNT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1131,7 +1139,7 @@ intgo _wrap_EAMOUNT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ENOTSUP_native_174936112866ef82() {
+intgo _wrap_ENOTSUP_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1143,7 +1151,7 @@ intgo _wrap_ENOTSUP_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EABI_native_174936112866ef82() {
+intgo _wrap_EABI_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1155,7 +1163,7 @@ intgo _wrap_EABI_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EMISUSE_native_174936112866ef82() {
+intgo _wrap_EMISUSE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1167,7 +1175,7 @@ intgo _wrap_EMISUSE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ETOOLONG_native_174936112866ef82() {
+intgo _wrap_ETOOLONG_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1179,7 +1187,7 @@ intgo _wrap_ETOOLONG_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EENCODING_native_174936112866ef82() {
+intgo _wrap_EENCODING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1191,7 +1199,7 @@ intgo _wrap_EENCODING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ECARD_native_174936112866ef82() {
+intgo _wrap_ECARD_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1203,7 +1211,7 @@ intgo _wrap_ECARD_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EKEY_native_174936112866ef82() {
+intgo _wrap_EKEY_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1215,7 +1223,7 @@ intgo _wrap_EKEY_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_174936112866ef82() {
+intgo _wrap_ENOTFOUND_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1227,7 +1235,7 @@ intgo _wrap_ENOTFOUND_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EDECLINED_native_174936112866ef82() {
+intgo _wrap_EDECLINED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1239,7 +1247,7 @@ intgo _wrap_EDECLINED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ECLOSED_native_174936112866ef82() {
+intgo _wrap_ECLOSED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1251,7 +1259,7 @@ intgo _wrap_ECLOSED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_174936112866ef82() {
+intgo _wrap_ESIGNATURE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1263,7 +1271,7 @@ intgo _wrap_ESIGNATURE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ESCHEMA_native_174936112866ef82() {
+intgo _wrap_ESCHEMA_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1275,7 +1283,7 @@ intgo _wrap_ESCHEMA_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EREADONLY_native_174936112866ef82() {
+intgo _wrap_EREADONLY_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1287,7 +1295,7 @@ intgo _wrap_EREADONLY_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EMODE_native_174936112866ef82() {
+intgo _wrap_EMODE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1299,7 +1307,7 @@ intgo _wrap_EMODE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EREFUSED_native_174936112866ef82() {
+intgo _wrap_EREFUSED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1311,7 +1319,7 @@ intgo _wrap_EREFUSED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EEXISTS_native_174936112866ef82() {
+intgo _wrap_EEXISTS_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1323,7 +1331,7 @@ intgo _wrap_EEXISTS_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_174936112866ef82() {
+intgo _wrap_EKEYREUSE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1335,7 +1343,7 @@ intgo _wrap_EKEYREUSE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ESTATE_native_174936112866ef82() {
+intgo _wrap_ESTATE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1347,7 +1355,7 @@ intgo _wrap_ESTATE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EVERSION_native_174936112866ef82() {
+intgo _wrap_EVERSION_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1359,7 +1367,7 @@ intgo _wrap_EVERSION_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EFENCED_native_174936112866ef82() {
+intgo _wrap_EFENCED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1371,7 +1379,7 @@ intgo _wrap_EFENCED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EBUSY_native_174936112866ef82() {
+intgo _wrap_EBUSY_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1383,7 +1391,7 @@ intgo _wrap_EBUSY_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EIO_native_174936112866ef82() {
+intgo _wrap_EIO_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1395,7 +1403,7 @@ intgo _wrap_EIO_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_174936112866ef82() {
+intgo _wrap_ETIMEOUT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1407,7 +1415,7 @@ intgo _wrap_ETIMEOUT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_174936112866ef82() {
+intgo _wrap_EUNAVAILABLE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1419,7 +1427,7 @@ intgo _wrap_EUNAVAILABLE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EQUEUE_native_174936112866ef82() {
+intgo _wrap_EQUEUE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1431,7 +1439,7 @@ intgo _wrap_EQUEUE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ENOSPACE_native_174936112866ef82() {
+intgo _wrap_ENOSPACE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1443,7 +1451,7 @@ intgo _wrap_ENOSPACE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ECLOSING_native_174936112866ef82() {
+intgo _wrap_ECLOSING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1455,7 +1463,7 @@ intgo _wrap_ECLOSING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_174936112866ef82() {
+intgo _wrap_ECIRCUIT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1467,7 +1475,7 @@ intgo _wrap_ECIRCUIT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EINDOUBT_native_174936112866ef82() {
+intgo _wrap_EINDOUBT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1479,7 +1487,7 @@ intgo _wrap_EINDOUBT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ENOMEM_native_174936112866ef82() {
+intgo _wrap_ENOMEM_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1491,7 +1499,7 @@ intgo _wrap_ENOMEM_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ECORRUPT_native_174936112866ef82() {
+intgo _wrap_ECORRUPT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1503,7 +1511,7 @@ intgo _wrap_ECORRUPT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EBUG_native_174936112866ef82() {
+intgo _wrap_EBUG_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1515,7 +1523,7 @@ intgo _wrap_EBUG_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_OK_native_174936112866ef82() {
+intgo _wrap_CLASS_OK_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1527,7 +1535,7 @@ intgo _wrap_CLASS_OK_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_174936112866ef82() {
+intgo _wrap_CLASS_INVALID_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1539,7 +1547,7 @@ intgo _wrap_CLASS_INVALID_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_174936112866ef82() {
+intgo _wrap_CLASS_PERMANENT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1551,7 +1559,7 @@ intgo _wrap_CLASS_PERMANENT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_174936112866ef82() {
+intgo _wrap_CLASS_CONFLICT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1563,7 +1571,7 @@ intgo _wrap_CLASS_CONFLICT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_174936112866ef82() {
+intgo _wrap_CLASS_TRANSIENT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1575,7 +1583,7 @@ intgo _wrap_CLASS_TRANSIENT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_174936112866ef82() {
+intgo _wrap_CLASS_IN_DOUBT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1587,7 +1595,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_174936112866ef82() {
+intgo _wrap_CLASS_INTERNAL_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1599,7 +1607,7 @@ intgo _wrap_CLASS_INTERNAL_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_status_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1615,7 +1623,7 @@ _gostring_ _wrap_status_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_eda10a94294d686a(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1631,7 +1639,7 @@ _gostring_ _wrap_status_text_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_174936112866ef82(int _swig_go_0) {
+int _wrap_status_class_of_native_eda10a94294d686a(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1644,7 +1652,7 @@ int _wrap_status_class_of_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_174936112866ef82(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_eda10a94294d686a(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1662,7 +1670,7 @@ _gostring_ _wrap_money_make_native_174936112866ef82(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_174936112866ef82(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_eda10a94294d686a(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1678,7 +1686,7 @@ _gostring_ _wrap_money_parse_native_174936112866ef82(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_174936112866ef82(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_eda10a94294d686a(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1695,7 +1703,7 @@ _gostring_ _wrap_money_add_native_174936112866ef82(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_174936112866ef82(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_eda10a94294d686a(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1712,7 +1720,7 @@ _gostring_ _wrap_money_sub_native_174936112866ef82(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_174936112866ef82(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_eda10a94294d686a(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1729,7 +1737,7 @@ _gostring_ _wrap_money_compare_native_174936112866ef82(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_174936112866ef82(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_eda10a94294d686a(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1745,7 +1753,7 @@ _gostring_ _wrap_currency_exponent_native_174936112866ef82(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_174936112866ef82() {
+cfa_money_rules *_wrap_money_rules_stripe_native_eda10a94294d686a() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1756,7 +1764,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_money_check_native_174936112866ef82(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_eda10a94294d686a(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1771,7 +1779,7 @@ _gostring_ _wrap_money_check_native_174936112866ef82(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_174936112866ef82() {
+intgo _wrap_FACT_SUCCEEDED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1783,7 +1791,7 @@ intgo _wrap_FACT_SUCCEEDED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_174936112866ef82() {
+intgo _wrap_FACT_CANCELED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1795,7 +1803,7 @@ intgo _wrap_FACT_CANCELED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_174936112866ef82() {
+intgo _wrap_FACT_EXPIRED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1807,7 +1815,7 @@ intgo _wrap_FACT_EXPIRED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_FRAUD_WARNING_native_174936112866ef82() {
+intgo _wrap_FACT_FRAUD_WARNING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1819,7 +1827,7 @@ intgo _wrap_FACT_FRAUD_WARNING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_174936112866ef82() {
+intgo _wrap_FACT_NEEDS_ACTION_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1831,7 +1839,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_174936112866ef82() {
+intgo _wrap_FACT_PROCESSING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1843,7 +1851,7 @@ intgo _wrap_FACT_PROCESSING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_174936112866ef82() {
+intgo _wrap_FACT_FAILED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1855,7 +1863,7 @@ intgo _wrap_FACT_FAILED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_FACT_SETTLED_native_174936112866ef82() {
+intgo _wrap_FACT_SETTLED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1867,7 +1875,7 @@ intgo _wrap_FACT_SETTLED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_174936112866ef82() {
+intgo _wrap_CALL_CREATE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1879,7 +1887,7 @@ intgo _wrap_CALL_CREATE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_174936112866ef82() {
+intgo _wrap_CALL_CAPTURE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1891,7 +1899,7 @@ intgo _wrap_CALL_CAPTURE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_174936112866ef82() {
+intgo _wrap_CALL_CANCEL_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1903,7 +1911,7 @@ intgo _wrap_CALL_CANCEL_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_174936112866ef82() {
+intgo _wrap_CALL_RETRIEVE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1915,7 +1923,7 @@ intgo _wrap_CALL_RETRIEVE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_174936112866ef82() {
+intgo _wrap_CALL_LOOKUP_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1927,7 +1935,7 @@ intgo _wrap_CALL_LOOKUP_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_174936112866ef82() {
+intgo _wrap_CALL_REFUND_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1939,7 +1947,7 @@ intgo _wrap_CALL_REFUND_native_174936112866ef82() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_174936112866ef82() {
+intgo _wrap_OUTCOME_UNKNOWN_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1951,7 +1959,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_174936112866ef82() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_174936112866ef82() {
+intgo _wrap_OUTCOME_DONE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1963,7 +1971,7 @@ intgo _wrap_OUTCOME_DONE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_174936112866ef82() {
+intgo _wrap_OUTCOME_PENDING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1975,7 +1983,7 @@ intgo _wrap_OUTCOME_PENDING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_174936112866ef82() {
+intgo _wrap_OUTCOME_REFUSED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1987,7 +1995,7 @@ intgo _wrap_OUTCOME_REFUSED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_174936112866ef82() {
+intgo _wrap_OUTCOME_NOT_SENT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -1999,7 +2007,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_174936112866ef82() {
+intgo _wrap_PROVIDER_TWO_STEP_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2011,7 +2019,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_174936112866ef82() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2023,7 +2031,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PROVIDER_READS_REVERSALS_native_174936112866ef82() {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2035,7 +2043,7 @@ intgo _wrap_PROVIDER_READS_REVERSALS_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_call_next_native_174936112866ef82(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_eda10a94294d686a(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -2052,7 +2060,7 @@ _gostring_ _wrap_call_next_native_174936112866ef82(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_174936112866ef82(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_eda10a94294d686a(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -2065,7 +2073,7 @@ cfa_call *_wrap_pulled_call_view_native_174936112866ef82(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_174936112866ef82(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_eda10a94294d686a(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -2075,7 +2083,7 @@ void _wrap_pulled_call_free_native_174936112866ef82(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_174936112866ef82() {
+intgo _wrap_CIRCUIT_REJECT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2087,7 +2095,7 @@ intgo _wrap_CIRCUIT_REJECT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_174936112866ef82() {
+intgo _wrap_CIRCUIT_QUEUE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2099,7 +2107,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_174936112866ef82() {
 }
 
 
-void _wrap_engine_close_native_174936112866ef82(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2109,7 +2117,7 @@ void _wrap_engine_close_native_174936112866ef82(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_174936112866ef82() {
+intgo _wrap_WORK_COMMANDS_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2121,7 +2129,7 @@ intgo _wrap_WORK_COMMANDS_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_174936112866ef82() {
+intgo _wrap_WORK_CALLS_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2133,7 +2141,7 @@ intgo _wrap_WORK_CALLS_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_174936112866ef82() {
+intgo _wrap_WORK_TOTALS_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2145,7 +2153,7 @@ intgo _wrap_WORK_TOTALS_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_174936112866ef82() {
+intgo _wrap_WORK_RELAY_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2157,7 +2165,7 @@ intgo _wrap_WORK_RELAY_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_174936112866ef82() {
+intgo _wrap_WORK_UPKEEP_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2169,7 +2177,7 @@ intgo _wrap_WORK_UPKEEP_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WORK_ALL_native_174936112866ef82() {
+intgo _wrap_WORK_ALL_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2181,7 +2189,7 @@ intgo _wrap_WORK_ALL_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_174936112866ef82() {
+intgo _wrap_WORK_NO_COMMIT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2193,7 +2201,7 @@ intgo _wrap_WORK_NO_COMMIT_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -2212,7 +2220,7 @@ _gostring_ _wrap_engine_tick_native_174936112866ef82(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_174936112866ef82(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_eda10a94294d686a(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -2227,7 +2235,7 @@ int _wrap_engine_next_due_ms_native_174936112866ef82(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_174936112866ef82(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -2240,7 +2248,7 @@ intgo _wrap_engine_descriptor_native_174936112866ef82(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_174936112866ef82(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_eda10a94294d686a(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2255,7 +2263,7 @@ _gostring_ _wrap_runner_start_native_174936112866ef82(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_174936112866ef82(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2265,7 +2273,7 @@ void _wrap_runner_stop_native_174936112866ef82(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_174936112866ef82(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_eda10a94294d686a(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2280,7 +2288,7 @@ _gostring_ _wrap_engine_statistics_native_174936112866ef82(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_174936112866ef82(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_eda10a94294d686a(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2299,7 +2307,7 @@ _gostring_ _wrap_act_page_native_174936112866ef82(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_174936112866ef82(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_eda10a94294d686a(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2312,7 +2320,7 @@ long long _wrap_act_list_size_native_174936112866ef82(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_174936112866ef82(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_eda10a94294d686a(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2327,7 +2335,7 @@ cfa_act_view *_wrap_act_list_at_native_174936112866ef82(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_174936112866ef82(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_eda10a94294d686a(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2337,7 +2345,7 @@ void _wrap_act_list_free_native_174936112866ef82(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_174936112866ef82() {
+intgo _wrap_ACT_NONE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2349,7 +2357,7 @@ intgo _wrap_ACT_NONE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_174936112866ef82() {
+intgo _wrap_ACT_ALTERED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2361,7 +2369,7 @@ intgo _wrap_ACT_ALTERED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_174936112866ef82() {
+intgo _wrap_ACT_UNLINKED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2373,7 +2381,7 @@ intgo _wrap_ACT_UNLINKED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_174936112866ef82() {
+intgo _wrap_ACT_MISSING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2385,7 +2393,7 @@ intgo _wrap_ACT_MISSING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_174936112866ef82() {
+intgo _wrap_ACT_ADDED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2397,7 +2405,7 @@ intgo _wrap_ACT_ADDED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_174936112866ef82() {
+intgo _wrap_ACT_HEAD_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2409,7 +2417,7 @@ intgo _wrap_ACT_HEAD_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2425,7 +2433,7 @@ _gostring_ _wrap_act_fault_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_eda10a94294d686a(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2441,7 +2449,7 @@ _gostring_ _wrap_act_fault_text_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_174936112866ef82(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_eda10a94294d686a(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2456,7 +2464,7 @@ _gostring_ _wrap_act_verify_native_174936112866ef82(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_174936112866ef82() {
+intgo _wrap_CAMPAIGN_OPEN_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2468,7 +2476,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_174936112866ef82() {
+intgo _wrap_CAMPAIGN_ENDED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2480,7 +2488,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_174936112866ef82() {
+intgo _wrap_LATE_ACCEPT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2492,7 +2500,7 @@ intgo _wrap_LATE_ACCEPT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_174936112866ef82() {
+intgo _wrap_LATE_REFUSE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2504,7 +2512,7 @@ intgo _wrap_LATE_REFUSE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_LATE_REFUND_native_174936112866ef82() {
+intgo _wrap_LATE_REFUND_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2516,7 +2524,19 @@ intgo _wrap_LATE_REFUND_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_LATE_HOLD_native_eda10a94294d686a() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_LATE_HOLD;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_get_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2534,7 +2554,7 @@ _gostring_ _wrap_campaign_get_native_174936112866ef82(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_174936112866ef82(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2547,7 +2567,7 @@ long long _wrap_campaign_list_size_native_174936112866ef82(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_174936112866ef82(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2562,7 +2582,7 @@ cfa_campaign *_wrap_campaign_list_at_native_174936112866ef82(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_174936112866ef82(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2578,7 +2598,7 @@ _gostring_ _wrap_campaign_list_next_native_174936112866ef82(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_174936112866ef82(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2588,7 +2608,7 @@ void _wrap_campaign_list_free_native_174936112866ef82(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2604,7 +2624,7 @@ _gostring_ _wrap_campaign_id_native_174936112866ef82(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2620,7 +2640,7 @@ _gostring_ _wrap_campaign_title_native_174936112866ef82(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2636,7 +2656,7 @@ _gostring_ _wrap_campaign_currencies_native_174936112866ef82(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2649,7 +2669,7 @@ cfa_money _wrap_campaign_goal_native_174936112866ef82(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2662,7 +2682,7 @@ long long _wrap_campaign_deadline_us_native_174936112866ef82(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2675,7 +2695,7 @@ int _wrap_campaign_late_rule_native_174936112866ef82(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2688,7 +2708,7 @@ int _wrap_campaign_state_of_native_174936112866ef82(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2704,7 +2724,7 @@ _gostring_ _wrap_campaign_state_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2717,7 +2737,7 @@ long long _wrap_campaign_version_native_174936112866ef82(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2730,7 +2750,7 @@ long long _wrap_campaign_created_us_native_174936112866ef82(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2743,7 +2763,7 @@ long long _wrap_campaign_updated_us_native_174936112866ef82(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2756,7 +2776,7 @@ int _wrap_campaign_replayed_native_174936112866ef82(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2769,7 +2789,7 @@ long long _wrap_campaign_position_native_174936112866ef82(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_174936112866ef82(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2779,7 +2799,7 @@ void _wrap_campaign_free_native_174936112866ef82(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_174936112866ef82() {
+intgo _wrap_PAYMENT_PENDING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2791,7 +2811,7 @@ intgo _wrap_PAYMENT_PENDING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_174936112866ef82() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2803,7 +2823,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_174936112866ef82() {
+intgo _wrap_PAYMENT_PROCESSING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2815,7 +2835,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2827,7 +2847,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_CAPTURED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2839,7 +2859,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_COMPLETED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2851,7 +2871,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_FAILED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2863,7 +2883,7 @@ intgo _wrap_PAYMENT_FAILED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_CANCELED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2875,7 +2895,7 @@ intgo _wrap_PAYMENT_CANCELED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_EXPIRED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2887,7 +2907,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_174936112866ef82() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2899,7 +2919,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_174936112866ef82() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2911,7 +2931,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_174936112866ef82() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2923,7 +2943,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_174936112866ef82() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2935,7 +2955,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_174936112866ef82() {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -2947,7 +2967,19 @@ intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_payment_get_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_PAYMENT_FLAG_HELD_native_eda10a94294d686a() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_PAYMENT_FLAG_HELD;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_payment_get_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2965,7 +2997,7 @@ _gostring_ _wrap_payment_get_native_174936112866ef82(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2985,7 +3017,7 @@ _gostring_ _wrap_payment_wait_native_174936112866ef82(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3001,7 +3033,7 @@ _gostring_ _wrap_payment_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3017,7 +3049,7 @@ _gostring_ _wrap_payment_pledge_id_native_174936112866ef82(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_174936112866ef82(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3033,7 +3065,7 @@ _gostring_ _wrap_payment_campaign_id_native_174936112866ef82(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_174936112866ef82(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3046,7 +3078,7 @@ int _wrap_payment_state_of_native_174936112866ef82(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3062,7 +3094,7 @@ _gostring_ _wrap_payment_state_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_174936112866ef82(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -3075,7 +3107,7 @@ int _wrap_payment_flags_native_174936112866ef82(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3088,7 +3120,7 @@ cfa_money _wrap_payment_amount_native_174936112866ef82(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3101,7 +3133,7 @@ cfa_money _wrap_payment_authorized_native_174936112866ef82(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3114,7 +3146,7 @@ cfa_money _wrap_payment_captured_native_174936112866ef82(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refunded_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3127,7 +3159,7 @@ cfa_money _wrap_payment_refunded_native_174936112866ef82(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_disputed_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_disputed_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3140,7 +3172,7 @@ cfa_money _wrap_payment_disputed_native_174936112866ef82(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refundable_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refundable_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3153,7 +3185,7 @@ cfa_money _wrap_payment_refundable_native_174936112866ef82(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_fee_native_174936112866ef82(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_fee_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3166,7 +3198,7 @@ cfa_money _wrap_payment_fee_native_174936112866ef82(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_ref_native_174936112866ef82(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3182,7 +3214,7 @@ _gostring_ _wrap_payment_ref_native_174936112866ef82(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_174936112866ef82(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3198,7 +3230,7 @@ _gostring_ _wrap_payment_failure_code_native_174936112866ef82(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_174936112866ef82(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3211,7 +3243,7 @@ long long _wrap_payment_sequence_native_174936112866ef82(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_174936112866ef82(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3224,7 +3256,7 @@ long long _wrap_payment_created_us_native_174936112866ef82(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_174936112866ef82(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3237,7 +3269,7 @@ long long _wrap_payment_updated_us_native_174936112866ef82(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_174936112866ef82(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3250,7 +3282,7 @@ long long _wrap_payment_position_native_174936112866ef82(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_174936112866ef82(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -3260,7 +3292,7 @@ void _wrap_payment_free_native_174936112866ef82(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_174936112866ef82(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_eda10a94294d686a(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3278,7 +3310,7 @@ _gostring_ _wrap_payment_history_native_174936112866ef82(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_174936112866ef82(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_eda10a94294d686a(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3291,7 +3323,7 @@ long long _wrap_transition_list_size_native_174936112866ef82(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3306,7 +3338,7 @@ int _wrap_transition_from_native_174936112866ef82(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3321,7 +3353,7 @@ int _wrap_transition_to_native_174936112866ef82(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3339,7 +3371,7 @@ _gostring_ _wrap_transition_rule_native_174936112866ef82(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3354,7 +3386,7 @@ int _wrap_transition_implied_native_174936112866ef82(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_174936112866ef82(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3369,7 +3401,7 @@ long long _wrap_transition_at_us_native_174936112866ef82(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_174936112866ef82(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_eda10a94294d686a(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3379,7 +3411,7 @@ void _wrap_transition_list_free_native_174936112866ef82(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_APPLIED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3391,7 +3423,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3403,7 +3435,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_STALE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3415,7 +3447,7 @@ intgo _wrap_WEBHOOK_STALE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_PARKED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3427,7 +3459,7 @@ intgo _wrap_WEBHOOK_PARKED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_IGNORED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3439,7 +3471,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3451,7 +3483,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_174936112866ef82() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3463,7 +3495,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -3484,7 +3516,7 @@ _gostring_ _wrap_webhook_receive_native_174936112866ef82(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3500,7 +3532,7 @@ _gostring_ _wrap_webhook_verdict_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-long long _wrap_audit_differences_native_174936112866ef82(cfa_audit *_swig_go_0) {
+long long _wrap_audit_differences_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3513,7 +3545,7 @@ long long _wrap_audit_differences_native_174936112866ef82(cfa_audit *_swig_go_0)
 }
 
 
-long long _wrap_audit_position_native_174936112866ef82(cfa_audit *_swig_go_0) {
+long long _wrap_audit_position_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3526,7 +3558,7 @@ long long _wrap_audit_position_native_174936112866ef82(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_json_native_174936112866ef82(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_json_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3542,7 +3574,7 @@ _gostring_ _wrap_audit_json_native_174936112866ef82(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_text_native_174936112866ef82(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_text_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3558,7 +3590,7 @@ _gostring_ _wrap_audit_text_native_174936112866ef82(cfa_audit *_swig_go_0) {
 }
 
 
-void _wrap_audit_free_native_174936112866ef82(cfa_audit *_swig_go_0) {
+void _wrap_audit_free_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   
   arg1 = *(cfa_audit **)&_swig_go_0; 
@@ -3568,7 +3600,7 @@ void _wrap_audit_free_native_174936112866ef82(cfa_audit *_swig_go_0) {
 }
 
 
-intgo _wrap_EXPLAIN_TEXT_native_174936112866ef82() {
+intgo _wrap_EXPLAIN_TEXT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3580,7 +3612,7 @@ intgo _wrap_EXPLAIN_TEXT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EXPLAIN_JSON_native_174936112866ef82() {
+intgo _wrap_EXPLAIN_JSON_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3592,7 +3624,7 @@ intgo _wrap_EXPLAIN_JSON_native_174936112866ef82() {
 }
 
 
-intgo _wrap_EXPLAIN_HTML_native_174936112866ef82() {
+intgo _wrap_EXPLAIN_HTML_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3604,7 +3636,7 @@ intgo _wrap_EXPLAIN_HTML_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_explain_native_174936112866ef82(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_explain_native_eda10a94294d686a(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_story **arg1 = (cfa_story **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3624,7 +3656,7 @@ _gostring_ _wrap_explain_native_174936112866ef82(cfa_story **_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_story_write_native_174936112866ef82(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_story_write_native_eda10a94294d686a(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_story *arg2 = (cfa_story *) 0 ;
   cfa_explain_format arg3 ;
@@ -3641,7 +3673,7 @@ _gostring_ _wrap_story_write_native_174936112866ef82(char **_swig_go_0, cfa_stor
 }
 
 
-_gostring_ _wrap_story_payment_id_native_174936112866ef82(cfa_story *_swig_go_0) {
+_gostring_ _wrap_story_payment_id_native_eda10a94294d686a(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3657,7 +3689,7 @@ _gostring_ _wrap_story_payment_id_native_174936112866ef82(cfa_story *_swig_go_0)
 }
 
 
-void _wrap_story_free_native_174936112866ef82(cfa_story *_swig_go_0) {
+void _wrap_story_free_native_eda10a94294d686a(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   
   arg1 = *(cfa_story **)&_swig_go_0; 
@@ -3667,7 +3699,7 @@ void _wrap_story_free_native_174936112866ef82(cfa_story *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_checkup_write_native_174936112866ef82(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_checkup_write_native_eda10a94294d686a(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_checkup *arg2 = (cfa_checkup *) 0 ;
   cfa_explain_format arg3 ;
@@ -3684,7 +3716,7 @@ _gostring_ _wrap_checkup_write_native_174936112866ef82(char **_swig_go_0, cfa_ch
 }
 
 
-void _wrap_checkup_free_native_174936112866ef82(cfa_checkup *_swig_go_0) {
+void _wrap_checkup_free_native_eda10a94294d686a(cfa_checkup *_swig_go_0) {
   cfa_checkup *arg1 = (cfa_checkup *) 0 ;
   
   arg1 = *(cfa_checkup **)&_swig_go_0; 
@@ -3694,7 +3726,7 @@ void _wrap_checkup_free_native_174936112866ef82(cfa_checkup *_swig_go_0) {
 }
 
 
-intgo _wrap_REFUND_REQUESTED_native_174936112866ef82() {
+intgo _wrap_REFUND_REQUESTED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3706,7 +3738,7 @@ intgo _wrap_REFUND_REQUESTED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_PENDING_native_174936112866ef82() {
+intgo _wrap_REFUND_PENDING_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3718,7 +3750,7 @@ intgo _wrap_REFUND_PENDING_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_REQUIRES_ACTION_native_174936112866ef82() {
+intgo _wrap_REFUND_REQUIRES_ACTION_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3730,7 +3762,7 @@ intgo _wrap_REFUND_REQUIRES_ACTION_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_SUCCEEDED_native_174936112866ef82() {
+intgo _wrap_REFUND_SUCCEEDED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3742,7 +3774,7 @@ intgo _wrap_REFUND_SUCCEEDED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_FAILED_native_174936112866ef82() {
+intgo _wrap_REFUND_FAILED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3754,7 +3786,7 @@ intgo _wrap_REFUND_FAILED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_CANCELED_native_174936112866ef82() {
+intgo _wrap_REFUND_CANCELED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3766,7 +3798,7 @@ intgo _wrap_REFUND_CANCELED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_REJECTED_native_174936112866ef82() {
+intgo _wrap_REFUND_REJECTED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3778,7 +3810,7 @@ intgo _wrap_REFUND_REJECTED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_ASKED_native_174936112866ef82() {
+intgo _wrap_REFUND_ASKED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3790,7 +3822,7 @@ intgo _wrap_REFUND_ASKED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_EXTERNAL_native_174936112866ef82() {
+intgo _wrap_REFUND_EXTERNAL_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3802,7 +3834,7 @@ intgo _wrap_REFUND_EXTERNAL_native_174936112866ef82() {
 }
 
 
-intgo _wrap_REFUND_LATE_native_174936112866ef82() {
+intgo _wrap_REFUND_LATE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -3814,7 +3846,7 @@ intgo _wrap_REFUND_LATE_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_refund_get_native_174936112866ef82(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_get_native_eda10a94294d686a(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3832,7 +3864,7 @@ _gostring_ _wrap_refund_get_native_174936112866ef82(cfa_refund **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_refund_list_of_native_174936112866ef82(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_list_of_native_eda10a94294d686a(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3850,7 +3882,7 @@ _gostring_ _wrap_refund_list_of_native_174936112866ef82(cfa_refund_list **_swig_
 }
 
 
-long long _wrap_refund_list_size_native_174936112866ef82(cfa_refund_list *_swig_go_0) {
+long long _wrap_refund_list_size_native_eda10a94294d686a(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3863,7 +3895,7 @@ long long _wrap_refund_list_size_native_174936112866ef82(cfa_refund_list *_swig_
 }
 
 
-cfa_refund *_wrap_refund_list_at_native_174936112866ef82(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+cfa_refund *_wrap_refund_list_at_native_eda10a94294d686a(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t arg2 ;
   cfa_refund *result = 0 ;
@@ -3878,7 +3910,7 @@ cfa_refund *_wrap_refund_list_at_native_174936112866ef82(cfa_refund_list *_swig_
 }
 
 
-void _wrap_refund_list_free_native_174936112866ef82(cfa_refund_list *_swig_go_0) {
+void _wrap_refund_list_free_native_eda10a94294d686a(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   
   arg1 = *(cfa_refund_list **)&_swig_go_0; 
@@ -3888,7 +3920,7 @@ void _wrap_refund_list_free_native_174936112866ef82(cfa_refund_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_refund_id_native_174936112866ef82(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_id_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3904,7 +3936,7 @@ _gostring_ _wrap_refund_id_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_payment_id_native_174936112866ef82(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_payment_id_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3920,7 +3952,7 @@ _gostring_ _wrap_refund_payment_id_native_174936112866ef82(cfa_refund *_swig_go_
 }
 
 
-cfa_money _wrap_refund_amount_native_174936112866ef82(cfa_refund *_swig_go_0) {
+cfa_money _wrap_refund_amount_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3933,7 +3965,7 @@ cfa_money _wrap_refund_amount_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-int _wrap_refund_state_of_native_174936112866ef82(cfa_refund *_swig_go_0) {
+int _wrap_refund_state_of_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_state result;
   int _swig_go_result;
@@ -3946,7 +3978,7 @@ int _wrap_refund_state_of_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_state_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_refund_state_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_refund_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3962,7 +3994,7 @@ _gostring_ _wrap_refund_state_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-int _wrap_refund_origin_of_native_174936112866ef82(cfa_refund *_swig_go_0) {
+int _wrap_refund_origin_of_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_origin result;
   int _swig_go_result;
@@ -3975,7 +4007,7 @@ int _wrap_refund_origin_of_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_ref_native_174936112866ef82(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_ref_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3991,7 +4023,7 @@ _gostring_ _wrap_refund_ref_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_failure_code_native_174936112866ef82(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_failure_code_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4007,7 +4039,7 @@ _gostring_ _wrap_refund_failure_code_native_174936112866ef82(cfa_refund *_swig_g
 }
 
 
-_gostring_ _wrap_refund_reason_native_174936112866ef82(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_reason_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4023,7 +4055,7 @@ _gostring_ _wrap_refund_reason_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_created_us_native_174936112866ef82(cfa_refund *_swig_go_0) {
+long long _wrap_refund_created_us_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4036,7 +4068,7 @@ long long _wrap_refund_created_us_native_174936112866ef82(cfa_refund *_swig_go_0
 }
 
 
-long long _wrap_refund_updated_us_native_174936112866ef82(cfa_refund *_swig_go_0) {
+long long _wrap_refund_updated_us_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4049,7 +4081,7 @@ long long _wrap_refund_updated_us_native_174936112866ef82(cfa_refund *_swig_go_0
 }
 
 
-int _wrap_refund_replayed_native_174936112866ef82(cfa_refund *_swig_go_0) {
+int _wrap_refund_replayed_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4062,7 +4094,7 @@ int _wrap_refund_replayed_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_position_native_174936112866ef82(cfa_refund *_swig_go_0) {
+long long _wrap_refund_position_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4075,7 +4107,7 @@ long long _wrap_refund_position_native_174936112866ef82(cfa_refund *_swig_go_0) 
 }
 
 
-void _wrap_refund_free_native_174936112866ef82(cfa_refund *_swig_go_0) {
+void _wrap_refund_free_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   
   arg1 = *(cfa_refund **)&_swig_go_0; 
@@ -4085,7 +4117,7 @@ void _wrap_refund_free_native_174936112866ef82(cfa_refund *_swig_go_0) {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_native_174936112866ef82() {
+intgo _wrap_DISPUTE_INQUIRY_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4097,7 +4129,7 @@ intgo _wrap_DISPUTE_INQUIRY_native_174936112866ef82() {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_174936112866ef82() {
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4109,7 +4141,7 @@ intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_DISPUTE_OPEN_native_174936112866ef82() {
+intgo _wrap_DISPUTE_OPEN_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4121,7 +4153,7 @@ intgo _wrap_DISPUTE_OPEN_native_174936112866ef82() {
 }
 
 
-intgo _wrap_DISPUTE_UNDER_REVIEW_native_174936112866ef82() {
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4133,7 +4165,7 @@ intgo _wrap_DISPUTE_UNDER_REVIEW_native_174936112866ef82() {
 }
 
 
-intgo _wrap_DISPUTE_PREVENTED_native_174936112866ef82() {
+intgo _wrap_DISPUTE_PREVENTED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4145,7 +4177,7 @@ intgo _wrap_DISPUTE_PREVENTED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_DISPUTE_WON_native_174936112866ef82() {
+intgo _wrap_DISPUTE_WON_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4157,7 +4189,7 @@ intgo _wrap_DISPUTE_WON_native_174936112866ef82() {
 }
 
 
-intgo _wrap_DISPUTE_LOST_native_174936112866ef82() {
+intgo _wrap_DISPUTE_LOST_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4169,7 +4201,7 @@ intgo _wrap_DISPUTE_LOST_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_dispute_get_native_174936112866ef82(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_get_native_eda10a94294d686a(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute **arg1 = (cfa_dispute **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4187,7 +4219,7 @@ _gostring_ _wrap_dispute_get_native_174936112866ef82(cfa_dispute **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_dispute_list_of_native_174936112866ef82(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_list_of_native_eda10a94294d686a(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4205,7 +4237,7 @@ _gostring_ _wrap_dispute_list_of_native_174936112866ef82(cfa_dispute_list **_swi
 }
 
 
-long long _wrap_dispute_list_size_native_174936112866ef82(cfa_dispute_list *_swig_go_0) {
+long long _wrap_dispute_list_size_native_eda10a94294d686a(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4218,7 +4250,7 @@ long long _wrap_dispute_list_size_native_174936112866ef82(cfa_dispute_list *_swi
 }
 
 
-cfa_dispute *_wrap_dispute_list_at_native_174936112866ef82(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+cfa_dispute *_wrap_dispute_list_at_native_eda10a94294d686a(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t arg2 ;
   cfa_dispute *result = 0 ;
@@ -4233,7 +4265,7 @@ cfa_dispute *_wrap_dispute_list_at_native_174936112866ef82(cfa_dispute_list *_sw
 }
 
 
-void _wrap_dispute_list_free_native_174936112866ef82(cfa_dispute_list *_swig_go_0) {
+void _wrap_dispute_list_free_native_eda10a94294d686a(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   
   arg1 = *(cfa_dispute_list **)&_swig_go_0; 
@@ -4243,7 +4275,7 @@ void _wrap_dispute_list_free_native_174936112866ef82(cfa_dispute_list *_swig_go_
 }
 
 
-_gostring_ _wrap_dispute_id_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_id_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4259,7 +4291,7 @@ _gostring_ _wrap_dispute_id_native_174936112866ef82(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_payment_id_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_payment_id_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4275,7 +4307,7 @@ _gostring_ _wrap_dispute_payment_id_native_174936112866ef82(cfa_dispute *_swig_g
 }
 
 
-_gostring_ _wrap_dispute_ref_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_ref_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4291,7 +4323,7 @@ _gostring_ _wrap_dispute_ref_native_174936112866ef82(cfa_dispute *_swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_amount_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_amount_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4304,7 +4336,7 @@ cfa_money _wrap_dispute_amount_native_174936112866ef82(cfa_dispute *_swig_go_0) 
 }
 
 
-int _wrap_dispute_state_of_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+int _wrap_dispute_state_of_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_dispute_state result;
   int _swig_go_result;
@@ -4317,7 +4349,7 @@ int _wrap_dispute_state_of_native_174936112866ef82(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_state_name_native_174936112866ef82(int _swig_go_0) {
+_gostring_ _wrap_dispute_state_name_native_eda10a94294d686a(int _swig_go_0) {
   cfa_dispute_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4333,7 +4365,7 @@ _gostring_ _wrap_dispute_state_name_native_174936112866ef82(int _swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_withdrawn_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_withdrawn_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4346,7 +4378,7 @@ cfa_money _wrap_dispute_withdrawn_native_174936112866ef82(cfa_dispute *_swig_go_
 }
 
 
-cfa_money _wrap_dispute_reinstated_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_reinstated_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4359,7 +4391,7 @@ cfa_money _wrap_dispute_reinstated_native_174936112866ef82(cfa_dispute *_swig_go
 }
 
 
-cfa_money _wrap_dispute_fee_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_fee_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4372,7 +4404,7 @@ cfa_money _wrap_dispute_fee_native_174936112866ef82(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_reason_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_reason_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4388,7 +4420,7 @@ _gostring_ _wrap_dispute_reason_native_174936112866ef82(cfa_dispute *_swig_go_0)
 }
 
 
-long long _wrap_dispute_evidence_due_us_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_evidence_due_us_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4401,7 +4433,7 @@ long long _wrap_dispute_evidence_due_us_native_174936112866ef82(cfa_dispute *_sw
 }
 
 
-long long _wrap_dispute_created_us_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_created_us_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4414,7 +4446,7 @@ long long _wrap_dispute_created_us_native_174936112866ef82(cfa_dispute *_swig_go
 }
 
 
-long long _wrap_dispute_updated_us_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_updated_us_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4427,7 +4459,7 @@ long long _wrap_dispute_updated_us_native_174936112866ef82(cfa_dispute *_swig_go
 }
 
 
-void _wrap_dispute_free_native_174936112866ef82(cfa_dispute *_swig_go_0) {
+void _wrap_dispute_free_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   
   arg1 = *(cfa_dispute **)&_swig_go_0; 
@@ -4437,7 +4469,7 @@ void _wrap_dispute_free_native_174936112866ef82(cfa_dispute *_swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_174936112866ef82() {
+intgo _wrap_VISIBILITY_PUBLIC_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4449,7 +4481,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_174936112866ef82() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_174936112866ef82() {
+intgo _wrap_VISIBILITY_OWNER_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4461,7 +4493,7 @@ intgo _wrap_VISIBILITY_OWNER_native_174936112866ef82() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_174936112866ef82() {
+intgo _wrap_VISIBILITY_HIDDEN_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4473,7 +4505,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_174936112866ef82() {
+intgo _wrap_WAIT_ANSWER_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4485,7 +4517,7 @@ intgo _wrap_WAIT_ANSWER_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_174936112866ef82() {
+intgo _wrap_WAIT_COMMIT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4497,7 +4529,7 @@ intgo _wrap_WAIT_COMMIT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_174936112866ef82() {
+intgo _wrap_WAIT_PAID_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -4509,7 +4541,7 @@ intgo _wrap_WAIT_PAID_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4527,7 +4559,7 @@ _gostring_ _wrap_pledge_get_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4548,7 +4580,7 @@ _gostring_ _wrap_pledge_find_native_174936112866ef82(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_174936112866ef82(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4561,7 +4593,7 @@ long long _wrap_pledge_list_size_native_174936112866ef82(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_174936112866ef82(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -4576,7 +4608,7 @@ cfa_pledge *_wrap_pledge_list_at_native_174936112866ef82(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_174936112866ef82(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4592,7 +4624,7 @@ _gostring_ _wrap_pledge_list_next_native_174936112866ef82(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_174936112866ef82(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -4602,7 +4634,7 @@ void _wrap_pledge_list_free_native_174936112866ef82(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4618,7 +4650,7 @@ _gostring_ _wrap_pledge_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4634,7 +4666,7 @@ _gostring_ _wrap_pledge_campaign_id_native_174936112866ef82(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4650,7 +4682,7 @@ _gostring_ _wrap_pledge_payment_id_native_174936112866ef82(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4663,7 +4695,7 @@ cfa_money _wrap_pledge_amount_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -4676,7 +4708,7 @@ int _wrap_pledge_state_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4689,7 +4721,7 @@ long long _wrap_pledge_created_us_native_174936112866ef82(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4705,7 +4737,7 @@ _gostring_ _wrap_pledge_donor_id_native_174936112866ef82(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4721,7 +4753,7 @@ _gostring_ _wrap_pledge_donor_name_native_174936112866ef82(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4737,7 +4769,7 @@ _gostring_ _wrap_pledge_donor_email_native_174936112866ef82(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4753,7 +4785,7 @@ _gostring_ _wrap_pledge_donor_message_native_174936112866ef82(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -4766,7 +4798,7 @@ int _wrap_pledge_visibility_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4779,7 +4811,7 @@ int _wrap_pledge_replayed_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4792,7 +4824,7 @@ int _wrap_pledge_pending_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -4808,7 +4840,7 @@ _gostring_ _wrap_pledge_answer_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4824,7 +4856,7 @@ _gostring_ _wrap_pledge_client_secret_native_174936112866ef82(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4840,7 +4872,7 @@ _gostring_ _wrap_pledge_redirect_url_native_174936112866ef82(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4853,7 +4885,7 @@ long long _wrap_pledge_position_native_174936112866ef82(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_174936112866ef82(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -4863,7 +4895,7 @@ void _wrap_pledge_free_native_174936112866ef82(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4883,7 +4915,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_174936112866ef82(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_174936112866ef82(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4899,7 +4931,7 @@ _gostring_ _wrap_totals_campaign_id_native_174936112866ef82(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_174936112866ef82(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4912,7 +4944,7 @@ long long _wrap_totals_position_native_174936112866ef82(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_174936112866ef82(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4925,7 +4957,7 @@ long long _wrap_totals_version_native_174936112866ef82(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_174936112866ef82(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4938,7 +4970,7 @@ long long _wrap_totals_as_of_us_native_174936112866ef82(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_174936112866ef82(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4951,7 +4983,7 @@ int _wrap_totals_stale_native_174936112866ef82(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_174936112866ef82(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4964,7 +4996,7 @@ long long _wrap_totals_size_native_174936112866ef82(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_174936112866ef82(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_eda10a94294d686a(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -4979,7 +5011,7 @@ cfa_totals_row *_wrap_totals_at_native_174936112866ef82(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_174936112866ef82(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -4989,7 +5021,7 @@ void _wrap_totals_free_native_174936112866ef82(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5009,7 +5041,7 @@ _gostring_ _wrap_totals_verify_native_174936112866ef82(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_174936112866ef82(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_eda10a94294d686a(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -5028,7 +5060,7 @@ _gostring_ _wrap_event_page_native_174936112866ef82(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_174936112866ef82(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_eda10a94294d686a(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5041,7 +5073,7 @@ long long _wrap_event_list_size_native_174936112866ef82(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_174936112866ef82(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_eda10a94294d686a(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -5056,7 +5088,7 @@ cfa_event_view *_wrap_event_list_at_native_174936112866ef82(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_174936112866ef82(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_eda10a94294d686a(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -5066,7 +5098,7 @@ void _wrap_event_list_free_native_174936112866ef82(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_174936112866ef82(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_eda10a94294d686a(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5084,7 +5116,7 @@ _gostring_ _wrap_subscription_open_native_174936112866ef82(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_174936112866ef82(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_eda10a94294d686a(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -5103,7 +5135,7 @@ _gostring_ _wrap_subscription_next_native_174936112866ef82(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_174936112866ef82(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_eda10a94294d686a(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -5118,7 +5150,7 @@ _gostring_ _wrap_subscription_ack_native_174936112866ef82(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_174936112866ef82(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_eda10a94294d686a(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -5128,7 +5160,7 @@ void _wrap_subscription_free_native_174936112866ef82(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_174936112866ef82() {
+intgo _wrap_CURSOR_RUNS_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5140,7 +5172,7 @@ intgo _wrap_CURSOR_RUNS_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_174936112866ef82() {
+intgo _wrap_CURSOR_PAUSED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5152,7 +5184,7 @@ intgo _wrap_CURSOR_PAUSED_native_174936112866ef82() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_174936112866ef82() {
+intgo _wrap_CURSOR_STOPPED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5164,7 +5196,7 @@ intgo _wrap_CURSOR_STOPPED_native_174936112866ef82() {
 }
 
 
-long long _wrap_cursor_list_size_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5177,7 +5209,7 @@ long long _wrap_cursor_list_size_native_174936112866ef82(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_174936112866ef82(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -5192,7 +5224,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_174936112866ef82(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5208,7 +5240,7 @@ _gostring_ _wrap_cursor_list_next_native_174936112866ef82(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5221,7 +5253,7 @@ int _wrap_cursor_list_replayed_native_174936112866ef82(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_174936112866ef82(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -5231,7 +5263,7 @@ void _wrap_cursor_list_free_native_174936112866ef82(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_174936112866ef82(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_eda10a94294d686a(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5253,7 +5285,7 @@ _gostring_ _wrap_letter_page_native_174936112866ef82(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_174936112866ef82(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_eda10a94294d686a(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5266,7 +5298,7 @@ long long _wrap_letter_list_size_native_174936112866ef82(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_174936112866ef82(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_eda10a94294d686a(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -5281,7 +5313,7 @@ cfa_letter_view *_wrap_letter_list_at_native_174936112866ef82(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_174936112866ef82(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_eda10a94294d686a(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -5291,7 +5323,7 @@ void _wrap_letter_list_free_native_174936112866ef82(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_174936112866ef82(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_eda10a94294d686a(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -5301,7 +5333,7 @@ void _wrap_play_free_native_174936112866ef82(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_174936112866ef82(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_eda10a94294d686a(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -5314,7 +5346,7 @@ cfa_provider *_wrap_play_provider_native_174936112866ef82(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5333,7 +5365,7 @@ _gostring_ _wrap_play_confirm_native_174936112866ef82(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5351,7 +5383,7 @@ _gostring_ _wrap_play_act_native_174936112866ef82(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5369,7 +5401,7 @@ _gostring_ _wrap_play_settle_native_174936112866ef82(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5385,7 +5417,7 @@ _gostring_ _wrap_play_expire_native_174936112866ef82(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_refund_next_native_174936112866ef82(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_refund_next_native_eda10a94294d686a(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_refund_state arg2 ;
   cfa_status result;
@@ -5400,7 +5432,7 @@ _gostring_ _wrap_play_refund_next_native_174936112866ef82(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_fee_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_play_fee_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -5418,7 +5450,7 @@ _gostring_ _wrap_play_fee_native_174936112866ef82(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_fraud_warning_native_174936112866ef82(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_fraud_warning_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5434,7 +5466,7 @@ _gostring_ _wrap_play_fraud_warning_native_174936112866ef82(cfa_play *_swig_go_0
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_NONE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5446,7 +5478,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5458,7 +5490,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5470,7 +5502,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5482,7 +5514,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5494,7 +5526,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5506,7 +5538,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_174936112866ef82() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_174936112866ef82() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_eda10a94294d686a() {
   int result;
   intgo _swig_go_result;
   
@@ -5518,7 +5550,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_174936112866ef82() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_174936112866ef82(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_eda10a94294d686a(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -5533,7 +5565,7 @@ _gostring_ _wrap_play_fault_next_native_174936112866ef82(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_174936112866ef82(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_eda10a94294d686a(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -5552,7 +5584,7 @@ _gostring_ _wrap_play_deliver_native_174936112866ef82(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_174936112866ef82(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_eda10a94294d686a(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -5569,7 +5601,7 @@ _gostring_ _wrap_play_webhook_take_native_174936112866ef82(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_174936112866ef82(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_eda10a94294d686a(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -5588,7 +5620,7 @@ _gostring_ _wrap_play_sign_native_174936112866ef82(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_174936112866ef82(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_eda10a94294d686a(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -5601,7 +5633,7 @@ _gostring_ _wrap_memory_storage_new_native_174936112866ef82(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_174936112866ef82(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_eda10a94294d686a(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -5611,7 +5643,7 @@ void _wrap_storage_free_native_174936112866ef82(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_174936112866ef82(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_eda10a94294d686a(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -5660,7 +5692,7 @@ _gostring_ _wrap_engine_open_native_174936112866ef82(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5701,7 +5733,7 @@ _gostring_ _wrap_campaign_create_native_174936112866ef82(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5747,7 +5779,7 @@ _gostring_ _wrap_campaign_update_native_174936112866ef82(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_174936112866ef82(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5779,7 +5811,7 @@ _gostring_ _wrap_campaign_end_native_174936112866ef82(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5813,7 +5845,7 @@ _gostring_ _wrap_cursor_rewind_native_174936112866ef82(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5837,7 +5869,7 @@ _gostring_ _wrap_cursor_pause_native_174936112866ef82(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5861,7 +5893,7 @@ _gostring_ _wrap_cursor_resume_native_174936112866ef82(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5893,7 +5925,7 @@ _gostring_ _wrap_letter_requeue_native_174936112866ef82(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_174936112866ef82(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_eda10a94294d686a(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5917,7 +5949,37 @@ _gostring_ _wrap_donor_erase_native_174936112866ef82(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_capture_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_accept_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
+  cfa_payment **arg1 = (cfa_payment **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  char *arg5 = (char *) 0 ;
+  char *arg6 = (char *) 0 ;
+  char *arg7 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_payment ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = careforall_text(_swig_go_4); 
+  arg6 = careforall_text(_swig_go_5); 
+  arg7 = careforall_text(_swig_go_6); 
+  
+  result = (cfa_status)shim_payment_accept(arg1,arg2,(char const *)arg3,(char const *)arg4,(char const *)arg5,(char const *)arg6,(char const *)arg7);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  free((void *)arg5); 
+  free((void *)arg6); 
+  free((void *)arg7); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_payment_capture_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5951,7 +6013,7 @@ _gostring_ _wrap_payment_capture_native_174936112866ef82(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_174936112866ef82(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5983,7 +6045,7 @@ _gostring_ _wrap_payment_cancel_native_174936112866ef82(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_refund_create_native_174936112866ef82(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_refund_create_native_eda10a94294d686a(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6017,7 +6079,7 @@ _gostring_ _wrap_refund_create_native_174936112866ef82(cfa_refund **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_audit_engine_native_174936112866ef82(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_audit_engine_native_eda10a94294d686a(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6035,7 +6097,7 @@ _gostring_ _wrap_audit_engine_native_174936112866ef82(cfa_audit **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_doctor_native_174936112866ef82(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_doctor_native_eda10a94294d686a(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_checkup **arg1 = (cfa_checkup **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -6054,7 +6116,7 @@ _gostring_ _wrap_doctor_native_174936112866ef82(cfa_checkup **_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_doctor_do_native_174936112866ef82(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_doctor_do_native_eda10a94294d686a(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6082,7 +6144,7 @@ _gostring_ _wrap_doctor_do_native_174936112866ef82(long long *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_campaign_page_native_174936112866ef82(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_eda10a94294d686a(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6102,7 +6164,7 @@ _gostring_ _wrap_campaign_page_native_174936112866ef82(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_174936112866ef82(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6122,7 +6184,7 @@ _gostring_ _wrap_cursor_page_native_174936112866ef82(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_174936112866ef82(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6178,7 +6240,7 @@ _gostring_ _wrap_pledge_create_native_174936112866ef82(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_174936112866ef82(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_eda10a94294d686a(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6201,7 +6263,7 @@ _gostring_ _wrap_pledge_page_native_174936112866ef82(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_174936112866ef82(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_eda10a94294d686a(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6225,7 +6287,7 @@ _gostring_ _wrap_totals_get_native_174936112866ef82(cfa_totals **_swig_go_0, cfa
 }
 
 
-void _wrap_facts_free_native_174936112866ef82(shim_facts *_swig_go_0) {
+void _wrap_facts_free_native_eda10a94294d686a(shim_facts *_swig_go_0) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   
   arg1 = *(shim_facts **)&_swig_go_0; 
@@ -6235,7 +6297,7 @@ void _wrap_facts_free_native_174936112866ef82(shim_facts *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_facts_new_native_174936112866ef82(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+_gostring_ _wrap_facts_new_native_eda10a94294d686a(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
   shim_facts **arg1 = (shim_facts **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6277,7 +6339,7 @@ _gostring_ _wrap_facts_new_native_174936112866ef82(shim_facts **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_facts_refund_native_174936112866ef82(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+_gostring_ _wrap_facts_refund_native_eda10a94294d686a(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6305,7 +6367,7 @@ _gostring_ _wrap_facts_refund_native_174936112866ef82(shim_facts *_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_facts_dispute_native_174936112866ef82(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_facts_dispute_native_eda10a94294d686a(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -6338,7 +6400,7 @@ _gostring_ _wrap_facts_dispute_native_174936112866ef82(shim_facts *_swig_go_0, _
 }
 
 
-_gostring_ _wrap_call_done_native_174936112866ef82(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_call_done_native_eda10a94294d686a(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -6376,7 +6438,7 @@ _gostring_ _wrap_call_done_native_174936112866ef82(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_174936112866ef82(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_webhook_accept_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6410,7 +6472,7 @@ _gostring_ _wrap_webhook_accept_native_174936112866ef82(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_174936112866ef82(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_eda10a94294d686a(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -6428,7 +6490,7 @@ _gostring_ _wrap_provider_new_native_174936112866ef82(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_174936112866ef82(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_eda10a94294d686a(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -6438,7 +6500,7 @@ void _wrap_provider_free_native_174936112866ef82(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_174936112866ef82(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_eda10a94294d686a(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -6462,7 +6524,7 @@ _gostring_ _wrap_play_new_native_174936112866ef82(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_174936112866ef82(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_eda10a94294d686a(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -6493,7 +6555,7 @@ _gostring_ _wrap_play_weather_set_native_174936112866ef82(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_174936112866ef82(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
+_gostring_ _wrap_play_books_get_native_eda10a94294d686a(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -6522,7 +6584,7 @@ _gostring_ _wrap_play_books_get_native_174936112866ef82(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_174936112866ef82(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_eda10a94294d686a(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6540,7 +6602,7 @@ _gostring_ _wrap_play_payment_native_174936112866ef82(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_play_refund_native_174936112866ef82(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_refund_native_eda10a94294d686a(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6565,7 +6627,7 @@ _gostring_ _wrap_play_refund_native_174936112866ef82(char **_swig_go_0, cfa_play
 }
 
 
-_gostring_ _wrap_play_dispute_native_174936112866ef82(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_play_dispute_native_eda10a94294d686a(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6598,7 +6660,7 @@ _gostring_ _wrap_play_dispute_native_174936112866ef82(char **_swig_go_0, cfa_pla
 }
 
 
-_gostring_ _wrap_key_new_native_174936112866ef82(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_eda10a94294d686a(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -6611,7 +6673,7 @@ _gostring_ _wrap_key_new_native_174936112866ef82(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_174936112866ef82(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_eda10a94294d686a(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
