@@ -17,7 +17,24 @@
 CFA_BEGIN
 
 /* What an object of the record is about. */
-enum { CFA_RECONCILE_PAYMENT = 0, CFA_RECONCILE_REFUND = 1, CFA_RECONCILE_DISPUTE = 2 };
+enum {
+    CFA_RECONCILE_PAYMENT = 0,
+    CFA_RECONCILE_REFUND = 1,
+    CFA_RECONCILE_DISPUTE = 2,
+    /* Only counted: nothing that a book has, such as a payout; and one of the three above without a
+     * name to find it by. */
+    CFA_RECONCILE_OTHER = 3,
+    CFA_RECONCILE_UNNAMED = 4
+};
+
+/* Rows of reports: they are compared, and never repaired from. */
+enum {
+    CFA_RECONCILE_REPORT = 1, /* about a payment as it stands */
+    /* About one movement of the provider's balance: it names its payment, refund or dispute by what
+     * it has, tells no state, and its absence proves nothing of what moved no money. A repair tells
+     * the fee and the settlement of one that names the payment's object, and nothing else. */
+    CFA_RECONCILE_MOVEMENT = 2
+};
 
 /* One object of the provider's record. */
 typedef struct cfa_reconcile_object {
@@ -25,7 +42,7 @@ typedef struct cfa_reconcile_object {
     int32_t kind;     /* CFA_RECONCILE_* */
     int32_t livemode; /* 0 or 1; negative: not told */
     int32_t whole;    /* non-zero: it states all that the provider knows of the payment's money */
-    int32_t summary;  /* non-zero: a row of a report; it is compared, and never repaired from */
+    int32_t summary;  /* 0, or CFA_RECONCILE_REPORT or _MOVEMENT: a row of a report */
     int64_t refunded_minor; /* of the payment so far; negative: not told */
     int64_t line;           /* of the file that it was read from; 0: none */
     int64_t

@@ -92,8 +92,9 @@ typedef struct cfa_stripe_export cfa_stripe_export;
 /*
  * Open a file that was exported from Stripe, for `cfa_reconcile_engine` and its like; no network, no
  * key. Its first byte tells the form: objects as the API writes them, one after the other or in list
- * objects (payment_intent, checkout.session, charge, refund, dispute); or the CSV of the Dashboard's
- * payments export. docs/reconcile.md has the columns.
+ * objects (payment_intent, checkout.session, charge, refund, dispute, balance_transaction, payout); or
+ * CSV, whose header tells which: the Dashboard's payments or balance history, the itemized reports of
+ * the balance and of payouts. docs/reconcile.md has the columns.
  *
  * The whole file is read once before this returns, as a stream: one that cannot be read to its end,
  * or has one id with two contents, is refused with its line.

@@ -8,6 +8,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define ORIGIN "stripe.export"
 #define MARKS_FIRST 1024
@@ -229,6 +230,9 @@ static cfa_status read_once(cfa_stripe_export *file) {
 }
 
 static cfa_status prepare(cfa_stripe_export *file, const char *path) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    file->opened_us = (int64_t)now.tv_sec * 1000000;
     file->file = fopen(path, "rb");
     if (file->file == NULL)
         return cfa_error_format(CFA_EIO, ORIGIN, "path", 0, "cannot open %s", path);

@@ -2,7 +2,8 @@
  * export.h - the reader of Stripe's exported files: what its parts share. A file is read as a stream
  * and never held; each error names its line.
  *
- * export.c opens, checks and rewinds; export_json.c and export_csv.c each bring the next object.
+ * export.c opens, checks and rewinds; export_json.c and export_csv.c each bring the next object;
+ * export_balance.c says what a movement of the balance tells of a payment.
  */
 #ifndef CFA_ADAPTERS_STRIPE_EXPORT_H
 #define CFA_ADAPTERS_STRIPE_EXPORT_H
@@ -14,6 +15,14 @@
 #define CFA__EXPORT_OBJECT_BYTES_MAX 1048576 /* of one object, row, or a list's frame */
 #define CFA__EXPORT_COLUMNS_MAX 512
 #define CFA__EXPORT_END (-1) /* of the file, instead of a byte */
+
+/* What a CSV is, by its header. */
+enum {
+    CFA__SHAPE_PAYMENTS, /* the Dashboard's payments: a row is a charge */
+    CFA__SHAPE_HISTORY,  /* the Dashboard's balance history: a row is a movement */
+    CFA__SHAPE_ITEMIZED, /* the itemized reports of balance and payouts: the same */
+    CFA__SHAPES
+};
 
 /* Columns that are read, by place; negative: the file has none. */
 enum {
@@ -27,6 +36,19 @@ enum {
     CFA__COLUMN_INTENT,
     CFA__COLUMN_MODE,
     CFA__COLUMN_PAYMENT_ID,
+    CFA__COLUMN_CATEGORY, /* this and below: of movements */
+    CFA__COLUMN_SOURCE,
+    CFA__COLUMN_FEE,
+    CFA__COLUMN_NET,
+    CFA__COLUMN_PLATFORM_FEE,
+    CFA__COLUMN_FACING,
+    CFA__COLUMN_FACING_CURRENCY,
+    CFA__COLUMN_CHARGE,
+    CFA__COLUMN_REFUND,
+    CFA__COLUMN_DISPUTE,
+    CFA__COLUMN_REFUND_ID,
+    CFA__COLUMN_PAYOUT,
+    CFA__COLUMN_PAYOUT_TIME,
     CFA__COLUMNS
 };
 
@@ -38,6 +60,7 @@ typedef struct cfa__export_mark {
 struct cfa_stripe_export {
     FILE *file;
     int64_t bytes, changed_ns; /* as of open: a file that changes is refused */
+    int64_t opened_us;         /* payouts that were due a day before it arrived */
     bool csv, begun;
     cfa_arena *arena; /* of the object at hand */
     uint8_t hash_key[16];
@@ -61,6 +84,7 @@ struct cfa_stripe_export {
     /* CSV. */
     size_t fields[CFA__EXPORT_COLUMNS_MAX]; /* where each begins in `text` */
     int32_t field_count, column_count;
+    int32_t shape;
     int32_t columns[CFA__COLUMNS];
     int32_t line_ends; /* 0: none seen, 1: LF, 2: CR LF */
 
@@ -88,5 +112,28 @@ uint64_t cfa__export_hash(const cfa_stripe_export *file, const char *data, size_
 CFA_MUST_CHECK cfa_status cfa__export_json_next(cfa_stripe_export *file, cfa_reconcile_object *out);
 CFA_MUST_CHECK cfa_status cfa__export_csv_begin(cfa_stripe_export *file);
 CFA_MUST_CHECK cfa_status cfa__export_csv_next(cfa_stripe_export *file, cfa_reconcile_object *out);
+
+/* ---- export_balance.c: movements of the balance ---------------------------------------------- */
+
+/* One of them. Its amounts are in the currency that the account settles in, and have a sign. Texts
+ * are NULL or "" when there are none. */
+typedef struct cfa__export_movement {
+    const char *category; /* the reporting category, or the older type */
+    const char *source, *charge, *refund, *dispute;
+    const char *intent, *payment_id, *refund_id;
+    cfa_money amount, fee;
+    cfa_money facing; /* what the donor's side of it was, without a sign; minor 0: not told */
+    bool settled;     /* a payout that arrived held it */
+} cfa__export_movement;
+
+/* What it says of a payment, a refund or a dispute, as a summary; or that it says nothing. */
+CFA_MUST_CHECK cfa_status cfa__export_movement_take(cfa_stripe_export *file,
+                                                    const cfa__export_movement *movement,
+                                                    cfa_reconcile_object *out);
+/* A balance transaction. `*out_source`: the object that is expanded in it and says all that it does
+ * and more, or NULL: then `out` is filled. */
+CFA_MUST_CHECK cfa_status cfa__export_movement_read(cfa_stripe_export *file, const cfa__json *root,
+                                                    cfa_reconcile_object *out,
+                                                    const cfa__json **out_source);
 
 #endif

@@ -227,12 +227,41 @@ static cfa_status read_charge(cfa_reconcile_object *out, const cfa__json *root, 
     return status;
 }
 
+/* A movement whose source is expanded is that object, with the fee that only the movement tells. */
+static cfa_status read_movement(cfa_stripe_export *file, const cfa__json *root,
+                                cfa_reconcile_object *out, int64_t moment_us) {
+    const cfa__json *source;
+    bool tells = true, live;
+    cfa_status status = cfa__export_movement_read(file, root, out, &source);
+    if (status != CFA_OK || source == NULL)
+        return status;
+    if (cfa__json_read_bool(cfa__json_get(source, "livemode"), &live))
+        out->livemode = live;
+    if (cfa__stripe_object_is(source, "charge")) {
+        status = read_charge(out, source, moment_us, file->arena);
+        if (status == CFA_OK && cfa__stripe_text_is(root, "reporting_category", "charge"))
+            cfa__stripe_row_fee(&out->facts, root);
+    } else if (cfa__stripe_object_is(source, "refund")) {
+        out->kind = CFA_RECONCILE_REFUND;
+        status = cfa__stripe_refund(&out->facts, &tells, source, moment_us, file->arena);
+    } else {
+        out->kind = CFA_RECONCILE_DISPUTE;
+        status = cfa__stripe_dispute(&out->facts, &tells, source, NULL, moment_us, file->arena);
+    }
+    return status;
+}
+
 static cfa_status read_object(cfa_stripe_export *file, const cfa__json *root,
                               cfa_reconcile_object *out, int64_t moment_us) {
     uint32_t unread;
     bool tells = true;
     cfa_status status;
-    if (cfa__stripe_object_is(root, "payment_intent")) {
+    if (cfa__stripe_object_is(root, "balance_transaction")) {
+        status = read_movement(file, root, out, moment_us);
+    } else if (cfa__stripe_object_is(root, "payout")) {
+        out->kind = CFA_RECONCILE_OTHER;
+        status = CFA_OK;
+    } else if (cfa__stripe_object_is(root, "payment_intent")) {
         status = cfa__stripe_intent(&out->facts, root, moment_us, file->arena);
         if (status == CFA_OK)
             status =
@@ -250,8 +279,8 @@ static cfa_status read_object(cfa_stripe_export *file, const cfa__json *root,
         status = cfa__stripe_dispute(&out->facts, &tells, root, NULL, moment_us, file->arena);
     } else {
         return cfa__export_refuse(file, CFA_EINVAL, file->text_line, "object",
-                                  "it is none of payment_intent, checkout.session, charge, refund "
-                                  "and dispute");
+                                  "it is none of payment_intent, checkout.session, charge, refund, "
+                                  "dispute, balance_transaction and payout");
     }
     return status == CFA_OK ? CFA_OK : cfa__export_refuse_again(file, file->text_line);
 }

@@ -25,16 +25,39 @@ static cfa_status find_object(cfa__reconcile *run, const char *ref,
     return status;
 }
 
-static cfa_status find_payment(cfa__reconcile *run, const cfa_facts *facts,
-                               const cfa__payment **out) {
-    const char *refs[] = { facts->ref, facts->origin_ref };
-    const void *found = NULL;
+static cfa_status find_by_refs(cfa__reconcile *run, const char *const refs[2], const void **out) {
     cfa_status status = CFA_OK;
-    for (size_t i = 0; i < 2 && status == CFA_OK && found == NULL; i++) {
+    *out = NULL;
+    for (size_t i = 0; i < 2 && status == CFA_OK && *out == NULL; i++) {
         const cfa__provider_object *object;
         status = find_object(run, refs[i], &object);
         if (status == CFA_OK && object != NULL && !cfa__id_is_null(object->payment_id))
-            status = cfa__reconcile_get_id(run, &cfa__payment_kind, object->payment_id, &found);
+            status = cfa__reconcile_get_id(run, &cfa__payment_kind, object->payment_id, out);
+    }
+    return status;
+}
+
+static bool names_payment(const cfa_facts *facts, cfa__id *out) {
+    return facts->payment_id != NULL &&
+           cfa__id_parse(out, "pay", facts->payment_id, "payment_id") == CFA_OK;
+}
+
+/* A movement may name no object of the payment: then our own id, or what else of it is known. */
+static cfa_status find_payment(cfa__reconcile *run, const cfa_reconcile_object *object,
+                               const cfa__payment **out) {
+    const cfa_facts *facts = &object->facts;
+    const char *const refs[] = { facts->ref, facts->origin_ref };
+    const char *const parts[] = { facts->refund_count > 0 ? facts->refunds[0]->ref : NULL,
+                                  facts->dispute_count > 0 ? facts->disputes[0]->ref : NULL };
+    const void *found;
+    cfa__id named;
+    cfa_status status = find_by_refs(run, refs, &found);
+    if (status == CFA_OK && found == NULL && facts->ref == NULL &&
+        object->summary == CFA_RECONCILE_MOVEMENT) {
+        if (names_payment(facts, &named))
+            status = cfa__reconcile_get_id(run, &cfa__payment_kind, named, &found);
+        else
+            status = find_by_refs(run, parts, &found);
     }
     *out = found;
     return status;
@@ -52,8 +75,11 @@ static cfa_status judge_stranger(cfa__reconcile *run, const cfa_reconcile_object
     const void *found = NULL;
     cfa__id named;
     cfa_status status = CFA_OK;
-    bool names = facts->payment_id != NULL &&
-                 cfa__id_parse(&named, "pay", facts->payment_id, "payment_id") == CFA_OK;
+    bool names = names_payment(facts, &named);
+    if (place.ref == NULL && facts->refund_count > 0)
+        place.ref = facts->refunds[0]->ref;
+    else if (place.ref == NULL && facts->dispute_count > 0)
+        place.ref = facts->disputes[0]->ref;
     if (names)
         status = cfa__reconcile_get_id(run, &cfa__payment_kind, named, &found);
     if (status != CFA_OK)
@@ -120,6 +146,22 @@ static cfa_status judge_ahead(cfa__reconcile *run, const cfa_reconcile_object *o
     return CFA_OK;
 }
 
+/* What the facts would change beside the payment's money. True when it would be another. */
+static bool judge_beside(cfa__reconcile *run, const cfa__payment *payment,
+                         const cfa__payment *after, const cfa__reconcile_place *place) {
+    const int32_t code = CFA__RECONCILE_STATE_BEHIND;
+    if (after->fee_minor != payment->fee_minor)
+        cfa__reconcile_note_int(run, code, place, "fee_minor", after->fee_minor,
+                                payment->fee_minor);
+    else if ((after->durable ^ payment->durable) == CFA_FACT_SETTLED)
+        cfa__reconcile_note(run, code, place, "settled", "paid out", "not paid out");
+    else if (after->durable != payment->durable)
+        cfa__reconcile_note_int(run, code, place, "facts", after->durable, payment->durable);
+    else
+        return false;
+    return true;
+}
+
 /* What the object's facts would change. True when the payment would be another. */
 static bool judge_behind(cfa__reconcile *run, const cfa__payment *payment,
                          const cfa__payment *after, const cfa__reconcile_place *place) {
@@ -130,14 +172,40 @@ static bool judge_behind(cfa__reconcile *run, const cfa__payment *payment,
     else if (after->captured_minor != payment->captured_minor)
         cfa__reconcile_note_int(run, code, place, "captured_minor", after->captured_minor,
                                 payment->captured_minor);
-    else if (after->fee_minor != payment->fee_minor)
-        cfa__reconcile_note_int(run, code, place, "fee_minor", after->fee_minor,
-                                payment->fee_minor);
-    else if (after->durable != payment->durable)
-        cfa__reconcile_note_int(run, code, place, "facts", after->durable, payment->durable);
     else
-        return false;
+        return judge_beside(run, payment, after, place);
     return true;
+}
+
+cfa_facts cfa__reconcile_beside(const cfa_facts *facts) {
+    cfa_facts beside = CFA_FACTS_INIT;
+    beside.ref = facts->ref;
+    beside.fee = facts->fee;
+    beside.flags = facts->flags & CFA_FACT_SETTLED;
+    return beside;
+}
+
+/* A movement's money is compared, and what is beside it is told by a repair as well: where it names
+ * the payment's object, and its fee not before there is money that it is of. */
+static cfa_status judge_movement(cfa__reconcile *run, const cfa_reconcile_object *object,
+                                 const cfa__payment *payment, const cfa__payment *after,
+                                 cfa__reconcile_place place) {
+    cfa__payment beside = *payment;
+    cfa_facts facts = cfa__reconcile_beside(&object->facts);
+    cfa__reduction reduction;
+    memset(&reduction, 0, sizeof reduction);
+    place.repairable = false;
+    if (payment->capture_manual == 0 &&
+        (after->state != payment->state || after->captured_minor != payment->captured_minor))
+        (void)judge_behind(run, payment, after, &place);
+    if (after->captured_minor == 0)
+        facts.fee = (cfa_money){ 0, "" };
+    place.repairable = facts.ref != NULL;
+    facts.ref = NULL;
+    cfa_status status = cfa__payment_reduce(&beside, &facts, run->scratch, &reduction);
+    if (status == CFA_OK && judge_beside(run, payment, &beside, &place))
+        run->feeds = run->feeds || place.repairable;
+    return status;
 }
 
 static bool contradicts(cfa__reconcile *run, const cfa_facts *facts, const cfa__payment *payment,
@@ -150,6 +218,11 @@ static bool contradicts(cfa__reconcile *run, const cfa_facts *facts, const cfa__
     else if (facts->amount.minor != 0 && facts->amount.minor != payment->amount_minor)
         cfa__reconcile_note_int(run, code, place, "amount_minor", facts->amount.minor,
                                 payment->amount_minor);
+    else if (facts->fee.minor > 0 && payment->fee_minor > 0 &&
+             facts->fee.minor != payment->fee_minor &&
+             memcmp(facts->fee.currency, payment->fee_currency, sizeof payment->fee_currency) == 0)
+        cfa__reconcile_note_int(run, code, place, "fee_minor", facts->fee.minor,
+                                payment->fee_minor);
     else
         return false;
     return true;
@@ -200,12 +273,14 @@ static cfa_status judge_payment(cfa__reconcile *run, const cfa_reconcile_object 
     }
     /* What a report calls the amount of a payment is not what was captured of a hold. */
     bool vague = object->summary && payment->capture_manual != 0;
-    if (!vague)
+    if (object->summary == CFA_RECONCILE_MOVEMENT)
+        status = judge_movement(run, object, payment, &after, place);
+    else if (!vague)
         run->feeds = judge_behind(run, payment, &after, &place) || run->feeds;
     judge_sum(run, object, payment, place);
     place.repairable = false;
-    if (!object->whole || vague || learnt_since(object, payment->updated_us))
-        return CFA_OK;
+    if (status != CFA_OK || !object->whole || vague || learnt_since(object, payment->updated_us))
+        return status;
     cfa_reconcile_object bare = *object;
     bare.facts = facts;
     return judge_ahead(run, &bare, payment, &place);
@@ -256,7 +331,8 @@ static bool missing(cfa__reconcile *run, const void *found, bool other, const cf
 static bool is_comparable(cfa__reconcile *run, const void *found, bool other,
                           const cfa__payment *payment, const cfa_money *amount,
                           const cfa__reconcile_place *place) {
-    if (memcmp(amount->currency, payment->currency, sizeof payment->currency) == 0)
+    if (amount->currency[0] == '\0' || /* not told by a movement that was converted */
+        memcmp(amount->currency, payment->currency, sizeof payment->currency) == 0)
         return !missing(run, found, other, payment, *place);
     cfa__reconcile_note(run, CFA__RECONCILE_AMOUNT_DIFFERS, place, "currency", amount->currency,
                         payment->currency);
@@ -280,7 +356,7 @@ static void judge_refund_states(cfa__reconcile *run, const cfa__refund *refund, 
         cfa__reconcile_note(run, CFA__RECONCILE_STATE_BEHIND, &place, "state",
                             cfa_refund_state_name((cfa_refund_state)after.state),
                             cfa_refund_state_name((cfa_refund_state)refund->state));
-        run->feeds = true;
+        run->feeds = run->feeds || place.repairable;
     } else if (!learnt && alone.state != refund->state && after.state == refund->state &&
                refund->state != CFA_REFUND_PENDING && refund->state != CFA_REFUND_REQUIRES_ACTION) {
         place.repairable = false;
@@ -303,10 +379,17 @@ static cfa_status judge_refund(cfa__reconcile *run, const cfa_reconcile_object *
         find_part(run, payment, &cfa__refund_kind, facts->ref, facts->refund_id, &found, &other);
     if (status != CFA_OK)
         return status;
+    /* What was held and not captured counts as given back in older files. */
+    if (found == NULL && object->summary == CFA_RECONCILE_MOVEMENT && payment->capture_manual != 0)
+        return CFA_OK;
     if (is_comparable(run, found, other, payment, &facts->amount, &place)) {
         const cfa__refund *refund = found;
         place.id = refund->id;
-        judge_refund_states(run, refund, learnt_since(object, refund->updated_us), facts, place);
+        /* What was called off comes back as what failed does, and tells no other state. */
+        bool bare = object->summary == CFA_RECONCILE_MOVEMENT;
+        if (!bare || facts->state == CFA_REFUND_PENDING || refund->state != CFA_REFUND_CANCELED)
+            judge_refund_states(run, refund, bare || learnt_since(object, refund->updated_us),
+                                facts, place);
     }
     return found != NULL ? note_seen(run, CFA_RECONCILE_REFUND, ((const cfa__refund *)found)->id)
                          : CFA_OK;
@@ -326,7 +409,7 @@ static void judge_dispute_states(cfa__reconcile *run, const cfa__dispute *disput
         place.repairable = place.repairable && after.amount_minor != dispute->amount_minor;
         cfa__reconcile_note_int(run, CFA__RECONCILE_AMOUNT_DIFFERS, &place, "amount_minor",
                                 alone.amount_minor, dispute->amount_minor);
-        run->feeds = run->feeds || after.amount_minor != dispute->amount_minor;
+        run->feeds = run->feeds || place.repairable;
         return;
     }
     for (size_t i = 0; i < (learnt ? 1 : 2); i++) {
@@ -341,11 +424,14 @@ static void judge_dispute_states(cfa__reconcile *run, const cfa__dispute *disput
         else if (side->reinstated_minor != dispute->reinstated_minor)
             cfa__reconcile_note_int(run, codes[i], &place, "reinstated_minor",
                                     side->reinstated_minor, dispute->reinstated_minor);
+        else if (i == 0 && side->fee_minor != dispute->fee_minor)
+            cfa__reconcile_note_int(run, codes[i], &place, "fee_minor", side->fee_minor,
+                                    dispute->fee_minor);
         else {
             place.repairable = false; /* of what is ahead */
             continue;
         }
-        run->feeds = run->feeds || i == 0;
+        run->feeds = run->feeds || place.repairable;
         return;
     }
 }
@@ -366,7 +452,12 @@ static cfa_status judge_dispute(cfa__reconcile *run, const cfa_reconcile_object 
     if (is_comparable(run, found, other, payment, &facts->amount, &place)) {
         const cfa__dispute *dispute = found;
         place.id = dispute->id;
-        judge_dispute_states(run, dispute, learnt_since(object, dispute->updated_us), facts, place);
+        bool bare = object->summary == CFA_RECONCILE_MOVEMENT;
+        cfa_dispute_facts told = *facts;
+        if (bare) /* what moved may be a part of what is disputed */
+            told.amount.minor = dispute->amount_minor;
+        judge_dispute_states(run, dispute, bare || learnt_since(object, dispute->updated_us), &told,
+                             place);
     }
     return found != NULL ? note_seen(run, CFA_RECONCILE_DISPUTE, ((const cfa__dispute *)found)->id)
                          : CFA_OK;
@@ -376,6 +467,8 @@ static cfa_status judge_dispute(cfa__reconcile *run, const cfa_reconcile_object 
 
 static void count_kinds(cfa__reconcile *run, const cfa_reconcile_object *object) {
     run->read[object->kind]++;
+    if (object->summary == CFA_RECONCILE_MOVEMENT)
+        run->moved[object->kind]++;
     if (object->kind != CFA_RECONCILE_REFUND && object->facts.refund_count > 0)
         run->read[CFA_RECONCILE_REFUND] += object->facts.refund_count;
     if (object->kind != CFA_RECONCILE_DISPUTE && object->facts.dispute_count > 0)
@@ -386,9 +479,13 @@ cfa_status cfa__reconcile_object(cfa__reconcile *run, const cfa_reconcile_object
     const cfa_facts *facts = &object->facts;
     const cfa__payment *payment = NULL;
     run->feeds = run->contradicts = false;
+    run->other += object->kind == CFA_RECONCILE_OTHER;
+    run->unnamed += object->kind == CFA_RECONCILE_UNNAMED;
+    if (object->kind >= CFA__RECONCILE_KINDS)
+        return CFA_OK;
     cfa__reconcile_note_begin(run);
     count_kinds(run, object);
-    cfa_status status = find_payment(run, facts, &payment);
+    cfa_status status = find_payment(run, object, &payment);
     if (status != CFA_OK)
         return status;
     if (payment == NULL)

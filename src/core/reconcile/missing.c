@@ -2,15 +2,17 @@
  * missing.c - the walk over our own rows of a time: those whose money moved, and that the record did
  * not name. A kind of which the record has nothing is not walked: its absence proves nothing.
  */
+#include <careforall/refund.h>
 #include <string.h>
 
 #include "core/reconcile/reconcile.h"
 
 #define MARGIN_US INT64_C(600000000) /* between an id's time and its row's, at most */
 
-/* The row's time and what to say of it. False: nothing of it must be in the record. */
-static bool describe(const cfa_kind *kind, const void *record, cfa__reconcile_place *place,
-                     int64_t *out_created_us, cfa_slice *out_ref) {
+/* The row's time and what to say of it. False: nothing of it must be in the record. `moved`: nor
+ * what moved no money, or not yet. */
+static bool describe(const cfa_kind *kind, const void *record, bool moved,
+                     cfa__reconcile_place *place, int64_t *out_created_us, cfa_slice *out_ref) {
     *out_ref = (cfa_slice){ NULL, 0 };
     if (kind == &cfa__payment_kind) {
         const cfa__payment *payment = record;
@@ -25,14 +27,14 @@ static bool describe(const cfa_kind *kind, const void *record, cfa__reconcile_pl
         place->payment_id = refund->payment_id;
         *out_created_us = refund->created_us;
         *out_ref = refund->ref;
-        return refund->ref.data != NULL;
+        return refund->ref.data != NULL && (!moved || refund->state == CFA_REFUND_SUCCEEDED);
     }
     const cfa__dispute *dispute = record;
     place->id = dispute->id;
     place->payment_id = dispute->payment_id;
     *out_created_us = dispute->created_us;
     *out_ref = dispute->ref;
-    return true;
+    return !moved || dispute->withdrawn_minor > 0;
 }
 
 static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t number,
@@ -40,7 +42,8 @@ static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t num
     cfa__reconcile_place place = { .kind = number };
     cfa_slice ref;
     int64_t created_us;
-    bool must = describe(kind, record, &place, &created_us, &ref);
+    bool must =
+        describe(kind, record, run->moved[number] == run->read[number], &place, &created_us, &ref);
     *out_over = created_us > run->spec->until_us + MARGIN_US;
     if (!must || created_us < run->spec->from_us || created_us >= run->spec->until_us ||
         cfa__seen_has(&run->seen[number], place.id))

@@ -66,7 +66,7 @@ static cfa_status next_object(cfa__reconcile *run, cfa_reconcile_object *out) {
     cfa_status status = run->spec->next(run->spec->next_self, out);
     if (status != CFA_OK)
         return status;
-    if (out->kind < 0 || out->kind >= CFA__RECONCILE_KINDS)
+    if (out->kind < 0 || out->kind > CFA_RECONCILE_UNNAMED)
         return cfa_error_set(CFA_EINVAL, CFA__RECONCILE_ORIGIN, "kind", 0,
                              "an object of the record is of no kind");
     if (out->livemode >= 0 && (out->livemode != 0) != (run->book.livemode != 0))
@@ -257,13 +257,15 @@ static cfa_status repair_round(cfa__reconcile *run, cfa_engine *engine, int32_t 
         cfa_status status = next_object(run, &object);
         if (status != CFA_OK)
             return status == CFA_ENOTFOUND ? CFA_OK : status;
-        if (object.summary)
+        if (object.summary != 0 && object.summary != CFA_RECONCILE_MOVEMENT)
             continue;
         status = ops->begin(run->session, CFA_SESSION_READ, BEGIN_MS, &now_us);
         if (status == CFA_OK) {
             status = cfa__reconcile_object(run, &object);
             ops->rollback(run->session);
         }
+        if (object.summary != 0)
+            object.facts = cfa__reconcile_beside(&object.facts);
         if (status == CFA_OK && run->feeds && !run->contradicts)
             status = tell(run, engine, &object.facts, timeout_ms, told);
         if (status != CFA_OK)

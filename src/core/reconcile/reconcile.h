@@ -36,7 +36,7 @@ typedef struct cfa__reconcile_summary {
     char key[37]; /* its own, as a caller's: it is recorded once */
     cfa__id book_id;
     int64_t from_us, until_us, as_of_us;
-    int64_t differences, objects, foreign;
+    int64_t differences, objects, foreign, other, unnamed;
     int64_t counts[CFA__RECONCILE_CODES], read[CFA__RECONCILE_KINDS];
 } cfa__reconcile_summary;
 
@@ -84,8 +84,10 @@ typedef struct cfa__reconcile {
     bool keeps_seen;
     cfa__seen_ids seen[CFA__RECONCILE_KINDS]; /* by kind */
     int64_t read[CFA__RECONCILE_KINDS];       /* objects, by kind */
+    int64_t moved[CFA__RECONCILE_KINDS];      /* of them, movements of the balance */
     int64_t counts[CFA__RECONCILE_CODES], repairable, objects, foreign;
-    cfa_status status; /* first failure of a note */
+    int64_t other, unnamed; /* objects of no kind that is compared */
+    cfa_status status;      /* first failure of a note */
 } cfa__reconcile;
 
 /* reconcile.c: one record by primary key, into `scratch`; NULL when absent. */
@@ -98,6 +100,8 @@ CFA_MUST_CHECK cfa_status cfa__reconcile_get_id(cfa__reconcile *run, const cfa_k
  * `contradicts` set. */
 CFA_MUST_CHECK cfa_status cfa__reconcile_object(cfa__reconcile *run,
                                                 const cfa_reconcile_object *object);
+/* What of a movement's facts a repair tells: the fee and the settlement of the object it names. */
+cfa_facts cfa__reconcile_beside(const cfa_facts *facts);
 /* missing.c: what the book has of the time that was asked for, and the record did not bring. */
 CFA_MUST_CHECK cfa_status cfa__reconcile_missing(cfa__reconcile *run);
 

@@ -137,6 +137,8 @@ static cfa_status write_json(cfa_reconciliation *report) {
     cfa__json_int(&json, "repairable", report->repairable);
     cfa__json_int(&json, "objects", report->summary.objects);
     cfa__json_int(&json, "foreign", report->summary.foreign);
+    cfa__json_int(&json, "other", report->summary.other);
+    cfa__json_int(&json, "unnamed", report->summary.unnamed);
     cfa__json_text(&json, "provider", report->provider);
     cfa__json_text(&json, "account", report->account);
     cfa__json_bool(&json, "livemode", report->livemode != 0);
@@ -228,6 +230,17 @@ static cfa_status write_text(cfa_reconciliation *report) {
         cfa__buffer_int(&text, report->summary.foreign);
         cfa__buffer_text(&text, " of them not of this book");
     }
+    if (report->summary.other > 0) {
+        cfa__buffer_text(&text, ", ");
+        cfa__buffer_int(&text, report->summary.other);
+        cfa__buffer_text(&text, " of them payouts, fees and the like");
+    }
+    if (report->summary.unnamed > 0) {
+        cfa__buffer_text(&text, ", ");
+        cfa__buffer_int(&text, report->summary.unnamed);
+        cfa__buffer_text(&text, " of them not compared, since they name no payment: export them "
+                                "with payment_intent_id or payment_id");
+    }
     if (report->repairable > 0) {
         cfa__buffer_text(&text, "; a repair tells the book of ");
         cfa__buffer_int(&text, report->repairable);
@@ -290,6 +303,8 @@ cfa_status cfa__reconciliation_finish(cfa_reconciliation *report, const cfa__rec
     report->repairable = run->repairable;
     report->summary.objects = run->objects;
     report->summary.foreign = run->foreign;
+    report->summary.other = run->other;
+    report->summary.unnamed = run->unnamed;
     report->summary.from_us = run->spec->from_us;
     report->summary.until_us = run->spec->until_us;
     report->summary.book_id = run->book.book_id;
