@@ -15,6 +15,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -206,6 +207,7 @@ static void on_end(server_app *app, int number) {
     if (app->stopping)
         _exit(EXIT_FAILED);
     app->stopping = true;
+    reconcile_end(app->reconcile);
     service_notify("STOPPING=1");
     log_line("info", "draining", json_pack("{s:i}", "signal", number));
     /* Whoever sends us requests sees first that we are not ready. */
@@ -329,10 +331,14 @@ bool app_serve(server_app *app) {
     app->limits = limits_new(config);
     if (!app->limits)
         reason = "out of memory";
-    app->http = started && app->limits ? http_start(&options, &reason) : NULL;
+    if (started && !reconcile_start(&app->reconcile, app->engine, config))
+        reason = "no thread to reconcile on";
+    app->http = started && app->limits && !reason ? http_start(&options, &reason) : NULL;
     if (!app->http) {
         if (started)
             config_complain("cannot answer requests: %s", reason);
+        if (!reconcile_stop(app->reconcile, config->drain_ms))
+            _exit(EXIT_FAILED);
         close(listener);
         stop_loop(app);
         return false;
@@ -345,5 +351,9 @@ bool app_serve(server_app *app) {
         _exit(EXIT_FAILED); /* a thread is stuck in a call: what was acknowledged is durable */
     http_stop(app->http);
     stop_loop(app);
+    if (!reconcile_stop(app->reconcile, config->drain_ms)) {
+        log_line("warning", "reconcile_abandoned", NULL);
+        _exit(app->failed ? EXIT_FAILED : EXIT_SUCCESS); /* what was told is durable */
+    }
     return !app->failed;
 }

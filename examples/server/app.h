@@ -9,6 +9,7 @@
 #include "http.h"
 #include "limit.h"
 #include "provider.h"
+#include "reconcile.h"
 #include "secrets.h"
 
 typedef struct server_app {
@@ -30,6 +31,7 @@ typedef struct server_app {
     uv_poll_t signals_poll;
     http_server *http;
     server_limits *limits;
+    server_reconcile *reconcile; /* NULL: none */
 
     bool reloading, reload_again;
     bool reload_good;

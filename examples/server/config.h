@@ -51,7 +51,7 @@ typedef enum config_origin {
     ORIGIN_FLAG
 } config_origin;
 
-enum { CONFIG_SETTINGS_MAX = 64, CONFIG_WORDS_MAX = 2 };
+enum { CONFIG_SETTINGS_MAX = 80, CONFIG_WORDS_MAX = 2 };
 
 /* A request for help or the version ends reading; the rest is for the command to do. */
 typedef enum config_result { CONFIG_RUN, CONFIG_DONE, CONFIG_WRONG } config_result;
@@ -98,7 +98,8 @@ typedef struct server_config {
     const char *title, *currencies, *goal, *deadline, *key, *after;
     const char *campaign;
     const char *from, *until; /* of reconcile */
-    bool repair, all_ours;
+    bool repair, all_ours, live;
+    int32_t reconcile_every_hours, reconcile_days, reconcile_settle_minutes, reconcile_after_s;
     const char *to, *expected, *position, *actor, *reason;
     const char *remedy; /* --do */
     int32_t late_rule, limit, version;

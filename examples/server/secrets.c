@@ -307,6 +307,17 @@ bool secrets_read(server_secrets *out, const server_config *config, bool create,
     return good;
 }
 
+bool secrets_read_stripe_key(server_secrets *out, const server_config *config,
+                             char out_why[SECRET_MESSAGE_SIZE]) {
+    memset(out, 0, sizeof *out);
+    bool good =
+        read_kind(&out->stripe_key, SECRET_STRIPE_KEY, config, config->stripe_key_file, out_why) &&
+        require(&out->stripe_key, SECRET_STRIPE_KEY, out_why);
+    if (!good)
+        secrets_forget(out);
+    return good;
+}
+
 bool secret_in_environment(secret_kind kind, const char **out_variable) {
     const char *text = getenv(kinds[kind].variable);
     *out_variable = kinds[kind].variable;

@@ -45,6 +45,10 @@ bool secret_file_new(secret_kind kind, const char *path, bool *out_exists,
 bool secrets_read(server_secrets *out, const server_config *config, bool create,
                   char out_why[SECRET_MESSAGE_SIZE]);
 
+/* The same of the Stripe key alone, for commands that only ask Stripe. */
+bool secrets_read_stripe_key(server_secrets *out, const server_config *config,
+                             char out_why[SECRET_MESSAGE_SIZE]);
+
 /* True when the environment holds one; `*out_variable` names where. */
 bool secret_in_environment(secret_kind kind, const char **out_variable);
 

@@ -50,13 +50,13 @@ static const setting settings[] = {
          "keys of pledge tokens, one per line, the first makes new ones;\n"
          "or one in CAREFORALL_PLEDGE_TOKEN_KEY; default: made once,\n"
          "beside the database, in PATH.token-key"),
-    TEXT("stripe_key_file", COMMAND_SERVE, stripe_key_file, "FILE", NULL,
+    TEXT("stripe_key_file", COMMAND_SERVE | COMMAND_RECONCILE, stripe_key_file, "FILE", NULL,
          "Stripe's secret API key; or in CAREFORALL_STRIPE_KEY"),
-    TEXT("stripe_base_url", COMMAND_SERVE, stripe_base_url, "URL", "https://api.stripe.com",
-         "https, or http on this machine for a sandbox"),
+    TEXT("stripe_base_url", COMMAND_SERVE | COMMAND_RECONCILE, stripe_base_url, "URL",
+         "https://api.stripe.com", "https, or http on this machine for a sandbox"),
     CHOICE("stripe_mode", COMMAND_SERVE, stripe_mode, "checkout intent", "MODE", "checkout",
            "checkout: a hosted page; intent: a client secret"),
-    TEXT("stripe_account", COMMAND_SERVE, stripe_account, "ID", NULL,
+    TEXT("stripe_account", COMMAND_SERVE | COMMAND_RECONCILE, stripe_account, "ID", NULL,
          "act for this connected account (acct_...)"),
     NUMBER("provider_timeout_ms", COMMAND_SERVE, provider_timeout_ms, 100, 600000, "30000",
            "longest wait for one answer of the provider"),
@@ -69,6 +69,14 @@ static const setting settings[] = {
            "of the newest 20 calls say that it is out; 0: never"),
     NUMBER("circuit_open_ms", COMMAND_SERVE, circuit_open_ms, 1000, 3600000, "30000",
            "then so long before one call tries again"),
+    NUMBER("reconcile_every_hours", COMMAND_SERVE, reconcile_every_hours, 0, 8760, "24",
+           "compare the book with what the provider lists, and tell it what\n"
+           "it was not told; 0: never"),
+    NUMBER("reconcile_days", COMMAND_SERVE, reconcile_days, 1, 366, "7", "of the last days"),
+    NUMBER("reconcile_settle_minutes", COMMAND_SERVE, reconcile_settle_minutes, 0, 1440, "10",
+           "younger objects are left to their webhooks"),
+    NUMBER("reconcile_after_s", COMMAND_SERVE, reconcile_after_s, 0, 86400, "60",
+           "for the first time so long after the start"),
     TEXT("return_urls", COMMAND_SERVE, return_urls_text, "URL...", NULL,
          "where hosted pages may send donors: scheme, host and port\n"
          "must be equal, the path must begin so; separated by spaces"),
@@ -148,10 +156,13 @@ static const setting settings[] = {
            "read every payment, however many"),
     OPTION("html", SETTING_SWITCH, COMMAND_EXPLAIN | COMMAND_DOCTOR, html, 0, 0, NULL, NULL,
            "answer as a page that loads nothing"),
+    OPTION("live", SETTING_SWITCH, COMMAND_RECONCILE, live, 0, 0, NULL, NULL,
+           "with what Stripe itself lists, instead of a file; needs its key"),
     OPTION("from", SETTING_TEXT, COMMAND_RECONCILE, from, 0, 0, NULL, "TIME",
-           "what was made here since must be in the file"),
+           "what was made here since must be in the file; live: what Stripe\n"
+           "made since, default a week ago"),
     OPTION("until", SETTING_TEXT, COMMAND_RECONCILE, until, 0, 0, NULL, "TIME",
-           "and before this time; together with --from"),
+           "and before this time; together with --from; live: default ten\nminutes ago"),
     OPTION("all_ours", SETTING_SWITCH, COMMAND_RECONCILE, all_ours, 0, 0, NULL, NULL,
            "the account is this book's alone: nothing in the file is\nsomebody else's"),
     OPTION(

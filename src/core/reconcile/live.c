@@ -21,10 +21,10 @@
 #define PAGE_TIMEOUT_MS 30000
 #define PAGE_TRIES_MAX 8
 #define RETRY_MS 250 /* then twice as long each time */
-#define RETRY_MS_MAX 30000
+#define RETRY_MS_MAX 8000
 #define STEP_MS 100 /* of a wait: how soon `stop` is heard */
 #define EMPTY_PAGES_MAX 10000
-#define REPAIR_TIMEOUT_MS 30000
+#define REPAIR_TIMEOUT_MS 30000 /* of each object that is told, and of the record of it all */
 
 /* Objects change long after they were made, so lists begin earlier than what is asked for: a refund
  * fails within a month, a dispute is decided within four, a payout arrives within two weeks. */
@@ -297,9 +297,13 @@ cfa_status cfa_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired, c
         if (status == CFA_OK)
             status = cfa_reconcile_engine(&report, engine, &spec);
     }
+    if (status == CFA_OK && cfa_reconciliation_differences(report) == 0)
+        status = cfa_reconcile_record(engine, report, NULL, REPAIR_TIMEOUT_MS);
     cfa_reconcile_listing_free(listing);
-    if (status != CFA_OK)
+    if (status != CFA_OK) {
+        cfa_reconciliation_free(report);
         return status;
+    }
     *out = report;
     if (out_repaired != NULL)
         *out_repaired = repaired;
