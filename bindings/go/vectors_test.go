@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -57,6 +58,10 @@ type vector struct {
 
 func (v vector) name() string { return v.Name }
 
+// leftOut need a clock that the runner moves. Here time is the system's; every other vector is run.
+var leftOut = map[string]bool{"P14-after-our-own-time-out": true,
+	"P08-found-by-a-probe-when-every-webhook-was-lost": true}
+
 // each runs every vector of a section as a subtest.
 func each[T interface{ name() string }](t *testing.T, file map[string]json.RawMessage, section string,
 	run func(t *testing.T, vector T)) {
@@ -66,7 +71,10 @@ func each[T interface{ name() string }](t *testing.T, file map[string]json.RawMe
 		t.Fatal("there are no vectors in " + section)
 	}
 	for _, one := range vectors {
-		t.Run(one.name(), func(t *testing.T) { run(t, one) })
+		t.Run(one.name(), func(t *testing.T) {
+			t.Cleanup(func() { same(t, t.Skipped(), leftOut[one.name()]) })
+			run(t, one)
+		})
 	}
 }
 
@@ -245,8 +253,10 @@ func (r pledgeRequest) spec(t testing.TB, campaigns [2]string, key string) Pledg
 		ReturnURL: r.ReturnURL, CancelURL: r.CancelURL}
 }
 
+var lateRules = map[string]LateRule{"ACCEPT": LateAccept, "REFUSE": LateRefuse, "REFUND": LateRefund, "HOLD": LateHold}
+
 func (r campaignRequest) spec(t testing.TB, key string) CampaignSpec {
-	rule, known := map[string]LateRule{"ACCEPT": LateAccept, "REFUSE": LateRefuse}[r.LateRule]
+	rule, known := lateRules[r.LateRule]
 	same(t, known, true)
 	return CampaignSpec{Key: key, Scope: r.Scope, Title: r.Title, Currencies: strings.Split(r.Currencies, ","),
 		Goal: r.Goal, Deadline: instant(r.DeadlineUs), LateRule: rule}
@@ -304,7 +314,7 @@ func TestFingerprintVectors(t *testing.T) {
 	})
 }
 
-// ---- transitions and contributions
+// ---- transitions, contributions and reversals
 
 type storyFacts struct {
 	Ref             string
@@ -318,6 +328,26 @@ type storyFacts struct {
 	OccurredUs      int64  `json:"occurred_us"`
 	FailureCode     string `json:"failure_code"`
 	CancelReason    string `json:"cancel_reason"`
+	Refunds         []refundFactsVector
+	Disputes        []disputeFactsVector
+	Fee             Money
+}
+
+type refundFactsVector struct {
+	Ref, State  string
+	RefundID    string `json:"refund_id"`
+	Amount      Money
+	FailureCode string `json:"failure_code"`
+	OccurredUs  int64  `json:"occurred_us"`
+}
+
+type disputeFactsVector struct {
+	Ref, State, Reason string
+	Amount, Fee        Money
+	Withdrawn          int64 `json:"withdrawn_minor"`
+	Reinstated         int64 `json:"reinstated_minor"`
+	EvidenceDueUs      int64 `json:"evidence_due_us"`
+	OccurredUs         int64 `json:"occurred_us"`
 }
 
 type storyReply struct {
@@ -336,6 +366,7 @@ type storyStep struct {
 	Livemode, Fetch                    bool
 	Amount                             Money
 	Payment                            int
+	Refund                             *int
 	Totals                             []totalsVector
 	AdvanceS                           int64 `json:"advance_s"`
 }
@@ -361,6 +392,26 @@ type paymentVector struct {
 	Ref         *string
 	History     [][4]any
 	Events      []string
+	Refundable  *int64 `json:"refundable_minor"`
+	Fee         *Money
+	Refunds     []refundVector
+	Disputes    []disputeVector
+}
+
+type refundVector struct {
+	Ref           *string
+	State, Origin string
+	Amount        Money
+	FailureCode   *string `json:"failure_code"`
+}
+
+type disputeVector struct {
+	Ref, State string
+	Amount     Money
+	Withdrawn  int64 `json:"withdrawn_minor"`
+	Reinstated int64 `json:"reinstated_minor"`
+	Fee        *Money
+	Reason     *string
 }
 
 type eventVector struct {
@@ -379,6 +430,7 @@ type storyVector struct {
 	Rules      []string
 	Clock      bool
 	Currencies string
+	LateRule   string `json:"late_rule"`
 	Payments   []struct {
 		Amount Money
 		Donor  string
@@ -397,7 +449,8 @@ type story struct {
 	vector    storyVector
 	engine    *Engine
 	campaign  string
-	ids       []string // the library's, by the story's number
+	ids       []string       // the library's, by the story's number
+	refundIDs map[int]string // likewise
 	calls     []storyStep
 	answered  int
 	allowed   int
@@ -417,7 +470,7 @@ func (s *story) Call(_ context.Context, request Request) Reply {
 			s.answered++
 			outcomes := map[string]Outcome{"UNKNOWN": OutcomeUnknown, "DONE": OutcomeDone, "PENDING": OutcomePending,
 				"REFUSED": OutcomeRefused, "NOT_SENT": OutcomeNotSent}
-			return Reply{Outcome: outcomes[step.Reply.Outcome], Facts: s.facts(step.Reply.Facts),
+			return Reply{Outcome: outcomes[step.Reply.Outcome], Facts: s.facts(step.Reply.Facts, request.RefundID),
 				Code: step.Reply.Code, Stored: step.Reply.Stored}
 		}
 	}
@@ -425,14 +478,30 @@ func (s *story) Call(_ context.Context, request Request) Reply {
 	return Reply{}
 }
 
-func (s *story) facts(given storyFacts) Facts {
+// facts are what a report says; called is the refund that its call is about.
+func (s *story) facts(given storyFacts, called string) Facts {
 	flags := map[string]FactFlags{"SUCCEEDED": FactSucceeded, "CANCELED": FactCanceled, "EXPIRED": FactExpired,
-		"NEEDS_ACTION": FactNeedsAction, "PROCESSING": FactProcessing, "FAILED": FactFailed}
+		"NEEDS_ACTION": FactNeedsAction, "PROCESSING": FactProcessing, "FAILED": FactFailed, "FRAUD_WARNING": FactFraudWarning,
+		"SETTLED": FactSettled}
 	facts := Facts{Ref: given.Ref, OriginRef: given.OriginRef, PaymentID: given.PaymentID, Amount: given.Amount,
 		AuthorizedMinor: given.AuthorizedMinor, CapturedMinor: given.CapturedMinor, Attempt: given.Attempt,
-		Occurred: instant(given.OccurredUs), FailureCode: given.FailureCode, CancelReason: given.CancelReason}
+		Occurred: instant(given.OccurredUs), FailureCode: given.FailureCode, CancelReason: given.CancelReason,
+		Fee: given.Fee}
 	for _, flag := range given.Flags {
-		facts.Flags |= flags[flag]
+		known, is := flags[flag]
+		same(s.t, is, true)
+		facts.Flags |= known
+	}
+	for _, one := range given.Refunds {
+		facts.Refunds = append(facts.Refunds, RefundFacts{Ref: one.Ref, RefundID: s.refundID(one.RefundID, called),
+			Amount: one.Amount, State: stateNamed[RefundState](s.t, one.State), FailureCode: one.FailureCode,
+			Occurred: instant(one.OccurredUs)})
+	}
+	for _, one := range given.Disputes {
+		facts.Disputes = append(facts.Disputes, DisputeFacts{Ref: one.Ref, Amount: one.Amount,
+			State: stateNamed[DisputeState](s.t, one.State), WithdrawnMinor: one.Withdrawn,
+			ReinstatedMinor: one.Reinstated, Fee: one.Fee, Reason: one.Reason,
+			EvidenceDue: instant(one.EvidenceDueUs), Occurred: instant(one.OccurredUs)})
 	}
 	if number := strings.TrimPrefix(given.PaymentID, "$"); number != given.PaymentID {
 		index, _ := strconv.Atoi(number)
@@ -441,11 +510,40 @@ func (s *story) facts(given storyFacts) Facts {
 	return facts
 }
 
+// refundID is the library's of "$0", or of "$", the refund that a call is about.
+func (s *story) refundID(given, called string) string {
+	number := strings.TrimPrefix(given, "$")
+	if number == given {
+		return given
+	}
+	if number == "" {
+		same(s.t, called != "", true)
+		return called
+	}
+	id := s.refundIDs[must[int](s.t)(strconv.Atoi(number))]
+	same(s.t, id != "", true)
+	return id
+}
+
+// stateNamed is the state of that name, of refunds or of disputes.
+func stateNamed[S interface {
+	~int32
+	String() string
+}](t testing.TB, name string) S {
+	for state := S(1); state < 16; state++ {
+		if state.String() == name {
+			return state
+		}
+	}
+	t.Fatal("no such state: " + name)
+	return 0
+}
+
 func tell(t *testing.T, vector storyVector) {
 	if vector.Clock {
 		t.Skip("needs a clock that the test moves")
 	}
-	s := &story{t: t, vector: vector, ids: make([]string, len(vector.Payments))}
+	s := &story{t: t, vector: vector, ids: make([]string, len(vector.Payments)), refundIDs: map[int]string{}}
 	for _, step := range vector.Steps {
 		if step.Call != "" {
 			s.calls = append(s.calls, step)
@@ -456,8 +554,13 @@ func tell(t *testing.T, vector storyVector) {
 	if vector.Currencies == "" {
 		vector.Currencies = "EUR"
 	}
-	s.campaign = must[*Campaign](t)(s.engine.CreateCampaign(background,
-		CampaignSpec{Title: "Clean water", Currencies: strings.Split(vector.Currencies, ",")})).ID
+	if vector.LateRule == "" {
+		vector.LateRule = "ACCEPT"
+	}
+	rule, known := lateRules[vector.LateRule]
+	same(t, known, true)
+	s.campaign = must[*Campaign](t)(s.engine.CreateCampaign(background, CampaignSpec{Title: "Clean water",
+		Currencies: strings.Split(vector.Currencies, ","), LateRule: rule})).ID
 	for index, step := range vector.Steps {
 		s.take(index, step)
 		if step.State != "" {
@@ -479,7 +582,7 @@ func (s *story) take(index int, step storyStep) {
 	case step.Event != "":
 		verdict := must[WebhookVerdict](s.t)(s.engine.AcceptWebhook(background, WebhookEvent{EventID: step.Event,
 			EventType: "vector", Account: step.Account, Livemode: step.Livemode, Fetch: step.Fetch,
-			Irrelevant: step.Relevant != nil && !*step.Relevant, Facts: s.facts(step.Facts)}))
+			Irrelevant: step.Relevant != nil && !*step.Relevant, Facts: s.facts(step.Facts, "")}))
 		same(s.t, step.Event+" "+verdict.String(), step.Event+" "+step.Verdict)
 	case step.Command == "capture":
 		_, err := s.engine.CapturePayment(background, s.ids[step.Payment], step.Amount, "", step.Key, Actor{})
@@ -487,10 +590,24 @@ func (s *story) take(index int, step storyStep) {
 	case step.Command == "cancel":
 		_, err := s.engine.CancelPayment(background, s.ids[step.Payment], "", step.Key, Actor{})
 		vector{Status: step.Status, Field: step.Field}.judge(s.t, err)
+	case step.Command == "accept":
+		_, err := s.engine.AcceptPayment(background, s.ids[step.Payment], "", step.Key, Actor{})
+		vector{Status: step.Status, Field: step.Field}.judge(s.t, err)
+	case step.Command == "refund":
+		s.refund(step)
 	case step.Totals != nil:
 		s.compareTotals(step.Totals)
 	default:
 		s.t.Fatalf("no step is like this: %+v", step)
+	}
+}
+
+func (s *story) refund(step storyStep) {
+	made, err := s.engine.CreateRefund(background, RefundSpec{Key: step.Key, PaymentID: s.ids[step.Payment],
+		Amount: step.Amount})
+	if (vector{Status: step.Status, Field: step.Field}).judge(s.t, err) {
+		same(s.t, made.Replayed, s.refundIDs[*step.Refund] == made.ID)
+		s.refundIDs[*step.Refund] = made.ID
 	}
 }
 
@@ -519,8 +636,27 @@ func (s *story) serve(index int) {
 }
 
 func (s *story) compare() {
+	same(s.t, s.vector.Expect.Payments == nil || len(s.vector.Expect.Payments) == len(s.vector.Payments), true)
 	for number, wanted := range s.vector.Expect.Payments {
-		same(s.t, s.seen(number), wanted)
+		seen := s.seen(number)
+		sort.Strings(wanted.Flags)
+		sort.Slice(wanted.Refunds, byRef(wanted.Refunds))
+		sort.Slice(wanted.Disputes, func(a, b int) bool { return wanted.Disputes[a].Ref < wanted.Disputes[b].Ref })
+		if wanted.Events == nil {
+			seen.Events = nil
+		}
+		if wanted.Refundable == nil {
+			seen.Refundable = nil
+		}
+		if len(wanted.Refunds) == 0 {
+			wanted.Refunds = nil
+		}
+		if len(wanted.Disputes) == 0 {
+			wanted.Disputes = nil
+		}
+		if !reflect.DeepEqual(seen, wanted) {
+			s.t.Fatalf("got %s\nwant %s", must[[]byte](s.t)(json.Marshal(seen)), must[[]byte](s.t)(json.Marshal(wanted)))
+		}
 	}
 	if s.vector.Expect.Events != nil {
 		var got []eventVector
@@ -531,6 +667,14 @@ func (s *story) compare() {
 	}
 	if s.vector.Expect.Totals != nil {
 		s.compareTotals(s.vector.Expect.Totals)
+	}
+}
+
+// byRef orders refunds, which come in any order; one that the provider did not name yet is first.
+func byRef(refunds []refundVector) func(a, b int) bool {
+	return func(a, b int) bool {
+		left, right := refunds[a].Ref, refunds[b].Ref
+		return right != nil && (left == nil || *left < *right)
 	}
 }
 
@@ -554,11 +698,13 @@ func (s *story) seen(number int) paymentVector {
 	payment := must[*Payment](s.t)(s.engine.Payment(s.ids[number]))
 	seen := paymentVector{State: payment.State.String(), Flags: []string{}, Authorized: payment.Authorized.Minor,
 		Captured: payment.Captured.Minor, FailureCode: orNil(payment.FailureCode), Ref: orNil(payment.Ref)}
-	for bit, name := range []string{"UNKNOWN", "CONFLICT", "SETTLED", "LATE"} {
+	for bit, name := range []string{"UNKNOWN", "CONFLICT", "SETTLED", "LATE", "FRAUD_WARNING", "HELD"} {
 		if payment.Flags&(1<<bit) != 0 {
 			seen.Flags = append(seen.Flags, name)
 		}
 	}
+	sort.Strings(seen.Flags)
+	seen.Refundable, seen.Fee = &payment.Refundable.Minor, noMoney(payment.Fee)
 	for _, step := range must[[]Transition](s.t)(s.engine.PaymentHistory(payment.ID)) {
 		row := [4]any{nil, step.To.String(), step.Rule, step.Implied}
 		if step.From != 0 {
@@ -569,7 +715,25 @@ func (s *story) seen(number int) paymentVector {
 	for _, event := range s.events(payment.ID) {
 		seen.Events = append(seen.Events, strings.TrimPrefix(event.Type, eventPrefix))
 	}
+	for _, one := range must[[]*Refund](s.t)(s.engine.Refunds(payment.ID)) {
+		origins := map[RefundOrigin]string{RefundAsked: "ASKED", RefundExternal: "EXTERNAL", RefundLate: "LATE"}
+		seen.Refunds = append(seen.Refunds, refundVector{orNil(one.Ref), one.State.String(), origins[one.Origin],
+			one.Amount, orNil(one.FailureCode)})
+	}
+	sort.Slice(seen.Refunds, byRef(seen.Refunds))
+	for _, one := range must[[]*Dispute](s.t)(s.engine.Disputes(payment.ID)) {
+		seen.Disputes = append(seen.Disputes, disputeVector{one.Ref, one.State.String(), one.Amount,
+			one.Withdrawn.Minor, one.Reinstated.Minor, noMoney(one.Fee), orNil(one.Reason)})
+	}
+	sort.Slice(seen.Disputes, func(a, b int) bool { return seen.Disputes[a].Ref < seen.Disputes[b].Ref })
 	return seen
+}
+
+func noMoney(amount Money) *Money {
+	if amount == (Money{}) {
+		return nil
+	}
+	return &amount
 }
 
 func (s *story) contribution(event Event) eventVector {
@@ -610,4 +774,17 @@ func TestTransitionVectors(t *testing.T) {
 
 func TestContributionVectors(t *testing.T) {
 	each(t, vectorFile(t, "contributions"), "stories", tell)
+}
+
+func TestReversalVectors(t *testing.T) {
+	each(t, vectorFile(t, "reversals"), "stories", tell)
+}
+
+func TestEveryVectorFileIsRun(t *testing.T) {
+	found := must[[]string](t)(filepath.Glob(filepath.Join("..", "..", "tests", "vectors", "*.json")))
+	for i := range found {
+		found[i] = strings.TrimSuffix(filepath.Base(found[i]), ".json")
+	}
+	sort.Strings(found) // signatures.json is run by the package stripe
+	same(t, found, []string{"contributions", "fingerprints", "money", "reversals", "signatures", "transitions"})
 }

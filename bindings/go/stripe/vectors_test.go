@@ -42,6 +42,10 @@ func (v *signatureVector) body() []byte {
 	return v.BodyBase64
 }
 
+// leftOut need a clock that stands still; every other vector is run.
+var leftOut = map[string]bool{"good-299-seconds-old": true, "good-300-seconds-old": true,
+	"good-300-seconds-ahead": true, "too-old-301-seconds": true, "from-the-future-301-seconds": true}
+
 var placeholder = regexp.MustCompile(`\{(?:(t)([+-]\d+)?|(\d+))\}`)
 
 // render writes the vector's header as it would be at another time.
@@ -113,6 +117,9 @@ func TestSignatureVectors(t *testing.T) {
 			message, known := file.Diagnoses[vector.Diagnosis]
 			if !known {
 				t.Fatal(vector.Diagnosis)
+			}
+			if vector.Exact != leftOut[vector.Name] {
+				t.Fatal("the vectors that are left out are others")
 			}
 			vector.run(t, message)
 		})
