@@ -23,6 +23,8 @@ cfa_status cfa__reconcile_get(cfa__reconcile *run, const cfa_kind *kind, const v
     cfa_query query = {
         .kind = kind, .match_count = kind->indexes[0].field_count, .limit = 1, .key = key
     };
+    if (run->window != NULL && cfa__window_find(run->window, kind, key, out))
+        return CFA_OK;
     cfa_status status = run->storage->ops->load(run->session, &query, 1, run->scratch);
     *out = status == CFA_OK && query.count == 1 ? query.records[0] : NULL;
     return status;
@@ -59,8 +61,8 @@ static cfa_status read_book(cfa__reconcile *run) {
     return status == CFA_OK ? keep(run, &run->book.account) : status;
 }
 
-/* The next object of the record, in its own memory. */
-static cfa_status next_object(cfa__reconcile *run, cfa_reconcile_object *out) {
+/* The next object of the record, in memory of ours. */
+static cfa_status next_object(cfa__reconcile *run, cfa_arena *arena, cfa_reconcile_object *out) {
     memset(out, 0, sizeof *out);
     out->struct_size = sizeof *out;
     cfa_status status = run->spec->next(run->spec->next_self, out);
@@ -74,7 +76,7 @@ static cfa_status next_object(cfa__reconcile *run, cfa_reconcile_object *out) {
                                 "line %lld: the record is of %s mode, the book is not",
                                 (long long)out->line, out->livemode != 0 ? "live" : "test");
     const char *wrong = NULL;
-    status = cfa__facts_take(&out->facts, run->scratch, &out->facts, &wrong);
+    status = cfa__facts_take(&out->facts, arena, &out->facts, &wrong);
     if (status == CFA_OK && wrong != NULL)
         status = cfa_error_format(CFA_EINVAL, CFA__RECONCILE_ORIGIN, wrong, 0,
                                   "line %lld: %s is missing, unknown or out of range",
@@ -84,18 +86,38 @@ static cfa_status next_object(cfa__reconcile *run, cfa_reconcile_object *out) {
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
+/* CFA_ENOTFOUND when these are the last. */
+static cfa_status fill_window(cfa__reconcile *run) {
+    cfa_arena *arena = cfa__window_begin(run->window);
+    cfa_reconcile_object *object;
+    cfa_status status = CFA_OK;
+    while (status == CFA_OK && (object = cfa__window_next(run->window)) != NULL)
+        status = next_object(run, arena, object);
+    if (status == CFA_ENOTFOUND)
+        cfa__window_end(run->window);
+    return status;
+}
+
+static cfa_status judge_window(cfa__reconcile *run) {
+    const cfa_reconcile_object *object;
+    cfa_status status = cfa__window_load(run);
+    for (size_t i = 0; status == CFA_OK && (object = cfa__window_at(run->window, i)) != NULL; i++) {
+        cfa_arena_reset(run->scratch);
+        run->objects++;
+        status = cfa__reconcile_object(run, object);
+    }
+    return status;
+}
+
 static cfa_status compare(cfa__reconcile *run) {
     cfa_status status = read_book(run);
+    if (status == CFA_OK)
+        status = cfa__window_new(&run->window);
     while (status == CFA_OK) {
-        cfa_reconcile_object object;
-        cfa_arena_reset(run->scratch);
-        status = next_object(run, &object);
-        if (status == CFA_ENOTFOUND)
+        cfa_status read = fill_window(run);
+        status = read == CFA_OK || read == CFA_ENOTFOUND ? judge_window(run) : read;
+        if (status == CFA_OK && read == CFA_ENOTFOUND)
             return cfa__reconcile_missing(run);
-        if (status == CFA_OK) {
-            run->objects++;
-            status = cfa__reconcile_object(run, &object);
-        }
     }
     return status;
 }
@@ -119,7 +141,7 @@ static cfa_status compare_moving(cfa__reconcile *run) {
     while (status == CFA_OK) {
         cfa_reconcile_object object;
         cfa_arena_reset(run->scratch);
-        status = next_object(run, &object);
+        status = next_object(run, run->scratch, &object);
         if (status == CFA_ENOTFOUND)
             return in_snapshot(run, cfa__reconcile_missing);
         if (status == CFA_OK) {
@@ -149,6 +171,7 @@ static void close_run(cfa__reconcile *run) {
         run->storage->ops->session_close(run->session);
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++)
         cfa__seen_free(&run->seen[i]);
+    cfa__window_free(run->window);
     cfa_arena_free(run->scratch);
     cfa_arena_free(run->arena);
 }
@@ -254,7 +277,7 @@ static cfa_status repair_round(cfa__reconcile *run, cfa_engine *engine, int32_t 
         cfa_reconcile_object object;
         int64_t now_us;
         cfa_arena_reset(run->scratch);
-        cfa_status status = next_object(run, &object);
+        cfa_status status = next_object(run, run->scratch, &object);
         if (status != CFA_OK)
             return status == CFA_ENOTFOUND ? CFA_OK : status;
         if (object.summary != 0 && object.summary != CFA_RECONCILE_MOVEMENT)

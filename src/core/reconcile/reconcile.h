@@ -68,6 +68,22 @@ void cfa__seen_sort(cfa__seen_ids *seen);
 bool cfa__seen_has(const cfa__seen_ids *seen, cfa__id id);
 void cfa__seen_free(cfa__seen_ids *seen);
 
+/* ---- many objects at once (window.c) ---------------------------------------------------------- */
+
+typedef struct cfa__window cfa__window;
+
+CFA_MUST_CHECK cfa_status cfa__window_new(cfa__window **out);
+void cfa__window_free(cfa__window *window);
+/* Empty it. Returns the memory for what its objects say. */
+cfa_arena *cfa__window_begin(cfa__window *window);
+/* Room for one more object; NULL when it is full. And: that room was not needed. */
+cfa_reconcile_object *cfa__window_next(cfa__window *window);
+void cfa__window_end(cfa__window *window);
+/* NULL beyond the last. */
+const cfa_reconcile_object *cfa__window_at(const cfa__window *window, size_t index);
+/* False: the window knows nothing of this row; else it is `*out`, NULL when there is none. */
+bool cfa__window_find(cfa__window *window, const cfa_kind *kind, const void *key, const void **out);
+
 /* ---- one run --------------------------------------------------------------------------------- */
 
 typedef struct cfa__reconcile {
@@ -77,6 +93,7 @@ typedef struct cfa__reconcile {
     cfa_reconciliation *report; /* NULL: nothing is noted */
     cfa_arena *arena;           /* of the run: the book's text */
     cfa_arena *scratch;         /* of one object or page */
+    cfa__window *window;        /* NULL: each object reads what it is about */
     cfa__book book;
     const cfa_reconcile_object *object; /* at hand, when each has its own snapshot */
     bool feeds;                         /* of the object at hand: worth telling */
@@ -95,6 +112,9 @@ CFA_MUST_CHECK cfa_status cfa__reconcile_get(cfa__reconcile *run, const cfa_kind
                                              const void *key, const void **out);
 CFA_MUST_CHECK cfa_status cfa__reconcile_get_id(cfa__reconcile *run, const cfa_kind *kind,
                                                 cfa__id id, const void **out);
+
+/* window.c: load the rows that the window's objects are about. */
+CFA_MUST_CHECK cfa_status cfa__window_load(cfa__reconcile *run);
 
 /* compare.c: what one object says against the book; differences are noted, and `feeds` and
  * `contradicts` set. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/reconcile/reconcile.h"
+#include "util/sort.h"
 
 #define SEEN_FIRST 1024
 
@@ -34,33 +35,7 @@ cfa_status cfa__seen_add(cfa__seen_ids *seen, cfa__id id) {
     return CFA_OK;
 }
 
-static void swap(uint64_t *a, uint64_t *b) {
-    uint64_t kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-/* In place, since qsort may take as much memory again: a heap, whose worst case is its usual one. */
-static void sift(uint64_t *items, size_t from, size_t count) {
-    for (size_t at = from; 2 * at + 1 < count;) {
-        size_t child = 2 * at + 1;
-        if (child + 1 < count && items[child] < items[child + 1])
-            child++;
-        if (items[at] >= items[child])
-            return;
-        swap(&items[at], &items[child]);
-        at = child;
-    }
-}
-
-void cfa__seen_sort(cfa__seen_ids *seen) {
-    for (size_t i = seen->count / 2; i > 0; i--)
-        sift(seen->items, i - 1, seen->count);
-    for (size_t end = seen->count; end > 1; end--) {
-        swap(&seen->items[0], &seen->items[end - 1]);
-        sift(seen->items, 0, end - 1);
-    }
-}
+void cfa__seen_sort(cfa__seen_ids *seen) { cfa__sort_words(seen->items, seen->count, 1); }
 
 bool cfa__seen_has(const cfa__seen_ids *seen, cfa__id id) {
     uint64_t wanted = part_of(id);
