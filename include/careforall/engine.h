@@ -89,6 +89,16 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_engine_open(cfa_engine **out,
                                                   const cfa_engine_options *options);
 
 /*
+ * Tell which schema a store has, and which this library makes: opening an engine brings an older one
+ * up, which a look at a book must not do while an earlier version works on it.
+ *
+ * `storage`: opened to be read only; any other is brought up. Expected: CFA_OK (compare the two);
+ * CFA_ESCHEMA (not a book); TRANSIENT. Threading: any thread. Since: 0.1.
+ */
+CFA_API CFA_MUST_CHECK cfa_status cfa_schema_of(int32_t *out_found, int32_t *out_known,
+                                                const cfa_storage *storage);
+
+/*
  * Close. The runner stops after the provider call it is in, whose result is committed; queued
  * commands of `_begin` calls that did not start complete with CFA_ECLOSING. Unfinished work is
  * durable and goes on at the next open. NULL does nothing.

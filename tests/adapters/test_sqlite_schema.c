@@ -177,7 +177,25 @@ START_TEST(a_book_of_an_earlier_version_that_is_only_read_says_so) {
     ck_ok(cfa_sqlite_storage_new(&storage, path, &options));
     ck_is(storage.ops->migrate(storage.self, &cfa__schema), CFA_ESCHEMA);
     ck_assert_ptr_nonnull(strstr(book_message(), "has schema version 3, not 4"));
+    int32_t found = 0, known = 0;
+    ck_ok(cfa_schema_of(&found, &known, &storage));
+    ck_assert_int_eq(found, CFA__SCHEMA_VERSION - 1);
+    ck_assert_int_eq(known, CFA__SCHEMA_VERSION);
+    book_execute(path, "INSERT INTO cfa_schema VALUES (99, 1, 'careforall 9.9')");
+    ck_ok(cfa_schema_of(&found, &known, &storage));
+    ck_assert_int_eq(found, 99);
+    book_execute(path, "UPDATE cfa_schema SET library = 'another'");
+    ck_is(cfa_schema_of(&found, &known, &storage), CFA_ESCHEMA);
+    ck_is(cfa_schema_of(&found, NULL, &storage), CFA_EMISUSE);
+    book_execute(path, "DELETE FROM cfa_schema WHERE version = 99");
     book_close(&storage);
+    snprintf(path, sizeof(path), "%s", book_path("new.db"));
+    open_engine(path);
+    ck_ok(cfa_sqlite_storage_new(&storage, path, &options));
+    ck_ok(cfa_schema_of(&found, &known, &storage));
+    ck_assert_int_eq(found, known);
+    book_close(&storage);
+    snprintf(path, sizeof(path), "%s", book_path("old.db"));
     ck_assert_int_eq(book_query(path, "SELECT max(version) FROM cfa_schema"),
                      CFA__SCHEMA_VERSION - 1);
 }
