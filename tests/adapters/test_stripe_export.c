@@ -2,13 +2,12 @@
  * test_stripe_export.c - exported files: what is in them comes out as facts, as often as they are
  * read; and a file that is not sound is refused whole, with its line and the reason.
  */
-#include "adapters/stripe/stripe.h"
+#include "export_file.h"
 #include "stripe_wire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define INTENT(id, more)                                                                           \
     "{\"id\":\"" id "\",\"object\":\"payment_intent\",\"amount\":1250,\"amount_received\":1250,"   \
@@ -22,43 +21,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static char path[64];
-
-static void set_up(void) {
-    strcpy(path, "/tmp/careforall-export-XXXXXX");
-    int descriptor = mkstemp(path);
-    ck_assert_int_ge(descriptor, 0);
-    close(descriptor);
-}
-
-static void tear_down(void) { unlink(path); }
-
-static void write_file(const char *text, size_t size) {
-    FILE *file = fopen(path, "wb");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_uint_eq(fwrite(text, 1, size, file), size);
-    ck_assert_int_eq(fclose(file), 0);
-}
-
-static cfa_stripe_export *opened(const char *text) {
-    cfa_stripe_export *file = NULL;
-    write_file(text, strlen(text));
-    cfa_status status = cfa_stripe_export_open(&file, path);
-    ck_assert_msg(status == CFA_OK, "%s", wire_last_error());
-    return file;
-}
-
-static cfa_reconcile_object taken(cfa_stripe_export *file) {
-    cfa_reconcile_object object;
-    ck_assert_int_eq(cfa_stripe_export_next(file, &object), CFA_OK);
-    return object;
-}
-
-static void ends(cfa_stripe_export *file) {
-    cfa_reconcile_object object;
-    ck_assert_int_eq(cfa_stripe_export_next(file, &object), CFA_ENOTFOUND);
-}
-
 START_TEST(objects_come_one_per_line_or_in_lists_as_often_as_they_are_read) {
     static const char *const forms[] = {
         INTENT("pi_1", "") "\n" INTENT("pi_2", "") "\n",
@@ -68,24 +30,24 @@ START_TEST(objects_come_one_per_line_or_in_lists_as_often_as_they_are_read) {
                         "  \"url\": \"/v1/payment_intents\"\n}\n",
         LIST(INTENT("pi_1", ""), "true") "\n" LIST(INTENT("pi_2", ""), "false"),
     };
-    cfa_stripe_export *file = opened(forms[_i]);
+    cfa_stripe_export *file = export_opened(forms[_i]);
     for (int round = 0; round < 3; round++) {
-        cfa_reconcile_object object = taken(file);
+        cfa_reconcile_object object = export_taken(file);
         ck_assert_str_eq(object.facts.ref, "pi_1");
         ck_assert_int_eq(object.kind, CFA_RECONCILE_PAYMENT);
         ck_assert_int_eq(object.facts.captured_minor, 1250);
         ck_assert_int_eq(object.livemode, 0);
         ck_assert_int_ne(object.whole, 0);
         ck_assert_int_eq(object.summary, 0);
-        ck_assert_str_eq(taken(file).facts.ref, "pi_2");
-        ends(file);
+        ck_assert_str_eq(export_taken(file).facts.ref, "pi_2");
+        export_ends(file);
     }
     cfa_stripe_export_free(file);
 }
 END_TEST
 
 START_TEST(every_kind_of_object_is_read) {
-    cfa_stripe_export *file = opened(
+    cfa_stripe_export *file = export_opened(
         "{\"id\":\"ch_1\",\"object\":\"charge\",\"amount\":900,\"amount_captured\":900,"
         "\"amount_refunded\":300,\"captured\":true,\"currency\":\"eur\",\"status\":\"succeeded\","
         "\"payment_intent\":\"pi_1\",\"created\":1,\"livemode\":true}\n"
@@ -95,29 +57,29 @@ START_TEST(every_kind_of_object_is_read) {
         "{\"id\":\"dp_1\",\"object\":\"dispute\",\"amount\":900,\"currency\":\"eur\","
         "\"status\":\"needs_response\",\"payment_intent\":\"pi_1\",\"created\":3,"
         "\"balance_transactions\":[{\"amount\":-900,\"currency\":\"eur\",\"fee\":1500}]}");
-    cfa_reconcile_object charge = taken(file);
+    cfa_reconcile_object charge = export_taken(file);
     ck_assert_int_eq(charge.facts.captured_minor, 900);
     ck_assert_int_eq(charge.refunded_minor, 300);
     ck_assert_int_eq(charge.livemode, 1);
-    cfa_reconcile_object refund = taken(file);
+    cfa_reconcile_object refund = export_taken(file);
     ck_assert_int_eq(refund.kind, CFA_RECONCILE_REFUND);
     ck_assert_int_eq(refund.line, 2);
     ck_assert_int_eq(refund.facts.refunds[0]->amount.minor, 300);
-    cfa_reconcile_object dispute = taken(file);
+    cfa_reconcile_object dispute = export_taken(file);
     ck_assert_int_eq(dispute.kind, CFA_RECONCILE_DISPUTE);
     ck_assert_int_eq(dispute.facts.disputes[0]->withdrawn_minor, 900);
-    ends(file);
+    export_ends(file);
     cfa_stripe_export_free(file);
 }
 END_TEST
 
 START_TEST(rows_are_read_by_the_names_of_their_columns) {
     cfa_stripe_export *file =
-        opened("Status,PaymentIntent ID,Currency,\"Amount\",id,Captured,Created (UTC),Note,"
-               "Amount Refunded\r\n"
-               "Paid,pi_1,kwd,1.250,ch_1,true,2026-01-01 00:00,\"a \"\"b\"\",\nc\",0.5\r\n"
-               "Failed,,jpy,1250,ch_2,false,2026-01-01 00:00:01,,0\r\n");
-    cfa_reconcile_object paid = taken(file);
+        export_opened("Status,PaymentIntent ID,Currency,\"Amount\",id,Captured,Created (UTC),Note,"
+                      "Amount Refunded\r\n"
+                      "Paid,pi_1,kwd,1.250,ch_1,true,2026-01-01 00:00,\"a \"\"b\"\",\nc\",0.5\r\n"
+                      "Failed,,jpy,1250,ch_2,false,2026-01-01 00:00:01,,0\r\n");
+    cfa_reconcile_object paid = export_taken(file);
     ck_assert_int_eq(paid.facts.amount.minor, 1250);
     ck_assert_str_eq(paid.facts.amount.currency, "KWD");
     ck_assert_int_eq(paid.facts.captured_minor, 1250);
@@ -125,29 +87,29 @@ START_TEST(rows_are_read_by_the_names_of_their_columns) {
     ck_assert_int_eq(paid.facts.occurred_us, INT64_C(1767225600000000));
     ck_assert_int_eq(paid.line, 2);
     ck_assert_int_ne(paid.summary, 0);
-    cfa_reconcile_object failed = taken(file);
+    cfa_reconcile_object failed = export_taken(file);
     ck_assert_ptr_null(failed.facts.ref);
     ck_assert_int_eq(failed.facts.captured_minor, 0);
     ck_assert_int_eq(failed.whole, 0);
     ck_assert_int_eq(failed.line, 4);
-    ends(file);
+    export_ends(file);
     cfa_stripe_export_free(file);
 }
 END_TEST
 
 START_TEST(the_same_object_twice_is_once_too_often_only_with_other_words) {
-    cfa_stripe_export *file = opened(INTENT("pi_1", "") "\n" INTENT("pi_1", ""));
-    (void)taken(file);
-    (void)taken(file);
-    ends(file);
+    cfa_stripe_export *file = export_opened(INTENT("pi_1", "") "\n" INTENT("pi_1", ""));
+    (void)export_taken(file);
+    (void)export_taken(file);
+    export_ends(file);
     cfa_stripe_export_free(file);
 }
 END_TEST
 
 START_TEST(a_file_that_changes_is_refused) {
     cfa_reconcile_object object;
-    cfa_stripe_export *file = opened(INTENT("pi_1", "") "\n");
-    FILE *more = fopen(path, "ab");
+    cfa_stripe_export *file = export_opened(INTENT("pi_1", "") "\n");
+    FILE *more = fopen(export_path, "ab");
     ck_assert_ptr_nonnull(more);
     fputs(INTENT("pi_2", "") "\n", more);
     fclose(more);
@@ -232,20 +194,10 @@ static const struct bad {
       "line 3:", "stands in line 2 already" },
 };
 
-static void expect_refusal(cfa_status wanted, const char *line, const char *why) {
-    cfa_stripe_export *file = NULL;
-    cfa_status status = cfa_stripe_export_open(&file, path);
-    ck_assert_ptr_null(file);
-    ck_assert_msg(status == wanted, "%s: %s", cfa_status_name(status), wire_last_error());
-    ck_assert_msg(strncmp(wire_last_error(), line, strlen(line)) == 0, "%s, not %s",
-                  wire_last_error(), line);
-    ck_assert_msg(strstr(wire_last_error(), why) != NULL, "%s, not %s", wire_last_error(), why);
-}
-
 START_TEST(a_file_that_is_not_sound_is_refused_with_its_line) {
     const struct bad *bad = &bads[_i];
-    write_file(bad->text, bad->size != 0 ? bad->size : strlen(bad->text));
-    expect_refusal(bad->status, bad->line, bad->why);
+    export_write(bad->text, bad->size != 0 ? bad->size : strlen(bad->text));
+    export_refused(bad->status, bad->line, bad->why);
 }
 END_TEST
 
@@ -256,9 +208,9 @@ START_TEST(what_is_too_long_is_refused_with_its_line) {
     ck_assert_ptr_nonnull(text);
     memcpy(text, before[_i], size);
     memset(text + size, 'x', whole - size);
-    write_file(text, whole);
+    export_write(text, whole);
     free(text);
-    expect_refusal(CFA_ETOOLONG, "line 2:", "longer than 1 MiB");
+    export_refused(CFA_ETOOLONG, "line 2:", "longer than 1 MiB");
 }
 END_TEST
 
@@ -271,7 +223,7 @@ END_TEST
 
 static void add(Suite *suite, const char *name, const TTest *test, int count) {
     TCase *tests = tcase_create(name);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(tests, export_set_up, export_tear_down);
     tcase_add_loop_test(tests, test, 0, count);
     suite_add_tcase(suite, tests);
 }

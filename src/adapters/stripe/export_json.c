@@ -248,7 +248,7 @@ static cfa_status read_movement(cfa_stripe_export *file, const cfa__json *root,
         out->kind = CFA_RECONCILE_DISPUTE;
         status = cfa__stripe_dispute(&out->facts, &tells, source, NULL, moment_us, file->arena);
     }
-    return status;
+    return status == CFA_OK ? CFA_OK : cfa__export_refuse_again(file, file->text_line);
 }
 
 static cfa_status read_object(cfa_stripe_export *file, const cfa__json *root,
@@ -256,9 +256,9 @@ static cfa_status read_object(cfa_stripe_export *file, const cfa__json *root,
     uint32_t unread;
     bool tells = true;
     cfa_status status;
-    if (cfa__stripe_object_is(root, "balance_transaction")) {
-        status = read_movement(file, root, out, moment_us);
-    } else if (cfa__stripe_object_is(root, "payout")) {
+    if (cfa__stripe_object_is(root, "balance_transaction"))
+        return read_movement(file, root, out, moment_us);
+    if (cfa__stripe_object_is(root, "payout")) {
         out->kind = CFA_RECONCILE_OTHER;
         status = CFA_OK;
     } else if (cfa__stripe_object_is(root, "payment_intent")) {
