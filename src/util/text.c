@@ -35,9 +35,21 @@ static size_t utf8_size(const unsigned char *at, size_t left) {
     return size;
 }
 
+/* Eight bytes at once: most text is ASCII. */
+static bool are_ascii(const unsigned char at[8]) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return (word & UINT64_C(0x8080808080808080)) == 0;
+}
+
 bool cfa__text_is_utf8(const void *data, size_t size) {
     const unsigned char *at = data;
     while (size != 0) {
+        if (size >= 8 && are_ascii(at)) {
+            at += 8;
+            size -= 8;
+            continue;
+        }
         size_t step = utf8_size(at, size);
         if (step == 0)
             return false;

@@ -5,7 +5,9 @@
  */
 #include "adapters/stripe/export.h"
 #include "util/secure.h"
+#include "util/sort.h"
 
+#include <assert.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -35,6 +37,8 @@ cfa_status cfa__export_refuse_again(cfa_stripe_export *file, int64_t line) {
 uint64_t cfa__export_hash(const cfa_stripe_export *file, const char *data, size_t size) {
     uint8_t hash[8];
     uint64_t number;
+    if (!file->marking)
+        return 0;
     cfa__hash_short(hash, file->hash_key, (cfa_slice){ data, size });
     memcpy(&number, hash, sizeof number);
     return number;
@@ -42,33 +46,43 @@ uint64_t cfa__export_hash(const cfa_stripe_export *file, const char *data, size_
 
 /* ---- the stream ------------------------------------------------------------------------------ */
 
-int cfa__export_peek(cfa_stripe_export *file) {
-    if (file->input_at == file->input_size) {
-        file->input_at = 0;
-        file->input_size = fread(file->input, 1, sizeof file->input, file->file);
-        file->broken = file->broken || ferror(file->file) != 0;
-        if (file->input_size == 0)
-            return CFA__EXPORT_END;
-    }
-    return (unsigned char)file->input[file->input_at];
+bool cfa__export_fill(cfa_stripe_export *file) {
+    file->input_at = 0;
+    file->input_size = fread(file->input, 1, sizeof file->input, file->file);
+    file->broken = file->broken || ferror(file->file) != 0;
+    return file->input_size > 0;
 }
 
-int cfa__export_byte(cfa_stripe_export *file) {
-    int byte = cfa__export_peek(file);
-    if (byte != CFA__EXPORT_END)
-        file->input_at++;
-    file->line += byte == '\n';
-    return byte;
+static cfa_status too_long(cfa_stripe_export *file) {
+    return cfa__export_refuse(file, CFA_ETOOLONG, file->text_line, NULL,
+                              "what begins here is longer than 1 MiB");
 }
 
 cfa_status cfa__export_keep(cfa_stripe_export *file, int byte) {
     if (file->size == CFA__EXPORT_OBJECT_BYTES_MAX)
-        return cfa__export_refuse(file, CFA_ETOOLONG, file->text_line, NULL,
-                                  "what begins here is longer than 1 MiB");
+        return too_long(file);
     if (byte == 0)
         return cfa__export_refuse(file, CFA_EENCODING, file->line, NULL, "it holds a NUL byte");
     file->text[file->size++] = (char)byte;
     file->text[file->size] = '\0';
+    return CFA_OK;
+}
+
+cfa_status cfa__export_keep_until(cfa_stripe_export *file, const bool stops[256]) {
+    while (cfa__export_peek(file) != CFA__EXPORT_END) {
+        const unsigned char *from = (const unsigned char *)file->input + file->input_at;
+        size_t room = file->input_size - file->input_at, size = 0;
+        while (size < room && !stops[from[size]])
+            size++;
+        if (size > CFA__EXPORT_OBJECT_BYTES_MAX - file->size)
+            return too_long(file);
+        memcpy(file->text + file->size, from, size);
+        file->size += size;
+        file->text[file->size] = '\0';
+        file->input_at += size;
+        if (size < room)
+            return CFA_OK;
+    }
     return CFA_OK;
 }
 
@@ -154,30 +168,6 @@ static cfa_status note_mark(cfa_stripe_export *file) {
     return CFA_OK;
 }
 
-/* In place, since qsort may take as much memory again. */
-static void sift(cfa__export_mark *marks, size_t at, size_t count) {
-    for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && marks[child].id < marks[child + 1].id)
-            child++;
-        if (marks[at].id >= marks[child].id)
-            return;
-        cfa__export_mark kept = marks[at];
-        marks[at] = marks[child];
-        marks[child] = kept;
-    }
-}
-
-static void sort_marks(cfa__export_mark *marks, size_t count) {
-    for (size_t i = count / 2; i > 0; i--)
-        sift(marks, i - 1, count);
-    for (size_t end = count; end > 1; end--) {
-        cfa__export_mark kept = marks[0];
-        marks[0] = marks[end - 1];
-        marks[end - 1] = kept;
-        sift(marks, 0, end - 1);
-    }
-}
-
 /* An id that has two contents: read on to where the second one is. */
 static cfa_status name_twice(cfa_stripe_export *file, uint64_t id) {
     cfa_reconcile_object object;
@@ -203,7 +193,8 @@ static cfa_status name_twice(cfa_stripe_export *file, uint64_t id) {
 }
 
 static cfa_status check_marks(cfa_stripe_export *file) {
-    sort_marks(file->marks, file->mark_count);
+    static_assert(sizeof *file->marks == 2 * sizeof(uint64_t), "a mark is two words, its id first");
+    cfa__sort_words(&file->marks->id, file->mark_count, 2);
     for (size_t i = 1; i < file->mark_count; i++) {
         if (file->marks[i].id == file->marks[i - 1].id &&
             file->marks[i].content != file->marks[i - 1].content)
@@ -217,6 +208,7 @@ static cfa_status check_marks(cfa_stripe_export *file) {
 static cfa_status read_once(cfa_stripe_export *file) {
     cfa_reconcile_object object;
     cfa_status status = CFA_OK;
+    file->marking = true;
     while (status == CFA_OK) {
         status = next(file, &object);
         if (status == CFA_OK)
@@ -226,6 +218,7 @@ static cfa_status read_once(cfa_stripe_export *file) {
         status = check_marks(file);
     cfa_free(file->marks);
     file->marks = NULL;
+    file->marking = false;
     return status;
 }
 

@@ -89,23 +89,41 @@ struct cfa_stripe_export {
     int32_t line_ends; /* 0: none seen, 1: LF, 2: CR LF */
 
     /* Of the object at hand, and of all in the first reading. */
+    bool marking; /* in the first reading */
     cfa__export_mark mark;
     cfa__export_mark *marks; /* NULL after the first reading */
     size_t mark_count, mark_capacity;
     int64_t objects;
 };
 
-/* The next byte, counting lines; CFA__EXPORT_END at the end, and when reading failed. */
-int cfa__export_byte(cfa_stripe_export *file);
-/* Look at it and leave it. */
-int cfa__export_peek(cfa_stripe_export *file);
+/* Read on. False at the end, and when reading failed. */
+bool cfa__export_fill(cfa_stripe_export *file);
+
+/* Look at the next byte and leave it; CFA__EXPORT_END at the end, and when reading failed. */
+static inline int cfa__export_peek(cfa_stripe_export *file) {
+    if (file->input_at == file->input_size && !cfa__export_fill(file))
+        return CFA__EXPORT_END;
+    return (unsigned char)file->input[file->input_at];
+}
+
+/* The next byte, counting lines. */
+static inline int cfa__export_byte(cfa_stripe_export *file) {
+    int byte = cfa__export_peek(file);
+    file->input_at += byte != CFA__EXPORT_END;
+    file->line += byte == '\n';
+    return byte;
+}
+
 /* Append to the text at hand. CFA_ETOOLONG naming the line. */
 CFA_MUST_CHECK cfa_status cfa__export_keep(cfa_stripe_export *file, int byte);
+/* The same with all bytes before the next one that is not 0 in `stops`, as NUL and LF must be. */
+CFA_MUST_CHECK cfa_status cfa__export_keep_until(cfa_stripe_export *file, const bool stops[256]);
 /* An error about a line; `field` may be NULL. Returns `status`. */
 cfa_status cfa__export_refuse(cfa_stripe_export *file, cfa_status status, int64_t line,
                               const char *field, const char *why);
 /* The thread's last error, with the line before it. */
 cfa_status cfa__export_refuse_again(cfa_stripe_export *file, int64_t line);
+/* 0 when nothing is marked any more. */
 uint64_t cfa__export_hash(const cfa_stripe_export *file, const char *data, size_t size);
 
 /* The next object; CFA_ENOTFOUND at the end. `file->mark` is set. */

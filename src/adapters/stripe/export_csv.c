@@ -112,9 +112,13 @@ static cfa_status end_field(cfa_stripe_export *file, bool *out_row_ends) {
 }
 
 static cfa_status quoted_field(cfa_stripe_export *file) {
+    static const bool stops[256] = { ['\0'] = true, ['\n'] = true, ['"'] = true };
     cfa_status status = CFA_OK;
     (void)cfa__export_byte(file);
     while (status == CFA_OK) {
+        status = cfa__export_keep_until(file, stops);
+        if (status != CFA_OK)
+            return status;
         int byte = cfa__export_byte(file);
         if (byte == CFA__EXPORT_END)
             return cfa__export_refuse(file, CFA_EINVAL, file->text_line, NULL,
@@ -130,8 +134,14 @@ static cfa_status quoted_field(cfa_stripe_export *file) {
 }
 
 static cfa_status plain_field(cfa_stripe_export *file) {
+    static const bool stops[256] = {
+        ['\0'] = true, ['\n'] = true, ['\r'] = true, ['"'] = true, [','] = true
+    };
     cfa_status status = CFA_OK;
     while (status == CFA_OK) {
+        status = cfa__export_keep_until(file, stops);
+        if (status != CFA_OK)
+            return status;
         int byte = cfa__export_peek(file);
         if (byte == ',' || byte == '\n' || byte == '\r' || byte == CFA__EXPORT_END)
             return CFA_OK;
@@ -155,17 +165,16 @@ static cfa_status next_row(cfa_stripe_export *file) {
         if (file->field_count == CFA__EXPORT_COLUMNS_MAX)
             return cfa__export_refuse(file, CFA_ETOOLONG, file->text_line, NULL,
                                       "the row has more than 512 fields");
-        size_t from = file->size;
-        file->fields[file->field_count++] = from;
+        file->fields[file->field_count++] = file->size;
         status = cfa__export_peek(file) == '"' ? quoted_field(file) : plain_field(file);
-        if (status == CFA_OK && !cfa__text_is_utf8(file->text + from, file->size - from))
-            status = cfa__export_refuse(file, CFA_EENCODING, file->text_line, NULL,
-                                        "a field is not valid UTF-8");
         if (status == CFA_OK)
             status = end_field(file, &ends);
         if (status == CFA_OK)
             file->text[file->size - 1] = '\0';
     }
+    if (status == CFA_OK && !cfa__text_is_utf8(file->text, file->size))
+        status = cfa__export_refuse(file, CFA_EENCODING, file->text_line, NULL,
+                                    "a field is not valid UTF-8");
     return status;
 }
 
