@@ -68,6 +68,7 @@ static const struct word payment_flags[] = {
     { "SETTLED", CFA_PAYMENT_FLAG_SETTLED },
     { "LATE", CFA_PAYMENT_FLAG_LATE },
     { "FRAUD_WARNING", CFA_PAYMENT_FLAG_FRAUD_WARNING },
+    { "HELD", CFA_PAYMENT_FLAG_HELD },
     { NULL, 0 },
 };
 
@@ -96,6 +97,7 @@ static const struct word late_rules[] = {
     { "ACCEPT", CFA_LATE_ACCEPT },
     { "REFUSE", CFA_LATE_REFUSE },
     { "REFUND", CFA_LATE_REFUND },
+    { "HOLD", CFA_LATE_HOLD },
     { NULL, 0 },
 };
 
@@ -339,6 +341,8 @@ static void step_command(struct tale *tale, const json_t *step) {
         (void)expect_status(step,
                             cfa_payment_capture(&payment, tale->engine, id,
                                                 money_in(step, "amount"), NULL, key, NULL, 0));
+    } else if (strcmp(command, "accept") == 0) {
+        (void)expect_status(step, cfa_payment_accept(&payment, tale->engine, id, NULL, key, NULL));
     } else {
         ck_assert_str_eq(command, "cancel");
         (void)expect_status(step,
