@@ -512,10 +512,13 @@ int cfa_conformance_provider(int argc, char **argv, const cfa_provider_fixture *
     memcpy(&fixture, given, given->struct_size);
     provider_context context = { .fixture = &fixture };
     const size_t own = sizeof tests / sizeof tests[0];
-    cfa__test all[sizeof tests / sizeof tests[0] + CFA__REFUND_TESTS + CFA__WEBHOOK_TESTS];
+    cfa__test all[sizeof tests / sizeof tests[0] + CFA__REFUND_TESTS + CFA__WEBHOOK_TESTS +
+                  CFA__LIST_TESTS];
     memcpy(all, tests, sizeof tests);
     memcpy(all + own, cfa__refund_tests, sizeof cfa__refund_tests);
     memcpy(all + own + CFA__REFUND_TESTS, cfa__webhook_tests, sizeof cfa__webhook_tests);
+    memcpy(all + own + CFA__REFUND_TESTS + CFA__WEBHOOK_TESTS, cfa__list_tests,
+           sizeof cfa__list_tests);
     const cfa__suite suite = {
         .name = "provider",
         .adapter = fixture.name,

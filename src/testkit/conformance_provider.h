@@ -57,6 +57,9 @@ void cfa__provider_race_end(cfa__provider_racer *racers);
 #define CFA__REFUND_TESTS 9
 extern const cfa__test cfa__refund_tests[CFA__REFUND_TESTS];
 
+#define CFA__LIST_TESTS 6
+extern const cfa__test cfa__list_tests[CFA__LIST_TESTS];
+
 #define CFA__WEBHOOK_TESTS 6
 extern const cfa__test cfa__webhook_tests[CFA__WEBHOOK_TESTS];
 

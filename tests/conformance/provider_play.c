@@ -73,6 +73,11 @@ static cfa_status lose_reply(cfa_provider *provider) {
     return cfa_play_fault_next(play, CFA_PLAY_FAULT_REPLY_LOST);
 }
 
+static cfa_status pay_out(cfa_provider *provider) {
+    (void)provider;
+    return cfa_play_payout(NULL, play);
+}
+
 static cfa_status webhook(cfa_provider *provider, char **out_signature, char **out_body) {
     (void)provider;
     return cfa_play_webhook_take(out_signature, out_body, play);
@@ -96,6 +101,8 @@ int main(int argc, char **argv) {
         .now_us = now_us,
         .refunds = refunds,
         .lose_reply = lose_reply,
+        .lose_page = lose_reply,
+        .pay_out = pay_out,
     };
     if (cfa_manual_clock_new(&manual, 0, 1) != CFA_OK) {
         return 1;

@@ -268,6 +268,24 @@ static cfa_status lose_reply(cfa_provider *provider) {
                : failed("the sandbox takes no fault");
 }
 
+static cfa_status lose_page(cfa_provider *provider) {
+    (void)provider;
+    static char answer[MESSAGE_SIZE];
+    return ask(answer, "POST", "/_sandbox/faults", SECRET_KEY,
+               "{\"next\": {\"fault\": \"reset_middle\", \"method\": \"GET\", \"path\": "
+               "\"/v1/*\"}}") == 200
+               ? CFA_OK
+               : failed("the sandbox takes no fault");
+}
+
+static cfa_status pay_out(cfa_provider *provider) {
+    (void)provider;
+    static char answer[MESSAGE_SIZE];
+    return ask(answer, "POST", "/_sandbox/payouts", SECRET_KEY, "{\"all\": true}") == 200
+               ? CFA_OK
+               : failed("the sandbox pays nothing out");
+}
+
 static char *copy_out(const char *text, size_t size) {
     char *copy = cfa_alloc(size + 1);
     if (copy != NULL) {
@@ -442,6 +460,8 @@ int main(int argc, char **argv) {
         .now_us = now_us,
         .refunds = refunds,
         .lose_reply = lose_reply,
+        .lose_page = lose_page,
+        .pay_out = pay_out,
     };
     int result = cfa_conformance_provider(argc, argv, &fixture);
     if (argc < 2) {

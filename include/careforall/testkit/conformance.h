@@ -57,6 +57,10 @@ typedef struct cfa_provider_fixture {
                           int64_t *out_minor);
     /* Lose the reply of the next call, whose effect stays; NULL: cannot be done here. */
     cfa_status (*lose_reply)(cfa_provider *provider);
+    /* The same for the next page that is listed. */
+    cfa_status (*lose_page)(cfa_provider *provider);
+    /* Pay out to the account's owner all that was captured; NULL: cannot be done here. */
+    cfa_status (*pay_out)(cfa_provider *provider);
 } cfa_provider_fixture;
 
 CFA_API int cfa_conformance_storage(int argc, char **argv, const cfa_storage_fixture *fixture);
