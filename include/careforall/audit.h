@@ -45,10 +45,14 @@ typedef struct cfa_audit_spec {
     cfa_audit_next next;     /* NULL: no provider's record to compare with */
     void *next_self;
     int64_t from_us, until_us; /* payments of this time must be in that record; 0, 0: none must */
+    /* Asked before each page of rows, with how many were read so far; non-zero ends the audit with
+     * CFA_ECLOSING. NULL: nobody ends it. */
+    int32_t (*stop)(void *self, int64_t rows);
+    void *stop_self;
 } cfa_audit_spec;
 
 #define CFA_AUDIT_SPEC_INIT                                                                        \
-    { sizeof(cfa_audit_spec), NULL, NULL, NULL, 0, 0 }
+    { sizeof(cfa_audit_spec), NULL, NULL, NULL, 0, 0, NULL, NULL }
 
 /*
  * Audit the book of an engine, which goes on working.
@@ -58,8 +62,8 @@ typedef struct cfa_audit_spec {
  * when that is too much.
  * `*out`: owned, `cfa_audit_free`. `spec`: borrowed until the call returns, NULL for defaults.
  * Expected: CFA_OK (look at `cfa_audit_differences`); CFA_EINVAL; CFA_ENOTFOUND (no such campaign);
- * CFA_ECORRUPT (a row cannot be read at all; the message names it); CFA_ENOMEM; TRANSIENT.
- * Threading: any thread. Since: 0.1.
+ * CFA_ECORRUPT (a row cannot be read at all; the message names it); CFA_ECLOSING (`stop` said so);
+ * CFA_ENOMEM; TRANSIENT. Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_audit_engine(cfa_audit **out, cfa_engine *engine,
                                                    const cfa_audit_spec *spec);

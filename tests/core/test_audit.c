@@ -610,6 +610,36 @@ START_TEST(one_campaign_is_audited_alone) {
 }
 END_TEST
 
+static int64_t rows_told, rows_allowed;
+
+static int32_t stop_behind(void *self, int64_t rows) {
+    ck_assert_ptr_eq(self, &rows_allowed);
+    ck_assert_int_ge(rows, rows_told);
+    rows_told = rows;
+    return rows >= rows_allowed;
+}
+
+START_TEST(whoever_began_an_audit_may_end_it) {
+    book_open(&book, STORE_SQLITE);
+    live_through();
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    cfa_audit *out = NULL;
+    spec.stop = stop_behind;
+    spec.stop_self = &rows_allowed;
+    rows_allowed = rows_told = 0;
+    expect_error(cfa_audit_engine(&out, book.engine, &spec), CFA_ECLOSING, NULL);
+    ck_assert_int_eq(rows_told, 0);
+    rows_allowed = 5;
+    expect_error(cfa_audit_engine(&out, book.engine, &spec), CFA_ECLOSING, NULL);
+    ck_assert_int_ge(rows_told, 5);
+    rows_allowed = INT64_MAX;
+    rows_told = 0;
+    expect_clean(&spec);
+    ck_assert_int_gt(rows_told, 20);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(many_differences_are_counted_and_a_bounded_number_listed) {
     book_open(&book, STORE_SQLITE);
     for (int i = 0; i < 40; i++) {
@@ -663,6 +693,7 @@ int main(int argc, char **argv) {
     add_once(suite, "copy", an_audit_of_a_copy_changes_no_byte);
     add_once(suite, "causes", a_finding_tells_what_it_comes_from);
     add_once(suite, "campaign", one_campaign_is_audited_alone);
+    add_once(suite, "stop", whoever_began_an_audit_may_end_it);
     add_once(suite, "many", many_differences_are_counted_and_a_bounded_number_listed);
     add_once(suite, "document", every_check_is_in_the_document);
     return run_suite(suite, argc, argv);

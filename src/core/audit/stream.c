@@ -35,6 +35,8 @@ static cfa_status read_page(cfa__stream *stream) {
                         .flags = stream->begun ? CFA_QUERY_AFTER : 0,
                         .limit = CFA__AUDIT_PAGE,
                         .key = key };
+    if (audit->spec->stop != NULL && audit->spec->stop(audit->spec->stop_self, audit->row_count))
+        return cfa_error_set(CFA_ECLOSING, "core.audit", NULL, 0, "the audit was ended");
     cfa_arena_reset(stream->pages[next]);
     cfa_status status = audit->storage->ops->load(audit->session, &query, 1, stream->pages[next]);
     if (status != CFA_OK)
@@ -46,6 +48,7 @@ static cfa_status read_page(cfa__stream *stream) {
     stream->begun = true;
     stream->ended = query.count < CFA__AUDIT_PAGE;
     audit->rows[stream->kind->id] += query.count;
+    audit->row_count += query.count;
     return CFA_OK;
 }
 
