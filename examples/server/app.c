@@ -208,6 +208,7 @@ static void on_end(server_app *app, int number) {
         _exit(EXIT_FAILED);
     app->stopping = true;
     reconcile_end(app->reconcile);
+    jobs_end(app->jobs);
     service_notify("STOPPING=1");
     log_line("info", "draining", json_pack("{s:i}", "signal", number));
     /* Whoever sends us requests sees first that we are not ready. */
@@ -329,7 +330,8 @@ bool app_serve(server_app *app) {
     };
     bool started = start_engine_side(app);
     app->limits = limits_new(config);
-    if (!app->limits)
+    app->jobs = jobs_new(app->engine);
+    if (!app->limits || !app->jobs)
         reason = "out of memory";
     if (started && !reconcile_start(&app->reconcile, app->engine, config))
         reason = "no thread to reconcile on";
@@ -337,7 +339,8 @@ bool app_serve(server_app *app) {
     if (!app->http) {
         if (started)
             config_complain("cannot answer requests: %s", reason);
-        if (!reconcile_stop(app->reconcile, config->drain_ms))
+        if (!reconcile_stop(app->reconcile, config->drain_ms) ||
+            !jobs_stop(app->jobs, config->drain_ms))
             _exit(EXIT_FAILED);
         close(listener);
         stop_loop(app);
@@ -351,7 +354,8 @@ bool app_serve(server_app *app) {
         _exit(EXIT_FAILED); /* a thread is stuck in a call: what was acknowledged is durable */
     http_stop(app->http);
     stop_loop(app);
-    if (!reconcile_stop(app->reconcile, config->drain_ms)) {
+    if (!reconcile_stop(app->reconcile, config->drain_ms) ||
+        !jobs_stop(app->jobs, config->drain_ms)) {
         log_line("warning", "reconcile_abandoned", NULL);
         _exit(app->failed ? EXIT_FAILED : EXIT_SUCCESS); /* what was told is durable */
     }

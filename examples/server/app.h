@@ -7,6 +7,7 @@
 
 #include "config.h"
 #include "http.h"
+#include "jobs.h"
 #include "limit.h"
 #include "provider.h"
 #include "reconcile.h"
@@ -31,6 +32,8 @@ typedef struct server_app {
     uv_poll_t signals_poll;
     http_server *http;
     server_limits *limits;
+    server_jobs *jobs;
+    bool examining;              /* a deep examination is under way */
     server_reconcile *reconcile; /* NULL: none */
 
     bool reloading, reload_again;

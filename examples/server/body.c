@@ -158,6 +158,10 @@ static bool read_field(json_t *value, const body_field *field) {
         if (json_is_integer(value))
             *(int64_t *)field->out = (int64_t)json_integer_value(value);
         return json_is_integer(value);
+    case BODY_BOOLEAN:
+        if (json_is_boolean(value))
+            *(bool *)field->out = json_is_true(value);
+        return json_is_boolean(value);
     case BODY_OBJECT:
         if (json_is_object(value))
             *(json_t **)field->out = value;
@@ -175,6 +179,7 @@ static const char *type_rule(body_type type) {
     case BODY_TEXT: return "must be a string";
     case BODY_INTEGER:
         return "must be a whole number without fraction or exponent, such as 1250 for 12.50 EUR";
+    case BODY_BOOLEAN: return "must be true or false";
     case BODY_OBJECT: return "must be an object";
     case BODY_ARRAY: return "must be an array";
     }

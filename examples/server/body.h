@@ -7,9 +7,9 @@
 
 enum { BODY_DEPTH_MAX = 32, BODY_VALUES_MAX = 1000 };
 
-typedef enum body_type { BODY_TEXT, BODY_INTEGER, BODY_OBJECT, BODY_ARRAY } body_type;
+typedef enum body_type { BODY_TEXT, BODY_INTEGER, BODY_BOOLEAN, BODY_OBJECT, BODY_ARRAY } body_type;
 
-/* `out`: const char **, int64_t *, or json_t ** (borrowed). Absent and null leave it as it is. */
+/* `out`: const char **, int64_t *, bool *, or json_t ** (borrowed). Absent and null leave it as it is. */
 typedef struct body_field {
     const char *name;
     body_type type;

@@ -2,22 +2,20 @@
  * command_explain.c - `explain` and `doctor` from the shell, beside a running server: they read, and
  * what doctor does on request is safe to do again.
  */
+#include "app.h"
 #include "command.h"
+#include "host_findings.h"
 
+#include <careforall/adapters/memory.h>
+#include <careforall/adapters/sqlite.h>
 #include <careforall/explain.h>
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #define DOCTOR_WELL 0
 #define DOCTOR_FINDINGS 1
 #define DOCTOR_FAILED 2
-#define WAL_BYTES_MAX (INT64_C(256) * 1024 * 1024) /* four times what the writer lets it become */
-#define DISK_BYTES_LEAST (INT64_C(200) * 1024 * 1024)
-#define DISK_BYTES_GRAVE (INT64_C(50) * 1024 * 1024)
-#define MEBIBYTE (INT64_C(1024) * 1024)
 
 static cfa_explain_format format_of(const server_config *config) {
     return config->json ? CFA_EXPLAIN_JSON : config->html ? CFA_EXPLAIN_HTML : CFA_EXPLAIN_TEXT;
@@ -44,52 +42,6 @@ int command_explain(const server_config *config) {
 }
 
 /* ---- doctor --------------------------------------------------------------------------------- */
-
-typedef struct host_findings {
-    cfa_finding_view views[2];
-    const cfa_finding_view *list[2];
-    int32_t count;
-    char wal[96], disk[96];
-} host_findings;
-
-static void add(host_findings *out, const char *code, cfa_finding_severity severity,
-                const char *text, const char *action) {
-    cfa_finding_view *view = &out->views[out->count];
-    memset(view, 0, sizeof *view);
-    view->struct_size = sizeof *view;
-    view->code = code;
-    view->severity = severity;
-    view->count = 1;
-    view->text = text;
-    view->action = action;
-    out->list[out->count++] = view;
-}
-
-/* What the library cannot see: the files of the book and the disk they are on. */
-static void look_at_files(host_findings *out, const char *database) {
-    char path[4096 + 8];
-    struct stat file;
-    struct statvfs disk;
-    memset(out, 0, sizeof *out);
-    int size = snprintf(path, sizeof path, "%s-wal", database);
-    if (size > 0 && (size_t)size < sizeof path && stat(path, &file) == 0 &&
-        (int64_t)file.st_size > WAL_BYTES_MAX) {
-        snprintf(out->wal, sizeof out->wal, "The write-ahead log has grown to %lld MiB.",
-                 (long long)(file.st_size / MEBIBYTE));
-        add(out, "wal_large", CFA_FINDING_WARNING, out->wal,
-            "Look for a process that reads the file for long; the log shrinks when it ends.");
-    }
-    if (statvfs(database, &disk) != 0)
-        return;
-    int64_t left = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
-    if (left < DISK_BYTES_LEAST) {
-        snprintf(out->disk, sizeof out->disk, "The disk of the database has %lld MiB left.",
-                 (long long)(left / MEBIBYTE));
-        add(out, "disk_low", left < DISK_BYTES_GRAVE ? CFA_FINDING_CRITICAL : CFA_FINDING_WARNING,
-            out->disk,
-            "Make room: without it no donation can be taken. Never delete the -wal file.");
-    }
-}
 
 static int treat(const server_config *config, cfa_engine *engine, const cfa_doctor_spec *spec) {
     int64_t done = 0;
@@ -128,18 +80,82 @@ static int examine(const server_config *config, cfa_engine *engine, const cfa_do
     return code;
 }
 
+/* The schema of the book, which looking must not change; false after the one line was printed. */
+static bool read_schema(int32_t *out_found, int32_t *out_known, const char *database) {
+    cfa_storage storage;
+    cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
+    options.read_only = 1;
+    cfa_status status = cfa_sqlite_storage_new(&storage, database, &options);
+    if (status == CFA_OK) {
+        status = cfa_schema_of(out_found, out_known, &storage);
+        storage.ops->close(storage.self);
+    }
+    if (status != CFA_OK)
+        config_complain("cannot open %s: %s; %s", database, app_last_error().message,
+                        app_open_fix(status));
+    return status == CFA_OK;
+}
+
+/* An older one is a finding: shown as that of a book in which nothing else can be found. */
+static int tell_old_schema(const server_config *config, int32_t found, int32_t known) {
+    char text[128];
+    cfa_storage storage;
+    cfa_engine *engine = NULL;
+    cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
+    cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
+    cfa_finding_view view = {
+        .struct_size = sizeof view,
+        .code = "old_schema",
+        .severity = CFA_FINDING_WARNING,
+        .count = 1,
+        .text = text,
+        .action = "Stop the servers of the earlier version, then careforall-server migrate.",
+    };
+    const cfa_finding_view *list[] = { &view };
+    snprintf(text, sizeof text,
+             "The database has schema version %d, this program makes %d; nothing else was looked "
+             "at.",
+             (int)found, (int)known);
+    if (config->remedy) {
+        config_complain("%s: %s %s", config->database, text, view.action);
+        return DOCTOR_FAILED;
+    }
+    cfa_status status = cfa_memory_storage_new(&storage);
+    int code = DOCTOR_FAILED;
+    if (status != CFA_OK) {
+        (void)command_failed("cannot examine the book", status);
+        return code;
+    }
+    options.storage = &storage;
+    spec.host_findings = list;
+    spec.host_finding_count = 1;
+    status = cfa_engine_open(&engine, &options);
+    if (status == CFA_OK)
+        code = examine(config, engine, &spec);
+    else
+        (void)command_failed("cannot examine the book", status);
+    cfa_engine_close(engine);
+    storage.ops->close(storage.self);
+    return code;
+}
+
 int command_doctor(const server_config *config) {
     host_findings files;
     struct stat file;
+    int32_t found, known;
     /* A doctor makes no book where there is none. */
     if (stat(config->database, &file) != 0) {
         config_complain("there is no database %s", config->database);
         return DOCTOR_FAILED;
     }
+    if (!read_schema(&found, &known, config->database))
+        return DOCTOR_FAILED;
+    if (found < known)
+        return tell_old_schema(config, found, known);
     cfa_engine *engine = command_open(config);
     if (!engine)
         return DOCTOR_FAILED;
-    look_at_files(&files, config->database);
+    host_findings_read(&files, config->database);
     cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
     spec.deep = config->deep;
     spec.host_findings = files.list;

@@ -22,11 +22,9 @@ static json_t *reference(const char *kind, const char *name) {
 static const char *id_schema(const char *pattern) {
     static const struct {
         const char *folder, *schema;
-    } ids[] = { { "/api/v1/pledges/", "PledgeId" },
-                { "/api/v1/payments/", "PaymentId" },
-                { "/api/v1/refunds/", "RefundId" },
-                { "/api/v1/disputes/", "DisputeId" },
-                { "/api/v1/admin/", "AnyId" } };
+    } ids[] = { { "/api/v1/pledges/", "PledgeId" },         { "/api/v1/payments/", "PaymentId" },
+                { "/api/v1/refunds/", "RefundId" },         { "/api/v1/disputes/", "DisputeId" },
+                { "/api/v1/admin/doctor/", "FindingCode" }, { "/api/v1/admin/", "AnyId" } };
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
         if (strncmp(pattern, ids[i].folder, strlen(ids[i].folder)) == 0)
             return ids[i].schema;
@@ -54,6 +52,9 @@ static const named_json parameters[] = {
         "description": "a Careforall-Position: the answer includes everything up to there",
         "schema": {"type": "integer", "format": "int64", "minimum": 0,
                    "maximum": 999999999999999999}}) },
+    { "deep", JSON({"name": "deep", "in": "query",
+        "description": "1: read every payment and parked webhook, however many",
+        "schema": {"type": "integer", "enum": [0, 1], "default": 0}}) },
     { "IdempotencyKey", JSON({"name": "Idempotency-Key", "in": "header", "required": true,
         "description":
             "made before the first try and kept for repeats; unguessable without the service token",
@@ -167,7 +168,9 @@ static json_t *answer_new(const char *description) {
 }
 
 static json_t *good_answer(const http_route *route, int status, const char *schema) {
+    bool begun = status == 202 && !(route->flags & ROUTE_KEY); /* work that outlives its request */
     json_t *out = answer_new(status == 201   ? "made"
+                             : begun         ? "begun; Location tells what became of it"
                              : status == 202 ? "durable; repeat with the same key for the answer"
                              : status == 503 ? "not ready"
                              : (route->flags & ROUTE_KEY) ? "done, now or by an earlier request"
@@ -175,7 +178,7 @@ static json_t *good_answer(const http_route *route, int status, const char *sche
     (void)json_object_set_new(
         out, "content",
         json_pack("{s:{s:o}}", "application/json", "schema", reference("schemas", schema)));
-    if (strcmp(schema, "Story") == 0) { /* as Accept says */
+    if (strcmp(schema, "Story") == 0 || strcmp(schema, "Checkup") == 0) { /* as Accept says */
         (void)json_object_set_new(json_object_get(out, "content"), "text/html",
                                   json_pack("{s:{s:s}}", "schema", "type", "string"));
         (void)json_object_set_new(json_object_get(out, "content"), "text/plain",
@@ -190,13 +193,13 @@ static json_t *good_answer(const http_route *route, int status, const char *sche
         add_header(out, "Careforall-Position", "CareforallPosition");
         add_header(out, "Idempotent-Replayed", "IdempotentReplayed");
     }
-    if ((route->flags & ROUTE_KEY) && strcmp(route->method, "POST") == 0)
+    if (begun || ((route->flags & ROUTE_KEY) && strcmp(route->method, "POST") == 0))
         add_header(out, "Location", "Location");
     if (route->queries && strstr(route->queries, "after"))
         add_header(out, "Link", "Link");
     if (strcmp(route->name, "createPledge") == 0)
         add_header(out, "Careforall-Pledge-Token", "PledgeToken");
-    if (status == 202 || status == 503)
+    if ((status == 202 && !begun) || status == 503)
         add_header(out, "Retry-After", "RetryAfter");
     return out;
 }
@@ -280,7 +283,8 @@ static json_t *codes_of(int status) {
 #undef ADD_OWN
 #define ADD_ENGINE(name, number, text)                                                             \
     if (name != CFA_OK &&                                                                          \
-        (problem_http_status(name) == status || (status == 400 && name == CFA_EINVAL))) {          \
+        (problem_http_status(name) == status || (status == 400 && name == CFA_EINVAL) ||           \
+         (status == 409 && name == CFA_ENOTSUP))) {                                                \
         char code[32];                                                                             \
         problem_code(code, sizeof code, name);                                                     \
         add_code(out, code);                                                                       \

@@ -41,6 +41,89 @@ const openapi_schema openapi_schemas[] = {
                     "at": {"$ref": "#/components/schemas/Time"},
                     "kind": {"type": "string"},
                     "title": {"type": "string", "description": "for people"}}}}}}) },
+    { "FindingCode", JSON({
+        "type": "string", "pattern": "^[a-z_]{1,63}$",
+        "description": "`kind` of a finding, such as \"webhook_parked\""}) },
+    { "Checkup", JSON({
+        "type": "object", "description": "docs/explain.md; members are only added",
+        "required": ["document", "version", "summary", "count", "critical", "deep", "as_of",
+                     "findings"],
+        "properties": {
+            "document": {"const": "doctor"},
+            "version": {"const": 1},
+            "summary": {"type": "string", "description": "for people"},
+            "count": {"type": "integer", "minimum": 0},
+            "critical": {"type": "integer", "minimum": 0},
+            "deep": {"type": "boolean"},
+            "as_of": {"$ref": "#/components/schemas/Time"},
+            "findings": {"type": "array", "items": {
+                "type": "object", "required": ["kind", "title"],
+                "properties": {
+                    "kind": {"type": "string", "description": "stable"},
+                    "title": {"type": "string", "description": "for people"}}}}}}) },
+    { "Remedy", JSON({
+        "type": "object", "required": ["code", "done"], "additionalProperties": false,
+        "properties": {
+            "code": {"$ref": "#/components/schemas/FindingCode"},
+            "done": {"type": "integer", "minimum": 0,
+                     "description": "how many things were acted on; 0: there was nothing to do"}}}) },
+    { "JobState", JSON({
+        "type": "string", "enum": ["running", "finished", "failed"]}) },
+    { "Verdict", JSON({
+        "type": "string", "enum": ["clean", "differences"]}) },
+    { "JobFailure", JSON({
+        "type": "object", "required": ["code", "detail"], "additionalProperties": false,
+        "properties": {
+            "code": {"type": "string", "description": "for programs: stable"},
+            "detail": {"type": "string", "description": "for people"}}}) },
+    { "Audit", JSON({
+        "type": "object", "additionalProperties": false,
+        "required": ["kind", "number", "state", "started_at", "ended_at", "rows", "verdict",
+                     "differences", "problem", "report"],
+        "properties": {
+            "kind": {"const": "audit"},
+            "number": {"type": "integer", "minimum": 1,
+                       "description": "counts audits and reconciliations of this process"},
+            "state": {"$ref": "#/components/schemas/JobState"},
+            "started_at": {"$ref": "#/components/schemas/Time"},
+            "ended_at": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
+            "rows": {"type": ["integer", "null"], "minimum": 0,
+                     "description": "read so far; null at the end"},
+            "verdict": {"anyOf": [{"$ref": "#/components/schemas/Verdict"}, {"type": "null"}]},
+            "differences": {"type": ["integer", "null"], "minimum": 0},
+            "problem": {"anyOf": [{"$ref": "#/components/schemas/JobFailure"}, {"type": "null"}]},
+            "report": {"type": ["object", "null"], "description": "docs/audit.md"}}}) },
+    { "ReconciliationSpec", JSON({
+        "type": "object", "required": ["from"], "additionalProperties": false,
+        "properties": {
+            "from": {"$ref": "#/components/schemas/Time"},
+            "until": {"$ref": "#/components/schemas/Time"},
+            "repair": {"type": "boolean", "default": false,
+                       "description": "tell the book what the provider says, then compare again"},
+            "all_ours": {"type": "boolean", "default": false,
+                         "description": "what names no payment of ours is missing here, too"}}}) },
+    { "Reconciliation", JSON({
+        "type": "object", "additionalProperties": false,
+        "required": ["kind", "number", "state", "started_at", "ended_at", "from", "until",
+                     "repair", "all_ours", "repaired", "verdict", "differences", "problem",
+                     "report"],
+        "properties": {
+            "kind": {"const": "reconciliation"},
+            "number": {"type": "integer", "minimum": 1,
+                       "description": "counts audits and reconciliations of this process"},
+            "state": {"$ref": "#/components/schemas/JobState"},
+            "started_at": {"$ref": "#/components/schemas/Time"},
+            "ended_at": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
+            "from": {"$ref": "#/components/schemas/Time"},
+            "until": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}],
+                      "description": "null: up to ten minutes before it began"},
+            "repair": {"type": "boolean"},
+            "all_ours": {"type": "boolean"},
+            "repaired": {"type": ["integer", "null"], "minimum": 0},
+            "verdict": {"anyOf": [{"$ref": "#/components/schemas/Verdict"}, {"type": "null"}]},
+            "differences": {"type": ["integer", "null"], "minimum": 0},
+            "problem": {"anyOf": [{"$ref": "#/components/schemas/JobFailure"}, {"type": "null"}]},
+            "report": {"type": ["object", "null"], "description": "docs/reconcile.md"}}}) },
     { "PaymentId", JSON({
         "type": "string", "pattern": "^pay_[0-7][0-9a-hjkmnp-tv-z]{25}$"}) },
     { "RefundId", JSON({

@@ -21,12 +21,19 @@ static const problem_kind_text kinds[] = {
 
 /* The engine's names of fields and what the caller knows them as. */
 static const char *const field_names[][2] = {
-    { "key", "Idempotency-Key" },         { "signature", "Careforall-Signature" },
-    { "expected_version", "If-Match" },   { "donor_reference", "donor.reference" },
-    { "donor_name", "donor.name" },       { "donor_email", "donor.email" },
-    { "donor_message", "donor.message" }, { "visibility", "donor.visibility" },
-    { "deadline_us", "deadline" },        { "currency", "amount.currency" },
+    { "key", "Idempotency-Key" },
+    { "signature", "Careforall-Signature" },
+    { "expected_version", "If-Match" },
+    { "donor_reference", "donor.reference" },
+    { "donor_name", "donor.name" },
+    { "donor_email", "donor.email" },
+    { "donor_message", "donor.message" },
+    { "visibility", "donor.visibility" },
+    { "deadline_us", "deadline" },
+    { "currency", "amount.currency" },
     { "minor", "amount.minor" },
+    { "from_us", "from" },
+    { "until_us", "until" },
 };
 
 static const char *public_field(const char *field) {

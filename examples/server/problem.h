@@ -20,6 +20,8 @@
     X(UNAUTHORIZED, 401, "http_unauthorized", "the service token is missing or wrong")             \
     X(NO_ROUTE, 404, "http_no_route", "no such path")                                              \
     X(NO_METHOD, 405, "http_no_method", "the path does not take this method")                      \
+    X(JOB_RUNNING, 409, "http_job_running",                                                        \
+      "work on the whole book runs already; nothing was begun")                                    \
     X(BODY_TOO_LARGE, 413, "http_body_too_large", "the body is larger than this path takes")       \
     X(TARGET_TOO_LONG, 414, "http_target_too_long", "the request target is too long")              \
     X(BAD_MEDIA_TYPE, 415, "http_bad_media_type", "the body must be application/json")             \

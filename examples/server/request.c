@@ -224,6 +224,7 @@ static enum MHD_Result queue_answer(http_request *request) {
     add_header(response, "Careforall-Position", answer->position);
     add_header(response, "Careforall-Pledge-Token", answer->pledge_token);
     add_header(response, "Allow", answer->allow);
+    add_header(response, "Content-Security-Policy", answer->policy);
     add_header(response, "Retry-After", number);
     add_header(response, "Idempotent-Replayed", answer->replayed ? "true" : NULL);
     add_header(response, "WWW-Authenticate", answer->challenge ? "Bearer" : NULL);

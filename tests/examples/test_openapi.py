@@ -15,7 +15,7 @@ PAGE = ROOT / "docs" / "openapi.json"
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 MISSING = {name: f"{prefix}_01h455vb4pex5vsknk084sn02q" for name, prefix in (
     ("CampaignId", "cmp"), ("PledgeId", "plg"), ("PaymentId", "pay"), ("RefundId", "rfd"), ("DisputeId", "dsp"),
-    ("AnyId", "pay"))}
+    ("AnyId", "pay"))} | {"FindingCode": "webhook_parked"}
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_required_headers_and_tokens_are_asked_for(book):
     body = {"CampaignSpec": {"title": "x", "currencies": ["EUR"]},
             "PledgeSpec": {"campaign_id": MISSING["CampaignId"], "amount": {"minor": 100, "currency": "EUR"}},
             "PlayConfirmation": {"client_secret": "x", "payment_method": "x"}, "WebhookEvent": {},
-                "CaptureSpec": {}, "RefundSpec": {}}
+            "CaptureSpec": {}, "RefundSpec": {}, "ReconciliationSpec": {"from": "2020-01-01T00:00:00Z"}}
     for method, path, operation in operations(book.document):
         target = filled(book.document, path, operation)
         content = operation.get("requestBody", {}).get("content", {})

@@ -127,10 +127,12 @@ def drive_every_route(server):
     nobody = "01h455vb4pex5vsknk084sn02q"
     ids = {"/api/v1/campaigns": campaign_id, "/api/v1/pledges": made.json["id"],
            "/api/v1/payments": made.json["payment_id"], "/api/v1/admin/explain": made.json["id"],
+           "/api/v1/admin/doctor": "webhook_parked",
            "/api/v1/refunds": f"rfd_{nobody}", "/api/v1/disputes": f"dsp_{nobody}"}
     bodies = [{"title": f"{MARK} title", "currencies": ["EUR"]}, {f"{MARK}field": f"{MARK} value"},
               {"client_secret": secrets[0], "payment_method": f"pm_{MARK}"},
               {"client_secret": secrets[0], "payment_method": "pm_ok"}, {"reason": f"{MARK} reason"},
+              {"from": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}, {"from": f"{MARK} from"},
               {"campaign_id": campaign_id, "amount": {"minor": 2500, "currency": "EUR"},
                "donor": {"name": f"{MARK} name"}}, f'{{"{MARK}": "{MARK}\\u0000"}}'.encode(),
               f"{MARK} no JSON".encode()]
