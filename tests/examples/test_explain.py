@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, DEADLINE_S, environment
+from conftest import BINARY, DEADLINE_S, ROOT, environment
 
 
 def run(*arguments):
@@ -127,6 +128,52 @@ def test_findings_name_the_next_safe_action_and_do_it(donated):
     for code_name, why in (("payment_conflict", "a person must do this"), ("nonsense", "no finding has this code")):
         code, out, err = run("doctor", "--database", donated.path, "--do", code_name)
         assert code == 2 and out == "" and why in err
+
+
+def old_book(path, version):
+    """A book of an earlier schema, as that version's library made it."""
+    with sqlite3.connect(path) as book:
+        book.executescript((ROOT / f"tests/adapters/schemas/version_{version}.sql").read_text())
+        for number in range(1, version + 1):
+            book.execute("INSERT INTO cfa_schema VALUES (?, 1, 'careforall 0.0')", (number,))
+        book.execute("INSERT INTO cfa_book (id, book_id, incarnation, secret, livemode, account, key_generation, keys_moved,"
+                     " created_us, version) VALUES (1, randomblob(16), 1, randomblob(32), 0, '', 1, 0, 1, 1)")
+    book.close()
+
+
+def test_an_old_schema_is_a_finding_and_looking_does_not_change_it(tmp_path):
+    path = str(tmp_path / "old.db")
+    old_book(path, 2)
+    code, out, err = run("doctor", "--database", path, "--json")
+    assert (code, err) == (1, ""), err
+    [finding] = json.loads(out)["findings"]
+    assert finding["kind"] == "old_schema" and "schema version 2" in finding["text"] and "migrate" in finding["action"]
+    code, out, _ = run("doctor", "--database", path)
+    assert code == 1 and "old_schema" in out
+    code, out, err = run("doctor", "--database", path, "--do", "old_schema")
+    assert (code, out) == (2, "") and "careforall-server migrate" in err and err.count("\n") == 1
+    with sqlite3.connect(path) as book:
+        assert book.execute("SELECT max(version) FROM cfa_schema").fetchone() == (2,)
+    book.close()
+    assert run("migrate", "--database", path)[0] == 0
+    code, out, _ = run("doctor", "--database", path, "--json")
+    assert code == 0 and json.loads(out)["findings"] == []
+
+
+def test_a_program_that_has_the_file_open_to_write_it_is_named(donated):
+    code, out, _ = run("doctor", "--database", donated.path)   # the server is one of ours
+    assert code == 0, out
+    book = sqlite3.connect(donated.path)
+    book.execute("SELECT count(*) FROM cfa_book").fetchone()
+    code, out, err = run("doctor", "--database", donated.path, "--json")
+    assert (code, err) == (1, "")
+    [finding] = json.loads(out)["findings"]
+    assert finding["kind"] == "foreign_writer" and finding["count"] == 1 and f"{os.getpid()} (" in finding["text"]
+    book.close()
+    reader = sqlite3.connect(f"file:{donated.path}?mode=ro", uri=True)
+    reader.execute("SELECT count(*) FROM cfa_book").fetchone()
+    assert run("doctor", "--database", donated.path)[0] == 0
+    reader.close()
 
 
 def test_a_book_that_does_not_open_is_exit_2_and_is_not_made(tmp_path):
