@@ -43,6 +43,16 @@ enum {
     CFA_CIRCUIT_QUEUE = 1 /* the pledge is pending, and the provider call follows by itself */
 };
 
+/*
+ * What happens when a card's issuer suspects fraud of money that was taken. The rule is that of the
+ * engine which takes the warning in, and is asked once: when warning and money are both known. A
+ * refund is asked for only while no dispute of the payment is known, and is one like any other.
+ */
+enum {
+    CFA_FRAUD_FLAG = 0,  /* the flag FRAUD_WARNING; a person decides */
+    CFA_FRAUD_REFUND = 1 /* and all that is left goes back, before a dispute with its fee */
+};
+
 typedef struct cfa_engine_options {
     size_t struct_size;
     const cfa_storage *storage;   /* required; borrowed until close, as are the next three */
@@ -67,12 +77,13 @@ typedef struct cfa_engine_options {
                                    * failed: it opens; 0: 5, negative: never */
     int32_t circuit_open_ms;      /* then it stays open so long before one call tries; 0: 30000 */
     size_t sink_binding_size;     /* set by the macro: what one of `sinks` takes */
+    int32_t fraud_rule;           /* of payments whose issuer suspects fraud: CFA_FRAUD_* */
 } cfa_engine_options;
 
 #define CFA_ENGINE_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(cfa_engine_options), NULL, NULL, NULL, 0, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, sizeof(cfa_sink_binding)                                                   \
+            0, 0, 0, 0, sizeof(cfa_sink_binding), 0                                                \
     }
 
 /*

@@ -38,7 +38,8 @@ typedef int32_t cfa_refund_origin;
 enum {
     CFA_REFUND_ASKED = 1,    /* by `cfa_refund_create` */
     CFA_REFUND_EXTERNAL = 2, /* at the provider */
-    CFA_REFUND_LATE = 3      /* by the campaign's late rule */
+    CFA_REFUND_LATE = 3,     /* by the campaign's late rule */
+    CFA_REFUND_FRAUD = 4     /* by the engine's fraud rule */
 };
 
 typedef struct cfa_refund_spec {

@@ -162,7 +162,7 @@ typedef char cfa__currency[4];
     F(ID, payment_id, 0, 3, "")                                                                    \
     F(INT, amount_minor, 0, 3, "in the payment's currency")                                        \
     F(TEXT, ref, CFA_FIELD_NULLABLE, 3, "the provider's id, once known")                           \
-    F(INT, origin, 0, 3, "1: asked for here, 2: made at the provider, 3: by the late rule")        \
+    F(INT, origin, 0, 3, "1: asked for here, 2: made at the provider, 3: late rule, 4: fraud")     \
     F(TEXT, reason, CFA_FIELD_NULLABLE, 3, "the caller's")                                         \
     F(INT, state, 0, 3, "cfa_refund_state, computed from the facts below")                         \
     F(INT, durable, 0, 3, "facts: 1 seen, 2 succeeded, 4 canceled, 8 failed, 16 rejected")         \

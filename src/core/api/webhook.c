@@ -85,6 +85,7 @@ static cfa_status command_fill(cfa_engine *engine, cfa__command *command, cfa__w
         status = cfa__draw_id(engine, &input->webhook_id);
     input->livemode = engine->options.livemode != 0;
     input->handle = engine->provider;
+    input->refunds_suspects = engine->options.fraud_rule == CFA_FRAUD_REFUND;
     if (body != NULL) {
         cfa_slice none = { NULL, 0 };
         cfa__hash(input->body_hash, sizeof input->body_hash, none, body, 1);

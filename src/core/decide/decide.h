@@ -243,6 +243,7 @@ CFA_MUST_CHECK cfa_status cfa__operation_lease(cfa__working_set *set, cfa__comma
 /* What became of a call. */
 typedef struct cfa__result_input {
     cfa_provider provider;
+    bool refunds_suspects; /* of fraud, by the engine's rule */
     cfa__id payment_id;
     int64_t number;
     cfa__id lease_id; /* the lease under which the call was made */
@@ -303,6 +304,7 @@ CFA_MUST_CHECK cfa_status cfa__payment_accept(cfa__working_set *set, cfa__comman
 typedef struct cfa__webhook_input {
     cfa_slice provider, account;
     cfa_provider handle;     /* for calls that the event gives rise to */
+    bool refunds_suspects;   /* of fraud, by the engine's rule */
     int32_t livemode;        /* of this book */
     cfa_webhook_event event; /* text in the command's arena */
     uint8_t body_hash[32];

@@ -80,6 +80,21 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
     return status;
 }
 
+/* ---- fraud ----------------------------------------------------------------------------------- */
+
+static bool is_suspected(const cfa__payment *payment) {
+    return (payment->durable & CFA_FACT_FRAUD_WARNING) != 0 && payment->captured_minor > 0;
+}
+
+/* Once, whichever of warning and money was known first; a dispute may have taken it already. */
+static cfa_status apply_fraud_rule(cfa__working_set *set, cfa__payment *payment,
+                                   const cfa__payment *before, const cfa__evidence *evidence) {
+    if (!evidence->refunds_suspects || !is_suspected(payment) || is_suspected(before) ||
+        payment->dispute_count > 0)
+        return CFA_OK;
+    return cfa__refund_by_rule(set, evidence->provider, payment, CFA_REFUND_FRAUD);
+}
+
 /* ---- evidence -------------------------------------------------------------------------------- */
 
 cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
@@ -104,6 +119,8 @@ cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
         status = cfa__reversals_apply(set, payment, evidence, out_verdict);
     if (status == CFA_OK && lateness.is_late)
         status = cfa__late_apply(set, payment, evidence, &lateness);
+    if (status == CFA_OK)
+        status = apply_fraud_rule(set, payment, &before, evidence);
     /* Told nothing new, the row stays as it is. */
     if (memcmp(&before, payment, sizeof before) != 0)
         payment->updated_us = cfa__now_us(set);
@@ -113,7 +130,7 @@ cfa_status cfa__evidence_apply(cfa__working_set *set, cfa__payment *payment,
 /* ---- objects --------------------------------------------------------------------------------- */
 
 static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const cfa__parked *key,
-                            const cfa_provider *provider) {
+                            const cfa__evidence *binding) {
     const void *found;
     cfa_status status = cfa__find(set, &cfa__parked_kind, key, &found);
     if (status != CFA_OK || found == NULL)
@@ -135,7 +152,9 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
     if (status != CFA_OK)
         return status;
     cfa_webhook_verdict verdict;
-    cfa__evidence evidence = { &facts, webhook->id, provider };
+    cfa__evidence evidence = *binding;
+    evidence.facts = &facts;
+    evidence.cause_id = webhook->id;
     status = cfa__object_apply(set, payment, &evidence, &verdict);
     webhook->verdict = verdict;
     webhook->payment_id = payment->id;
@@ -145,7 +164,7 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
 /* Ask for everything that waits for the object before applying any of it, so that one load brings
  * it all. */
 static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provider_object *object,
-                        const cfa_provider *provider) {
+                        const cfa__evidence *binding) {
     cfa__parked key;
     memset(&key, 0, sizeof key);
     key.provider = object->provider;
@@ -182,7 +201,7 @@ static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provi
     object->drained_count = last; /* at once: what is applied may name this object as its origin */
     object->waiting_us = waiting_us;
     for (; key.number <= last; key.number++) {
-        cfa_status status = drain_one(set, payment, &key, provider);
+        cfa_status status = drain_one(set, payment, &key, binding);
         if (status != CFA_OK)
             return status;
     }
@@ -241,7 +260,7 @@ static cfa_status bind_one(cfa__working_set *set, cfa__payment *payment,
         return status == CFA_OK ? cfa__insert(set, &cfa__provider_object_kind, &key, NULL) : status;
     }
     object->payment_id = payment->id;
-    return drain(set, payment, object, evidence->provider);
+    return drain(set, payment, object, evidence);
 }
 
 cfa_status cfa__object_bind(cfa__working_set *set, cfa__payment *payment,

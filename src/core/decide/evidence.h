@@ -5,6 +5,7 @@
 #ifndef CFA_CORE_DECIDE_EVIDENCE_H
 #define CFA_CORE_DECIDE_EVIDENCE_H
 
+#include <careforall/refund.h>
 #include "core/decide/decide.h"
 #include "core/decide/event_registry.h"
 #include "core/decide/facts.h"
@@ -39,6 +40,7 @@ typedef struct cfa__evidence {
     const cfa_facts *facts;
     cfa__id cause_id; /* null: a reply */
     const cfa_provider *provider;
+    bool refunds_suspects; /* what its card's issuer suspects of fraud goes back */
 } cfa__evidence;
 
 /* Run facts through the machines: drafts, transition log and events. `facts->ref` must be the
@@ -90,6 +92,9 @@ CFA_MUST_CHECK cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment 
 CFA_MUST_CHECK cfa_status cfa__refund_append(cfa__working_set *set, const cfa_provider *provider,
                                              cfa__payment *payment, const cfa__refund *refund,
                                              cfa__refund **out);
+/* The same by a rule, of all that is left. Nothing when nothing is, or the provider cannot. */
+CFA_MUST_CHECK cfa_status cfa__refund_by_rule(cfa__working_set *set, const cfa_provider *provider,
+                                              cfa__payment *payment, cfa_refund_origin origin);
 /* The provider refused to make a refund that was asked for, or proved that it never did. */
 CFA_MUST_CHECK cfa_status cfa__refund_reject(cfa__working_set *set, cfa__payment *payment,
                                              cfa__id refund_id, const char *code);

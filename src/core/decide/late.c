@@ -6,7 +6,6 @@
 #include "core/decide/act.h"
 #include "core/decide/evidence.h"
 #include "core/decide/payment_machine.h"
-#include "core/decide/reversal_machine.h"
 #include "util/buffer.h"
 
 #include <assert.h>
@@ -42,36 +41,6 @@ cfa_status cfa__late_judge(cfa__working_set *set, cfa__payment *payment, const c
     return CFA_OK;
 }
 
-/* The refund that the rule makes of what was captured: deciding again gives the same. */
-static cfa__id refund_id(const cfa__working_set *set, const cfa__payment *payment) {
-    static const uint8_t mark[10] = "late_rule";
-    uint8_t random[10];
-    for (size_t i = 0; i < sizeof random; i++)
-        random[i] = (uint8_t)(payment->id.bytes[6 + i] ^ mark[i]);
-    for (size_t i = 0; i < 8; i++)
-        random[i + 2] = (uint8_t)(random[i + 2] ^ (uint8_t)(payment->captured_minor >> (8 * i)));
-    return cfa__id_make(cfa__now_us(set), random);
-}
-
-static cfa_status give_back(cfa__working_set *set, cfa__payment *payment,
-                            const cfa_provider *provider) {
-    int64_t amount = cfa__payment_refundable_minor(payment);
-    if (amount == 0 || payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
-        return CFA_OK;
-    cfa__refund refund = { .id = refund_id(set, payment),
-                           .amount_minor = amount,
-                           .origin = CFA_REFUND_LATE };
-    const cfa__payment kept = *payment;
-    cfa_status status = cfa__refund_append(set, provider, payment, &refund, NULL);
-    cfa_status_class class = cfa_status_class_of(status);
-    if (class != CFA_CLASS_INVALID && class != CFA_CLASS_PERMANENT)
-        return status;
-    /* The provider's `prepare` cannot write such a refund. What was taken is recorded all the same:
-     * the flag shows it. */
-    *payment = kept;
-    return CFA_OK;
-}
-
 cfa_status cfa__late_apply(cfa__working_set *set, cfa__payment *payment,
                            const cfa__evidence *evidence, const cfa__lateness *lateness) {
     cfa_status status = CFA_OK;
@@ -80,7 +49,7 @@ cfa_status cfa__late_apply(cfa__working_set *set, cfa__payment *payment,
     if (status == CFA_OK && lateness->is_held)
         status = cfa__log_notice(set, payment, "L01", CFA__EVENT_PAYMENT_HELD, evidence->cause_id);
     if (status == CFA_OK && lateness->goes_back)
-        status = give_back(set, payment, evidence->provider);
+        status = cfa__refund_by_rule(set, evidence->provider, payment, CFA_REFUND_LATE);
     return status;
 }
 

@@ -1,12 +1,14 @@
 /*
- * refund.c - a refund is asked for. The guard against money that goes twice is decided here, on the
- * sums in the payment's own row, which whoever changes any part of them writes too.
+ * refund.c - a refund is asked for, by a person or a rule. The guard against money that goes twice is
+ * decided here, on the sums in the payment's own row, which whoever changes any part of them writes
+ * too.
  */
 #include "core/decide/act.h"
 #include "core/decide/evidence.h"
 #include "core/decide/reversal_machine.h"
 #include "util/buffer.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define ORIGIN "core.refund"
@@ -107,4 +109,39 @@ cfa_status cfa__refund_create(cfa__working_set *set, cfa__command *command) {
         payment->updated_us = cfa__now_us(set);
     answer->refund = made;
     return status;
+}
+
+/* ---- by a rule ------------------------------------------------------------------------------- */
+
+/* Deciding again gives the same. */
+static cfa__id id_by_rule(const cfa__working_set *set, const cfa__payment *payment,
+                          cfa_refund_origin origin) {
+    static const uint8_t late[10] = "late_rule", fraud[10] = "suspected";
+    const uint8_t *mark = origin == CFA_REFUND_LATE ? late : fraud;
+    uint8_t random[10];
+    for (size_t i = 0; i < sizeof random; i++)
+        random[i] = (uint8_t)(payment->id.bytes[6 + i] ^ mark[i]);
+    for (size_t i = 0; i < 8; i++)
+        random[i + 2] = (uint8_t)(random[i + 2] ^ (uint8_t)(payment->captured_minor >> (8 * i)));
+    return cfa__id_make(cfa__now_us(set), random);
+}
+
+cfa_status cfa__refund_by_rule(cfa__working_set *set, const cfa_provider *provider,
+                               cfa__payment *payment, cfa_refund_origin origin) {
+    assert(origin == CFA_REFUND_LATE || origin == CFA_REFUND_FRAUD);
+    int64_t amount = cfa__payment_refundable_minor(payment);
+    if (amount == 0 || payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
+        return CFA_OK;
+    cfa__refund refund = { .id = id_by_rule(set, payment, origin),
+                           .amount_minor = amount,
+                           .origin = origin };
+    const cfa__payment kept = *payment;
+    cfa_status status = cfa__refund_append(set, provider, payment, &refund, NULL);
+    cfa_status_class class = cfa_status_class_of(status);
+    if (class != CFA_CLASS_INVALID && class != CFA_CLASS_PERMANENT)
+        return status;
+    /* The provider's `prepare` cannot write such a refund. What was taken is recorded all the same:
+     * a flag shows why. */
+    *payment = kept;
+    return CFA_OK;
 }

@@ -143,7 +143,8 @@ static bool is_about(const cfa__payment *payment, const cfa_facts *facts) {
 static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
     cfa_webhook_verdict verdict;
     bool probe;
-    cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider };
+    cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider,
+                               scene->input->refunds_suspects };
     cfa_status status =
         cfa__evidence_apply(scene->set, scene->payment, &evidence, &verdict, &probe);
     scene->refused = scene->refused || (status == CFA_OK && verdict == CFA_WEBHOOK_QUARANTINED);
@@ -153,7 +154,8 @@ static cfa_status apply(struct scene *scene, const cfa_facts *facts) {
 }
 
 static cfa_status bind(struct scene *scene, const cfa_facts *facts, bool *out_ours) {
-    cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider };
+    cfa__evidence evidence = { facts, CFA__ID_NULL, &scene->input->provider,
+                               scene->input->refunds_suspects };
     return cfa__object_bind(scene->set, scene->payment, &evidence, out_ours);
 }
 

@@ -334,7 +334,7 @@ cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payment *payment,
 
 cfa_status cfa__refund_append(cfa__working_set *set, const cfa_provider *provider,
                               cfa__payment *payment, const cfa__refund *given, cfa__refund **out) {
-    static const cfa__evidence ours = { NULL, { { 0 } }, NULL };
+    static const cfa__evidence ours = { NULL, { { 0 } }, NULL, false };
     struct scene scene = { .set = set, .payment = payment, .evidence = &ours };
     cfa__refund none, refund = *given;
     memset(&none, 0, sizeof none);
@@ -358,7 +358,7 @@ cfa_status cfa__refund_append(cfa__working_set *set, const cfa_provider *provide
 
 cfa_status cfa__refund_reject(cfa__working_set *set, cfa__payment *payment, cfa__id refund_id,
                               const char *code) {
-    static const cfa__evidence ours = { NULL, { { 0 } }, NULL };
+    static const cfa__evidence ours = { NULL, { { 0 } }, NULL, false };
     struct scene scene = { .set = set, .payment = payment, .evidence = &ours };
     void *draft;
     cfa_status status = cfa__edit_id(set, &cfa__refund_kind, refund_id, &draft);

@@ -74,7 +74,8 @@ static cfa_status apply(cfa__working_set *set, const cfa__webhook_input *input, 
     if (status != CFA_OK)
         return status;
     assert(draft != NULL);
-    cfa__evidence evidence = { &input->event.facts, input->webhook_id, &input->handle };
+    cfa__evidence evidence = { &input->event.facts, input->webhook_id, &input->handle,
+                               input->refunds_suspects };
     return cfa__object_apply(set, draft, &evidence, out_verdict);
 }
 

@@ -60,6 +60,7 @@ cfa_status cfa__result_command(cfa__command **out, cfa_engine *engine,
         return status;
     }
     input->provider = engine->provider;
+    input->refunds_suspects = engine->options.fraud_rule == CFA_FRAUD_REFUND;
     input->payment_id = operation->payment_id;
     input->number = operation->number;
     input->lease_id = operation->lease_owner;

@@ -278,6 +278,8 @@ static cfa_status options_take(cfa_engine_options *out, const cfa_engine_options
     if (status == CFA_OK)
         status = range("circuit_rule", options.circuit_rule, CFA_CIRCUIT_REJECT, CFA_CIRCUIT_QUEUE);
     if (status == CFA_OK)
+        status = range("fraud_rule", options.fraud_rule, CFA_FRAUD_FLAG, CFA_FRAUD_REFUND);
+    if (status == CFA_OK)
         status = range("circuit_failures", options.circuit_failures, INT32_MIN, CFA__CIRCUIT_CALLS);
     if (status == CFA_OK)
         status = range("circuit_open_ms", options.circuit_open_ms, 100, 3600000);
