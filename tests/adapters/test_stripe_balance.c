@@ -1,6 +1,6 @@
 /*
- * test_stripe_balance.c - exported balance files: the header alone tells which it is, a movement says
- * of a payment what it can and no more, and a file that is not sound is refused with its line.
+ * test_stripe_balance.c - exported balance files: the header alone tells which it is, a movement
+ * says of a payment what it can and no more, and a file that is not sound is refused with its line.
  */
 #include "export_file.h"
 #include "stripe_wire.h"
@@ -39,6 +39,15 @@
     "\",\"source\":" source "," more "}\n"
 #define SUMS "\"amount\":1250,\"fee\":61,\"net\":1189,\"exchange_rate\":null"
 
+static cfa_stripe_export *opened_rows(const char *header, const char *const *rows, size_t count) {
+    char text[4096];
+    size_t size = (size_t)snprintf(text, sizeof text, "%s", header);
+    for (size_t i = 0; i < count; i++)
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s", rows[i]);
+    ck_assert_uint_lt(size, sizeof text);
+    return export_opened(text);
+}
+
 /* ---- the balance history --------------------------------------------------------------------- */
 
 START_TEST(a_charge_of_the_history_tells_its_fee_and_amount_by_our_id) {
@@ -64,9 +73,11 @@ START_TEST(a_charge_of_the_history_tells_its_fee_and_amount_by_our_id) {
 END_TEST
 
 START_TEST(a_settled_amount_is_never_taken_for_the_donors) {
-    cfa_stripe_export *file = export_opened(
-        HISTORY ROW("txn_1", "charge", "ch_1", "11.00", "0.61", "10.39", "eur", "12.50,usd", OURS)
-            ROW("txn_2", "charge", "ch_2", "11.00", "0.61", "10.39", "eur", ",", OURS));
+    static const char *const rows[] = {
+        ROW("t1", "charge", "ch_1", "11.00", "0.61", "10.39", "eur", "12.50,usd", OURS),
+        ROW("t2", "charge", "ch_2", "11.00", "0.61", "10.39", "eur", ",", OURS),
+    };
+    cfa_stripe_export *file = opened_rows(HISTORY, rows, COUNT(rows));
     cfa_reconcile_object told = export_taken(file);
     ck_assert_int_eq(told.facts.amount.minor, 1250);
     ck_assert_str_eq(told.facts.amount.currency, "USD");
@@ -82,10 +93,12 @@ START_TEST(a_settled_amount_is_never_taken_for_the_donors) {
 END_TEST
 
 START_TEST(a_payment_that_may_still_fail_is_not_captured_until_it_is_paid_out) {
-    cfa_stripe_export *file = export_opened(
-        ITEMIZED LINE(NOTHING, "txn_1", "eur,9.00,0.30,8.70", "charge", "py_1", "9.00,eur", "pi_1")
-            LINE(PAID, "txn_2", "eur,9.00,0.30,8.70", "charge", "py_2", "9.00,eur", "pi_2")
-                LINE(COMING, "txn_3", "eur,9.00,0.30,8.70", "charge", "ch_3", "9.00,eur", "pi_3"));
+    static const char *const rows[] = {
+        LINE(NOTHING, "t1", "eur,9.00,0.30,8.70", "charge", "py_1", "9.00,eur", "pi_1"),
+        LINE(PAID, "t2", "eur,9.00,0.30,8.70", "charge", "py_2", "9.00,eur", "pi_2"),
+        LINE(COMING, "t3", "eur,9.00,0.30,8.70", "charge", "ch_3", "9.00,eur", "pi_3"),
+    };
+    cfa_stripe_export *file = opened_rows(ITEMIZED, rows, COUNT(rows));
     cfa_reconcile_object began = export_taken(file);
     ck_assert_int_eq(began.facts.captured_minor, 0);
     ck_assert_int_eq(began.facts.amount.minor, 900);
@@ -102,14 +115,15 @@ START_TEST(a_payment_that_may_still_fail_is_not_captured_until_it_is_paid_out) {
 END_TEST
 
 START_TEST(refunds_and_disputes_are_named_by_what_moved) {
-    cfa_stripe_export *file = export_opened(
-        HISTORY ROW("txn_1", "refund", "re_1", "-5.00", "0.00", "-5.00", "eur", "-5.00,eur", "")
-            ROW("txn_2", "payment_refund", "pyr_1", "-5.00", "-0.10", "-4.90", "eur", ",", "") ROW(
-                "txn_3", "refund_failure", "re_1", "5.00", "0.00", "5.00", "eur", "5.00,eur", "")
-                ROW("txn_4", "adjustment", "dp_1", "-12.50", "15.00", "-27.50", "eur", "-12.50,eur",
-                    "") ROW("txn_5", "adjustment", "du_1", "12.50", "0.00", "12.50", "eur",
-                            "12.50,eur", "") ROW("txn_6", "adjustment", "re_2", "3.00", "0.00",
-                                                 "3.00", "eur", "3.00,eur", ""));
+    static const char *const rows[] = {
+        ROW("t1", "refund", "re_1", "-5.00", "0.00", "-5.00", "eur", "-5.00,eur", ""),
+        ROW("t2", "payment_refund", "pyr_1", "-5.00", "-0.10", "-4.90", "eur", ",", ""),
+        ROW("t3", "refund_failure", "re_1", "5.00", "0.00", "5.00", "eur", "5.00,eur", ""),
+        ROW("t4", "adjustment", "dp_1", "-12.50", "15.00", "-27.50", "eur", "-12.50,eur", ""),
+        ROW("t5", "adjustment", "du_1", "12.50", "0.00", "12.50", "eur", "12.50,eur", ""),
+        ROW("t6", "adjustment", "re_2", "3.00", "0.00", "3.00", "eur", "3.00,eur", ""),
+    };
+    cfa_stripe_export *file = opened_rows(HISTORY, rows, COUNT(rows));
     cfa_reconcile_object given = export_taken(file);
     ck_assert_int_eq(given.kind, CFA_RECONCILE_REFUND);
     ck_assert_str_eq(given.facts.refunds[0]->ref, "re_1");
@@ -152,10 +166,8 @@ START_TEST(what_is_no_donors_money_is_skipped_and_what_has_no_name_is_said) {
         ROW("txn_1", "dispute", "ch_1", "-5.00", "0.00", "-5.00", "eur", "-5.00,eur", ""),
     };
     bool skipped = (size_t)_i < COUNT(others);
-    char text[2048];
-    snprintf(text, sizeof text, "%s%s", HISTORY,
-             skipped ? others[_i] : unnamed[(size_t)_i - COUNT(others)]);
-    cfa_stripe_export *file = export_opened(text);
+    const char *row = skipped ? others[_i] : unnamed[(size_t)_i - COUNT(others)];
+    cfa_stripe_export *file = opened_rows(HISTORY, &row, 1);
     ck_assert_int_eq(export_taken(file).kind,
                      skipped ? CFA_RECONCILE_OTHER : CFA_RECONCILE_UNNAMED);
     export_ends(file);
@@ -181,9 +193,7 @@ START_TEST(every_currency_is_exact) {
         { ROW("t", "charge", "ch_1", "500.00", "23.50", "476.50", "twd", "500.00,twd", OURS), 50000,
           2350 },
     };
-    char text[1024];
-    snprintf(text, sizeof text, "%s%s", HISTORY, rows[_i].row);
-    cfa_stripe_export *file = export_opened(text);
+    cfa_stripe_export *file = opened_rows(HISTORY, &rows[_i].row, 1);
     cfa_reconcile_object object = export_taken(file);
     ck_assert_int_eq(object.facts.amount.minor, rows[_i].minor);
     ck_assert_int_eq(object.facts.fee.minor, rows[_i].fee_minor);
@@ -213,22 +223,27 @@ END_TEST
 
 /* ---- balance transactions -------------------------------------------------------------------- */
 
+#define CHARGE                                                                                     \
+    "{\"id\":\"ch_1\",\"object\":\"charge\",\"amount\":1500,\"amount_captured\":1500,"             \
+    "\"captured\":true,\"currency\":\"usd\",\"status\":\"succeeded\",\"livemode\":true,"           \
+    "\"payment_intent\":\"pi_1\",\"metadata\":{\"payment_id\":\"" OURS "\"}}"
+#define REFUND                                                                                     \
+    "{\"id\":\"re_1\",\"object\":\"refund\",\"amount\":500,\"currency\":\"usd\","                  \
+    "\"status\":\"succeeded\",\"payment_intent\":\"pi_1\",\"created\":2,"                          \
+    "\"balance_transaction\":\"txn_2\"}"
+#define DISPUTE                                                                                    \
+    "{\"id\":\"du_1\",\"object\":\"dispute\",\"amount\":900,\"currency\":\"usd\","                 \
+    "\"status\":\"needs_response\",\"payment_intent\":\"pi_1\",\"created\":3}"
+
 START_TEST(an_expanded_source_is_the_object_with_the_movements_fee) {
-    cfa_stripe_export *file = export_opened(
-        MOVED("txn_1", "charge", "charge",
-              "{\"id\":\"ch_1\",\"object\":\"charge\",\"amount\":1500,\"amount_captured\":1500,"
-              "\"captured\":true,\"currency\":\"usd\",\"status\":\"succeeded\",\"livemode\":true,"
-              "\"payment_intent\":\"pi_1\",\"metadata\":{\"payment_id\":\"" OURS "\"}}",
-              "\"amount\":1250,\"fee\":61,\"net\":1189,\"exchange_rate\":0.83")
-            MOVED("txn_2", "refund", "refund",
-                  "{\"id\":\"re_1\",\"object\":\"refund\",\"amount\":500,\"currency\":\"usd\","
-                  "\"status\":\"succeeded\",\"payment_intent\":\"pi_1\",\"created\":2,"
-                  "\"balance_transaction\":\"txn_2\"}",
-                  "\"amount\":-415,\"fee\":0,\"net\":-415")
-                MOVED("txn_3", "adjustment", "dispute",
-                      "{\"id\":\"du_1\",\"object\":\"dispute\",\"amount\":900,\"currency\":\"usd\","
-                      "\"status\":\"needs_response\",\"payment_intent\":\"pi_1\",\"created\":3}",
-                      "\"amount\":-750,\"fee\":1500,\"net\":-2250"));
+    static const char *const objects[] = {
+        MOVED("txn_1", "charge", "charge", CHARGE,
+              "\"amount\":1250,\"fee\":61,\"net\":1189,\"exchange_rate\":0.83"),
+        MOVED("txn_2", "refund", "refund", REFUND, "\"amount\":-415,\"fee\":0,\"net\":-415"),
+        MOVED("txn_3", "adjustment", "dispute", DISPUTE,
+              "\"amount\":-750,\"fee\":1500,\"net\":-2250"),
+    };
+    cfa_stripe_export *file = opened_rows("", objects, COUNT(objects));
     cfa_reconcile_object charge = export_taken(file);
     ck_assert_int_eq(charge.summary, 0);
     ck_assert_int_eq(charge.livemode, 1);
@@ -250,36 +265,20 @@ START_TEST(an_expanded_source_is_the_object_with_the_movements_fee) {
 }
 END_TEST
 
+#define GAVE(more) "\"amount\":-500,\"fee\":0,\"net\":-500" more
+#define PAYOUT                                                                                     \
+    "{\"id\":\"po_1\",\"object\":\"payout\",\"created\":5,\"amount\":500,\"currency\":\"eur\","    \
+    "\"livemode\":false}"
+
 START_TEST(a_source_that_is_an_id_tells_what_it_names) {
-    cfa_stripe_export *file =
-        export_opened("{\"object\":\"list\",\"data\":[" MOVED(
-            "txn_1", "charge", "charge",
-            "\"ch_1\"", SUMS) "," MOVED("txn_2", "refund", "refund", "\"re_1\"",
-                                        "\"amount\":-500,\"fee\":0,\"net\":-500,\"exchange_rate\":"
-                                        "null") "," MOVED("txn_3", "refund", "refund", "\"re_2\"",
-                                                          "\"amount\":-500,\"fee\":0,\"net\":-500,"
-                                                          "\"exchange_rate\":0.83") "," MOVED("txn_"
-                                                                                              "4",
-                                                                                              "payo"
-                                                                                              "ut",
-                                                                                              "payo"
-                                                                                              "ut",
-                                                                                              "\"po"
-                                                                                              "_1"
-                                                                                              "\"",
-                                                                                              "\"am"
-                                                                                              "ount"
-                                                                                              "\":-"
-                                                                                              "500,"
-                                                                                              "\"fe"
-                                                                                              "e\":"
-                                                                                              "0,"
-                                                                                              "\"ne"
-                                                                                              "t\":"
-                                                                                              "-50"
-                                                                                              "0") ","
-                                                                                                   "{\"id\":\"po_1\",\"object\":\"payout\",\"created\":5,\"amount\":500,\"currency\":\"eur\","
-                                                                                                   "\"livemode\":false}],\"has_more\":false}");
+    static const char *const objects[] = {
+        MOVED("txn_1", "charge", "charge", "\"ch_1\"", SUMS),
+        MOVED("txn_2", "refund", "refund", "\"re_1\"", GAVE(",\"exchange_rate\":null")),
+        MOVED("txn_3", "refund", "refund", "\"re_2\"", GAVE(",\"exchange_rate\":0.83")),
+        MOVED("txn_4", "payout", "payout", "\"po_1\"", GAVE("")),
+        PAYOUT,
+    };
+    cfa_stripe_export *file = opened_rows("", objects, COUNT(objects));
     ck_assert_int_eq(export_taken(file).kind, CFA_RECONCILE_UNNAMED);
     cfa_reconcile_object refund = export_taken(file);
     ck_assert_int_eq(refund.summary, CFA_RECONCILE_MOVEMENT);
