@@ -321,7 +321,7 @@ CREATE TABLE cfa_refund ( -- money that goes back
     payment_id BLOB NOT NULL,
     amount_minor INTEGER NOT NULL, -- in the payment's currency
     ref TEXT, -- the provider's id, once known
-    origin INTEGER NOT NULL, -- 1: asked for here, 2: made at the provider, 3: by the late rule
+    origin INTEGER NOT NULL, -- 1: asked for here, 2: made at the provider, 3: late rule, 4: fraud
     reason TEXT, -- the caller's
     state INTEGER NOT NULL, -- cfa_refund_state, computed from the facts below
     durable INTEGER NOT NULL, -- facts: 1 seen, 2 succeeded, 4 canceled, 8 failed, 16 rejected

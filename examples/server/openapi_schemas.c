@@ -347,7 +347,7 @@ const openapi_schema openapi_schemas[] = {
             "amount": {"$ref": "#/components/schemas/Money"},
             "state": {"enum": ["REQUESTED", "PENDING", "REQUIRES_ACTION", "SUCCEEDED", "FAILED",
                                "CANCELED", "REJECTED"]},
-            "origin": {"enum": ["asked", "provider", "late_rule"]},
+            "origin": {"enum": ["asked", "provider", "late_rule", "fraud_rule"]},
             "provider_ref": {"type": ["string", "null"]},
             "failure_code": {"type": ["string", "null"]},
             "reason": {"type": ["string", "null"]},

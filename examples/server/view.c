@@ -151,7 +151,7 @@ json_t *view_payment(const cfa_payment *payment) {
 }
 
 json_t *view_refund(const cfa_refund *refund) {
-    static const char *const origins[] = { "", "asked", "provider", "late_rule" };
+    static const char *const origins[] = { "", "asked", "provider", "late_rule", "fraud_rule" };
     return json_pack("{s:s, s:s, s:o, s:s, s:s, s:s?, s:s?, s:s?, s:o, s:o}", "id",
                      cfa_refund_id(refund), "payment_id", cfa_refund_payment_id(refund), "amount",
                      view_money(cfa_refund_amount(refund)), "state",

@@ -51,7 +51,9 @@ static const cfa__reversal_rule rules[] = {
           "refused for what disputes took or may still take (CFA_ERANGE, CFA_ESTATE); one that was "
           "not sent yet is REJECTED as \"disputed\""),
     RULE("D12", "any", "the same", PAYMENT_FRAUD_WARNING, "early fraud warning",
-         "of the payment; flag FRAUD_WARNING"),
+         "of the payment; flag FRAUD_WARNING. The engine's fraud rule may ask for a refund of what "
+         "is "
+         "left (R01), once, while no dispute is known"),
 };
 
 const cfa__reversal_rule *cfa__reversal_rules(size_t *out_count) {

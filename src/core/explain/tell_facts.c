@@ -306,15 +306,19 @@ static void tell_refund(cfa__teller *teller, cfa__section *section, const cfa__r
     cfa__document *document = teller->document;
     const cfa__payment *payment = teller->dossier->payment;
     const char *amount = cfa__document_money(document, refund->amount_minor, payment->currency);
-    const char *origin = refund->origin == CFA_REFUND_ASKED  ? "asked"
-                         : refund->origin == CFA_REFUND_LATE ? "late_rule"
-                                                             : "provider";
+    const char *origin = refund->origin == CFA_REFUND_ASKED   ? "asked"
+                         : refund->origin == CFA_REFUND_LATE  ? "late_rule"
+                         : refund->origin == CFA_REFUND_FRAUD ? "fraud_rule"
+                                                              : "provider";
     const char *title =
         refund->origin == CFA_REFUND_ASKED
             ? cfa__document_format(document,
                                    "A refund of %s was asked for, under an idempotency key", amount)
         : refund->origin == CFA_REFUND_LATE
             ? cfa__document_format(document, "The campaign's late rule gives %s back", amount)
+        : refund->origin == CFA_REFUND_FRAUD
+            ? cfa__document_format(document, "Fraud is suspected: the book's rule gives %s back",
+                                   amount)
             : cfa__document_format(document, "A refund of %s, made at the provider, was seen",
                                    amount);
     bool marked = teller->dossier->asked == CFA__ASKED_REFUND &&
