@@ -45,7 +45,9 @@ static const command commands[] = {
 #ifdef SERVER_STRIPE
     { COMMAND_RECONCILE, "reconcile", "[FILE]", 0, 1, "compare the books with Stripe's record",
       "FILE: objects as JSON, or the payments export as CSV; or --live, beside a running server, "
-      "too.\nReads only, but with --repair. Exit codes: 0 clean, 1 differences, 2 could not run.",
+      "too.\nReads only, but with --repair or --record. Exit codes: 0 clean, 1 differences, 2 "
+      "could not "
+      "run.",
       command_reconcile },
 #endif
     { COMMAND_EXPLAIN, "explain", "ID", 1, 1, "tell one donation's story",

@@ -132,6 +132,23 @@ static int print(const server_config *config, const cfa_reconciliation *report) 
     return cfa_reconciliation_differences(report) == 0 ? EXIT_SUCCESS : EXIT_DIFFERENCES;
 }
 
+static int record(const server_config *config, cfa_engine *engine,
+                  const cfa_reconciliation *report) {
+    cfa_actor by = command_actor(config);
+    return cfa_reconcile_record(engine, report, &by, 0) == CFA_OK ? EXIT_SUCCESS
+                                                                  : complain("cannot record");
+}
+
+/* The same of a comparison with a file, which has no engine. */
+static int record_alone(const server_config *config, const cfa_reconciliation *report) {
+    cfa_engine *engine = command_open(config);
+    if (!engine)
+        return EXIT_NOT_RUN;
+    int code = record(config, engine, report);
+    cfa_engine_close(engine);
+    return code;
+}
+
 /* ---- live ----------------------------------------------------------------------------------- */
 
 static bool read_live_spec(cfa_reconcile_live_spec *out, const server_config *config) {
@@ -166,7 +183,9 @@ static int run_live_on(const server_config *config, const cfa_reconcile_live_spe
     if (code == EXIT_SUCCESS) {
         if (config->repair && repaired > 0 && !config->json)
             printf("repaired: %lld\n", (long long)repaired);
-        code = print(config, report);
+        code = config->record ? record(config, engine, report) : EXIT_SUCCESS;
+        if (code == EXIT_SUCCESS)
+            code = print(config, report);
     }
     cfa_reconciliation_free(report);
     cfa_engine_close(engine);
@@ -219,6 +238,8 @@ int command_reconcile(const server_config *config) {
     int code = compare(config, &spec, &report);
     if (code == EXIT_SUCCESS && config->repair && cfa_reconciliation_repairable(report) > 0)
         code = repair(config, &spec, &report);
+    if (code == EXIT_SUCCESS && config->record)
+        code = record_alone(config, report);
     if (code == EXIT_SUCCESS)
         code = print(config, report);
     cfa_reconciliation_free(report);

@@ -98,7 +98,7 @@ typedef struct server_config {
     const char *title, *currencies, *goal, *deadline, *key, *after;
     const char *campaign;
     const char *from, *until; /* of reconcile */
-    bool repair, all_ours, live;
+    bool repair, all_ours, live, record;
     int32_t reconcile_every_hours, reconcile_days, reconcile_settle_minutes, reconcile_after_s;
     const char *to, *expected, *position, *actor, *reason;
     const char *remedy; /* --do */

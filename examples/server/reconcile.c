@@ -65,9 +65,12 @@ static bool run_once(server_reconcile *self) {
     spec.stop_self = self;
     log_line("info", "reconciling", NULL);
     cfa_status status = cfa_reconcile_live(&report, &repaired, self->engine, &spec);
-    if (status == CFA_OK)
+    if (status == CFA_OK) {
         log_report(report, repaired);
-    else if (!is_ending(self))
+        cfa_actor by = { .struct_size = sizeof by, .reason = "in the background" };
+        status = cfa_reconcile_record(self->engine, report, &by, 0);
+    }
+    if (status != CFA_OK && !is_ending(self))
         log_failure(status);
     cfa_reconciliation_free(report);
     return status == CFA_OK;

@@ -143,9 +143,9 @@ static const setting settings[] = {
            "only if the cursor still stands there; default: where it is\nseen to stand"),
     OPTION("position", SETTING_TEXT, COMMAND_OUTBOX_REQUEUE, position, 0, 0, NULL, "N",
            "only the dead letter at this position; default: all"),
-    OPTION("actor", SETTING_TEXT, COMMANDS_ACT | COMMAND_DOCTOR, actor, 0, 0, NULL, "NAME",
-           "who asks, for the audit log: an account"),
-    OPTION("reason", SETTING_TEXT, COMMANDS_ACT, reason, 0, 0, NULL, "TEXT",
+    OPTION("actor", SETTING_TEXT, COMMANDS_ACT | COMMAND_DOCTOR | COMMAND_RECONCILE, actor, 0, 0,
+           NULL, "NAME", "who asks, for the audit log: an account"),
+    OPTION("reason", SETTING_TEXT, COMMANDS_ACT | COMMAND_RECONCILE, reason, 0, 0, NULL, "TEXT",
            "why, for the audit log; a pause needs it"),
     OPTION("limit", SETTING_NUMBER,
            COMMAND_CAMPAIGN_LIST | COMMAND_OUTBOX_LIST | COMMAND_OUTBOX_DEAD, limit, 1, 1000, NULL,
@@ -168,6 +168,9 @@ static const setting settings[] = {
     OPTION(
         "repair", SETTING_SWITCH, COMMAND_RECONCILE, repair, 0, 0, NULL, NULL,
         "tell the book what the file's objects say, as webhooks would\nhave; then compare again"),
+    OPTION("record", SETTING_SWITCH, COMMAND_RECONCILE, record, 0, 0, NULL, NULL,
+           "write what was found into the audit log, and the time that was\nfound equal into the "
+           "book"),
     OPTION("campaign", SETTING_TEXT, COMMAND_AUDIT, campaign, 0, 0, NULL, "ID",
            "only this campaign's payments and totals, not the log"),
     OPTION("json", SETTING_SWITCH, COMMANDS_ALL & ~(unsigned)COMMAND_SERVE, json, 0, 0, NULL, NULL,

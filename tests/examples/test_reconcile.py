@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+import time
 
 import pytest
 
@@ -157,3 +159,30 @@ def test_a_record_of_the_other_mode_and_an_absent_book_exit_with_2(desk, tmp_pat
     assert (code, out) == (2, "") and err.count("\n") == 1, err
     code, out, err = desk.reconcile(path, "--from", "2020-01-01T00:00:00Z")
     assert (code, out) == (2, "") and "belong together" in err, err
+
+
+def known(database):
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as book:
+        until, = book.execute("SELECT reconciled_until_us FROM cfa_book").fetchone()
+        acts = book.execute("SELECT actor, after FROM cfa_act WHERE action = 'book.reconcile' ORDER BY number").fetchall()
+    book.close()
+    return until, [(actor, json.loads(after)) for actor, after in acts]
+
+
+def test_what_was_compared_is_recorded_on_request(desk):
+    path = desk.export()
+    assert desk.reconcile(path, *WINDOW)[0] == 0
+    assert known(desk.database) == (0, [])
+    assert desk.reconcile(path, "--record", "--actor", "ops")[0] == 0   # of no time: only the act
+    until, acts = known(desk.database)
+    assert until == 0 and [actor for actor, _ in acts] == ["ops"] and acts[0][1]["differences"] == 0
+    before = time.time_ns() // 1000
+    code, out, err = desk.reconcile(path, "--record", *WINDOW)
+    assert (code, err) == (0, "") and out.startswith("reconcile: clean; "), out
+    until, acts = known(desk.database)
+    assert before - 1000 <= until <= time.time_ns() // 1000 and len(acts) == 2
+    desk.refund(500)
+    assert desk.reconcile(desk.export(), "--record", *WINDOW)[0] == 1
+    again, acts = known(desk.database)
+    assert again == until and acts[2][1]["counts"]["missing_here"] >= 1
+    desk.audit()
