@@ -65,6 +65,15 @@ def codes(report):
     return {(row["code"], row["kind"], row["field"]) for row in report["listed"]}
 
 
+def wait_balance(desk, count):
+    """Stripe books a charge a while after it was paid."""
+    def booked():
+        rows = ask(desk.wire, "GET", "/v1/balance_transactions?limit=100")["data"]
+        return sum(row["type"] == "charge" for row in rows) == count
+
+    eventually(booked, "balance transactions")
+
+
 def unheard(desk):
     """A refund, a dispute with its fee and a payout of which no webhook ever comes, and a donation that was given up here
     and is paid there in the end: (its campaign, of the others)."""
@@ -78,12 +87,14 @@ def unheard(desk):
     ask(desk.wire, "POST", "/v1/refunds", payment_intent=intent["id"], amount=1000)
     desk.sandbox.pull("disputes", charge=disputed["latest_charge"], open="dispute")
     assert desk.wire.pay(pledge)[0] == 303
+    wait_balance(desk, 3)
     assert len(desk.sandbox.pull("payouts", all=True)["payouts"]) == 1
     return campaign_id, late_id
 
 
 def test_books_that_agree_are_clean_beside_the_running_server(desk):
     donation(desk.wire)
+    wait_balance(desk, 1)
     assert {row[2] for row in codes(desk.report())} == {"fee_minor"}   # which no webhook says
     code, out, err = desk.run("--repair", *WINDOW)
     assert (code, err) == (0, "") and out.startswith("repaired: 1\nreconcile: clean; "), out
@@ -132,14 +143,16 @@ def test_a_provider_that_is_out_is_an_error_and_never_a_clean_book(desk):
 
 def test_what_only_looks_paid_out_is_not_settled(desk):
     donation(desk.wire)
+    wait_balance(desk, 1)
     desk.lose_webhooks()
-    desk.sandbox.pull("payouts", all=True, manual=True)   # nobody knows what is in it
+    assert len(desk.sandbox.pull("payouts", all=True, manual=True)["payouts"]) == 1   # nobody knows what is in it
     assert desk.report("--repair")["clean"] and desk.settled() == 0
     assert desk.sandbox.pull("payouts", all=True)["payouts"] == []   # it took all there was
 
 
 def test_a_payout_settles_when_it_arrives(desk):
     donation(desk.wire)
+    wait_balance(desk, 1)
     desk.lose_webhooks()
     [payout] = desk.sandbox.pull("payouts", all=True, travels=True)["payouts"]
     assert desk.report("--repair")["clean"] and desk.settled() == 0

@@ -135,3 +135,53 @@ def test_disputes_and_warnings_are_read(box):
     assert stripe.Dispute.close(dispute.id).status == "lost"
     create("q", confirm=True, payment_method="pm_card_createIssuerFraudRecord")
     assert eventually(lambda: stripe.radar.EarlyFraudWarning.list().data, "a warning")[0].actionable
+
+
+def paid(line):
+    """A paid intent that has come to the balance."""
+    intent = create(line, confirm=True, payment_method="pm_card_visa")
+    eventually(lambda: stripe.BalanceTransaction.list(source=intent.latest_charge).data, "its balance transaction")
+    return intent
+
+
+def test_payouts_say_what_is_in_them(box, receiver):  # noqa: F811
+    first = paid("p1")
+    refund = stripe.Refund.create(payment_intent=first.id, amount=500)
+    assert box.panel("payouts", {})["payouts"] == []   # nothing is available yet
+    [payout_id] = box.panel("payouts", {"all": True})["payouts"]
+    second = paid("p2")
+    payout = stripe.Payout.retrieve(payout_id)
+    assert (payout.status, payout.automatic, payout.reconciliation_status) == ("paid", True, "completed")
+    rows = list(stripe.BalanceTransaction.list(payout=payout_id, limit=1, expand=["data.source"]).auto_paging_iter())
+    assert {row.type for row in rows} == {"charge", "refund", "payout"} and sum(row.net for row in rows) == 0
+    sources = {row.source.object: row.source for row in rows}
+    assert sources["charge"].payment_intent == first.id and sources["refund"].id == refund.id and sources["payout"].id == payout_id
+    assert payout.amount == 2500 - 500 - next(row.fee for row in rows if row.type == "charge")
+    [later] = box.panel("payouts", {"all": True, "travels": True})["payouts"]
+    assert stripe.Payout.retrieve(later).status == "in_transit"
+    box.panel("payouts", {"payout": later})
+    assert [each.id for each in stripe.Payout.list(created={"gte": payout.created}).auto_paging_iter()] == [later, payout_id]
+    charges = [row.source.payment_intent for row in stripe.BalanceTransaction.list(payout=later, expand=["data.source"]).data
+               if row.type == "charge"]
+    assert charges == [second.id]
+    receiver.wait("payout.paid", 2)
+    receiver.wait("payout.reconciliation_completed", 2)
+
+
+def test_nobody_knows_what_is_in_a_manual_payout(box):
+    paid("p")
+    [payout_id] = box.panel("payouts", {"all": True, "manual": True})["payouts"]
+    payout = stripe.Payout.retrieve(payout_id)
+    assert (payout.automatic, payout.reconciliation_status) == (False, "not_applicable")
+    with pytest.raises(stripe.InvalidRequestError):
+        stripe.BalanceTransaction.list(payout=payout_id)
+    assert box.panel("payouts", {"all": True})["payouts"] == []   # it left the balance all the same
+
+
+def test_lists_are_windows_of_time(box):
+    intents = [paid(f"p{i}") for i in range(3)]
+    refund = stripe.Refund.create(payment_intent=intents[0].id, amount=500)
+    for kind, ids in ((stripe.PaymentIntent, {each.id for each in intents}), (stripe.Refund, {refund.id}), (stripe.Dispute, set())):
+        window = {"gte": intents[0].created, "lt": intents[0].created + 60}
+        assert {each.id for each in kind.list(created=window, limit=1).auto_paging_iter()} == ids
+        assert kind.list(created={"lt": intents[0].created}).data == []
