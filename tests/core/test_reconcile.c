@@ -316,6 +316,110 @@ START_TEST(a_row_of_a_report_is_compared_and_never_told) {
 }
 END_TEST
 
+/* ---- movements of the balance ---------------------------------------------------------------- */
+
+/* What a balance file says of the first payment, and nothing of the others. */
+static cfa_reconcile_object *take_movement(int32_t kind) {
+    cfa_reconcile_object *object = &record.objects[0];
+    cfa_facts facts = CFA_FACTS_INIT;
+    facts.ref = object->facts.ref;
+    *object = (cfa_reconcile_object){ .struct_size = sizeof *object,
+                                      .kind = kind,
+                                      .livemode = -1,
+                                      .refunded_minor = -1,
+                                      .summary = CFA_RECONCILE_MOVEMENT,
+                                      .line = 1,
+                                      .facts = facts };
+    return object;
+}
+
+START_TEST(a_movement_tells_the_fee_and_the_settlement_and_nothing_else) {
+    open_paid(_i);
+    cfa_reconcile_object *object = take_movement(CFA_RECONCILE_PAYMENT);
+    const char *ref = object->facts.ref;
+    object->facts.flags = CFA_FACT_SETTLED;
+    object->facts.ref = NULL;
+    object->facts.payment_id = cfa_pledge_payment_id(pledges[0]);
+    expect_one("state_behind", "payment", "settled", "paid out", "not paid out", false);
+    ck_assert_int_eq(repaired(), 0);
+    object->facts.ref = ref;
+    object->facts.payment_id = NULL;
+    expect_one("state_behind", "payment", "settled", "paid out", "not paid out", true);
+    ck_assert_int_eq(repaired(), 1);
+    expect_clean();
+    object->facts.fee = (cfa_money){ 900, "EUR" };
+    expect_one("state_behind", "payment", "fee_minor", "900", "0", true);
+    ck_assert_int_eq(repaired(), 1);
+    object->facts.fee.minor = 901;
+    expect_one("amount_differs", "payment", "fee_minor", "901", "900", false);
+    ck_assert_int_eq(repaired(), 0);
+    object->facts.fee = (cfa_money){ 0, "" };
+    object->facts.captured_minor = object->facts.authorized_minor = 999;
+    object->whole = 1;
+    expect_one("state_ahead", "payment", "captured_minor", "999", "1000", false);
+    object->facts.captured_minor = object->facts.authorized_minor = 1001;
+    ck_assert_int_eq(repaired(), 0);
+    close_sound();
+}
+END_TEST
+
+START_TEST(a_refund_in_the_balance_tells_no_state_and_is_found_by_its_own_id) {
+    open_paid(_i);
+    refund_by_hand(300, CFA_REFUND_SUCCEEDED);
+    lose_webhooks();
+    take_record();
+    const cfa_refund_facts *known = record.objects[0].facts.refunds[0];
+    cfa_refund_facts moved = { .struct_size = sizeof moved,
+                               .ref = known->ref,
+                               .amount = { 300, "EUR" },
+                               .state = CFA_REFUND_PENDING };
+    const cfa_refund_facts *items[] = { &moved };
+    cfa_reconcile_object whole = record.objects[0];
+    cfa_reconcile_object *object = take_movement(CFA_RECONCILE_REFUND);
+    const char *ref = object->facts.ref;
+    object->facts.refunds = items;
+    object->facts.refund_count = 1;
+    record.objects[GIFTS] = whole;
+    record.count = GIFTS + 1; /* the payment itself is in the record, as ever */
+    record.objects[GIFTS].facts.refund_count = 0;
+    expect_one("missing_here", "refund", NULL, "it", "nothing", false);
+    ck_assert_int_eq(repaired(), 0);
+    object->facts.ref = NULL; /* nobody's, then */
+    cfa_reconciliation *report = compared();
+    ck_assert_int_eq(cfa_reconciliation_differences(report), 0);
+    ck_assert_int_eq(cfa_reconciliation_foreign(report), 1);
+    cfa_reconciliation_free(report);
+    object->facts.ref = ref;
+    record.objects[GIFTS] = whole;
+    ck_assert_int_eq(repaired(), 1);
+    object->facts.ref = NULL;
+    expect_clean(); /* of a refund that succeeded */
+    moved.amount = (cfa_money){ 0, "" };
+    expect_clean();
+    moved.amount = (cfa_money){ 299, "EUR" };
+    expect_one("amount_differs", "refund", "amount_minor", "299", "300", false);
+    moved.amount.minor = 300;
+    moved.state = CFA_REFUND_FAILED;
+    expect_one("state_behind", "refund", "state", "FAILED", "SUCCEEDED", false);
+    ck_assert_int_eq(repaired(), 0);
+    close_sound();
+}
+END_TEST
+
+START_TEST(what_is_of_no_kind_is_only_counted) {
+    open_paid(_i);
+    for (int i = 0; i < GIFTS; i++)
+        record.objects[i].kind = i == 0 ? CFA_RECONCILE_OTHER : CFA_RECONCILE_UNNAMED;
+    cfa_reconciliation *report = compared();
+    ck_assert_int_eq(cfa_reconciliation_differences(report), 0);
+    ck_assert_ptr_nonnull(strstr(cfa_reconciliation_json(report), "\"other\":1,\"unnamed\":2"));
+    ck_assert_ptr_nonnull(strstr(cfa_reconciliation_text(report), "they name no payment"));
+    cfa_reconciliation_free(report);
+    ck_assert_int_eq(repaired(), 0);
+    close_sound();
+}
+END_TEST
+
 /* So many payments that name us and are unknown. */
 static cfa_status next_stranger(void *self, cfa_reconcile_object *out) {
     int *left = self;
@@ -533,6 +637,10 @@ int main(int argc, char **argv) {
     add_per_store(suite, "ahead", a_record_that_says_less_finds_the_book_ahead);
     add_per_store(suite, "unknown", a_payment_that_names_us_and_is_unknown_stays_reported);
     add_per_store(suite, "summary", a_row_of_a_report_is_compared_and_never_told);
+    add_per_store(suite, "movement", a_movement_tells_the_fee_and_the_settlement_and_nothing_else);
+    add_per_store(suite, "moved_refund",
+                  a_refund_in_the_balance_tells_no_state_and_is_found_by_its_own_id);
+    add_per_store(suite, "other", what_is_of_no_kind_is_only_counted);
     add_per_store(suite, "bounded", what_is_listed_is_bounded_and_all_is_counted);
     add_per_store(suite, "errors", what_cannot_be_compared_is_an_error);
     add_per_store(suite, "record", a_comparison_is_recorded_once_with_what_it_found);
