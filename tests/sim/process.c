@@ -226,6 +226,7 @@ static void process_open(struct process *process, void *user) {
     const cfa_sink_binding sink = { .name = "broker", .sink = { &sink_ops, process } };
     options.sinks = &sink;
     options.sink_count = 1;
+    options.fraud_rule = sim->refunds_suspects ? CFA_FRAUD_REFUND : CFA_FRAUD_FLAG;
     options.circuit_failures = sim->breaker ? sim->circuit_failures : -1;
     options.circuit_rule = sim->rejects ? CFA_CIRCUIT_REJECT : CFA_CIRCUIT_QUEUE;
     options.circuit_open_ms = sim->circuit_open_ms;

@@ -175,10 +175,16 @@ static void take_step(struct sim *sim, const struct both *both, struct part *par
         require(sim, part->refund->amount_minor <= left_minor,
                 "R4: a refund of %lld is granted, and %lld are left",
                 (long long)part->refund->amount_minor, (long long)left_minor);
-        require(sim,
-                part->refund->origin != CFA_REFUND_LATE || part->refund->amount_minor == left_minor,
-                "R5: the late rule gives %lld back of %lld", (long long)part->refund->amount_minor,
+        bool by_rule =
+            part->refund->origin == CFA_REFUND_LATE || part->refund->origin == CFA_REFUND_FRAUD;
+        require(sim, !by_rule || part->refund->amount_minor == left_minor,
+                "R5: a rule gives %lld back of %lld", (long long)part->refund->amount_minor,
                 (long long)left_minor);
+        for (int32_t i = 0; i < count; i++)
+            require(sim,
+                    part->refund->origin != CFA_REFUND_FRAUD || parts[i].dispute == NULL ||
+                        parts[i].state == 0,
+                    "R5: the fraud rule gives back beside a dispute");
     }
     if (part->dispute != NULL && step->from_state == 0 && step->to_state >= CFA_DISPUTE_PREVENTED)
         cover(DISPUTE_OVERTAKEN);
@@ -298,6 +304,14 @@ static void check_counts(struct sim *sim, const struct donor *donor, const struc
             "R5: the late rule gives %s back %lld times", donor->payment_id, (long long)late);
     if (late > 0)
         cover(LATE_RULE);
+    int64_t fraud = granted_of(both, CFA_REFUND_FRAUD);
+    bool suspected =
+        (flags & CFA_PAYMENT_FLAG_FRAUD_WARNING) != 0 && both->facts.captured_minor > 0;
+    bool by_rule = sim->refunds_suspects && suspected;
+    require(sim, fraud <= by_rule && (fraud == 1 || !by_rule || others || late > 0),
+            "R5: the fraud rule gives %s back %lld times", donor->payment_id, (long long)fraud);
+    if (fraud > 0)
+        cover(FRAUD_RULE);
 }
 
 void check_reversals(struct sim *sim, cfa_engine *engine, const struct donor *donor,

@@ -93,6 +93,7 @@ static void draw_kinds(struct sim *sim) {
     sim->calls_in_flight = 1 + (int32_t)draw_below(sim, FLIGHTS_MAX);
     sim->sessions = draw_below(sim, 2) == 0;
     sim->thin = draw_below(sim, 4) == 0 && !sim->deaf;
+    sim->refunds_suspects = draw_below(sim, 2) == 0;
     if (sim->sessions)
         cover(SESSIONS);
     if (!sim->breaker)

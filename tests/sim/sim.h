@@ -131,6 +131,7 @@
     X(REFUND_DESK, "refund at the provider's desk")                                                \
     X(REVERSAL_LOST, "news of a refund or dispute lost: probes")                                   \
     X(LATE_RULE, "late money given back by the campaign's rule")                                   \
+    X(FRAUD_RULE, "suspected money given back by the engine's rule")                               \
     X(HELD, "late money held by the campaign's rule")                                              \
     X(ACCEPTED, "held money accepted")                                                             \
     X(ACCEPT_REPLAY, "held money accepted: key replayed")                                          \
@@ -347,6 +348,7 @@ struct sim {
     bool breaker, rejects;  /* the circuit breaker, and its rule */
     bool flights, sessions; /* many calls at once; hosted pages */
     bool thin;              /* some events only say where to look */
+    bool refunds_suspects;  /* of fraud, by the engine's rule */
     int32_t circuit_failures, circuit_open_ms, calls_in_flight;
     int64_t calm_us; /* since when there are no faults */
     bool faults;
