@@ -198,6 +198,8 @@ static int run_live(const server_config *config) {
     cfa_stripe *stripe = NULL;
     cfa_reconcile_live_spec spec = CFA_RECONCILE_LIVE_SPEC_INIT;
     cfa_stripe_options options = CFA_STRIPE_OPTIONS_INIT;
+    cfa_actor by = command_actor(config);
+    spec.by = &by;
     if (!read_live_spec(&spec, config))
         return EXIT_NOT_RUN;
     if (access(config->database, F_OK) != 0) {

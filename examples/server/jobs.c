@@ -97,6 +97,7 @@ static void run_reconciliation(server_jobs *jobs, const job_order *order, job_re
     spec.all_ours = order->all_ours;
     spec.stop = stop_listing;
     spec.stop_self = jobs;
+    spec.by = &by;
     cfa_status status = cfa_reconcile_live(&report, &out->repaired, jobs->engine, &spec);
     if (status != CFA_OK) {
         fail(out, status);

@@ -63,11 +63,12 @@ static bool run_once(server_reconcile *self) {
     spec.timeout_ms = TIMEOUT_MS;
     spec.stop = stop;
     spec.stop_self = self;
+    cfa_actor by = { .struct_size = sizeof by, .reason = "in the background" };
+    spec.by = &by;
     log_line("info", "reconciling", NULL);
     cfa_status status = cfa_reconcile_live(&report, &repaired, self->engine, &spec);
     if (status == CFA_OK) {
         log_report(report, repaired);
-        cfa_actor by = { .struct_size = sizeof by, .reason = "in the background" };
         status = cfa_reconcile_record(self->engine, report, &by, 0);
     }
     if (status != CFA_OK && !is_ending(self))

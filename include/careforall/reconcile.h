@@ -125,10 +125,11 @@ typedef struct cfa_reconcile_live_spec {
         void *self); /* asked before each page and between tries; non-zero ends the work;
                                   * NULL: nobody ends it */
     void *stop_self;
+    const cfa_actor *by; /* who asks, for the act of a clean comparison; borrowed, or NULL */
 } cfa_reconcile_live_spec;
 
 #define CFA_RECONCILE_LIVE_SPEC_INIT                                                               \
-    { sizeof(cfa_reconcile_live_spec), 0, 0, 0, 0, 0, NULL, NULL }
+    { sizeof(cfa_reconcile_live_spec), 0, 0, 0, 0, 0, NULL, NULL, NULL }
 
 /*
  * Compare the book with what its provider lists of a window, repair it, compare it again. Pages are

@@ -298,7 +298,7 @@ cfa_status cfa_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired, c
             status = cfa_reconcile_engine(&report, engine, &spec);
     }
     if (status == CFA_OK && cfa_reconciliation_differences(report) == 0)
-        status = cfa_reconcile_record(engine, report, NULL, REPAIR_TIMEOUT_MS);
+        status = cfa_reconcile_record(engine, report, listing->spec.by, REPAIR_TIMEOUT_MS);
     cfa_reconcile_listing_free(listing);
     if (status != CFA_OK) {
         cfa_reconciliation_free(report);
