@@ -121,9 +121,8 @@ typedef struct cfa_reconcile_live_spec {
     int32_t repair;     /* non-zero: repair where something can be told, then compare again */
     int32_t all_ours;   /* as in cfa_reconcile_spec */
     int32_t timeout_ms; /* of all of it; 0: an hour */
-    int32_t (*stop)(
-        void *self); /* asked before each page and between tries; non-zero ends the work;
-                                  * NULL: nobody ends it */
+    /* Asked before each page and between tries; non-zero ends the work. NULL: nobody ends it. */
+    int32_t (*stop)(void *self);
     void *stop_self;
     const cfa_actor *by; /* who asks, for the act of a clean comparison; borrowed, or NULL */
 } cfa_reconcile_live_spec;
@@ -136,7 +135,8 @@ typedef struct cfa_reconcile_live_spec {
  * read on this thread, one after the other, each tried again a few times; no transaction is held
  * meanwhile. docs/reconcile.md says what is listed, and what must be there.
  *
- * Durable when it returns: what a repair told. A repeat tells what is new since. `*out`: of the last
+ * Durable when it returns: what a repair told, and, when no difference is left, that they were
+ * compared (`cfa_reconcile_record`). A repeat tells what is new since. `*out`: of the last
  * comparison, owned, `cfa_reconciliation_free`. `*out_repaired`: as of cfa_reconcile_repair; may be
  * NULL. `spec`: copied.
  * Expected: CFA_OK (look at `cfa_reconciliation_differences`); CFA_EINVAL; CFA_ENOTSUP (no provider,
