@@ -67,9 +67,9 @@ typedef struct cfa_reconcile_spec {
     int64_t from_us, until_us;
     int32_t all_ours; /* non-zero: objects that do not name a payment of ours are missing here,
                        * too; else they are only counted */
-    int32_t
-        moving; /* non-zero: the record changes while it is read, and reading it takes long: each
-                       * object is judged in a snapshot of its own, and none is held during `next` */
+    /* Non-zero: the record changes while it is read, and reading it takes long: each object is
+     * judged in a snapshot of its own, and none is held during `next`. */
+    int32_t moving;
 } cfa_reconcile_spec;
 
 #define CFA_RECONCILE_SPEC_INIT                                                                    \
