@@ -82,6 +82,7 @@ static cfa_status open_engine(server_app *app) {
     options.timeout_ms = HTTP_CALL_MS;
     options.call_timeout_ms = config->provider_timeout_ms;
     options.calls_in_flight = config->provider_calls;
+    options.fraud_rule = config->fraud_rule;
     options.circuit_rule = config->circuit_rule;
     options.circuit_failures = config->circuit_failures > 0 ? config->circuit_failures : -1;
     options.circuit_open_ms = config->circuit_open_ms;

@@ -88,7 +88,7 @@ typedef struct server_config {
     const char *stripe_base_url, *stripe_account;
     int32_t stripe_mode;
     int32_t provider_timeout_ms, provider_calls;
-    int32_t circuit_rule, circuit_failures, circuit_open_ms;
+    int32_t fraud_rule, circuit_rule, circuit_failures, circuit_open_ms;
     const char *return_url, *cancel_url; /* used when a pledge names none; NULL: none */
     const char *return_urls_text;
     return_url_list return_urls;

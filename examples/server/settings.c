@@ -62,6 +62,9 @@ static const setting settings[] = {
            "longest wait for one answer of the provider"),
     NUMBER("provider_calls", COMMAND_SERVE, provider_calls, 1, 4096, "64",
            "calls to the provider in flight at once"),
+    CHOICE("fraud", COMMAND_SERVE, fraud_rule, "flag refund", "RULE", "flag",
+           "of payments whose card's issuer suspects fraud: a flag, or what\nis left goes back, "
+           "unless a dispute is known"),
     CHOICE("circuit", COMMAND_SERVE, circuit_rule, "reject queue", "RULE", "reject",
            "of pledges while the provider is out: reject: 503, the same\n"
            "key goes on; queue: 202, the provider is asked later"),

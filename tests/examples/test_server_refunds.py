@@ -3,6 +3,7 @@
 import concurrent.futures
 
 import pytest
+from test_server import post_webhook, signed, webhook_body
 
 from conftest import Server, eventually, new_key
 
@@ -139,11 +140,26 @@ def accept(server, path, key=None, token=True):
     return server.request("POST", f"{path}/accept", headers=headers, token=token)
 
 
+@pytest.mark.parametrize("rule", ["flag", "refund"])
+def test_suspected_money_goes_back_where_the_server_says_so(start, tmp_path, rule):
+    server = start("--database", str(tmp_path / "book.db"), "--provider", "play", "--fraud", rule)
+    _, payment_id = donation(server)
+    path = f"/api/v1/payments/{payment_id}"
+    body = webhook_body(rule, ref=read(server, path)["provider_ref"], flags=["fraud_warning"])
+    warned = post_webhook(server, body, signed(body))
+    assert warned.status == 200 and warned.json["verdict"] == "APPLIED", warned
+    assert read(server, path)["flags"] == ["fraud_warning"]
+    if rule == "refund":
+        eventually(lambda: read(server, path)["refunded"]["minor"] == 2500, "refunded")
+    origins = [entry["origin"] for entry in read(server, f"{path}/refunds")["refunds"]]
+    assert origins == (["fraud_rule"] if rule == "refund" else [])
+
+
 def test_money_after_the_end_is_held_until_somebody_accepts_it(server):
     campaign_id, path = late_payment(server, "hold")
-    eventually(lambda: read(server, path)["flags"] == ["late", "held"], "held")
+    eventually(lambda: read(server, path)["state"] == "COMPLETED", "paid")
     payment = read(server, path)
-    assert payment["state"] == "COMPLETED" and payment["captured"]["minor"] == payment["refundable"]["minor"] == 2500
+    assert payment["flags"] == ["late", "held"] and payment["captured"]["minor"] == payment["refundable"]["minor"] == 2500
     assert refund(server, payment["id"], eur(500)).status == 201
     assert accept(server, path, token=False).status == 401
     key = new_key()
