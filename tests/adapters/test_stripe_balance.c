@@ -102,8 +102,10 @@ START_TEST(a_payment_that_may_still_fail_is_not_captured_until_it_is_paid_out) {
     cfa_reconcile_object began = export_taken(file);
     ck_assert_int_eq(began.facts.captured_minor, 0);
     ck_assert_int_eq(began.facts.amount.minor, 900);
+    ck_assert_int_eq(began.facts.fee.minor, 0);
     cfa_reconcile_object paid = export_taken(file);
     ck_assert_int_eq(paid.facts.captured_minor, 900);
+    ck_assert_int_eq(paid.facts.fee.minor, 30);
     ck_assert_uint_eq(paid.facts.flags, CFA_FACT_SETTLED);
     ck_assert_str_eq(paid.facts.ref, "pi_2");
     cfa_reconcile_object coming = export_taken(file);

@@ -60,21 +60,20 @@ static int32_t adjusted(const cfa__export_movement *movement) {
 
 /* ---- what it tells --------------------------------------------------------------------------- */
 
-/* A card's charge is in the balance when it was captured; of other ways to pay when they began,
- * unless it was paid out. */
+/* A card's charge is in the balance when it was captured; of other ways to pay when they began: they
+ * may fail, and be tried again for another fee, until they are paid out. */
 static void take_charge(const cfa__export_movement *movement, cfa_reconcile_object *out) {
     cfa_facts *facts = &out->facts;
     out->kind = CFA_RECONCILE_PAYMENT;
     facts->amount = movement->facing;
-    if (movement->fee.minor > 0)
-        facts->fee = movement->fee;
     if (movement->settled)
         facts->flags |= CFA_FACT_SETTLED;
-    if (facts->amount.minor > 0 &&
-        (movement->settled || starts(either(movement->charge, movement->source), "ch_"))) {
-        facts->captured_minor = facts->authorized_minor = facts->amount.minor;
-        out->whole = 1;
-    }
+    else if (!starts(either(movement->charge, movement->source), "ch_"))
+        return;
+    if (movement->fee.minor > 0)
+        facts->fee = movement->fee;
+    facts->captured_minor = facts->authorized_minor = facts->amount.minor;
+    out->whole = facts->amount.minor > 0;
 }
 
 static cfa_status take_refund(cfa_stripe_export *file, const cfa__export_movement *movement,
