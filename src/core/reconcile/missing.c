@@ -37,6 +37,18 @@ static bool describe(const cfa_kind *kind, const void *record, bool moved,
     return !moved || dispute->withdrawn_minor > 0;
 }
 
+static bool is_of_time(const cfa__reconcile *run, int64_t created_us) {
+    return created_us >= run->spec->from_us && created_us < run->spec->until_us;
+}
+
+bool cfa__reconcile_must(const cfa__reconcile *run, const cfa__payment *payment) {
+    cfa__reconcile_place place;
+    cfa_slice ref;
+    int64_t created_us;
+    return describe(&cfa__payment_kind, payment, false, &place, &created_us, &ref) &&
+           is_of_time(run, created_us);
+}
+
 static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t number,
                           const void *record, bool *out_over) {
     cfa__reconcile_place place = { .kind = number };
@@ -45,8 +57,7 @@ static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t num
     bool must =
         describe(kind, record, run->moved[number] == run->read[number], &place, &created_us, &ref);
     *out_over = created_us > run->spec->until_us + MARGIN_US;
-    if (!must || created_us < run->spec->from_us || created_us >= run->spec->until_us ||
-        cfa__seen_has(&run->seen[number], place.id))
+    if (!must || !is_of_time(run, created_us) || cfa__seen_has(&run->seen[number], place.id))
         return CFA_OK;
     if (ref.data != NULL)
         place.ref = cfa_arena_copy(run->scratch, ref.data, ref.size);
@@ -56,6 +67,29 @@ static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t num
     return CFA_OK;
 }
 
+/* Go over what was passed already: only the doubts behind `last` are left to look at. False: nothing
+ * was passed there. */
+static cfa_status skip(cfa__reconcile *run, cfa__id *last, bool *out) {
+    static const uint8_t none[10] = { 0 };
+    uint64_t until_ms = cfa__walked_until(&run->walked, cfa__walked_ms(*last));
+    const void *found;
+    bool over;
+    cfa__id id;
+    cfa_status status = CFA_OK;
+    *out = until_ms != 0;
+    while (status == CFA_OK && *out && cfa__walked_next(&run->walked, last, &id) &&
+           cfa__walked_ms(id) < until_ms) {
+        cfa_arena_reset(run->scratch);
+        status = cfa__reconcile_get_id(run, &cfa__payment_kind, id, &found);
+        if (status == CFA_OK && found != NULL)
+            status = look_at(run, &cfa__payment_kind, CFA_RECONCILE_PAYMENT, found, &over);
+        *last = id;
+    }
+    if (*out)
+        *last = cfa__id_make((int64_t)until_ms * 1000, none);
+    return status == CFA_OK ? run->status : status;
+}
+
 static cfa_status walk(cfa__reconcile *run, const cfa_kind *kind, int32_t number) {
     static const uint8_t none[10] = { 0 };
     cfa__any_record last;
@@ -63,11 +97,18 @@ static cfa_status walk(cfa__reconcile *run, const cfa_kind *kind, int32_t number
     bool over = false;
     cfa__key_of_id(&last, kind, cfa__id_make(from_us, none));
     while (!over) {
+        bool skipped = false;
+        cfa_status status =
+            kind == &cfa__payment_kind ? skip(run, &last.payment.id, &skipped) : CFA_OK;
+        if (status != CFA_OK)
+            return status;
+        if (skipped)
+            continue;
         cfa_query query = {
             .kind = kind, .flags = CFA_QUERY_AFTER, .limit = CFA__RECONCILE_PAGE, .key = &last
         };
         cfa_arena_reset(run->scratch);
-        cfa_status status = run->storage->ops->load(run->session, &query, 1, run->scratch);
+        status = run->storage->ops->load(run->session, &query, 1, run->scratch);
         for (int32_t i = 0; status == CFA_OK && i < query.count && !over; i++)
             status = look_at(run, kind, number, query.records[i], &over);
         if (status == CFA_OK)
@@ -87,6 +128,8 @@ cfa_status cfa__reconcile_missing(cfa__reconcile *run) {
         if (run->spec->until_us == 0 || run->read[i] == 0)
             continue;
         cfa__seen_sort(&run->seen[i]);
+        if (i == CFA_RECONCILE_PAYMENT)
+            cfa__walked_settle(&run->walked, &run->seen[i]);
         status = walk(run, kinds[i], i);
     }
     return status;

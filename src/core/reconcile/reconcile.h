@@ -68,6 +68,42 @@ void cfa__seen_sort(cfa__seen_ids *seen);
 bool cfa__seen_has(const cfa__seen_ids *seen, cfa__id id);
 void cfa__seen_free(cfa__seen_ids *seen);
 
+/* ---- payments that were passed on the way (walked.c) ----------------------------------------- */
+
+#define CFA__WALKED_RANGES 256
+
+/* Of the ids that were made in them. */
+typedef struct cfa__walked_range {
+    uint64_t from_ms, until_ms;
+} cfa__walked_range;
+
+/* An id as two numbers. */
+typedef struct cfa__doubt {
+    uint64_t high, low;
+} cfa__doubt;
+
+/* Times of which every payment that must be in the record was named by it or is a doubt. */
+typedef struct cfa__walked {
+    cfa__walked_range ranges[CFA__WALKED_RANGES]; /* in order, apart */
+    size_t range_count;
+    cfa__doubt *doubts;
+    size_t doubt_count, doubt_capacity;
+} cfa__walked;
+
+/* When an id was made. */
+uint64_t cfa__walked_ms(cfa__id id);
+/* A payment that was passed. False: no room for it, so its time is not walked. */
+bool cfa__walked_doubt(cfa__walked *walked, cfa__id id);
+void cfa__walked_add(cfa__walked *walked, uint64_t from_ms, uint64_t until_ms);
+/* Drop the doubts that the record named after all, and order the others. */
+void cfa__walked_settle(cfa__walked *walked, const cfa__seen_ids *seen);
+/* The first doubt behind `last`. False: none. */
+bool cfa__walked_next(const cfa__walked *walked, const cfa__id *last, cfa__id *out);
+cfa__id cfa__walked_id(const cfa__doubt *doubt);
+/* Until when all is walked from `ms` on; 0: it is not. */
+uint64_t cfa__walked_until(const cfa__walked *walked, uint64_t ms);
+void cfa__walked_free(cfa__walked *walked);
+
 /* ---- many objects at once (window.c) ---------------------------------------------------------- */
 
 typedef struct cfa__window cfa__window;
@@ -100,6 +136,7 @@ typedef struct cfa__reconcile {
     bool contradicts;                   /* the same: it must not be told */
     bool keeps_seen;
     cfa__seen_ids seen[CFA__RECONCILE_KINDS]; /* by kind */
+    cfa__walked walked;                       /* payments */
     int64_t read[CFA__RECONCILE_KINDS];       /* objects, by kind */
     int64_t moved[CFA__RECONCILE_KINDS];      /* of them, movements of the balance */
     int64_t counts[CFA__RECONCILE_CODES], repairable, objects, foreign;
@@ -124,6 +161,8 @@ CFA_MUST_CHECK cfa_status cfa__reconcile_object(cfa__reconcile *run,
 cfa_facts cfa__reconcile_beside(const cfa_facts *facts);
 /* missing.c: what the book has of the time that was asked for, and the record did not bring. */
 CFA_MUST_CHECK cfa_status cfa__reconcile_missing(cfa__reconcile *run);
+/* A payment that must be in the record. */
+bool cfa__reconcile_must(const cfa__reconcile *run, const cfa__payment *payment);
 
 /* report.c: note a difference; `field` may be NULL. Texts are copied. */
 void cfa__reconcile_note(cfa__reconcile *run, int32_t code, const cfa__reconcile_place *place,

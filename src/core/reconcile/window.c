@@ -22,6 +22,7 @@ struct row {
     const cfa_kind *kind;
     cfa_slice ref;
     cfa__id id;
+    bool named;        /* a payment that an object of payments names first */
     const void *found; /* once loaded; NULL: there is none */
 };
 
@@ -77,6 +78,8 @@ static uint16_t *place_of(cfa__window *window, const struct row *row) {
 /* A window that is full asks for no more. */
 static void ask(cfa__window *window, const struct row *row) {
     uint16_t *place = place_of(window, row);
+    if (*place != 0)
+        window->rows[*place - 1].named = window->rows[*place - 1].named || row->named;
     if (*place != 0 || window->row_count == ROWS_MAX)
         return;
     window->rows[window->row_count++] = *row;
@@ -86,12 +89,6 @@ static void ask(cfa__window *window, const struct row *row) {
 static void ask_ref(cfa__window *window, const char *ref) {
     struct row row = { .kind = &cfa__provider_object_kind, .ref = cfa__slice(ref) };
     if (ref != NULL && ref[0] != '\0')
-        ask(window, &row);
-}
-
-static void ask_id(cfa__window *window, const cfa_kind *kind, cfa__id id) {
-    struct row row = { .kind = kind, .id = id };
-    if (!cfa__id_is_null(id))
         ask(window, &row);
 }
 
@@ -190,13 +187,21 @@ static cfa_status load_page(cfa__reconcile *run, const uint64_t *order, size_t c
     *out_decided = 0;
     if (status != CFA_OK)
         return status;
+    uint64_t first = order[0] >> 16;
+    bool passed = run->keeps_seen;
     for (int32_t i = 0; i < query.count; i++) {
         memcpy(&row.id, id_in(row.kind, query.records[i]), sizeof row.id);
         uint16_t place = *place_of(window, &row);
         if (place != 0)
             window->rows[place - 1].found = query.records[i];
+        if (passed && (place == 0 || !window->rows[place - 1].named) &&
+            cfa__reconcile_must(run, query.records[i]))
+            passed = cfa__walked_doubt(&run->walked, row.id);
     }
-    uint64_t last = query.count < PAGE ? UINT64_MAX : order_of(&row) >> 16;
+    uint64_t last = query.count > 0 ? order_of(&row) >> 16 : first;
+    if (passed)
+        cfa__walked_add(&run->walked, first, last);
+    last = query.count < PAGE ? UINT64_MAX : last;
     while (*out_decided < count && order[*out_decided] >> 16 < last)
         ++*out_decided;
     return CFA_OK;
@@ -248,16 +253,22 @@ static const cfa__provider_object *object_of(cfa__window *window, const char *re
     return place != 0 ? window->rows[place - 1].found : NULL;
 }
 
-static void ask_payment(cfa__window *window, const char *ref) {
+static void ask_payment(cfa__window *window, const char *ref, bool named) {
     const cfa__provider_object *object = object_of(window, ref);
-    if (object != NULL)
-        ask_id(window, &cfa__payment_kind, object->payment_id);
+    struct row row = { .kind = &cfa__payment_kind, .named = named };
+    if (object == NULL || cfa__id_is_null(object->payment_id))
+        return;
+    row.id = object->payment_id;
+    ask(window, &row);
 }
 
 static void ask_part(cfa__window *window, const cfa_kind *kind, const char *ref) {
     const cfa__provider_object *object = object_of(window, ref);
-    if (object != NULL)
-        ask_id(window, kind, object->part_id);
+    struct row row = { .kind = kind };
+    if (object == NULL || cfa__id_is_null(object->part_id))
+        return;
+    row.id = object->part_id;
+    ask(window, &row);
 }
 
 cfa_status cfa__window_load(cfa__reconcile *run) {
@@ -266,8 +277,9 @@ cfa_status cfa__window_load(cfa__reconcile *run) {
         ask_objects(window, &window->objects[i].facts);
     cfa_status status = load_rows(run, false);
     for (size_t i = 0; i < window->object_count && status == CFA_OK; i++) {
-        ask_payment(window, window->objects[i].facts.ref);
-        ask_payment(window, window->objects[i].facts.origin_ref);
+        const cfa_reconcile_object *object = &window->objects[i];
+        ask_payment(window, object->facts.ref, object->kind == CFA_RECONCILE_PAYMENT);
+        ask_payment(window, object->facts.origin_ref, false);
     }
     if (status == CFA_OK)
         status = load_rows(run, true);

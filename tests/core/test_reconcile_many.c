@@ -1,0 +1,237 @@
+/*
+ * test_reconcile_many.c - a record of thousands of objects, in any order and with some left out, finds
+ * exactly what one object after the other would: rows that are loaded together change no answer.
+ */
+#include "core/records.h"
+
+#include <careforall/adapters/memory.h>
+#include <careforall/payment.h>
+#include <careforall/reconcile.h>
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/decide/evidence.h"
+
+#define PAYMENTS 20000 /* more than two windows */
+#define FROM_US INT64_C(1790000000000000)
+
+static cfa_storage storage;
+static int64_t spacing_us;
+
+static struct record {
+    int32_t order[PAYMENTS]; /* payments; negative: one that the book does not know */
+    int32_t count, at;
+    char ref[32], payment_id[CFA_ID_TEXT_SIZE];
+} record;
+
+static uint64_t next_random(void) {
+    static uint64_t state = 1;
+    state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return state >> 33;
+}
+
+static void name_ref(char out[32], int32_t i) {
+    snprintf(out, 32, "pi_%08x%06d", (unsigned)i * 2654435761u, i);
+}
+
+static cfa__id id_of(int32_t i) {
+    uint8_t random[10] = { 0 };
+    uint32_t value = (uint32_t)i * 2654435761u;
+    memcpy(random, &value, sizeof value);
+    return cfa__id_make(FROM_US + i * spacing_us, random);
+}
+
+/* One in ten is not paid. */
+static bool is_paid(int32_t i) { return i % 10 != 3; }
+
+static void save(cfa_session *session, cfa_change *changes, size_t count) {
+    int64_t now_us;
+    cfa_save all = { .changes = changes, .change_count = count };
+    ck_assert_int_eq(storage.ops->begin(session, CFA_SESSION_WRITE, 1000, &now_us), CFA_OK);
+    ck_assert_int_eq(storage.ops->save(session, &all, NULL), CFA_OK);
+    ck_assert_int_eq(storage.ops->commit(session), CFA_OK);
+}
+
+static void write_payment(cfa_session *session, int32_t i) {
+    char ref[32];
+    name_ref(ref, i);
+    cfa__payment payment = { .id = id_of(i),
+                             .amount_minor = 1000,
+                             .currency = "EUR",
+                             .provider = cfa__slice("stripe"),
+                             .account = cfa__slice(""),
+                             .ref = cfa__slice(ref),
+                             .state = is_paid(i) ? CFA_PAYMENT_COMPLETED : CFA_PAYMENT_PENDING,
+                             .durable = is_paid(i) ? CFA_FACT_SUCCEEDED : 0,
+                             .authorized_minor = is_paid(i) ? 1000 : 0,
+                             .captured_minor = is_paid(i) ? 1000 : 0,
+                             .created_us = FROM_US + i * spacing_us,
+                             .version = 1 };
+    cfa__provider_object object = { .provider = payment.provider,
+                                    .account = payment.account,
+                                    .ref = payment.ref,
+                                    .payment_id = payment.id,
+                                    .version = 1 };
+    cfa_change changes[] = {
+        { .kind = &cfa__payment_kind, .action = CFA_CHANGE_INSERT, .record = &payment },
+        { .kind = &cfa__provider_object_kind, .action = CFA_CHANGE_INSERT, .record = &object },
+    };
+    save(session, changes, 2);
+}
+
+static void open_book(void) {
+    cfa_session *session;
+    cfa__book book = { .id = 1,
+                       .incarnation = 1,
+                       .provider = cfa__slice("stripe"),
+                       .account = cfa__slice(""),
+                       .secret = cfa__slice("0123456789abcdef0123456789abcdef"),
+                       .version = 1 };
+    cfa_change change = { .kind = &cfa__book_kind, .action = CFA_CHANGE_INSERT, .record = &book };
+    ck_assert_int_eq(cfa_memory_storage_new(&storage), CFA_OK);
+    ck_assert_int_eq(storage.ops->migrate(storage.self, &cfa__schema), CFA_OK);
+    ck_assert_int_eq(storage.ops->session_open(storage.self, CFA_SESSION_WRITE, &session), CFA_OK);
+    save(session, &change, 1);
+    for (int32_t i = 0; i < PAYMENTS; i++)
+        write_payment(session, i);
+    storage.ops->session_close(session);
+}
+
+static cfa_status next_object(void *self, cfa_reconcile_object *out) {
+    (void)self;
+    if (record.at == record.count) {
+        record.at = 0;
+        return CFA_ENOTFOUND;
+    }
+    int32_t i = record.order[record.at++];
+    *out = (cfa_reconcile_object){ .struct_size = sizeof *out,
+                                   .livemode = -1,
+                                   .whole = 1,
+                                   .refunded_minor = -1,
+                                   .line = record.at,
+                                   .facts = CFA_FACTS_INIT };
+    name_ref(record.ref, i);
+    out->facts.ref = record.ref;
+    out->facts.amount = (cfa_money){ 1000, "EUR" };
+    if (i < 0)
+        return CFA_OK;
+    cfa__id_format(record.payment_id, "pay", id_of(i));
+    out->facts.payment_id = record.payment_id;
+    if (is_paid(i)) {
+        out->facts.flags = CFA_FACT_SUCCEEDED;
+        out->facts.authorized_minor = out->facts.captured_minor = 1000;
+    }
+    return CFA_OK;
+}
+
+/* Leave one of `out_of` out; 0: none. Newest first, or in any order. */
+static int32_t take_record(int32_t out_of, bool shuffled) {
+    int32_t left_out = 0;
+    record.count = record.at = 0;
+    for (int32_t i = PAYMENTS - 1; i >= 0; i--) {
+        bool out = out_of > 0 && next_random() % (uint64_t)out_of == 0;
+        if (out)
+            left_out += is_paid(i);
+        else
+            record.order[record.count++] = i;
+    }
+    for (int32_t i = record.count - 1; shuffled && i > 0; i--) {
+        int32_t other = (int32_t)(next_random() % (uint64_t)(i + 1)), kept = record.order[i];
+        record.order[i] = record.order[other];
+        record.order[other] = kept;
+    }
+    return left_out;
+}
+
+static bool is_in_record(const char *payment_id) {
+    char text[CFA_ID_TEXT_SIZE];
+    for (int32_t i = 0; i < record.count; i++) {
+        if (record.order[i] < 0)
+            continue;
+        cfa__id_format(text, "pay", id_of(record.order[i]));
+        if (strcmp(text, payment_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Every paid payment that the record lacks, in the order of their ids, and nothing else. */
+static void finds(int32_t missing) {
+    cfa_reconciliation *report = NULL;
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = next_object;
+    spec.from_us = FROM_US;
+    spec.until_us = FROM_US + PAYMENTS * spacing_us;
+    ck_assert_int_eq(cfa_reconcile_storage(&report, &storage, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_reconciliation_objects(report), record.count);
+    ck_assert_int_eq(cfa_reconciliation_count(report, "missing_there"), missing);
+    ck_assert_int_eq(cfa_reconciliation_differences(report), missing);
+    const char *before = "";
+    for (size_t i = 0; i < cfa_reconciliation_size(report); i++) {
+        const cfa_reconcile_difference *difference = cfa_reconciliation_at(report, i);
+        ck_assert_str_gt(difference->id, before);
+        ck_assert(!is_in_record(difference->id));
+        before = difference->id;
+    }
+    cfa_reconciliation_free(report);
+}
+
+/* Ids of one millisecond, of neighbouring ones, and far apart. */
+static const int64_t spacings_us[] = { 3, 900, 1000000 };
+
+START_TEST(what_is_left_out_of_a_long_record_is_missing_there_and_nothing_else) {
+    spacing_us = spacings_us[_i];
+    open_book();
+    for (int shuffled = 0; shuffled <= 1; shuffled++) {
+        finds(take_record(0, shuffled != 0));
+        finds(take_record(50, shuffled != 0));
+        finds(take_record(2, shuffled != 0));
+    }
+    /* A short stretch of it leaves nearly everything out. */
+    take_record(0, false);
+    record.count = 100;
+    int32_t paid = 0;
+    for (int32_t i = 0; i < PAYMENTS - 100; i++)
+        paid += is_paid(i);
+    finds(paid);
+    storage.ops->close(storage.self);
+}
+END_TEST
+
+START_TEST(strangers_among_many_are_counted) {
+    spacing_us = 1000;
+    open_book();
+    take_record(0, true);
+    for (int32_t i = 0; i < record.count; i += 100)
+        record.order[i] = -1 - i;
+    cfa_reconciliation *report = NULL;
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = next_object;
+    ck_assert_int_eq(cfa_reconcile_storage(&report, &storage, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_reconciliation_foreign(report), PAYMENTS / 100);
+    ck_assert_int_eq(cfa_reconciliation_differences(report), 0);
+    cfa_reconciliation_free(report);
+    storage.ops->close(storage.self);
+}
+END_TEST
+
+int main(int argc, char **argv) {
+    Suite *suite = suite_create("reconcile_many");
+    TCase *missing = tcase_create("missing");
+    tcase_set_timeout(missing, 120);
+    tcase_add_loop_test(missing,
+                        what_is_left_out_of_a_long_record_is_missing_there_and_nothing_else, 0,
+                        sizeof spacings_us / sizeof spacings_us[0]);
+    suite_add_tcase(suite, missing);
+    TCase *strangers = tcase_create("strangers");
+    tcase_set_timeout(strangers, 120);
+    tcase_add_test(strangers, strangers_among_many_are_counted);
+    suite_add_tcase(suite, strangers);
+    SRunner *runner = srunner_create(suite);
+    srunner_run(runner, NULL, argc > 1 ? argv[1] : NULL, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
