@@ -97,10 +97,11 @@ const openapi_schema openapi_schemas[] = {
         "type": "object", "required": ["from"], "additionalProperties": false,
         "properties": {
             "from": {"$ref": "#/components/schemas/Time"},
-            "until": {"$ref": "#/components/schemas/Time"},
-            "repair": {"type": "boolean", "default": false,
+            "until": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}],
+                      "description": "up to ten minutes ago, when absent"},
+            "repair": {"type": ["boolean", "null"], "default": false,
                        "description": "tell the book what the provider says, then compare again"},
-            "all_ours": {"type": "boolean", "default": false,
+            "all_ours": {"type": ["boolean", "null"], "default": false,
                          "description": "what names no payment of ours is missing here, too"}}}) },
     { "Reconciliation", JSON({
         "type": "object", "additionalProperties": false,
