@@ -16,7 +16,6 @@ package careforall
 import (
 	"context"
 	"math"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,8 +90,8 @@ type Engine struct {
 // OpenSQLite opens a book in one SQLite file, created if needed. Mode, provider and account are pinned at the
 // first start.
 func OpenSQLite(path string, options Options) (*Engine, error) {
-	if path == "" || strings.IndexByte(path, 0) >= 0 {
-		return nil, failed(EINVAL, "path", "a path is not empty and holds no NUL")
+	if err := filePath(path); err != nil {
+		return nil, err
 	}
 	return open(path, nil, options)
 }
@@ -131,7 +130,7 @@ func open(path string, storage native.Storage, options Options) (*Engine, error)
 	}
 	engine := &Engine{handle: handle, storage: storage, giveBack: giveBack,
 		subscriptions: map[*Subscription]struct{}{}}
-	engine.gate.drained = make(chan struct{})
+	engine.gate.shutting, engine.gate.drained = make(chan struct{}), make(chan struct{})
 	return engine, nil
 }
 
@@ -275,8 +274,9 @@ func (e *Engine) Statistics() ([]byte, error) {
 
 // gate counts the calls inside and lets none in once it is shut.
 type gate struct {
-	state   atomic.Int64 // the number of calls, and shutBit
-	drained chan struct{}
+	state    atomic.Int64  // the number of calls, and shutBit
+	shutting chan struct{} // closed when no call can enter any more: those that take long end
+	drained  chan struct{} // closed when none is inside either
 }
 
 const shutBit = int64(1) << 62
@@ -307,6 +307,7 @@ func (g *gate) shut() {
 			break
 		}
 		if g.state.CompareAndSwap(state, state|shutBit) {
+			close(g.shutting)
 			if state == 0 {
 				close(g.drained)
 			}

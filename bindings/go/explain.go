@@ -33,9 +33,13 @@ func (e *Engine) Audit(campaignID string) (*Audit, error) {
 	if err := native.Audit_engine(&handle, e.handle, campaignID); err != nil {
 		return nil, wrap(err)
 	}
+	return readAudit(handle), nil
+}
+
+func readAudit(handle native.Audit) *Audit {
 	defer native.Audit_free(handle)
 	return &Audit{native.Audit_differences(handle), native.Audit_position(handle), []byte(native.Audit_json(handle)),
-		native.Audit_text(handle)}, nil
+		native.Audit_text(handle)}
 }
 
 // Story is everything that is known about one donation.

@@ -76,6 +76,13 @@ func (p *Play) Expire(ref string) error {
 	return p.use(func() error { return native.Play_expire(p.handle, ref) })
 }
 
+// Payout pays out, once, every payment that is captured in full, and returns how many. Nobody is told: a live
+// reconciliation finds it.
+func (p *Play) Payout() (paid int64, err error) {
+	err = p.use(func() error { return native.Play_payout(&paid, p.handle) })
+	return paid, err
+}
+
 // RefundNext lets the next refund that is asked for begin in a state; then all succeed at once again.
 func (p *Play) RefundNext(state RefundState) error {
 	return p.use(func() error { return native.Play_refund_next(p.handle, int32(state)) })

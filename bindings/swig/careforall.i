@@ -13,7 +13,8 @@
  *   cfa_X *, cfa_X **out       an opaque handle that the typed layer frees
  *   int32_t, uint32_t, int64_t, uint64_t, size_t and their `*out`
  *   const cfa_event_view *, const cfa_cursor_view *, const cfa_letter_view *, const cfa_act_view *,
- *   const cfa_call *, const cfa_totals_row *     a copy; none is NULL
+ *   const cfa_call *, const cfa_totals_row *, const cfa_reconcile_difference *
+ *                              a copy; none is NULL
  *   cfa_act_report *           out, started from its _INIT macro
  *
  * and %blocking(name) for functions that may wait. ../python/tests/test_coverage.py fails when an
@@ -29,7 +30,9 @@
 #include <string.h>
 %}
 
+%insert("header") "source.h"
 %insert("header") "shim.h"
+%insert("header") "record.h"
 
 %include <stdint.i>
 
@@ -329,6 +332,42 @@
 %blocking(shim_doctor)
 %blocking(shim_doctor_do)
 
+%wrap_shim(audit_file)
+%wrap_shim(schema_of)
+%blocking(shim_audit_file)
+%blocking(shim_schema_of)
+
+/* the books against the provider's */
+%wrap_shim(reconcile_engine)
+%wrap_shim(reconcile_file)
+%wrap_shim(reconcile_repair)
+%wrap_shim(reconcile_live)
+%wrap_shim(reconcile_record)
+%wrap(reconciliation_differences)
+%wrap(reconciliation_repairable)
+%wrap(reconciliation_objects)
+%wrap(reconciliation_foreign)
+%wrap(reconciliation_size)
+%wrap(reconciliation_at)
+%wrap(reconciliation_provider)
+%wrap(reconciliation_account)
+%wrap(reconciliation_livemode)
+%wrap(reconciliation_json)
+%wrap(reconciliation_text)
+%wrap(reconciliation_free)
+%wrap_shim(stop_new)
+%wrap_shim(stop_set)
+%wrap_shim(stop_free)
+%wrap_shim(record_new)
+%wrap_shim(record_add)
+%wrap_shim(record_source)
+%wrap_shim(record_free)
+%blocking(shim_reconcile_engine)
+%blocking(shim_reconcile_file)
+%blocking(shim_reconcile_repair)
+%blocking(shim_reconcile_live)
+%blocking(shim_reconcile_record)
+
 /* pulled provider calls */
 %wrap_shim(provider_new)
 %wrap_shim(provider_free)
@@ -360,6 +399,7 @@
 %wrap(play_fault_next)
 %wrap_shim(play_weather_set)
 %wrap(play_deliver)
+%wrap(play_payout)
 %wrap(play_webhook_take)
 %wrap(play_sign)
 %wrap_shim(play_books_get)
@@ -437,6 +477,13 @@
 %wrap_constant(EXPLAIN_TEXT)
 %wrap_constant(EXPLAIN_JSON)
 %wrap_constant(EXPLAIN_HTML)
+%wrap_constant(RECONCILE_PAYMENT)
+%wrap_constant(RECONCILE_REFUND)
+%wrap_constant(RECONCILE_DISPUTE)
+%wrap_constant(RECONCILE_OTHER)
+%wrap_constant(RECONCILE_UNNAMED)
+%wrap_constant(RECONCILE_REPORT)
+%wrap_constant(RECONCILE_MOVEMENT)
 %wrap_constant(WEBHOOK_APPLIED)
 %wrap_constant(WEBHOOK_DUPLICATE)
 %wrap_constant(WEBHOOK_STALE)
@@ -494,6 +541,7 @@
 %include <careforall/payment.h>
 %include <careforall/audit.h>
 %include <careforall/explain.h>
+%include <careforall/reconcile.h>
 %include <careforall/refund.h>
 %include <careforall/dispute.h>
 %include <careforall/pledge.h>
@@ -501,4 +549,6 @@
 %include <careforall/sys/transport.h>
 %include <careforall/event.h>
 %include <careforall/adapters/play.h>
+%include "source.h"
 %include "shim.h"
+%include "record.h"

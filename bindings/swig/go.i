@@ -110,6 +110,12 @@ static char *careforall_text(_gostring_ text)
 %typemap(gotype) int32_t * "*int32"
 %typemap(gotype) int64_t * "*int64"
 
+/* A provider's record of another package: ../go/stripe has the function and what it is called with. */
+%rename(source_new) shim_source_new;
+%rename(source_free) shim_source_free;
+%typemap(gotype) cfa_reconcile_next, void *self "unsafe.Pointer"
+%typemap(in) cfa_reconcile_next %{ $1 = (cfa_reconcile_next)$input; %}
+
 /* ---- handles and views ---------------------------------------------------------------------- */
 
 %define %handle(type, name)
@@ -139,9 +145,13 @@ static char *careforall_text(_gostring_ text)
 %handle(cfa_audit, Audit)
 %handle(cfa_story, Story)
 %handle(cfa_checkup, Checkup)
+%handle(cfa_reconciliation, Reconciliation)
 %handle(cfa_subscription, Subscription)
 %handle(cfa_pulled_call, PulledCall)
 %handle(shim_facts, Facts)
+%handle(shim_source, Source)
+%handle(shim_record, Record)
+%handle(shim_stop, Stop)
 %handle(cfa_money_rules, Rules)
 
 %typemap(gotype) const cfa_event_view * "EventView"
@@ -150,4 +160,5 @@ static char *careforall_text(_gostring_ text)
 %typemap(gotype) const cfa_act_view * "ActView"
 %typemap(gotype) cfa_act_report * "*ActReport"
 %typemap(gotype) const cfa_call * "CallView"
+%typemap(gotype) const cfa_reconcile_difference * "DifferenceView"
 %typemap(gotype) const cfa_totals_row * "TotalsRow"

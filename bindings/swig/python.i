@@ -189,9 +189,13 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %handle(cfa_audit)
 %handle(cfa_story)
 %handle(cfa_checkup)
+%handle(cfa_reconciliation)
 %handle(cfa_subscription)
 %handle(cfa_pulled_call)
 %handle(shim_facts)
+%handle(shim_source)
+%handle(shim_record)
+%handle(shim_stop)
 
 %define %number(type, convert)
 %typemap(in, numinputs = 0) type *OUTPUT (type made = 0) %{ $1 = &made; %}
@@ -205,7 +209,7 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
 %number(int64_t, PyLong_FromLongLong)
 %apply int32_t *OUTPUT { int32_t *out, int32_t *out_done, int32_t *out_equal };
 %apply int32_t *OUTPUT { int32_t *out_delivered, cfa_webhook_verdict *out };
-%apply int64_t *OUTPUT { int64_t *out, int64_t *out_charges, int64_t *out_done };
+%apply int64_t *OUTPUT { int64_t *out, int64_t *out_charges, int64_t *out_done, int64_t *out_count };
 
 %typemap(in, numinputs = 0) cfa_money *out (cfa_money made) %{ $1 = &made; %}
 %typemap(argout) cfa_money *out %{
@@ -251,6 +255,21 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
   Py_DECREF($result);
   $result = Py_BuildValue("(LLLLLLLL)", (long long)*$1, (long long)*$2, (long long)*$3, (long long)*$4,
                           (long long)*$5, (long long)*$6, (long long)*$7, (long long)*$8);
+%}
+
+%typemap(in, numinputs = 0) (cfa_reconciliation **out, int64_t *out_repaired)
+    (cfa_reconciliation *report = NULL, int64_t repaired = 0) %{ $1 = &report; $2 = &repaired; %}
+%typemap(argout) (cfa_reconciliation **out, int64_t *out_repaired) %{
+  Py_DECREF($result);
+  $result = Py_BuildValue("(NL)", SWIG_NewPointerObj(*$1, $descriptor(cfa_reconciliation *), 0),
+                          (long long)*$2);
+%}
+
+%typemap(in, numinputs = 0) (int32_t *out_found, int32_t *out_known)
+    (int32_t found = 0, int32_t known = 0) %{ $1 = &found; $2 = &known; %}
+%typemap(argout) (int32_t *out_found, int32_t *out_known) %{
+  Py_DECREF($result);
+  $result = Py_BuildValue("(ii)", (int)*$1, (int)*$2);
 %}
 
 /* ---- structs, copied into tuples in the order of their fields ------------------------------- */
@@ -300,6 +319,15 @@ static int careforall_as_text(PyObject *value, const char *field, const char **o
   $result = Py_BuildValue("(LLOiLN)", (long long)$1->count, (long long)$1->head_count,
                           $1->head_agrees ? Py_True : Py_False, (int)$1->fault,
                           (long long)$1->number, careforall_text($1->head_hash));
+%}
+
+%typemap(out) const cfa_reconcile_difference * %{
+  $result = $1 == NULL ? careforall_none()
+      : Py_BuildValue("(NNNNNNNNLO)", careforall_text($1->code), careforall_text($1->kind),
+                      careforall_text($1->id), careforall_text($1->payment_id),
+                      careforall_text($1->ref), careforall_text($1->field),
+                      careforall_text($1->expected), careforall_text($1->found),
+                      (long long)$1->line, $1->repairable ? Py_True : Py_False);
 %}
 
 %typemap(out) const cfa_totals_row * %{

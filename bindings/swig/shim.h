@@ -226,6 +226,41 @@ static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
     return cfa_audit_engine(out, engine, &spec);
 }
 
+#ifndef SWIG
+/* A book that nobody needs to have open, only to be read. */
+static inline cfa_status shim_file_open(cfa_storage *out, const char *path)
+{
+    cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
+    options.read_only = 1;
+    return cfa_sqlite_storage_new(out, path, &options);
+}
+#endif
+
+static inline cfa_status shim_schema_of(int32_t *out_found, int32_t *out_known, const char *path)
+{
+    cfa_storage storage;
+    cfa_status status = shim_file_open(&storage, path);
+    if (status != CFA_OK)
+        return status;
+    status = cfa_schema_of(out_found, out_known, &storage);
+    storage.ops->close(storage.self);
+    return status;
+}
+
+static inline cfa_status shim_audit_file(cfa_audit **out, const char *path,
+                                         const char *campaign_id)
+{
+    cfa_storage storage;
+    cfa_status status = shim_file_open(&storage, path);
+    if (status != CFA_OK)
+        return status;
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    spec.campaign_id = campaign_id;
+    status = cfa_audit_storage(out, &storage, &spec);
+    storage.ops->close(storage.self);
+    return status;
+}
+
 static inline cfa_doctor_spec shim_doctor_spec(int32_t deep, int32_t timeout_ms)
 {
     cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
@@ -248,6 +283,110 @@ static inline cfa_status shim_doctor_do(int64_t *out_done, cfa_engine *engine, c
     const cfa_doctor_spec spec = shim_doctor_spec(deep, timeout_ms);
     const cfa_actor by = shim_actor(actor, reason);
     return cfa_doctor_do(out_done, engine, code, &spec, &by);
+}
+
+/* ---- the books against the provider's ------------------------------------------------------ */
+
+static inline cfa_reconcile_spec shim_reconcile_spec(const shim_source *source, int64_t from_us,
+                                                     int64_t until_us, int32_t all_ours)
+{
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = source->next;
+    spec.next_self = source->self;
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    spec.all_ours = all_ours;
+    return spec;
+}
+
+static inline cfa_status shim_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,
+                                               const shim_source *source, int64_t from_us,
+                                               int64_t until_us, int32_t all_ours)
+{
+    const cfa_reconcile_spec spec = shim_reconcile_spec(source, from_us, until_us, all_ours);
+    return cfa_reconcile_engine(out, engine, &spec);
+}
+
+static inline cfa_status shim_reconcile_file(cfa_reconciliation **out, const char *path,
+                                             const shim_source *source, int64_t from_us,
+                                             int64_t until_us, int32_t all_ours)
+{
+    cfa_storage storage;
+    cfa_status status = shim_file_open(&storage, path);
+    if (status != CFA_OK)
+        return status;
+    const cfa_reconcile_spec spec = shim_reconcile_spec(source, from_us, until_us, all_ours);
+    status = cfa_reconcile_storage(out, &storage, &spec);
+    storage.ops->close(storage.self);
+    return status;
+}
+
+static inline cfa_status shim_reconcile_repair(int64_t *out_done, cfa_engine *engine,
+                                               const shim_source *source, int32_t timeout_ms)
+{
+    const cfa_reconcile_spec spec = shim_reconcile_spec(source, 0, 0, 0);
+    return cfa_reconcile_repair(out_done, engine, &spec, timeout_ms);
+}
+
+/* Set by one thread, to end what another one does. */
+typedef struct shim_stop shim_stop;
+
+#ifndef SWIG
+struct shim_stop {
+    int32_t set;
+};
+
+static inline int32_t shim_stop_asked(void *self)
+{
+    return __atomic_load_n(&((shim_stop *)self)->set, __ATOMIC_RELAXED);
+}
+#endif
+
+static inline cfa_status shim_stop_new(shim_stop **out)
+{
+    shim_stop *made = (shim_stop *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a stop");
+    made->set = 0;
+    *out = made;
+    return CFA_OK;
+}
+
+static inline void shim_stop_set(shim_stop *stop)
+{
+    __atomic_store_n(&stop->set, 1, __ATOMIC_RELAXED);
+}
+
+static inline void shim_stop_free(shim_stop *stop)
+{
+    cfa_free(stop);
+}
+
+static inline cfa_status shim_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired,
+                                             cfa_engine *engine, int64_t from_us, int64_t until_us,
+                                             int32_t repair, int32_t all_ours, const char *actor,
+                                             const char *reason, int32_t timeout_ms,
+                                             shim_stop *stop)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    cfa_reconcile_live_spec spec = CFA_RECONCILE_LIVE_SPEC_INIT;
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    spec.repair = repair;
+    spec.all_ours = all_ours;
+    spec.timeout_ms = timeout_ms;
+    spec.stop = shim_stop_asked;
+    spec.stop_self = stop;
+    spec.by = &by;
+    return cfa_reconcile_live(out, out_repaired, engine, &spec);
+}
+
+static inline cfa_status shim_reconcile_record(cfa_engine *engine,
+                                               const cfa_reconciliation *report, const char *actor,
+                                               const char *reason, int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_reconcile_record(engine, report, &by, timeout_ms);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */

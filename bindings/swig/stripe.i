@@ -12,20 +12,27 @@
 #include <string.h>
 %}
 
+%insert("header") "source.h"
+
 %include <stdint.i>
 %include "python.i"
 
-%rename("$ignore", regextarget = 1, fullname = 1) "^(cfa|CFA|CAREFORALL)_.*$";
+%rename("$ignore", regextarget = 1, fullname = 1) "^(cfa|CFA|CAREFORALL|shim)_.*$";
 %rename(stripe_free) cfa_stripe_free;
 %rename(stripe_provider) cfa_stripe_provider;
 %rename(stripe_livemode) cfa_stripe_livemode;
 %rename(stripe_secrets_set) cfa_stripe_secrets_set;
+%rename(stripe_export_open) cfa_stripe_export_open;
+%rename(stripe_export_free) cfa_stripe_export_free;
+%rename(source_free) shim_source_free;
 %rename(STRIPE_CHECKOUT) CFA_STRIPE_CHECKOUT;
 %rename(STRIPE_INTENT) CFA_STRIPE_INTENT;
 %rename(STRIPE_API_VERSION) CFA_STRIPE_API_VERSION;
 %rename("%(strip:[CFA_])s", regextarget = 1, fullname = 1) "^CFA_EINVAL$";
 
 %handle(cfa_stripe)
+%handle(cfa_stripe_export)
+%handle(shim_source)
 
 /* A tuple of str. One more than can be is enough for C to refuse them. */
 %typemap(in) (const char *const *webhook_secrets, size_t webhook_secret_count)
@@ -50,6 +57,7 @@
 %blocking(stripe_new)
 %blocking(cfa_stripe_free)
 %blocking(cfa_stripe_secrets_set)
+%blocking(cfa_stripe_export_open)
 
 %inline %{
 static cfa_status stripe_new(cfa_stripe **out, const char *secret_key,
@@ -73,7 +81,13 @@ static cfa_status stripe_new(cfa_stripe **out, const char *secret_key,
     options.in_flight_limit = in_flight_limit;
     return cfa_stripe_new(out, &options);
 }
+
+static cfa_status stripe_source_new(shim_source **out, cfa_stripe_export *file)
+{
+    return shim_source_new(out, cfa_stripe_export_next, file);
+}
 %}
 
 %include <careforall/base.h>
+%include "source.h"
 %include <careforall/adapters/stripe.h>

@@ -21,6 +21,12 @@ static cfa_status stripe_secrets_set(cfa_stripe *stripe, const char *secret_key,
 	const cfa_status status = cfa_stripe_secrets_set(stripe, secret_key, webhook_secrets, webhook_secret_count);
 	return status == CFA_OK || cfa_error_last(error) == CFA_OK ? status : CFA_EBUG;
 }
+
+static cfa_status stripe_export_open(cfa_stripe_export **out, const char *path, cfa_error *error)
+{
+	const cfa_status status = cfa_stripe_export_open(out, path);
+	return status == CFA_OK || cfa_error_last(error) == CFA_OK ? status : CFA_EBUG;
+}
 */
 import "C"
 
@@ -140,6 +146,34 @@ func (p *Provider) SetSecrets(secretKey string, webhookSecrets ...string) error 
 		return failed(status, &failure)
 	}
 	return nil
+}
+
+// Export is a file that was exported from Stripe, JSON or CSV, for Engine.Reconcile and Engine.Repair: no network and no
+// key is needed. docs/reconcile.md has the forms. Each use reads the file whole before anything is compared: one that
+// cannot be read to its end is refused, with its line.
+type Export struct {
+	Path string
+}
+
+// LendRecord is for engines.
+func (e *Export) LendRecord() (native.Source, func(), error) {
+	var texts texts
+	defer texts.free()
+	var file *C.cfa_stripe_export
+	failure := C.cfa_error{struct_size: C.sizeof_cfa_error}
+	if status := C.stripe_export_open(&file, texts.copy(e.Path), &failure); status != C.CFA_OK {
+		return nil, nil, failed(status, &failure)
+	}
+	var source native.Source
+	err := native.Source_new(&source, unsafe.Pointer(C.cfa_stripe_export_next), unsafe.Pointer(file))
+	if err != nil {
+		C.cfa_stripe_export_free(file)
+		return nil, nil, err
+	}
+	return source, func() {
+		native.Source_free(source)
+		C.cfa_stripe_export_free(file)
+	}, nil
 }
 
 func failed(status C.cfa_status, failure *C.cfa_error) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -345,6 +346,39 @@ func TestAProviderServesOneEngineAtATimeAndLivesAsLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := careforall.OpenMemory(careforall.Options{Provider: provider}); !errors.Is(err, careforall.EMISUSE) {
+		t.Fatal(err)
+	}
+}
+
+func TestAnExportedFileIsASource(t *testing.T) {
+	play := must[*careforall.Play](t)(careforall.NewPlay(careforall.PlayOptions{}))
+	defer play.Close()
+	engine := must[*careforall.Engine](t)(careforall.OpenMemory(careforall.Options{Provider: play}))
+	defer engine.Close()
+	campaign := must[*careforall.Campaign](t)(engine.CreateCampaign(background,
+		careforall.CampaignSpec{Title: "Well", Currencies: []string{"EUR"}}))
+	pledge := must[*careforall.Pledge](t)(engine.CreatePledge(background, careforall.PledgeSpec{
+		CampaignID: campaign.ID, Amount: careforall.Money{Minor: 2500, Currency: "EUR"}}))
+	payment := must[*careforall.Payment](t)(engine.Payment(pledge.PaymentID))
+	export := &Export{Path: filepath.Join(t.TempDir(), "export.json")}
+	write := func(text string) {
+		if err := os.WriteFile(export.Path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(fmt.Sprintf(`{"id": %q, "object": "payment_intent", "amount": 2500, "amount_capturable": 0,
+		"amount_received": 2500, "currency": "eur", "created": %d, "livemode": false, "status": "succeeded",
+		"metadata": {"payment_id": %q}}`, payment.Ref, time.Now().Unix(), payment.ID))
+	for i := 0; i < 2; i++ {
+		report := must[*careforall.Reconciliation](t)(engine.Reconcile(export, careforall.ReconcileSpec{}))
+		if report.Objects != 1 || report.Counts["state_behind"] == 0 || report.Listed[0].Line != 1 {
+			t.Fatal(report.Text)
+		}
+	}
+	write("{ nonsense")
+	var failure *careforall.Error
+	_, err := engine.Reconcile(export, careforall.ReconcileSpec{})
+	if !errors.As(err, &failure) || !strings.HasPrefix(failure.Message, "line 1:") {
 		t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ from . import native
 from .engine import Engine, new_key
 from .errors import (CareForAllError, CircuitOpenError, ConflictError, InDoubtError, InternalError, InvalidError,
                      PermanentError, TransientError)
+from .files import audit_file, file_schema, reconcile_file
 from .models import (Act, ActFault, ActReport, Audit, Campaign, CampaignState, Checkup, CircuitRule, Cursor,
                      CursorState, DeadLetter, Dispute, DisputeState, Event, Finding, LateRule, Payment, PaymentFlag,
                      PaymentState, Pledge, Refund, RefundOrigin, RefundState, Story, Totals, TotalsRow, Transition,
@@ -11,6 +12,8 @@ from .models import (Act, ActFault, ActReport, Audit, Campaign, CampaignState, C
 from .money import Money
 from .provider import (Books, CallKind, DisputeFacts, Fact, Facts, Outcome, PlayFault, PlayProvider, Provider,
                        RefundFacts, Reply, Request, WebhookEvent)
+from .reconcile import (Difference, ReconcileKind, ReconcileObject, ReconcileRow, Reconciliation, Record,
+                        RecordSource)
 from .subscription import Subscription
 
 __version__: str = native.version()
@@ -18,10 +21,11 @@ __version__: str = native.version()
 __all__ = [
     "Act", "ActFault", "ActReport", "Audit", "Books", "CallKind", "Campaign", "CampaignState",
     "CareForAllError", "Checkup", "CircuitOpenError", "CircuitRule", "ConflictError", "Cursor", "CursorState",
-    "DeadLetter", "Dispute", "DisputeFacts", "DisputeState", "Engine", "Event", "Fact", "Facts", "Finding",
-    "InDoubtError", "InternalError", "InvalidError", "LateRule", "Money", "Outcome", "Payment", "PaymentFlag",
-    "PaymentState", "PermanentError", "PlayFault", "PlayProvider", "Pledge", "Provider", "Refund",
+    "DeadLetter", "Difference", "Dispute", "DisputeFacts", "DisputeState", "Engine", "Event", "Fact", "Facts",
+    "Finding", "InDoubtError", "InternalError", "InvalidError", "LateRule", "Money", "Outcome", "Payment",
+    "PaymentFlag", "PaymentState", "PermanentError", "PlayFault", "PlayProvider", "Pledge", "Provider",
+    "ReconcileKind", "ReconcileObject", "ReconcileRow", "Reconciliation", "Record", "RecordSource", "Refund",
     "RefundFacts", "RefundOrigin", "RefundState", "Reply", "Request", "Story", "Subscription", "Totals",
     "TotalsRow", "TransientError", "Transition", "Visibility", "Wait", "WebhookEvent", "WebhookVerdict", "Work",
-    "new_key",
+    "audit_file", "file_schema", "new_key", "reconcile_file",
 ]

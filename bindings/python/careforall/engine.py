@@ -9,16 +9,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from . import errors, native
+from .files import file_path
 from .gate import Gate
 from .models import (Act, ActReport, Audit, Campaign, Checkup, CircuitRule, Cursor, DeadLetter, Dispute, Event,
                      LateRule, Payment, Pledge, Refund, Story, Totals, Transition, Visibility, Wait, WebhookVerdict,
                      Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent
 from .subscription import Subscription
 from .times import span_to_ms, to_ms, to_us
 
@@ -87,12 +90,7 @@ class Engine:
                circuit_open: float | None = None) -> Engine:
         """Open a book in one SQLite file, created if needed. Mode, provider and account are pinned at the first
         start. Zero and None are the library's defaults; negative ``circuit_failures`` never open the breaker."""
-        text = os.fspath(path)
-        if not isinstance(text, str):
-            raise TypeError(f"a path is str, not {type(text).__name__}")
-        if not text or "\0" in text:
-            raise errors.invalid(native.EINVAL, "path", "a path is not empty and holds no NUL")
-        return cls(text, None, provider, account, livemode, capture_manual, queue_limit, batch_limit, timeout,
+        return cls(file_path(path), None, provider, account, livemode, capture_manual, queue_limit, batch_limit, timeout,
                    call_timeout, payment_expires, answer_kept, totals_max_age, calls_in_flight, circuit_rule,
                    circuit_failures, circuit_open)
 
@@ -462,6 +460,62 @@ class Engine:
         """Do the next safe action of a finding; returns how many things were acted on. It never charges or refunds."""
         done: int = self._call(lambda handle: native.doctor_do(handle, code, deep, actor, reason, to_ms(timeout)))
         return done
+
+    # ---- the books against the provider's ----------------------------------------------------------------------
+
+    def reconcile(self, source: RecordSource | Iterable[ReconcileObject], *, since: datetime | None = None,
+                  until: datetime | None = None, all_ours: bool = False) -> Reconciliation:
+        """Compare the book with the provider's record: a ``Record``, an exported file, or any iterable of objects, which
+        is read to its end first. A difference is in the report, no exception.
+
+        What was made here from ``since`` to ``until`` must be in the record; without them, nothing must. ``all_ours``:
+        objects that name no payment of ours are missing here, too; else they are only counted.
+        """
+        with lent(source) as record:
+            return Reconciliation._adopt(self._call(
+                lambda handle: native.reconcile_engine(handle, record, to_us(since), to_us(until), all_ours)))
+
+    def repair(self, source: RecordSource | Iterable[ReconcileObject], *, timeout: float | None = None) -> int:
+        """Tell the engine every object of the record that says more than the book knows, as if its webhook came now;
+        returns how many told it something. A repeat changes nothing. Begin with ``reconcile``; ``timeout`` is of each
+        object."""
+        with lent(source) as record:
+            done: int = self._call(lambda handle: native.reconcile_repair(handle, record, to_ms(timeout)))
+            return done
+
+    def reconcile_live(self, since: datetime, until: datetime | None = None, *, repair: bool = False,
+                       all_ours: bool = False, actor: str | None = None, reason: str | None = None,
+                       timeout: float | None = None) -> Reconciliation:
+        """Compare the book with what its provider created since, and before ``until`` (None: up to ten minutes ago), as
+        the provider lists it; with ``repair``, tell the engine what it did not know, and compare again. Without a
+        difference it is recorded, as ``record_reconciliation`` does.
+
+        It may take long: an hour, without a ``timeout`` of all of it. ``close`` and Ctrl-C end it. InvalidError
+        (CFA_ENOTSUP): the provider lists nothing, as those written in Python; give their objects to ``reconcile``.
+        """
+        stop = Stop()
+
+        def work() -> Reconciliation:
+            report, repaired = native.reconcile_live(handle, to_us(since), to_us(until), repair, all_ours,
+                                                     actor, reason, to_ms(timeout), stop.handle)
+            return Reconciliation._adopt(report, repaired)
+
+        handle = self._gate.enter(stop)
+        try:
+            with ThreadPoolExecutor(1, "careforall-reconcile") as thread:
+                try:
+                    return thread.submit(work).result()
+                except BaseException:
+                    stop.set()   # Ctrl-C; the block waits for the thread
+                    raise
+        finally:
+            self._gate.leave(stop)
+
+    def record_reconciliation(self, report: Reconciliation, *, actor: str | None = None, reason: str | None = None,
+                              timeout: float | None = None) -> None:
+        """Write down that the books were compared: an act, and, without a difference, the time that was found equal,
+        until which ``doctor`` takes the books for compared. A repeat with the same report writes nothing."""
+        self._call(lambda handle: native.reconcile_record(handle, report._handle, actor, reason, to_ms(timeout)))
 
     # ---- driving ----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import errors, native
 from .provider import Adapter
+from .reconcile import Stop
 
 
 class Gate:
@@ -19,19 +20,24 @@ class Gate:
         self._subscriptions: dict[int, Any] = {}
         self._condition = threading.Condition()
         self._calls = 0
+        self._stops: set[Stop] = set()
         self.shut = False
 
-    def enter(self) -> Any:
-        """Begin a call: the engine, which is returned, stays open until ``leave``."""
+    def enter(self, stop: Stop | None = None) -> Any:
+        """Begin a call: the engine, which is returned, stays open until ``leave``. ``stop`` ends one that takes long."""
         with self._condition:
             if self.shut:
                 raise errors.invalid(native.EMISUSE, "", "the engine is closed")
             self._calls += 1
+            if stop is not None:
+                self._stops.add(stop)
         return self._engine
 
-    def leave(self) -> None:
+    def leave(self, stop: Stop | None = None) -> None:
         with self._condition:
             self._calls -= 1
+            if stop is not None:
+                self._stops.discard(stop)
             if self.shut and self._calls == 0:
                 self._condition.notify_all()
 
@@ -39,6 +45,8 @@ class Gate:
         """Let no call in, and return when none is inside."""
         with self._condition:
             self.shut = True
+            for stop in self._stops:
+                stop.set()
             self._condition.wait_for(lambda: self._calls == 0)
 
     def adopt(self, subscription: Any) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from . import errors, native
+from .files import file_path
 from .provider import NativeProvider
+from .reconcile import RecordSource
 from .times import to_ms
 
 try:
@@ -17,7 +20,7 @@ try:
 except ImportError as error:
     raise ImportError(f"careforall.stripe needs libcareforall-stripe: {error}") from error
 
-__all__ = ["API_VERSION", "StripeProvider"]
+__all__ = ["API_VERSION", "StripeExport", "StripeProvider"]
 
 #: The version of Stripe's API that every request asks for; give the webhook endpoint the same one.
 API_VERSION: str = stripe_native.STRIPE_API_VERSION
@@ -77,3 +80,27 @@ class StripeProvider(NativeProvider):
     def _take_back(self) -> None:
         with self._lock:
             self._lent = False
+
+
+class StripeExport(RecordSource):
+    """A file that was exported from Stripe, JSON or CSV, for ``Engine.reconcile`` and ``Engine.repair``: no network and no
+    key is needed. docs/reconcile.md has the forms.
+
+    Each use reads the file whole before anything is compared: one that cannot be read to its end is refused, with its
+    line.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = file_path(path)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Any]:
+        file = stripe_native.stripe_export_open(self.path)
+        try:
+            source = stripe_native.stripe_source_new(file)
+            try:
+                yield source
+            finally:
+                stripe_native.source_free(source)
+        finally:
+            stripe_native.stripe_export_free(file)

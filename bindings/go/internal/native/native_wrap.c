@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_eda10a94294d686a(const char*);
+  void cgo_panic__native_15c3103ab016bea3(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_eda10a94294d686a(p);
+  cgo_panic__native_15c3103ab016bea3(p);
 }
 
 
@@ -196,6 +196,47 @@ static void* Swig_malloc(int c) {
 #include <careforall/adapters/sqlite.h>
 #include <careforall/careforall.h>
 #include <string.h>
+
+/*
+ * source.h - the provider's own record as a reconciliation reads it, in one handle: what an
+ * extension module opens, such as an exported file, another one compares with a book.
+ *
+ * It owns no behaviour, and not what it reads from. Parsed by SWIG, like shim.h.
+ */
+#ifndef CAREFORALL_SHIM_SOURCE_H
+#define CAREFORALL_SHIM_SOURCE_H
+
+#include <careforall/error.h>
+#include <careforall/reconcile.h>
+#include <careforall/sys/platform.h>
+
+typedef struct shim_source shim_source;
+
+#ifndef SWIG
+struct shim_source {
+    cfa_reconcile_next next;
+    void *self;
+};
+#endif
+
+static inline cfa_status shim_source_new(shim_source **out, cfa_reconcile_next next, void *self)
+{
+    shim_source *made = (shim_source *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a source");
+    made->next = next;
+    made->self = self;
+    *out = made;
+    return CFA_OK;
+}
+
+/* Before `self`. */
+static inline void shim_source_free(shim_source *source)
+{
+    cfa_free(source);
+}
+
+#endif
 
 /*
  * shim.h - what C says with structs, said with arguments: the few calls whose specs SWIG cannot
@@ -425,6 +466,41 @@ static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
     return cfa_audit_engine(out, engine, &spec);
 }
 
+#ifndef SWIG
+/* A book that nobody needs to have open, only to be read. */
+static inline cfa_status shim_file_open(cfa_storage *out, const char *path)
+{
+    cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
+    options.read_only = 1;
+    return cfa_sqlite_storage_new(out, path, &options);
+}
+#endif
+
+static inline cfa_status shim_schema_of(int32_t *out_found, int32_t *out_known, const char *path)
+{
+    cfa_storage storage;
+    cfa_status status = shim_file_open(&storage, path);
+    if (status != CFA_OK)
+        return status;
+    status = cfa_schema_of(out_found, out_known, &storage);
+    storage.ops->close(storage.self);
+    return status;
+}
+
+static inline cfa_status shim_audit_file(cfa_audit **out, const char *path,
+                                         const char *campaign_id)
+{
+    cfa_storage storage;
+    cfa_status status = shim_file_open(&storage, path);
+    if (status != CFA_OK)
+        return status;
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    spec.campaign_id = campaign_id;
+    status = cfa_audit_storage(out, &storage, &spec);
+    storage.ops->close(storage.self);
+    return status;
+}
+
 static inline cfa_doctor_spec shim_doctor_spec(int32_t deep, int32_t timeout_ms)
 {
     cfa_doctor_spec spec = CFA_DOCTOR_SPEC_INIT;
@@ -447,6 +523,110 @@ static inline cfa_status shim_doctor_do(int64_t *out_done, cfa_engine *engine, c
     const cfa_doctor_spec spec = shim_doctor_spec(deep, timeout_ms);
     const cfa_actor by = shim_actor(actor, reason);
     return cfa_doctor_do(out_done, engine, code, &spec, &by);
+}
+
+/* ---- the books against the provider's ------------------------------------------------------ */
+
+static inline cfa_reconcile_spec shim_reconcile_spec(const shim_source *source, int64_t from_us,
+                                                     int64_t until_us, int32_t all_ours)
+{
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = source->next;
+    spec.next_self = source->self;
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    spec.all_ours = all_ours;
+    return spec;
+}
+
+static inline cfa_status shim_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,
+                                               const shim_source *source, int64_t from_us,
+                                               int64_t until_us, int32_t all_ours)
+{
+    const cfa_reconcile_spec spec = shim_reconcile_spec(source, from_us, until_us, all_ours);
+    return cfa_reconcile_engine(out, engine, &spec);
+}
+
+static inline cfa_status shim_reconcile_file(cfa_reconciliation **out, const char *path,
+                                             const shim_source *source, int64_t from_us,
+                                             int64_t until_us, int32_t all_ours)
+{
+    cfa_storage storage;
+    cfa_status status = shim_file_open(&storage, path);
+    if (status != CFA_OK)
+        return status;
+    const cfa_reconcile_spec spec = shim_reconcile_spec(source, from_us, until_us, all_ours);
+    status = cfa_reconcile_storage(out, &storage, &spec);
+    storage.ops->close(storage.self);
+    return status;
+}
+
+static inline cfa_status shim_reconcile_repair(int64_t *out_done, cfa_engine *engine,
+                                               const shim_source *source, int32_t timeout_ms)
+{
+    const cfa_reconcile_spec spec = shim_reconcile_spec(source, 0, 0, 0);
+    return cfa_reconcile_repair(out_done, engine, &spec, timeout_ms);
+}
+
+/* Set by one thread, to end what another one does. */
+typedef struct shim_stop shim_stop;
+
+#ifndef SWIG
+struct shim_stop {
+    int32_t set;
+};
+
+static inline int32_t shim_stop_asked(void *self)
+{
+    return __atomic_load_n(&((shim_stop *)self)->set, __ATOMIC_RELAXED);
+}
+#endif
+
+static inline cfa_status shim_stop_new(shim_stop **out)
+{
+    shim_stop *made = (shim_stop *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a stop");
+    made->set = 0;
+    *out = made;
+    return CFA_OK;
+}
+
+static inline void shim_stop_set(shim_stop *stop)
+{
+    __atomic_store_n(&stop->set, 1, __ATOMIC_RELAXED);
+}
+
+static inline void shim_stop_free(shim_stop *stop)
+{
+    cfa_free(stop);
+}
+
+static inline cfa_status shim_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired,
+                                             cfa_engine *engine, int64_t from_us, int64_t until_us,
+                                             int32_t repair, int32_t all_ours, const char *actor,
+                                             const char *reason, int32_t timeout_ms,
+                                             shim_stop *stop)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    cfa_reconcile_live_spec spec = CFA_RECONCILE_LIVE_SPEC_INIT;
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    spec.repair = repair;
+    spec.all_ours = all_ours;
+    spec.timeout_ms = timeout_ms;
+    spec.stop = shim_stop_asked;
+    spec.stop_self = stop;
+    spec.by = &by;
+    return cfa_reconcile_live(out, out_repaired, engine, &spec);
+}
+
+static inline cfa_status shim_reconcile_record(cfa_engine *engine,
+                                               const cfa_reconciliation *report, const char *actor,
+                                               const char *reason, int32_t timeout_ms)
+{
+    const cfa_actor by = shim_actor(actor, reason);
+    return cfa_reconcile_record(engine, report, &by, timeout_ms);
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
@@ -989,6 +1169,294 @@ static inline cfa_status shim_money_format(char **out, cfa_money amount)
 
 #endif
 
+/*
+ * record.h - a provider's record that the host makes, object by object, so that no callback crosses
+ * a language: the host appends, then C reads, as often as it likes.
+ *
+ * Objects wait in a temporary file without a name: the memory is that of one object, whatever their
+ * number. Nothing is judged here, only copied. Used by one thread at a time.
+ */
+#ifndef CAREFORALL_SHIM_RECORD_H
+#define CAREFORALL_SHIM_RECORD_H
+
+typedef struct shim_record shim_record;
+
+#ifndef SWIG
+
+#include <errno.h>
+#include <stdio.h>
+
+#define SHIM_TEXT_MAX 65536 /* bytes of one text of an object */
+
+struct shim_record {
+    shim_source source;
+    FILE *file;
+    cfa_arena *arena; /* of the object at hand */
+    int64_t count, read;
+    int64_t size;      /* where the next object goes */
+    int32_t appending; /* the file stands there */
+};
+
+static inline cfa_status shim_record_failed(void)
+{
+    return cfa_error_set(CFA_EIO, "bindings", NULL, errno, "the record's temporary file");
+}
+
+static inline cfa_status shim_record_put(shim_record *record, const void *data, size_t size)
+{
+    return fwrite(data, 1, size, record->file) == size ? CFA_OK : shim_record_failed();
+}
+
+static inline cfa_status shim_record_put_text(shim_record *record, const char *text)
+{
+    const int32_t size = text != NULL ? (int32_t)strlen(text) + 1 : 0;
+    cfa_status status = shim_record_put(record, &size, sizeof size);
+    if (status == CFA_OK && size > 0)
+        status = shim_record_put(record, text, (size_t)size);
+    return status;
+}
+
+static inline cfa_status shim_record_get(shim_record *record, void *out, size_t size)
+{
+    return fread(out, 1, size, record->file) == size ? CFA_OK : shim_record_failed();
+}
+
+static inline cfa_status shim_record_get_text(shim_record *record, const char **out)
+{
+    int32_t size = 0;
+    *out = NULL;
+    cfa_status status = shim_record_get(record, &size, sizeof size);
+    if (status != CFA_OK || size <= 0)
+        return status;
+    char *text = (char *)cfa_arena_alloc(record->arena, (size_t)size);
+    if (text == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for an object");
+    status = shim_record_get(record, text, (size_t)size);
+    *out = text;
+    return status;
+}
+
+/* The texts of each struct, in the order in which they stand in the file. */
+#define SHIM_FACTS_TEXTS(facts)                                                                    \
+    {                                                                                              \
+        &(facts)->ref, &(facts)->payment_id, &(facts)->failure_code, &(facts)->cancel_reason,      \
+            &(facts)->origin_ref                                                                   \
+    }
+#define SHIM_REFUND_TEXTS(refund) { &(refund)->ref, &(refund)->refund_id, &(refund)->failure_code }
+#define SHIM_DISPUTE_TEXTS(dispute) { &(dispute)->ref, &(dispute)->reason }
+#define SHIM_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline cfa_status shim_record_put_texts(shim_record *record, const char *const *const *texts,
+                                               size_t count)
+{
+    cfa_status status = CFA_OK;
+    for (size_t i = 0; status == CFA_OK && i < count; i++)
+        status = shim_record_put_text(record, *texts[i]);
+    return status;
+}
+
+static inline cfa_status shim_record_get_texts(shim_record *record, const char **const *texts,
+                                               size_t count)
+{
+    cfa_status status = CFA_OK;
+    for (size_t i = 0; status == CFA_OK && i < count; i++)
+        status = shim_record_get_text(record, texts[i]);
+    return status;
+}
+
+static inline cfa_status shim_record_fits(const char *const *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (*texts[i] != NULL && strlen(*texts[i]) >= SHIM_TEXT_MAX)
+            return cfa_error_set(CFA_ETOOLONG, "bindings", "facts", 0, "a text of 64 KiB or more");
+    return CFA_OK;
+}
+
+static inline cfa_status shim_record_put_refund(shim_record *record, const cfa_refund_facts *refund)
+{
+    const char *const *const texts[] = SHIM_REFUND_TEXTS(refund);
+    cfa_status status = shim_record_fits(texts, SHIM_COUNT(texts));
+    if (status == CFA_OK)
+        status = shim_record_put(record, refund, sizeof *refund);
+    return status == CFA_OK ? shim_record_put_texts(record, texts, SHIM_COUNT(texts)) : status;
+}
+
+static inline cfa_status shim_record_put_dispute(shim_record *record,
+                                                 const cfa_dispute_facts *dispute)
+{
+    const char *const *const texts[] = SHIM_DISPUTE_TEXTS(dispute);
+    cfa_status status = shim_record_fits(texts, SHIM_COUNT(texts));
+    if (status == CFA_OK)
+        status = shim_record_put(record, dispute, sizeof *dispute);
+    return status == CFA_OK ? shim_record_put_texts(record, texts, SHIM_COUNT(texts)) : status;
+}
+
+static inline cfa_status shim_record_put_object(shim_record *record,
+                                                const cfa_reconcile_object *object)
+{
+    const cfa_facts *facts = &object->facts;
+    const char *const *const texts[] = SHIM_FACTS_TEXTS(facts);
+    cfa_status status = shim_record_fits(texts, SHIM_COUNT(texts));
+    if (status == CFA_OK)
+        status = shim_record_put(record, object, sizeof *object);
+    if (status == CFA_OK)
+        status = shim_record_put_texts(record, texts, SHIM_COUNT(texts));
+    for (int32_t i = 0; status == CFA_OK && i < facts->refund_count; i++)
+        status = shim_record_put_refund(record, facts->refunds[i]);
+    for (int32_t i = 0; status == CFA_OK && i < facts->dispute_count; i++)
+        status = shim_record_put_dispute(record, facts->disputes[i]);
+    return status;
+}
+
+static inline cfa_status shim_record_get_refund(shim_record *record, const cfa_refund_facts **out)
+{
+    cfa_refund_facts *refund = (cfa_refund_facts *)cfa_arena_alloc(record->arena, sizeof *refund);
+    if (refund == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for an object");
+    cfa_status status = shim_record_get(record, refund, sizeof *refund);
+    const char **const texts[] = SHIM_REFUND_TEXTS(refund);
+    if (status == CFA_OK)
+        status = shim_record_get_texts(record, texts, SHIM_COUNT(texts));
+    *out = refund;
+    return status;
+}
+
+static inline cfa_status shim_record_get_dispute(shim_record *record, const cfa_dispute_facts **out)
+{
+    cfa_dispute_facts *dispute =
+        (cfa_dispute_facts *)cfa_arena_alloc(record->arena, sizeof *dispute);
+    if (dispute == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for an object");
+    cfa_status status = shim_record_get(record, dispute, sizeof *dispute);
+    const char **const texts[] = SHIM_DISPUTE_TEXTS(dispute);
+    if (status == CFA_OK)
+        status = shim_record_get_texts(record, texts, SHIM_COUNT(texts));
+    *out = dispute;
+    return status;
+}
+
+static inline cfa_status shim_record_get_reversals(shim_record *record, cfa_facts *facts)
+{
+    const cfa_refund_facts **refunds = (const cfa_refund_facts **)cfa_arena_alloc(
+        record->arena, SHIM_REVERSALS_MAX * sizeof *refunds);
+    const cfa_dispute_facts **disputes = (const cfa_dispute_facts **)cfa_arena_alloc(
+        record->arena, SHIM_REVERSALS_MAX * sizeof *disputes);
+    if (refunds == NULL || disputes == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for an object");
+    cfa_status status = CFA_OK;
+    for (int32_t i = 0; status == CFA_OK && i < facts->refund_count; i++)
+        status = shim_record_get_refund(record, &refunds[i]);
+    for (int32_t i = 0; status == CFA_OK && i < facts->dispute_count; i++)
+        status = shim_record_get_dispute(record, &disputes[i]);
+    facts->refunds = refunds;
+    facts->disputes = disputes;
+    return status;
+}
+
+static inline cfa_status shim_record_rewind(shim_record *record)
+{
+    record->read = 0;
+    record->appending = 0;
+    return fseeko(record->file, 0, SEEK_SET) == 0 ? CFA_OK : shim_record_failed();
+}
+
+static inline cfa_status shim_record_next(void *self, cfa_reconcile_object *out)
+{
+    shim_record *record = (shim_record *)self;
+    cfa_arena_reset(record->arena);
+    if (record->read == record->count) {
+        const cfa_status status = shim_record_rewind(record);
+        return status == CFA_OK ? CFA_ENOTFOUND : status;
+    }
+    cfa_reconcile_object object;
+    cfa_status status = shim_record_get(record, &object, sizeof object);
+    const char **const texts[] = SHIM_FACTS_TEXTS(&object.facts);
+    if (status == CFA_OK)
+        status = shim_record_get_texts(record, texts, SHIM_COUNT(texts));
+    if (status == CFA_OK)
+        status = shim_record_get_reversals(record, &object.facts);
+    if (status != CFA_OK)
+        return status;
+    record->read++;
+    *out = object;
+    return CFA_OK;
+}
+
+#endif
+
+static inline void shim_record_free(shim_record *record)
+{
+    if (record == NULL)
+        return;
+    if (record->file != NULL)
+        (void)fclose(record->file);
+    cfa_arena_free(record->arena);
+    cfa_free(record);
+}
+
+static inline cfa_status shim_record_new(shim_record **out)
+{
+    shim_record *made = (shim_record *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a record");
+    memset(made, 0, sizeof *made);
+    made->source.next = shim_record_next;
+    made->source.self = made;
+    cfa_status status = cfa_arena_new(&made->arena);
+    if (status == CFA_OK) {
+        made->file = tmpfile();
+        if (made->file == NULL)
+            status = shim_record_failed();
+    }
+    if (status != CFA_OK)
+        shim_record_free(made);
+    else
+        *out = made;
+    return status;
+}
+
+/* Append; never while the record is read. A failure leaves the record as it was. */
+static inline cfa_status shim_record_add(shim_record *record, const shim_facts *facts, int32_t kind,
+                                         int32_t livemode, int32_t whole, int32_t summary,
+                                         int64_t refunded_minor, int64_t line, int64_t as_of_us)
+{
+    if (record->count == CFA_RECONCILE_OBJECTS_MAX)
+        return cfa_error_set(CFA_ERANGE, "bindings", "source", 0,
+                             "more objects than a record may have");
+    cfa_reconcile_object object;
+    memset(&object, 0, sizeof object);
+    object.struct_size = sizeof object;
+    object.kind = kind;
+    object.livemode = livemode;
+    object.whole = whole;
+    object.summary = summary;
+    object.refunded_minor = refunded_minor;
+    object.line = line;
+    object.as_of_us = as_of_us;
+    object.facts = facts->facts;
+    if (!record->appending && fseeko(record->file, (off_t)record->size, SEEK_SET) != 0)
+        return shim_record_failed();
+    const cfa_status status = shim_record_put_object(record, &object);
+    const off_t size = status == CFA_OK ? ftello(record->file) : -1;
+    record->appending = size >= 0;
+    if (size < 0)
+        return status != CFA_OK ? status : shim_record_failed();
+    record->size = size;
+    record->count++;
+    return CFA_OK;
+}
+
+/* What reads it from its beginning; it lives as long as the record. */
+static inline cfa_status shim_record_source(shim_source **out, shim_record *record)
+{
+    const cfa_status status = shim_record_rewind(record);
+    if (status == CFA_OK)
+        *out = &record->source;
+    return status;
+}
+
+#endif
+
 
 #include <stdint.h>		// Use the C99 official header
 
@@ -1032,7 +1500,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_eda10a94294d686a(void *_swig_go_0) {
+void _wrap_Swig_free_native_15c3103ab016bea3(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1042,7 +1510,7 @@ void _wrap_Swig_free_native_eda10a94294d686a(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_eda10a94294d686a(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_15c3103ab016bea3(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -1055,7 +1523,7 @@ void *_wrap_Swig_malloc_native_eda10a94294d686a(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_eda10a94294d686a() {
+_gostring_ _wrap_version_native_15c3103ab016bea3() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -1069,7 +1537,7 @@ _gostring_ _wrap_version_native_eda10a94294d686a() {
 }
 
 
-void _wrap_free_native_eda10a94294d686a(void *_swig_go_0) {
+void _wrap_free_native_15c3103ab016bea3(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1079,7 +1547,7 @@ void _wrap_free_native_eda10a94294d686a(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_eda10a94294d686a() {
+intgo _wrap_OK_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1091,7 +1559,7 @@ intgo _wrap_OK_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EINVAL_native_eda10a94294d686a() {
+intgo _wrap_EINVAL_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1103,7 +1571,7 @@ intgo _wrap_EINVAL_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ERANGE_native_eda10a94294d686a() {
+intgo _wrap_ERANGE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1115,7 +1583,7 @@ intgo _wrap_ERANGE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ECURRENCY_native_eda10a94294d686a() {
+intgo _wrap_ECURRENCY_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1127,7 +1595,7 @@ intgo _wrap_ECURRENCY_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EAMOUNT_native_eda10a94294d686a() {
+intgo _wrap_EAMOUNT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1139,7 +1607,7 @@ intgo _wrap_EAMOUNT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ENOTSUP_native_eda10a94294d686a() {
+intgo _wrap_ENOTSUP_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1151,7 +1619,7 @@ intgo _wrap_ENOTSUP_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EABI_native_eda10a94294d686a() {
+intgo _wrap_EABI_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1163,7 +1631,7 @@ intgo _wrap_EABI_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EMISUSE_native_eda10a94294d686a() {
+intgo _wrap_EMISUSE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1175,7 +1643,7 @@ intgo _wrap_EMISUSE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ETOOLONG_native_eda10a94294d686a() {
+intgo _wrap_ETOOLONG_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1187,7 +1655,7 @@ intgo _wrap_ETOOLONG_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EENCODING_native_eda10a94294d686a() {
+intgo _wrap_EENCODING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1199,7 +1667,7 @@ intgo _wrap_EENCODING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ECARD_native_eda10a94294d686a() {
+intgo _wrap_ECARD_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1211,7 +1679,7 @@ intgo _wrap_ECARD_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EKEY_native_eda10a94294d686a() {
+intgo _wrap_EKEY_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1223,7 +1691,7 @@ intgo _wrap_EKEY_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_eda10a94294d686a() {
+intgo _wrap_ENOTFOUND_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1235,7 +1703,7 @@ intgo _wrap_ENOTFOUND_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EDECLINED_native_eda10a94294d686a() {
+intgo _wrap_EDECLINED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1247,7 +1715,7 @@ intgo _wrap_EDECLINED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ECLOSED_native_eda10a94294d686a() {
+intgo _wrap_ECLOSED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1259,7 +1727,7 @@ intgo _wrap_ECLOSED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_eda10a94294d686a() {
+intgo _wrap_ESIGNATURE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1271,7 +1739,7 @@ intgo _wrap_ESIGNATURE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ESCHEMA_native_eda10a94294d686a() {
+intgo _wrap_ESCHEMA_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1283,7 +1751,7 @@ intgo _wrap_ESCHEMA_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EREADONLY_native_eda10a94294d686a() {
+intgo _wrap_EREADONLY_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1295,7 +1763,7 @@ intgo _wrap_EREADONLY_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EMODE_native_eda10a94294d686a() {
+intgo _wrap_EMODE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1307,7 +1775,7 @@ intgo _wrap_EMODE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EREFUSED_native_eda10a94294d686a() {
+intgo _wrap_EREFUSED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1319,7 +1787,7 @@ intgo _wrap_EREFUSED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EEXISTS_native_eda10a94294d686a() {
+intgo _wrap_EEXISTS_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1331,7 +1799,7 @@ intgo _wrap_EEXISTS_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_eda10a94294d686a() {
+intgo _wrap_EKEYREUSE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1343,7 +1811,7 @@ intgo _wrap_EKEYREUSE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ESTATE_native_eda10a94294d686a() {
+intgo _wrap_ESTATE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1355,7 +1823,7 @@ intgo _wrap_ESTATE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EVERSION_native_eda10a94294d686a() {
+intgo _wrap_EVERSION_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1367,7 +1835,7 @@ intgo _wrap_EVERSION_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EFENCED_native_eda10a94294d686a() {
+intgo _wrap_EFENCED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1379,7 +1847,7 @@ intgo _wrap_EFENCED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EBUSY_native_eda10a94294d686a() {
+intgo _wrap_EBUSY_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1391,7 +1859,7 @@ intgo _wrap_EBUSY_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EIO_native_eda10a94294d686a() {
+intgo _wrap_EIO_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1403,7 +1871,7 @@ intgo _wrap_EIO_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_eda10a94294d686a() {
+intgo _wrap_ETIMEOUT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1415,7 +1883,7 @@ intgo _wrap_ETIMEOUT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_eda10a94294d686a() {
+intgo _wrap_EUNAVAILABLE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1427,7 +1895,7 @@ intgo _wrap_EUNAVAILABLE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EQUEUE_native_eda10a94294d686a() {
+intgo _wrap_EQUEUE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1439,7 +1907,7 @@ intgo _wrap_EQUEUE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ENOSPACE_native_eda10a94294d686a() {
+intgo _wrap_ENOSPACE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1451,7 +1919,7 @@ intgo _wrap_ENOSPACE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ECLOSING_native_eda10a94294d686a() {
+intgo _wrap_ECLOSING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1463,7 +1931,7 @@ intgo _wrap_ECLOSING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_eda10a94294d686a() {
+intgo _wrap_ECIRCUIT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1475,7 +1943,7 @@ intgo _wrap_ECIRCUIT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EINDOUBT_native_eda10a94294d686a() {
+intgo _wrap_EINDOUBT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1487,7 +1955,7 @@ intgo _wrap_EINDOUBT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ENOMEM_native_eda10a94294d686a() {
+intgo _wrap_ENOMEM_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1499,7 +1967,7 @@ intgo _wrap_ENOMEM_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ECORRUPT_native_eda10a94294d686a() {
+intgo _wrap_ECORRUPT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1511,7 +1979,7 @@ intgo _wrap_ECORRUPT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EBUG_native_eda10a94294d686a() {
+intgo _wrap_EBUG_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1523,7 +1991,7 @@ intgo _wrap_EBUG_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_OK_native_eda10a94294d686a() {
+intgo _wrap_CLASS_OK_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1535,7 +2003,7 @@ intgo _wrap_CLASS_OK_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_eda10a94294d686a() {
+intgo _wrap_CLASS_INVALID_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1547,7 +2015,7 @@ intgo _wrap_CLASS_INVALID_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_eda10a94294d686a() {
+intgo _wrap_CLASS_PERMANENT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1559,7 +2027,7 @@ intgo _wrap_CLASS_PERMANENT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_eda10a94294d686a() {
+intgo _wrap_CLASS_CONFLICT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1571,7 +2039,7 @@ intgo _wrap_CLASS_CONFLICT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_eda10a94294d686a() {
+intgo _wrap_CLASS_TRANSIENT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1583,7 +2051,7 @@ intgo _wrap_CLASS_TRANSIENT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_eda10a94294d686a() {
+intgo _wrap_CLASS_IN_DOUBT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1595,7 +2063,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_eda10a94294d686a() {
+intgo _wrap_CLASS_INTERNAL_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1607,7 +2075,7 @@ intgo _wrap_CLASS_INTERNAL_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_status_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1623,7 +2091,7 @@ _gostring_ _wrap_status_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -1639,7 +2107,7 @@ _gostring_ _wrap_status_text_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_eda10a94294d686a(int _swig_go_0) {
+int _wrap_status_class_of_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -1652,7 +2120,7 @@ int _wrap_status_class_of_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_eda10a94294d686a(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_15c3103ab016bea3(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -1670,7 +2138,7 @@ _gostring_ _wrap_money_make_native_eda10a94294d686a(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_eda10a94294d686a(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_15c3103ab016bea3(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1686,7 +2154,7 @@ _gostring_ _wrap_money_parse_native_eda10a94294d686a(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_eda10a94294d686a(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_15c3103ab016bea3(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1703,7 +2171,7 @@ _gostring_ _wrap_money_add_native_eda10a94294d686a(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_eda10a94294d686a(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_15c3103ab016bea3(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1720,7 +2188,7 @@ _gostring_ _wrap_money_sub_native_eda10a94294d686a(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_eda10a94294d686a(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_15c3103ab016bea3(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -1737,7 +2205,7 @@ _gostring_ _wrap_money_compare_native_eda10a94294d686a(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_eda10a94294d686a(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_15c3103ab016bea3(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -1753,7 +2221,7 @@ _gostring_ _wrap_currency_exponent_native_eda10a94294d686a(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_eda10a94294d686a() {
+cfa_money_rules *_wrap_money_rules_stripe_native_15c3103ab016bea3() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -1764,7 +2232,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_money_check_native_eda10a94294d686a(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_15c3103ab016bea3(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -1779,7 +2247,7 @@ _gostring_ _wrap_money_check_native_eda10a94294d686a(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_eda10a94294d686a() {
+intgo _wrap_FACT_SUCCEEDED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1791,7 +2259,7 @@ intgo _wrap_FACT_SUCCEEDED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_eda10a94294d686a() {
+intgo _wrap_FACT_CANCELED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1803,7 +2271,7 @@ intgo _wrap_FACT_CANCELED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_eda10a94294d686a() {
+intgo _wrap_FACT_EXPIRED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1815,7 +2283,7 @@ intgo _wrap_FACT_EXPIRED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_FRAUD_WARNING_native_eda10a94294d686a() {
+intgo _wrap_FACT_FRAUD_WARNING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1827,7 +2295,7 @@ intgo _wrap_FACT_FRAUD_WARNING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_eda10a94294d686a() {
+intgo _wrap_FACT_NEEDS_ACTION_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1839,7 +2307,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_eda10a94294d686a() {
+intgo _wrap_FACT_PROCESSING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1851,7 +2319,7 @@ intgo _wrap_FACT_PROCESSING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_eda10a94294d686a() {
+intgo _wrap_FACT_FAILED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1863,7 +2331,7 @@ intgo _wrap_FACT_FAILED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_FACT_SETTLED_native_eda10a94294d686a() {
+intgo _wrap_FACT_SETTLED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1875,7 +2343,7 @@ intgo _wrap_FACT_SETTLED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_eda10a94294d686a() {
+intgo _wrap_CALL_CREATE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1887,7 +2355,7 @@ intgo _wrap_CALL_CREATE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_eda10a94294d686a() {
+intgo _wrap_CALL_CAPTURE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1899,7 +2367,7 @@ intgo _wrap_CALL_CAPTURE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_eda10a94294d686a() {
+intgo _wrap_CALL_CANCEL_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1911,7 +2379,7 @@ intgo _wrap_CALL_CANCEL_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_eda10a94294d686a() {
+intgo _wrap_CALL_RETRIEVE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1923,7 +2391,7 @@ intgo _wrap_CALL_RETRIEVE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_eda10a94294d686a() {
+intgo _wrap_CALL_LOOKUP_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1935,7 +2403,7 @@ intgo _wrap_CALL_LOOKUP_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_eda10a94294d686a() {
+intgo _wrap_CALL_REFUND_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1947,7 +2415,7 @@ intgo _wrap_CALL_REFUND_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_eda10a94294d686a() {
+intgo _wrap_OUTCOME_UNKNOWN_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1959,7 +2427,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_eda10a94294d686a() {
+intgo _wrap_OUTCOME_DONE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1971,7 +2439,7 @@ intgo _wrap_OUTCOME_DONE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_eda10a94294d686a() {
+intgo _wrap_OUTCOME_PENDING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1983,7 +2451,7 @@ intgo _wrap_OUTCOME_PENDING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_eda10a94294d686a() {
+intgo _wrap_OUTCOME_REFUSED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -1995,7 +2463,7 @@ intgo _wrap_OUTCOME_REFUSED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_eda10a94294d686a() {
+intgo _wrap_OUTCOME_NOT_SENT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2007,7 +2475,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_eda10a94294d686a() {
+intgo _wrap_PROVIDER_TWO_STEP_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2019,7 +2487,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_eda10a94294d686a() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2031,7 +2499,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PROVIDER_READS_REVERSALS_native_eda10a94294d686a() {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2043,7 +2511,7 @@ intgo _wrap_PROVIDER_READS_REVERSALS_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_call_next_native_eda10a94294d686a(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_15c3103ab016bea3(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -2060,7 +2528,7 @@ _gostring_ _wrap_call_next_native_eda10a94294d686a(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_eda10a94294d686a(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_15c3103ab016bea3(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -2073,7 +2541,7 @@ cfa_call *_wrap_pulled_call_view_native_eda10a94294d686a(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_eda10a94294d686a(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_15c3103ab016bea3(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -2083,7 +2551,7 @@ void _wrap_pulled_call_free_native_eda10a94294d686a(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_eda10a94294d686a() {
+intgo _wrap_CIRCUIT_REJECT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2095,7 +2563,7 @@ intgo _wrap_CIRCUIT_REJECT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_eda10a94294d686a() {
+intgo _wrap_CIRCUIT_QUEUE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2107,7 +2575,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_eda10a94294d686a() {
 }
 
 
-void _wrap_engine_close_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2117,7 +2585,7 @@ void _wrap_engine_close_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_eda10a94294d686a() {
+intgo _wrap_WORK_COMMANDS_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2129,7 +2597,7 @@ intgo _wrap_WORK_COMMANDS_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_eda10a94294d686a() {
+intgo _wrap_WORK_CALLS_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2141,7 +2609,7 @@ intgo _wrap_WORK_CALLS_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_eda10a94294d686a() {
+intgo _wrap_WORK_TOTALS_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2153,7 +2621,7 @@ intgo _wrap_WORK_TOTALS_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_eda10a94294d686a() {
+intgo _wrap_WORK_RELAY_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2165,7 +2633,7 @@ intgo _wrap_WORK_RELAY_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_eda10a94294d686a() {
+intgo _wrap_WORK_UPKEEP_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2177,7 +2645,7 @@ intgo _wrap_WORK_UPKEEP_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WORK_ALL_native_eda10a94294d686a() {
+intgo _wrap_WORK_ALL_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2189,7 +2657,7 @@ intgo _wrap_WORK_ALL_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_eda10a94294d686a() {
+intgo _wrap_WORK_NO_COMMIT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2201,7 +2669,7 @@ intgo _wrap_WORK_NO_COMMIT_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -2220,7 +2688,7 @@ _gostring_ _wrap_engine_tick_native_eda10a94294d686a(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_eda10a94294d686a(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_15c3103ab016bea3(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -2235,7 +2703,7 @@ int _wrap_engine_next_due_ms_native_eda10a94294d686a(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -2248,7 +2716,7 @@ intgo _wrap_engine_descriptor_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_eda10a94294d686a(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_15c3103ab016bea3(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2263,7 +2731,7 @@ _gostring_ _wrap_runner_start_native_eda10a94294d686a(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2273,7 +2741,7 @@ void _wrap_runner_stop_native_eda10a94294d686a(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_eda10a94294d686a(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_15c3103ab016bea3(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2288,7 +2756,7 @@ _gostring_ _wrap_engine_statistics_native_eda10a94294d686a(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_eda10a94294d686a(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_15c3103ab016bea3(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2307,7 +2775,7 @@ _gostring_ _wrap_act_page_native_eda10a94294d686a(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_eda10a94294d686a(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_15c3103ab016bea3(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2320,7 +2788,7 @@ long long _wrap_act_list_size_native_eda10a94294d686a(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_eda10a94294d686a(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_15c3103ab016bea3(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2335,7 +2803,7 @@ cfa_act_view *_wrap_act_list_at_native_eda10a94294d686a(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_eda10a94294d686a(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_15c3103ab016bea3(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2345,7 +2813,7 @@ void _wrap_act_list_free_native_eda10a94294d686a(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_eda10a94294d686a() {
+intgo _wrap_ACT_NONE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2357,7 +2825,7 @@ intgo _wrap_ACT_NONE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_eda10a94294d686a() {
+intgo _wrap_ACT_ALTERED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2369,7 +2837,7 @@ intgo _wrap_ACT_ALTERED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_eda10a94294d686a() {
+intgo _wrap_ACT_UNLINKED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2381,7 +2849,7 @@ intgo _wrap_ACT_UNLINKED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_eda10a94294d686a() {
+intgo _wrap_ACT_MISSING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2393,7 +2861,7 @@ intgo _wrap_ACT_MISSING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_eda10a94294d686a() {
+intgo _wrap_ACT_ADDED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2405,7 +2873,7 @@ intgo _wrap_ACT_ADDED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_eda10a94294d686a() {
+intgo _wrap_ACT_HEAD_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2417,7 +2885,7 @@ intgo _wrap_ACT_HEAD_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2433,7 +2901,7 @@ _gostring_ _wrap_act_fault_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2449,7 +2917,7 @@ _gostring_ _wrap_act_fault_text_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_eda10a94294d686a(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_15c3103ab016bea3(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2464,7 +2932,7 @@ _gostring_ _wrap_act_verify_native_eda10a94294d686a(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_eda10a94294d686a() {
+intgo _wrap_CAMPAIGN_OPEN_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2476,7 +2944,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_eda10a94294d686a() {
+intgo _wrap_CAMPAIGN_ENDED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2488,7 +2956,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_eda10a94294d686a() {
+intgo _wrap_LATE_ACCEPT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2500,7 +2968,7 @@ intgo _wrap_LATE_ACCEPT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_eda10a94294d686a() {
+intgo _wrap_LATE_REFUSE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2512,7 +2980,7 @@ intgo _wrap_LATE_REFUSE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_LATE_REFUND_native_eda10a94294d686a() {
+intgo _wrap_LATE_REFUND_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2524,7 +2992,7 @@ intgo _wrap_LATE_REFUND_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_LATE_HOLD_native_eda10a94294d686a() {
+intgo _wrap_LATE_HOLD_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2536,7 +3004,7 @@ intgo _wrap_LATE_HOLD_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2554,7 +3022,7 @@ _gostring_ _wrap_campaign_get_native_eda10a94294d686a(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2567,7 +3035,7 @@ long long _wrap_campaign_list_size_native_eda10a94294d686a(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -2582,7 +3050,7 @@ cfa_campaign *_wrap_campaign_list_at_native_eda10a94294d686a(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2598,7 +3066,7 @@ _gostring_ _wrap_campaign_list_next_native_eda10a94294d686a(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_eda10a94294d686a(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -2608,7 +3076,7 @@ void _wrap_campaign_list_free_native_eda10a94294d686a(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2624,7 +3092,7 @@ _gostring_ _wrap_campaign_id_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2640,7 +3108,7 @@ _gostring_ _wrap_campaign_title_native_eda10a94294d686a(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2656,7 +3124,7 @@ _gostring_ _wrap_campaign_currencies_native_eda10a94294d686a(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -2669,7 +3137,7 @@ cfa_money _wrap_campaign_goal_native_eda10a94294d686a(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2682,7 +3150,7 @@ long long _wrap_campaign_deadline_us_native_eda10a94294d686a(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -2695,7 +3163,7 @@ int _wrap_campaign_late_rule_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -2708,7 +3176,7 @@ int _wrap_campaign_state_of_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2724,7 +3192,7 @@ _gostring_ _wrap_campaign_state_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2737,7 +3205,7 @@ long long _wrap_campaign_version_native_eda10a94294d686a(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2750,7 +3218,7 @@ long long _wrap_campaign_created_us_native_eda10a94294d686a(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2763,7 +3231,7 @@ long long _wrap_campaign_updated_us_native_eda10a94294d686a(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -2776,7 +3244,7 @@ int _wrap_campaign_replayed_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -2789,7 +3257,7 @@ long long _wrap_campaign_position_native_eda10a94294d686a(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -2799,7 +3267,7 @@ void _wrap_campaign_free_native_eda10a94294d686a(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_PENDING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2811,7 +3279,7 @@ intgo _wrap_PAYMENT_PENDING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2823,7 +3291,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_PROCESSING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2835,7 +3303,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2847,7 +3315,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_CAPTURED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2859,7 +3327,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_COMPLETED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2871,7 +3339,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FAILED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2883,7 +3351,7 @@ intgo _wrap_PAYMENT_FAILED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_CANCELED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2895,7 +3363,7 @@ intgo _wrap_PAYMENT_CANCELED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_EXPIRED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2907,7 +3375,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2919,7 +3387,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2931,7 +3399,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2943,7 +3411,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2955,7 +3423,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2967,7 +3435,7 @@ intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_HELD_native_eda10a94294d686a() {
+intgo _wrap_PAYMENT_FLAG_HELD_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -2979,7 +3447,7 @@ intgo _wrap_PAYMENT_FLAG_HELD_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_payment_get_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -2997,7 +3465,7 @@ _gostring_ _wrap_payment_get_native_eda10a94294d686a(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3017,7 +3485,7 @@ _gostring_ _wrap_payment_wait_native_eda10a94294d686a(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3033,7 +3501,7 @@ _gostring_ _wrap_payment_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3049,7 +3517,7 @@ _gostring_ _wrap_payment_pledge_id_native_eda10a94294d686a(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3065,7 +3533,7 @@ _gostring_ _wrap_payment_campaign_id_native_eda10a94294d686a(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3078,7 +3546,7 @@ int _wrap_payment_state_of_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3094,7 +3562,7 @@ _gostring_ _wrap_payment_state_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -3107,7 +3575,7 @@ int _wrap_payment_flags_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3120,7 +3588,7 @@ cfa_money _wrap_payment_amount_native_eda10a94294d686a(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3133,7 +3601,7 @@ cfa_money _wrap_payment_authorized_native_eda10a94294d686a(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3146,7 +3614,7 @@ cfa_money _wrap_payment_captured_native_eda10a94294d686a(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refunded_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3159,7 +3627,7 @@ cfa_money _wrap_payment_refunded_native_eda10a94294d686a(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_disputed_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_disputed_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3172,7 +3640,7 @@ cfa_money _wrap_payment_disputed_native_eda10a94294d686a(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refundable_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refundable_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3185,7 +3653,7 @@ cfa_money _wrap_payment_refundable_native_eda10a94294d686a(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_fee_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_fee_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3198,7 +3666,7 @@ cfa_money _wrap_payment_fee_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_ref_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3214,7 +3682,7 @@ _gostring_ _wrap_payment_ref_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3230,7 +3698,7 @@ _gostring_ _wrap_payment_failure_code_native_eda10a94294d686a(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3243,7 +3711,7 @@ long long _wrap_payment_sequence_native_eda10a94294d686a(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3256,7 +3724,7 @@ long long _wrap_payment_created_us_native_eda10a94294d686a(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3269,7 +3737,7 @@ long long _wrap_payment_updated_us_native_eda10a94294d686a(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3282,7 +3750,7 @@ long long _wrap_payment_position_native_eda10a94294d686a(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -3292,7 +3760,7 @@ void _wrap_payment_free_native_eda10a94294d686a(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_eda10a94294d686a(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_15c3103ab016bea3(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3310,7 +3778,7 @@ _gostring_ _wrap_payment_history_native_eda10a94294d686a(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_eda10a94294d686a(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3323,7 +3791,7 @@ long long _wrap_transition_list_size_native_eda10a94294d686a(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3338,7 +3806,7 @@ int _wrap_transition_from_native_eda10a94294d686a(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3353,7 +3821,7 @@ int _wrap_transition_to_native_eda10a94294d686a(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3371,7 +3839,7 @@ _gostring_ _wrap_transition_rule_native_eda10a94294d686a(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3386,7 +3854,7 @@ int _wrap_transition_implied_native_eda10a94294d686a(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_eda10a94294d686a(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3401,7 +3869,7 @@ long long _wrap_transition_at_us_native_eda10a94294d686a(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_eda10a94294d686a(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3411,7 +3879,7 @@ void _wrap_transition_list_free_native_eda10a94294d686a(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_APPLIED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3423,7 +3891,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3435,7 +3903,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_STALE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3447,7 +3915,7 @@ intgo _wrap_WEBHOOK_STALE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_PARKED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3459,7 +3927,7 @@ intgo _wrap_WEBHOOK_PARKED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_IGNORED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3471,7 +3939,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3483,7 +3951,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_eda10a94294d686a() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3495,7 +3963,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -3516,7 +3984,7 @@ _gostring_ _wrap_webhook_receive_native_eda10a94294d686a(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3532,7 +4000,7 @@ _gostring_ _wrap_webhook_verdict_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-long long _wrap_audit_differences_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
+long long _wrap_audit_differences_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3545,7 +4013,7 @@ long long _wrap_audit_differences_native_eda10a94294d686a(cfa_audit *_swig_go_0)
 }
 
 
-long long _wrap_audit_position_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
+long long _wrap_audit_position_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3558,7 +4026,7 @@ long long _wrap_audit_position_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_json_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_json_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3574,7 +4042,7 @@ _gostring_ _wrap_audit_json_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_text_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_text_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3590,7 +4058,7 @@ _gostring_ _wrap_audit_text_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
 }
 
 
-void _wrap_audit_free_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
+void _wrap_audit_free_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   
   arg1 = *(cfa_audit **)&_swig_go_0; 
@@ -3600,7 +4068,7 @@ void _wrap_audit_free_native_eda10a94294d686a(cfa_audit *_swig_go_0) {
 }
 
 
-intgo _wrap_EXPLAIN_TEXT_native_eda10a94294d686a() {
+intgo _wrap_EXPLAIN_TEXT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3612,7 +4080,7 @@ intgo _wrap_EXPLAIN_TEXT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EXPLAIN_JSON_native_eda10a94294d686a() {
+intgo _wrap_EXPLAIN_JSON_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3624,7 +4092,7 @@ intgo _wrap_EXPLAIN_JSON_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_EXPLAIN_HTML_native_eda10a94294d686a() {
+intgo _wrap_EXPLAIN_HTML_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3636,7 +4104,7 @@ intgo _wrap_EXPLAIN_HTML_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_explain_native_eda10a94294d686a(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_explain_native_15c3103ab016bea3(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_story **arg1 = (cfa_story **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3656,7 +4124,7 @@ _gostring_ _wrap_explain_native_eda10a94294d686a(cfa_story **_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_story_write_native_eda10a94294d686a(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_story_write_native_15c3103ab016bea3(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_story *arg2 = (cfa_story *) 0 ;
   cfa_explain_format arg3 ;
@@ -3673,7 +4141,7 @@ _gostring_ _wrap_story_write_native_eda10a94294d686a(char **_swig_go_0, cfa_stor
 }
 
 
-_gostring_ _wrap_story_payment_id_native_eda10a94294d686a(cfa_story *_swig_go_0) {
+_gostring_ _wrap_story_payment_id_native_15c3103ab016bea3(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3689,7 +4157,7 @@ _gostring_ _wrap_story_payment_id_native_eda10a94294d686a(cfa_story *_swig_go_0)
 }
 
 
-void _wrap_story_free_native_eda10a94294d686a(cfa_story *_swig_go_0) {
+void _wrap_story_free_native_15c3103ab016bea3(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   
   arg1 = *(cfa_story **)&_swig_go_0; 
@@ -3699,7 +4167,7 @@ void _wrap_story_free_native_eda10a94294d686a(cfa_story *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_checkup_write_native_eda10a94294d686a(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_checkup_write_native_15c3103ab016bea3(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_checkup *arg2 = (cfa_checkup *) 0 ;
   cfa_explain_format arg3 ;
@@ -3716,7 +4184,7 @@ _gostring_ _wrap_checkup_write_native_eda10a94294d686a(char **_swig_go_0, cfa_ch
 }
 
 
-void _wrap_checkup_free_native_eda10a94294d686a(cfa_checkup *_swig_go_0) {
+void _wrap_checkup_free_native_15c3103ab016bea3(cfa_checkup *_swig_go_0) {
   cfa_checkup *arg1 = (cfa_checkup *) 0 ;
   
   arg1 = *(cfa_checkup **)&_swig_go_0; 
@@ -3726,7 +4194,258 @@ void _wrap_checkup_free_native_eda10a94294d686a(cfa_checkup *_swig_go_0) {
 }
 
 
-intgo _wrap_REFUND_REQUESTED_native_eda10a94294d686a() {
+intgo _wrap_RECONCILE_PAYMENT_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_PAYMENT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_RECONCILE_REFUND_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_REFUND;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_RECONCILE_DISPUTE_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_DISPUTE;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_RECONCILE_OTHER_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_OTHER;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_RECONCILE_UNNAMED_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_UNNAMED;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_RECONCILE_REPORT_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_REPORT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_RECONCILE_MOVEMENT_native_15c3103ab016bea3() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_RECONCILE_MOVEMENT;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_differences_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_reconciliation_differences((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_repairable_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_reconciliation_repairable((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_objects_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_reconciliation_objects((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_foreign_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_reconciliation_foreign((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_size_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  size_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = cfa_reconciliation_size((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+cfa_reconcile_difference *_wrap_reconciliation_at_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0, long long _swig_go_1) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  size_t arg2 ;
+  cfa_reconcile_difference *result = 0 ;
+  cfa_reconcile_difference *_swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  arg2 = (size_t)_swig_go_1; 
+  
+  result = (cfa_reconcile_difference *)cfa_reconciliation_at((struct cfa_reconciliation const *)arg1,arg2);
+  *(cfa_reconcile_difference **)&_swig_go_result = (cfa_reconcile_difference *)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconciliation_provider_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (char *)cfa_reconciliation_provider((struct cfa_reconciliation const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconciliation_account_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (char *)cfa_reconciliation_account((struct cfa_reconciliation const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+int _wrap_reconciliation_livemode_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int32_t result;
+  int _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int32_t)cfa_reconciliation_livemode((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconciliation_json_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (char *)cfa_reconciliation_json((struct cfa_reconciliation const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconciliation_text_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  char *result = 0 ;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (char *)cfa_reconciliation_text((struct cfa_reconciliation const *)arg1);
+  
+  _swig_go_result.p = (char *)result;
+  _swig_go_result.n = result == NULL ? 0 : (intgo)strlen(result);
+  
+  return _swig_go_result;
+}
+
+
+void _wrap_reconciliation_free_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  cfa_reconciliation_free(arg1);
+  
+}
+
+
+intgo _wrap_REFUND_REQUESTED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3738,7 +4457,7 @@ intgo _wrap_REFUND_REQUESTED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_PENDING_native_eda10a94294d686a() {
+intgo _wrap_REFUND_PENDING_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3750,7 +4469,7 @@ intgo _wrap_REFUND_PENDING_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_REQUIRES_ACTION_native_eda10a94294d686a() {
+intgo _wrap_REFUND_REQUIRES_ACTION_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3762,7 +4481,7 @@ intgo _wrap_REFUND_REQUIRES_ACTION_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_SUCCEEDED_native_eda10a94294d686a() {
+intgo _wrap_REFUND_SUCCEEDED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3774,7 +4493,7 @@ intgo _wrap_REFUND_SUCCEEDED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_FAILED_native_eda10a94294d686a() {
+intgo _wrap_REFUND_FAILED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3786,7 +4505,7 @@ intgo _wrap_REFUND_FAILED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_CANCELED_native_eda10a94294d686a() {
+intgo _wrap_REFUND_CANCELED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3798,7 +4517,7 @@ intgo _wrap_REFUND_CANCELED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_REJECTED_native_eda10a94294d686a() {
+intgo _wrap_REFUND_REJECTED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3810,7 +4529,7 @@ intgo _wrap_REFUND_REJECTED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_ASKED_native_eda10a94294d686a() {
+intgo _wrap_REFUND_ASKED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3822,7 +4541,7 @@ intgo _wrap_REFUND_ASKED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_EXTERNAL_native_eda10a94294d686a() {
+intgo _wrap_REFUND_EXTERNAL_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3834,7 +4553,7 @@ intgo _wrap_REFUND_EXTERNAL_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_REFUND_LATE_native_eda10a94294d686a() {
+intgo _wrap_REFUND_LATE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -3846,7 +4565,7 @@ intgo _wrap_REFUND_LATE_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_refund_get_native_eda10a94294d686a(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_get_native_15c3103ab016bea3(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3864,7 +4583,7 @@ _gostring_ _wrap_refund_get_native_eda10a94294d686a(cfa_refund **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_refund_list_of_native_eda10a94294d686a(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_list_of_native_15c3103ab016bea3(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3882,7 +4601,7 @@ _gostring_ _wrap_refund_list_of_native_eda10a94294d686a(cfa_refund_list **_swig_
 }
 
 
-long long _wrap_refund_list_size_native_eda10a94294d686a(cfa_refund_list *_swig_go_0) {
+long long _wrap_refund_list_size_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3895,7 +4614,7 @@ long long _wrap_refund_list_size_native_eda10a94294d686a(cfa_refund_list *_swig_
 }
 
 
-cfa_refund *_wrap_refund_list_at_native_eda10a94294d686a(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+cfa_refund *_wrap_refund_list_at_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t arg2 ;
   cfa_refund *result = 0 ;
@@ -3910,7 +4629,7 @@ cfa_refund *_wrap_refund_list_at_native_eda10a94294d686a(cfa_refund_list *_swig_
 }
 
 
-void _wrap_refund_list_free_native_eda10a94294d686a(cfa_refund_list *_swig_go_0) {
+void _wrap_refund_list_free_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   
   arg1 = *(cfa_refund_list **)&_swig_go_0; 
@@ -3920,7 +4639,7 @@ void _wrap_refund_list_free_native_eda10a94294d686a(cfa_refund_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_refund_id_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_id_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3936,7 +4655,7 @@ _gostring_ _wrap_refund_id_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_payment_id_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_payment_id_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3952,7 +4671,7 @@ _gostring_ _wrap_refund_payment_id_native_eda10a94294d686a(cfa_refund *_swig_go_
 }
 
 
-cfa_money _wrap_refund_amount_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+cfa_money _wrap_refund_amount_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3965,7 +4684,7 @@ cfa_money _wrap_refund_amount_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-int _wrap_refund_state_of_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+int _wrap_refund_state_of_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_state result;
   int _swig_go_result;
@@ -3978,7 +4697,7 @@ int _wrap_refund_state_of_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_state_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_refund_state_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_refund_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3994,7 +4713,7 @@ _gostring_ _wrap_refund_state_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-int _wrap_refund_origin_of_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+int _wrap_refund_origin_of_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_origin result;
   int _swig_go_result;
@@ -4007,7 +4726,7 @@ int _wrap_refund_origin_of_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_ref_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_ref_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4023,7 +4742,7 @@ _gostring_ _wrap_refund_ref_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_failure_code_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_failure_code_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4039,7 +4758,7 @@ _gostring_ _wrap_refund_failure_code_native_eda10a94294d686a(cfa_refund *_swig_g
 }
 
 
-_gostring_ _wrap_refund_reason_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_reason_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4055,7 +4774,7 @@ _gostring_ _wrap_refund_reason_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_created_us_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+long long _wrap_refund_created_us_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4068,7 +4787,7 @@ long long _wrap_refund_created_us_native_eda10a94294d686a(cfa_refund *_swig_go_0
 }
 
 
-long long _wrap_refund_updated_us_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+long long _wrap_refund_updated_us_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4081,7 +4800,7 @@ long long _wrap_refund_updated_us_native_eda10a94294d686a(cfa_refund *_swig_go_0
 }
 
 
-int _wrap_refund_replayed_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+int _wrap_refund_replayed_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4094,7 +4813,7 @@ int _wrap_refund_replayed_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_position_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+long long _wrap_refund_position_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4107,7 +4826,7 @@ long long _wrap_refund_position_native_eda10a94294d686a(cfa_refund *_swig_go_0) 
 }
 
 
-void _wrap_refund_free_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
+void _wrap_refund_free_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   
   arg1 = *(cfa_refund **)&_swig_go_0; 
@@ -4117,7 +4836,7 @@ void _wrap_refund_free_native_eda10a94294d686a(cfa_refund *_swig_go_0) {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_INQUIRY_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4129,7 +4848,7 @@ intgo _wrap_DISPUTE_INQUIRY_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4141,7 +4860,7 @@ intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_DISPUTE_OPEN_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_OPEN_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4153,7 +4872,7 @@ intgo _wrap_DISPUTE_OPEN_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_DISPUTE_UNDER_REVIEW_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4165,7 +4884,7 @@ intgo _wrap_DISPUTE_UNDER_REVIEW_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_DISPUTE_PREVENTED_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_PREVENTED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4177,7 +4896,7 @@ intgo _wrap_DISPUTE_PREVENTED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_DISPUTE_WON_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_WON_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4189,7 +4908,7 @@ intgo _wrap_DISPUTE_WON_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_DISPUTE_LOST_native_eda10a94294d686a() {
+intgo _wrap_DISPUTE_LOST_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4201,7 +4920,7 @@ intgo _wrap_DISPUTE_LOST_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_dispute_get_native_eda10a94294d686a(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_get_native_15c3103ab016bea3(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute **arg1 = (cfa_dispute **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4219,7 +4938,7 @@ _gostring_ _wrap_dispute_get_native_eda10a94294d686a(cfa_dispute **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_dispute_list_of_native_eda10a94294d686a(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_list_of_native_15c3103ab016bea3(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4237,7 +4956,7 @@ _gostring_ _wrap_dispute_list_of_native_eda10a94294d686a(cfa_dispute_list **_swi
 }
 
 
-long long _wrap_dispute_list_size_native_eda10a94294d686a(cfa_dispute_list *_swig_go_0) {
+long long _wrap_dispute_list_size_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4250,7 +4969,7 @@ long long _wrap_dispute_list_size_native_eda10a94294d686a(cfa_dispute_list *_swi
 }
 
 
-cfa_dispute *_wrap_dispute_list_at_native_eda10a94294d686a(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+cfa_dispute *_wrap_dispute_list_at_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t arg2 ;
   cfa_dispute *result = 0 ;
@@ -4265,7 +4984,7 @@ cfa_dispute *_wrap_dispute_list_at_native_eda10a94294d686a(cfa_dispute_list *_sw
 }
 
 
-void _wrap_dispute_list_free_native_eda10a94294d686a(cfa_dispute_list *_swig_go_0) {
+void _wrap_dispute_list_free_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   
   arg1 = *(cfa_dispute_list **)&_swig_go_0; 
@@ -4275,7 +4994,7 @@ void _wrap_dispute_list_free_native_eda10a94294d686a(cfa_dispute_list *_swig_go_
 }
 
 
-_gostring_ _wrap_dispute_id_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_id_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4291,7 +5010,7 @@ _gostring_ _wrap_dispute_id_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_payment_id_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_payment_id_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4307,7 +5026,7 @@ _gostring_ _wrap_dispute_payment_id_native_eda10a94294d686a(cfa_dispute *_swig_g
 }
 
 
-_gostring_ _wrap_dispute_ref_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_ref_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4323,7 +5042,7 @@ _gostring_ _wrap_dispute_ref_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_amount_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_amount_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4336,7 +5055,7 @@ cfa_money _wrap_dispute_amount_native_eda10a94294d686a(cfa_dispute *_swig_go_0) 
 }
 
 
-int _wrap_dispute_state_of_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+int _wrap_dispute_state_of_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_dispute_state result;
   int _swig_go_result;
@@ -4349,7 +5068,7 @@ int _wrap_dispute_state_of_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_state_name_native_eda10a94294d686a(int _swig_go_0) {
+_gostring_ _wrap_dispute_state_name_native_15c3103ab016bea3(int _swig_go_0) {
   cfa_dispute_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4365,7 +5084,7 @@ _gostring_ _wrap_dispute_state_name_native_eda10a94294d686a(int _swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_withdrawn_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_withdrawn_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4378,7 +5097,7 @@ cfa_money _wrap_dispute_withdrawn_native_eda10a94294d686a(cfa_dispute *_swig_go_
 }
 
 
-cfa_money _wrap_dispute_reinstated_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_reinstated_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4391,7 +5110,7 @@ cfa_money _wrap_dispute_reinstated_native_eda10a94294d686a(cfa_dispute *_swig_go
 }
 
 
-cfa_money _wrap_dispute_fee_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_fee_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4404,7 +5123,7 @@ cfa_money _wrap_dispute_fee_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_reason_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_reason_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4420,7 +5139,7 @@ _gostring_ _wrap_dispute_reason_native_eda10a94294d686a(cfa_dispute *_swig_go_0)
 }
 
 
-long long _wrap_dispute_evidence_due_us_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_evidence_due_us_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4433,7 +5152,7 @@ long long _wrap_dispute_evidence_due_us_native_eda10a94294d686a(cfa_dispute *_sw
 }
 
 
-long long _wrap_dispute_created_us_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_created_us_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4446,7 +5165,7 @@ long long _wrap_dispute_created_us_native_eda10a94294d686a(cfa_dispute *_swig_go
 }
 
 
-long long _wrap_dispute_updated_us_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_updated_us_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4459,7 +5178,7 @@ long long _wrap_dispute_updated_us_native_eda10a94294d686a(cfa_dispute *_swig_go
 }
 
 
-void _wrap_dispute_free_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
+void _wrap_dispute_free_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   
   arg1 = *(cfa_dispute **)&_swig_go_0; 
@@ -4469,7 +5188,7 @@ void _wrap_dispute_free_native_eda10a94294d686a(cfa_dispute *_swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_eda10a94294d686a() {
+intgo _wrap_VISIBILITY_PUBLIC_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4481,7 +5200,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_eda10a94294d686a() {
+intgo _wrap_VISIBILITY_OWNER_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4493,7 +5212,7 @@ intgo _wrap_VISIBILITY_OWNER_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_eda10a94294d686a() {
+intgo _wrap_VISIBILITY_HIDDEN_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4505,7 +5224,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_eda10a94294d686a() {
+intgo _wrap_WAIT_ANSWER_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4517,7 +5236,7 @@ intgo _wrap_WAIT_ANSWER_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_eda10a94294d686a() {
+intgo _wrap_WAIT_COMMIT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4529,7 +5248,7 @@ intgo _wrap_WAIT_COMMIT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_eda10a94294d686a() {
+intgo _wrap_WAIT_PAID_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -4541,7 +5260,7 @@ intgo _wrap_WAIT_PAID_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4559,7 +5278,7 @@ _gostring_ _wrap_pledge_get_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4580,7 +5299,7 @@ _gostring_ _wrap_pledge_find_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4593,7 +5312,7 @@ long long _wrap_pledge_list_size_native_eda10a94294d686a(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -4608,7 +5327,7 @@ cfa_pledge *_wrap_pledge_list_at_native_eda10a94294d686a(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4624,7 +5343,7 @@ _gostring_ _wrap_pledge_list_next_native_eda10a94294d686a(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -4634,7 +5353,7 @@ void _wrap_pledge_list_free_native_eda10a94294d686a(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4650,7 +5369,7 @@ _gostring_ _wrap_pledge_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4666,7 +5385,7 @@ _gostring_ _wrap_pledge_campaign_id_native_eda10a94294d686a(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4682,7 +5401,7 @@ _gostring_ _wrap_pledge_payment_id_native_eda10a94294d686a(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4695,7 +5414,7 @@ cfa_money _wrap_pledge_amount_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -4708,7 +5427,7 @@ int _wrap_pledge_state_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4721,7 +5440,7 @@ long long _wrap_pledge_created_us_native_eda10a94294d686a(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4737,7 +5456,7 @@ _gostring_ _wrap_pledge_donor_id_native_eda10a94294d686a(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4753,7 +5472,7 @@ _gostring_ _wrap_pledge_donor_name_native_eda10a94294d686a(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4769,7 +5488,7 @@ _gostring_ _wrap_pledge_donor_email_native_eda10a94294d686a(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4785,7 +5504,7 @@ _gostring_ _wrap_pledge_donor_message_native_eda10a94294d686a(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -4798,7 +5517,7 @@ int _wrap_pledge_visibility_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4811,7 +5530,7 @@ int _wrap_pledge_replayed_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4824,7 +5543,7 @@ int _wrap_pledge_pending_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -4840,7 +5559,7 @@ _gostring_ _wrap_pledge_answer_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4856,7 +5575,7 @@ _gostring_ _wrap_pledge_client_secret_native_eda10a94294d686a(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4872,7 +5591,7 @@ _gostring_ _wrap_pledge_redirect_url_native_eda10a94294d686a(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4885,7 +5604,7 @@ long long _wrap_pledge_position_native_eda10a94294d686a(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -4895,7 +5614,7 @@ void _wrap_pledge_free_native_eda10a94294d686a(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -4915,7 +5634,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_eda10a94294d686a(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4931,7 +5650,7 @@ _gostring_ _wrap_totals_campaign_id_native_eda10a94294d686a(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4944,7 +5663,7 @@ long long _wrap_totals_position_native_eda10a94294d686a(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4957,7 +5676,7 @@ long long _wrap_totals_version_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4970,7 +5689,7 @@ long long _wrap_totals_as_of_us_native_eda10a94294d686a(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4983,7 +5702,7 @@ int _wrap_totals_stale_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4996,7 +5715,7 @@ long long _wrap_totals_size_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_eda10a94294d686a(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_15c3103ab016bea3(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -5011,7 +5730,7 @@ cfa_totals_row *_wrap_totals_at_native_eda10a94294d686a(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -5021,7 +5740,7 @@ void _wrap_totals_free_native_eda10a94294d686a(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5041,7 +5760,7 @@ _gostring_ _wrap_totals_verify_native_eda10a94294d686a(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_eda10a94294d686a(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_15c3103ab016bea3(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -5060,7 +5779,7 @@ _gostring_ _wrap_event_page_native_eda10a94294d686a(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_eda10a94294d686a(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_15c3103ab016bea3(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5073,7 +5792,7 @@ long long _wrap_event_list_size_native_eda10a94294d686a(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_eda10a94294d686a(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_15c3103ab016bea3(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -5088,7 +5807,7 @@ cfa_event_view *_wrap_event_list_at_native_eda10a94294d686a(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_eda10a94294d686a(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_15c3103ab016bea3(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -5098,7 +5817,7 @@ void _wrap_event_list_free_native_eda10a94294d686a(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_eda10a94294d686a(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_15c3103ab016bea3(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5116,7 +5835,7 @@ _gostring_ _wrap_subscription_open_native_eda10a94294d686a(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_eda10a94294d686a(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_15c3103ab016bea3(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -5135,7 +5854,7 @@ _gostring_ _wrap_subscription_next_native_eda10a94294d686a(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_eda10a94294d686a(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_15c3103ab016bea3(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -5150,7 +5869,7 @@ _gostring_ _wrap_subscription_ack_native_eda10a94294d686a(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_eda10a94294d686a(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_15c3103ab016bea3(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -5160,7 +5879,7 @@ void _wrap_subscription_free_native_eda10a94294d686a(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_eda10a94294d686a() {
+intgo _wrap_CURSOR_RUNS_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5172,7 +5891,7 @@ intgo _wrap_CURSOR_RUNS_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_eda10a94294d686a() {
+intgo _wrap_CURSOR_PAUSED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5184,7 +5903,7 @@ intgo _wrap_CURSOR_PAUSED_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_eda10a94294d686a() {
+intgo _wrap_CURSOR_STOPPED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5196,7 +5915,7 @@ intgo _wrap_CURSOR_STOPPED_native_eda10a94294d686a() {
 }
 
 
-long long _wrap_cursor_list_size_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5209,7 +5928,7 @@ long long _wrap_cursor_list_size_native_eda10a94294d686a(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -5224,7 +5943,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_eda10a94294d686a(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5240,7 +5959,7 @@ _gostring_ _wrap_cursor_list_next_native_eda10a94294d686a(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5253,7 +5972,7 @@ int _wrap_cursor_list_replayed_native_eda10a94294d686a(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -5263,7 +5982,7 @@ void _wrap_cursor_list_free_native_eda10a94294d686a(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_eda10a94294d686a(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_15c3103ab016bea3(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5285,7 +6004,7 @@ _gostring_ _wrap_letter_page_native_eda10a94294d686a(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_eda10a94294d686a(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5298,7 +6017,7 @@ long long _wrap_letter_list_size_native_eda10a94294d686a(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_eda10a94294d686a(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -5313,7 +6032,7 @@ cfa_letter_view *_wrap_letter_list_at_native_eda10a94294d686a(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_eda10a94294d686a(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -5323,7 +6042,7 @@ void _wrap_letter_list_free_native_eda10a94294d686a(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_eda10a94294d686a(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_15c3103ab016bea3(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -5333,7 +6052,7 @@ void _wrap_play_free_native_eda10a94294d686a(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_eda10a94294d686a(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_15c3103ab016bea3(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -5346,7 +6065,7 @@ cfa_provider *_wrap_play_provider_native_eda10a94294d686a(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5365,7 +6084,7 @@ _gostring_ _wrap_play_confirm_native_eda10a94294d686a(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5383,7 +6102,7 @@ _gostring_ _wrap_play_act_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -5401,7 +6120,7 @@ _gostring_ _wrap_play_settle_native_eda10a94294d686a(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5417,7 +6136,7 @@ _gostring_ _wrap_play_expire_native_eda10a94294d686a(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_refund_next_native_eda10a94294d686a(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_refund_next_native_15c3103ab016bea3(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_refund_state arg2 ;
   cfa_status result;
@@ -5432,7 +6151,7 @@ _gostring_ _wrap_play_refund_next_native_eda10a94294d686a(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_fee_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_play_fee_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -5450,7 +6169,7 @@ _gostring_ _wrap_play_fee_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_fraud_warning_native_eda10a94294d686a(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_fraud_warning_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -5466,7 +6185,22 @@ _gostring_ _wrap_play_fraud_warning_native_eda10a94294d686a(cfa_play *_swig_go_0
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_eda10a94294d686a() {
+_gostring_ _wrap_play_payout_native_15c3103ab016bea3(long long *_swig_go_0, cfa_play *_swig_go_1) {
+  int64_t *arg1 = (int64_t *) 0 ;
+  cfa_play *arg2 = (cfa_play *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(int64_t **)&_swig_go_0; 
+  arg2 = *(cfa_play **)&_swig_go_1; 
+  
+  result = (cfa_status)cfa_play_payout(arg1,arg2);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_PLAY_FAULT_NONE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5478,7 +6212,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_eda10a94294d686a() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5490,7 +6224,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_eda10a94294d686a() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5502,7 +6236,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_eda10a94294d686a() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5514,7 +6248,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_eda10a94294d686a() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5526,7 +6260,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_eda10a94294d686a() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5538,7 +6272,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_eda10a94294d686a() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_eda10a94294d686a() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_15c3103ab016bea3() {
   int result;
   intgo _swig_go_result;
   
@@ -5550,7 +6284,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_eda10a94294d686a() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_eda10a94294d686a(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_15c3103ab016bea3(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -5565,7 +6299,7 @@ _gostring_ _wrap_play_fault_next_native_eda10a94294d686a(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_eda10a94294d686a(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_15c3103ab016bea3(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -5584,7 +6318,7 @@ _gostring_ _wrap_play_deliver_native_eda10a94294d686a(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_eda10a94294d686a(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_15c3103ab016bea3(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -5601,7 +6335,7 @@ _gostring_ _wrap_play_webhook_take_native_eda10a94294d686a(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_eda10a94294d686a(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -5620,7 +6354,34 @@ _gostring_ _wrap_play_sign_native_eda10a94294d686a(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_eda10a94294d686a(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_source_new_native_15c3103ab016bea3(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2) {
+  shim_source **arg1 = (shim_source **) 0 ;
+  cfa_reconcile_next arg2 = (cfa_reconcile_next) 0 ;
+  void *arg3 = (void *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_source ***)&_swig_go_0; 
+  arg2 = (cfa_reconcile_next)_swig_go_1; 
+  arg3 = *(void **)&_swig_go_2; 
+  
+  result = (cfa_status)shim_source_new(arg1,arg2,arg3);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+void _wrap_source_free_native_15c3103ab016bea3(shim_source *_swig_go_0) {
+  shim_source *arg1 = (shim_source *) 0 ;
+  
+  arg1 = *(shim_source **)&_swig_go_0; 
+  
+  shim_source_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_memory_storage_new_native_15c3103ab016bea3(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -5633,7 +6394,7 @@ _gostring_ _wrap_memory_storage_new_native_eda10a94294d686a(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_eda10a94294d686a(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_15c3103ab016bea3(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -5643,7 +6404,7 @@ void _wrap_storage_free_native_eda10a94294d686a(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_eda10a94294d686a(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_15c3103ab016bea3(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -5692,7 +6453,7 @@ _gostring_ _wrap_engine_open_native_eda10a94294d686a(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5733,7 +6494,7 @@ _gostring_ _wrap_campaign_create_native_eda10a94294d686a(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5779,7 +6540,7 @@ _gostring_ _wrap_campaign_update_native_eda10a94294d686a(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_eda10a94294d686a(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5811,7 +6572,7 @@ _gostring_ _wrap_campaign_end_native_eda10a94294d686a(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5845,7 +6606,7 @@ _gostring_ _wrap_cursor_rewind_native_eda10a94294d686a(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5869,7 +6630,7 @@ _gostring_ _wrap_cursor_pause_native_eda10a94294d686a(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5893,7 +6654,7 @@ _gostring_ _wrap_cursor_resume_native_eda10a94294d686a(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5925,7 +6686,7 @@ _gostring_ _wrap_letter_requeue_native_eda10a94294d686a(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_eda10a94294d686a(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_15c3103ab016bea3(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5949,7 +6710,7 @@ _gostring_ _wrap_donor_erase_native_eda10a94294d686a(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_accept_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
+_gostring_ _wrap_payment_accept_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5979,7 +6740,7 @@ _gostring_ _wrap_payment_accept_native_eda10a94294d686a(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_capture_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6013,7 +6774,7 @@ _gostring_ _wrap_payment_capture_native_eda10a94294d686a(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_eda10a94294d686a(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6045,7 +6806,7 @@ _gostring_ _wrap_payment_cancel_native_eda10a94294d686a(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_refund_create_native_eda10a94294d686a(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_refund_create_native_15c3103ab016bea3(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6079,7 +6840,7 @@ _gostring_ _wrap_refund_create_native_eda10a94294d686a(cfa_refund **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_audit_engine_native_eda10a94294d686a(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_audit_engine_native_15c3103ab016bea3(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6097,7 +6858,44 @@ _gostring_ _wrap_audit_engine_native_eda10a94294d686a(cfa_audit **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_doctor_native_eda10a94294d686a(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_schema_of_native_15c3103ab016bea3(int *_swig_go_0, int *_swig_go_1, _gostring_ _swig_go_2) {
+  int32_t *arg1 = (int32_t *) 0 ;
+  int32_t *arg2 = (int32_t *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(int32_t **)&_swig_go_0; 
+  arg2 = *(int32_t **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)shim_schema_of(arg1,arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_audit_file_native_15c3103ab016bea3(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+  cfa_audit **arg1 = (cfa_audit **) 0 ;
+  char *arg2 = (char *) 0 ;
+  char *arg3 = (char *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_audit ***)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = careforall_text(_swig_go_2); 
+  
+  result = (cfa_status)shim_audit_file(arg1,(char const *)arg2,(char const *)arg3);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  free((void *)arg3); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_doctor_native_15c3103ab016bea3(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_checkup **arg1 = (cfa_checkup **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -6116,7 +6914,7 @@ _gostring_ _wrap_doctor_native_eda10a94294d686a(cfa_checkup **_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_doctor_do_native_eda10a94294d686a(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_doctor_do_native_15c3103ab016bea3(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6144,7 +6942,164 @@ _gostring_ _wrap_doctor_do_native_eda10a94294d686a(long long *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_campaign_page_native_eda10a94294d686a(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_reconcile_engine_native_15c3103ab016bea3(cfa_reconciliation **_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
+  cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  shim_source *arg3 = (shim_source *) 0 ;
+  int64_t arg4 ;
+  int64_t arg5 ;
+  int32_t arg6 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation ***)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = *(shim_source **)&_swig_go_2; 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int32_t)_swig_go_5; 
+  
+  result = (cfa_status)shim_reconcile_engine(arg1,arg2,(struct shim_source const *)arg3,arg4,arg5,arg6);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconcile_file_native_15c3103ab016bea3(cfa_reconciliation **_swig_go_0, _gostring_ _swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
+  cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
+  char *arg2 = (char *) 0 ;
+  shim_source *arg3 = (shim_source *) 0 ;
+  int64_t arg4 ;
+  int64_t arg5 ;
+  int32_t arg6 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation ***)&_swig_go_0; 
+  arg2 = careforall_text(_swig_go_1); 
+  arg3 = *(shim_source **)&_swig_go_2; 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int32_t)_swig_go_5; 
+  
+  result = (cfa_status)shim_reconcile_file(arg1,(char const *)arg2,(struct shim_source const *)arg3,arg4,arg5,arg6);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg2); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconcile_repair_native_15c3103ab016bea3(long long *_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, int _swig_go_3) {
+  int64_t *arg1 = (int64_t *) 0 ;
+  cfa_engine *arg2 = (cfa_engine *) 0 ;
+  shim_source *arg3 = (shim_source *) 0 ;
+  int32_t arg4 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(int64_t **)&_swig_go_0; 
+  arg2 = *(cfa_engine **)&_swig_go_1; 
+  arg3 = *(shim_source **)&_swig_go_2; 
+  arg4 = (int32_t)_swig_go_3; 
+  
+  result = (cfa_status)shim_reconcile_repair(arg1,arg2,(struct shim_source const *)arg3,arg4);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_stop_new_native_15c3103ab016bea3(shim_stop **_swig_go_0) {
+  shim_stop **arg1 = (shim_stop **) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_stop ***)&_swig_go_0; 
+  
+  result = (cfa_status)shim_stop_new(arg1);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+void _wrap_stop_set_native_15c3103ab016bea3(shim_stop *_swig_go_0) {
+  shim_stop *arg1 = (shim_stop *) 0 ;
+  
+  arg1 = *(shim_stop **)&_swig_go_0; 
+  
+  shim_stop_set(arg1);
+  
+}
+
+
+void _wrap_stop_free_native_15c3103ab016bea3(shim_stop *_swig_go_0) {
+  shim_stop *arg1 = (shim_stop *) 0 ;
+  
+  arg1 = *(shim_stop **)&_swig_go_0; 
+  
+  shim_stop_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_reconcile_live_native_15c3103ab016bea3(cfa_reconciliation **_swig_go_0, long long *_swig_go_1, cfa_engine *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, shim_stop *_swig_go_10) {
+  cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
+  int64_t *arg2 = (int64_t *) 0 ;
+  cfa_engine *arg3 = (cfa_engine *) 0 ;
+  int64_t arg4 ;
+  int64_t arg5 ;
+  int32_t arg6 ;
+  int32_t arg7 ;
+  char *arg8 = (char *) 0 ;
+  char *arg9 = (char *) 0 ;
+  int32_t arg10 ;
+  shim_stop *arg11 = (shim_stop *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation ***)&_swig_go_0; 
+  arg2 = *(int64_t **)&_swig_go_1; 
+  arg3 = *(cfa_engine **)&_swig_go_2; 
+  arg4 = (int64_t)_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int32_t)_swig_go_5; 
+  arg7 = (int32_t)_swig_go_6; 
+  arg8 = careforall_text(_swig_go_7); 
+  arg9 = careforall_text(_swig_go_8); 
+  arg10 = (int32_t)_swig_go_9; 
+  arg11 = *(shim_stop **)&_swig_go_10; 
+  
+  result = (cfa_status)shim_reconcile_live(arg1,arg2,arg3,arg4,arg5,arg6,arg7,(char const *)arg8,(char const *)arg9,arg10,arg11);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg8); 
+  free((void *)arg9); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_reconcile_record_native_15c3103ab016bea3(cfa_engine *_swig_go_0, cfa_reconciliation *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+  cfa_engine *arg1 = (cfa_engine *) 0 ;
+  cfa_reconciliation *arg2 = (cfa_reconciliation *) 0 ;
+  char *arg3 = (char *) 0 ;
+  char *arg4 = (char *) 0 ;
+  int32_t arg5 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(cfa_engine **)&_swig_go_0; 
+  arg2 = *(cfa_reconciliation **)&_swig_go_1; 
+  arg3 = careforall_text(_swig_go_2); 
+  arg4 = careforall_text(_swig_go_3); 
+  arg5 = (int32_t)_swig_go_4; 
+  
+  result = (cfa_status)shim_reconcile_record(arg1,(struct cfa_reconciliation const *)arg2,(char const *)arg3,(char const *)arg4,arg5);
+  _swig_go_result = careforall_failure(result); 
+  free((void *)arg3); 
+  free((void *)arg4); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_campaign_page_native_15c3103ab016bea3(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6164,7 +7119,7 @@ _gostring_ _wrap_campaign_page_native_eda10a94294d686a(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_eda10a94294d686a(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6184,7 +7139,7 @@ _gostring_ _wrap_cursor_page_native_eda10a94294d686a(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_eda10a94294d686a(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6240,7 +7195,7 @@ _gostring_ _wrap_pledge_create_native_eda10a94294d686a(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_eda10a94294d686a(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_15c3103ab016bea3(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6263,7 +7218,7 @@ _gostring_ _wrap_pledge_page_native_eda10a94294d686a(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_eda10a94294d686a(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_15c3103ab016bea3(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6287,7 +7242,7 @@ _gostring_ _wrap_totals_get_native_eda10a94294d686a(cfa_totals **_swig_go_0, cfa
 }
 
 
-void _wrap_facts_free_native_eda10a94294d686a(shim_facts *_swig_go_0) {
+void _wrap_facts_free_native_15c3103ab016bea3(shim_facts *_swig_go_0) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   
   arg1 = *(shim_facts **)&_swig_go_0; 
@@ -6297,7 +7252,7 @@ void _wrap_facts_free_native_eda10a94294d686a(shim_facts *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_facts_new_native_eda10a94294d686a(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+_gostring_ _wrap_facts_new_native_15c3103ab016bea3(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
   shim_facts **arg1 = (shim_facts **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6339,7 +7294,7 @@ _gostring_ _wrap_facts_new_native_eda10a94294d686a(shim_facts **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_facts_refund_native_eda10a94294d686a(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+_gostring_ _wrap_facts_refund_native_15c3103ab016bea3(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6367,7 +7322,7 @@ _gostring_ _wrap_facts_refund_native_eda10a94294d686a(shim_facts *_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_facts_dispute_native_eda10a94294d686a(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_facts_dispute_native_15c3103ab016bea3(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -6400,7 +7355,7 @@ _gostring_ _wrap_facts_dispute_native_eda10a94294d686a(shim_facts *_swig_go_0, _
 }
 
 
-_gostring_ _wrap_call_done_native_eda10a94294d686a(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_call_done_native_15c3103ab016bea3(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -6438,7 +7393,7 @@ _gostring_ _wrap_call_done_native_eda10a94294d686a(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_eda10a94294d686a(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_webhook_accept_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6472,7 +7427,7 @@ _gostring_ _wrap_webhook_accept_native_eda10a94294d686a(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_eda10a94294d686a(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_15c3103ab016bea3(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -6490,7 +7445,7 @@ _gostring_ _wrap_provider_new_native_eda10a94294d686a(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_eda10a94294d686a(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_15c3103ab016bea3(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -6500,7 +7455,7 @@ void _wrap_provider_free_native_eda10a94294d686a(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_eda10a94294d686a(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_15c3103ab016bea3(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -6524,7 +7479,7 @@ _gostring_ _wrap_play_new_native_eda10a94294d686a(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_eda10a94294d686a(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_15c3103ab016bea3(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -6555,7 +7510,7 @@ _gostring_ _wrap_play_weather_set_native_eda10a94294d686a(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_eda10a94294d686a(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
+_gostring_ _wrap_play_books_get_native_15c3103ab016bea3(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -6584,7 +7539,7 @@ _gostring_ _wrap_play_books_get_native_eda10a94294d686a(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_eda10a94294d686a(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_15c3103ab016bea3(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6602,7 +7557,7 @@ _gostring_ _wrap_play_payment_native_eda10a94294d686a(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_play_refund_native_eda10a94294d686a(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_refund_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6627,7 +7582,7 @@ _gostring_ _wrap_play_refund_native_eda10a94294d686a(char **_swig_go_0, cfa_play
 }
 
 
-_gostring_ _wrap_play_dispute_native_eda10a94294d686a(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_play_dispute_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6660,7 +7615,7 @@ _gostring_ _wrap_play_dispute_native_eda10a94294d686a(char **_swig_go_0, cfa_pla
 }
 
 
-_gostring_ _wrap_key_new_native_eda10a94294d686a(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_15c3103ab016bea3(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -6673,7 +7628,7 @@ _gostring_ _wrap_key_new_native_eda10a94294d686a(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_eda10a94294d686a(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_15c3103ab016bea3(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
@@ -6683,6 +7638,73 @@ _gostring_ _wrap_money_format_native_eda10a94294d686a(char **_swig_go_0, cfa_mon
   arg2 = _swig_go_1; 
   
   result = (cfa_status)shim_money_format(arg1,arg2);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+void _wrap_record_free_native_15c3103ab016bea3(shim_record *_swig_go_0) {
+  shim_record *arg1 = (shim_record *) 0 ;
+  
+  arg1 = *(shim_record **)&_swig_go_0; 
+  
+  shim_record_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_record_new_native_15c3103ab016bea3(shim_record **_swig_go_0) {
+  shim_record **arg1 = (shim_record **) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_record ***)&_swig_go_0; 
+  
+  result = (cfa_status)shim_record_new(arg1);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_record_add_native_15c3103ab016bea3(shim_record *_swig_go_0, shim_facts *_swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, long long _swig_go_6, long long _swig_go_7, long long _swig_go_8) {
+  shim_record *arg1 = (shim_record *) 0 ;
+  shim_facts *arg2 = (shim_facts *) 0 ;
+  int32_t arg3 ;
+  int32_t arg4 ;
+  int32_t arg5 ;
+  int32_t arg6 ;
+  int64_t arg7 ;
+  int64_t arg8 ;
+  int64_t arg9 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_record **)&_swig_go_0; 
+  arg2 = *(shim_facts **)&_swig_go_1; 
+  arg3 = (int32_t)_swig_go_2; 
+  arg4 = (int32_t)_swig_go_3; 
+  arg5 = (int32_t)_swig_go_4; 
+  arg6 = (int32_t)_swig_go_5; 
+  arg7 = (int64_t)_swig_go_6; 
+  arg8 = (int64_t)_swig_go_7; 
+  arg9 = (int64_t)_swig_go_8; 
+  
+  result = (cfa_status)shim_record_add(arg1,(struct shim_facts const *)arg2,arg3,arg4,arg5,arg6,arg7,arg8,arg9);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_record_source_native_15c3103ab016bea3(shim_source **_swig_go_0, shim_record *_swig_go_1) {
+  shim_source **arg1 = (shim_source **) 0 ;
+  shim_record *arg2 = (shim_record *) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_source ***)&_swig_go_0; 
+  arg2 = *(shim_record **)&_swig_go_1; 
+  
+  result = (cfa_status)shim_record_source(arg1,arg2);
   _swig_go_result = careforall_failure(result); 
   return _swig_go_result;
 }

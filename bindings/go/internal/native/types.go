@@ -71,9 +71,13 @@ type (
 	Audit          unsafe.Pointer
 	Story          unsafe.Pointer
 	Checkup        unsafe.Pointer
+	Reconciliation unsafe.Pointer
 	Subscription   unsafe.Pointer
 	PulledCall     unsafe.Pointer
 	Facts          unsafe.Pointer
+	Source         unsafe.Pointer
+	Record         unsafe.Pointer
+	Stop           unsafe.Pointer
 	Rules          unsafe.Pointer
 	Text           unsafe.Pointer
 )
@@ -115,6 +119,8 @@ type (
 	ActView    = *C.cfa_act_view
 	CallView   = *C.cfa_call
 	TotalsRow  = *C.cfa_totals_row
+
+	DifferenceView = *C.cfa_reconcile_difference
 )
 
 func bytes(slice C.cfa_slice) []byte { return C.GoBytes(slice.data, C.int(slice.size)) }
@@ -212,6 +218,21 @@ type ActCheck struct {
 func CopyActReport(report *ActReport) ActCheck {
 	return ActCheck{int64(report.count), int64(report.head_count), report.head_agrees != 0, int32(report.fault),
 		int64(report.number), C.GoString(&report.head_hash[0])}
+}
+
+// Difference is a copy of one difference of a reconciliation.
+type Difference struct {
+	Code, Kind, ID, PaymentID, Ref, Field, Expected, Found string
+	Line                                                   int64
+	Repairable                                             bool
+}
+
+func CopyDifference(view DifferenceView) Difference {
+	return Difference{
+		C.GoString(view.code), C.GoString(view.kind), C.GoString(view.id), C.GoString(view.payment_id),
+		C.GoString(view.ref), C.GoString(view.field), C.GoString(view.expected), C.GoString(view.found),
+		int64(view.line), view.repairable != 0,
+	}
 }
 
 // Call is a copy of one provider call.

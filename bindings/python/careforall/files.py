@@ -1,0 +1,47 @@
+"""A book that nobody needs to have open: its file, only read. Also for a copy of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+
+from . import errors, native
+from .models import Audit
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, lent
+from .times import to_us
+
+__all__ = ["audit_file", "file_schema", "reconcile_file"]
+
+
+def file_path(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"a path is str, not {type(text).__name__}")
+    if not text or "\0" in text:
+        raise errors.invalid(native.EINVAL, "path", "a path is not empty and holds no NUL")
+    return text
+
+
+def file_schema(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Which schema a book's file has, and which this library makes: an engine that opens it brings an older one up."""
+    found, known = native.schema_of(file_path(path))
+    return found, known
+
+
+def audit_file(path: str | os.PathLike[str], campaign_id: str | None = None) -> Audit:
+    """Recompute every total, contribution and fact of a book's file, as ``Engine.audit`` does."""
+    handle = native.audit_file(file_path(path), campaign_id)
+    try:
+        return Audit._read(handle)
+    finally:
+        native.audit_free(handle)
+
+
+def reconcile_file(path: str | os.PathLike[str], source: RecordSource | Iterable[ReconcileObject], *,
+                   since: datetime | None = None, until: datetime | None = None,
+                   all_ours: bool = False) -> Reconciliation:
+    """Compare a book's file with the provider's record, as ``Engine.reconcile`` does."""
+    text = file_path(path)
+    with lent(source) as handle:
+        return Reconciliation._adopt(native.reconcile_file(text, handle, to_us(since), to_us(until), all_ours))

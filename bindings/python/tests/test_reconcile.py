@@ -1,0 +1,230 @@
+"""The books against the provider's own record: any iterable, Stripe's exported file, and the provider itself."""
+
+import sqlite3
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from test_engine import AMOUNT, paid
+
+from careforall import (CareForAllError, DisputeFacts, DisputeState, Engine, Fact, Facts, InvalidError, Money,
+                        PaymentFlag, PaymentState, PlayProvider, ReconcileKind, ReconcileObject, ReconcileRow, Record,
+                        RefundFacts, RefundState, audit_file, file_schema, reconcile_file)
+
+
+def told(payment, **changes):
+    """What the provider has of a payment that was paid in full."""
+    facts = {"ref": payment.ref, "payment_id": payment.id, "amount": payment.amount, "flags": Fact.SUCCEEDED,
+             "authorized_minor": payment.amount.minor, "captured_minor": payment.amount.minor, "attempt": 1}
+    return ReconcileObject(ReconcileKind.PAYMENT, Facts(**{**facts, **changes}), livemode=False, whole=True)
+
+
+def window(payment):
+    return {"since": payment.created - timedelta(hours=1), "until": payment.created + timedelta(hours=1)}
+
+
+def test_equal_books_have_no_differences(engine, play, campaign):
+    payments = [paid(engine, play, campaign) for _ in range(3)]
+    report = engine.reconcile((told(payment) for payment in payments), **window(payments[0]))
+    assert (report.differences, report.objects, report.foreign, report.repairable) == (0, 3, 0, 0)
+    assert report.listed == () and set(report.counts.values()) == {0}
+    assert (report.provider, report.account, report.livemode) == ("play", "", False)
+    assert report.json()["clean"] is True and report.text
+
+
+def test_every_kind_of_difference_is_told(engine, play, campaign):
+    known, lost, dear, behind = (paid(engine, play, campaign) for _ in range(4))
+    unpaid = engine.create_pledge(campaign.id, AMOUNT)
+    unpaid = engine.payment(unpaid.payment_id)
+    report = engine.reconcile([
+        told(known), told(dear, amount=Money(AMOUNT.minor + 1, "EUR")), told(unpaid),
+        told(behind, refunds=[RefundFacts("re_1", Money(100, "EUR"), RefundState.SUCCEEDED)]),
+        ReconcileObject(ReconcileKind.PAYMENT, Facts(ref="pi_of_somebody_else", amount=AMOUNT)),
+    ], all_ours=True, **window(known))
+    assert report.differences == sum(report.counts.values()) == len(report.listed)
+    assert {(one.code, one.payment_id) for one in report.listed} >= {
+        ("missing_there", lost.id), ("amount_differs", dear.id), ("state_behind", unpaid.id), ("missing_here", None)}
+    one, = (one for one in report.listed if one.code == "missing_here" and one.kind == "payment")
+    assert (one.ref, one.id, one.repairable) == ("pi_of_somebody_else", None, False)
+    assert lost.id in report.text and report.json()["differences"] == report.differences
+
+
+def test_a_repair_tells_what_the_provider_says(engine, play, campaign):
+    pledge = engine.create_pledge(campaign.id, AMOUNT)
+    payment = engine.payment(pledge.payment_id)
+    with Record([told(payment, disputes=[DisputeFacts("dp_1", AMOUNT, DisputeState.OPEN, AMOUNT.minor,
+                                                      fee=Money(1500, "EUR"), reason="fraudulent")])]) as record:
+        assert len(record) == 1
+        assert engine.reconcile(record).repairable > 0
+        assert engine.payment(payment.id).state == PaymentState.PENDING
+        assert engine.repair(record) == 1
+        assert engine.reconcile(record).differences == 0
+        assert engine.repair(record) == 0
+    assert engine.payment(payment.id).state == PaymentState.COMPLETED
+    dispute, = engine.disputes(payment.id)
+    assert (dispute.ref, dispute.reason, dispute.fee) == ("dp_1", "fraudulent", Money(1500, "EUR"))
+    assert engine.audit().differences == 0
+
+
+def test_rows_of_reports_are_compared_and_never_told(engine, campaign):
+    payment = engine.payment(engine.create_pledge(campaign.id, AMOUNT).payment_id)
+    whole = told(payment)
+    row = ReconcileObject(whole.kind, whole.facts, row=ReconcileRow.REPORT, line=7)
+    report = engine.reconcile([row])
+    assert report.counts["state_behind"] > 0 and report.repairable == 0
+    assert {one.line for one in report.listed} == {7}
+    assert engine.repair([row]) == 0
+
+
+def test_what_the_book_learnt_after_the_record_is_no_difference(engine, play, campaign):
+    payment = paid(engine, play, campaign)
+    before = Facts(ref=payment.ref, payment_id=payment.id, amount=payment.amount)
+    old = ReconcileObject(ReconcileKind.PAYMENT, before, whole=True)
+    assert engine.reconcile([old]).counts["state_ahead"] > 0
+    stamped = ReconcileObject(ReconcileKind.PAYMENT, before, whole=True, as_of=payment.created)
+    assert engine.reconcile([stamped]).differences == 0
+
+
+def test_a_source_that_fails_ends_with_its_own_exception(memory):
+    def broken():
+        yield ReconcileObject(ReconcileKind.OTHER, Facts())
+        raise OSError("the page could not be had")
+
+    with pytest.raises(OSError, match="could not be had"):
+        memory.reconcile(broken())
+    with pytest.raises(OSError):
+        memory.repair(broken())
+
+
+def test_a_record_of_the_other_mode_is_refused(memory):
+    with pytest.raises(CareForAllError) as caught:
+        memory.reconcile([ReconcileObject(ReconcileKind.PAYMENT, Facts(ref="pi_1"), livemode=True)])
+    assert caught.value.name == "CFA_EMODE"
+    assert memory.reconcile([]).differences == 0
+
+
+def test_a_record_keeps_what_it_was_given(memory):
+    with Record() as record:
+        for text in ("a", "", "ö" * 1000, None):
+            record.add(ReconcileObject(ReconcileKind.OTHER, Facts(ref=text)))
+        with pytest.raises(CareForAllError) as caught:
+            record.add(ReconcileObject(ReconcileKind.OTHER, Facts(ref="x" * 65536)))
+        assert caught.value.name == "CFA_ETOOLONG"
+        assert len(record) == 4 == memory.reconcile(record).objects
+        record.add(ReconcileObject(ReconcileKind.OTHER, Facts(ref="after it was read")))
+        assert memory.reconcile(record).objects == 5
+    with pytest.raises(CareForAllError) as caught:
+        memory.reconcile(record)
+    assert caught.value.name == "CFA_EMISUSE"
+    with pytest.raises(CareForAllError):
+        record.add(ReconcileObject(ReconcileKind.OTHER, Facts()))
+    record.close()
+
+
+def test_threads_share_a_record(memory):
+    with Record(ReconcileObject(ReconcileKind.OTHER, Facts(ref=f"x_{i}")) for i in range(500)) as record:
+        found = []
+        threads = [threading.Thread(target=lambda: found.append(memory.reconcile(record).objects)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == [500] * 4
+
+
+def test_a_file_is_reconciled_and_audited_read_only(play, tmp_path):
+    path = tmp_path / "book.db"
+    with Engine.sqlite(path, provider=play) as engine:
+        payment = paid(engine, play, engine.create_campaign("Well", "EUR"))
+        assert reconcile_file(path, [told(payment)]).differences == 0    # beside the engine
+        assert audit_file(path).differences == 0
+    before = path.read_bytes()
+    found, known = file_schema(path)
+    assert found == known > 0
+    assert reconcile_file(path, [], **window(payment)).counts["missing_there"] == 0   # of a kind that it does not have
+    other = ReconcileObject(ReconcileKind.PAYMENT, Facts(ref="pi_other", amount=AMOUNT))
+    assert reconcile_file(path, [other], **window(payment)).counts["missing_there"] == 1
+    assert path.read_bytes() == before
+    with sqlite3.connect(path) as rows:
+        rows.execute("UPDATE cfa_payment SET captured_minor = captured_minor + 1")
+    rows.close()
+    assert audit_file(path).differences > 0
+    for missing in (tmp_path / "none.db", ""):
+        with pytest.raises(CareForAllError):
+            reconcile_file(missing, [])
+        with pytest.raises(CareForAllError):
+            audit_file(missing)
+        with pytest.raises(CareForAllError):
+            file_schema(missing)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_what_was_compared_is_recorded_once(engine, play, campaign):
+    payment = paid(engine, play, campaign)
+    report = engine.reconcile([told(payment)], **window(payment))
+    for _ in range(2):
+        engine.record_reconciliation(report, actor="ann", reason="month end")
+    act, = (act for act in engine.acts() if act.action == "book.reconcile")
+    assert (act.actor, act.reason) == ("ann", "month end")
+    with Engine.memory(provider=PlayProvider()) as other, pytest.raises(InvalidError):
+        other.record_reconciliation(report)
+
+
+def test_the_provider_itself_is_asked(engine, play, campaign):
+    since = datetime.now(timezone.utc) - timedelta(hours=1)
+    until = datetime.now(timezone.utc) + timedelta(hours=1)
+    payment = paid(engine, play, campaign)
+    ref = play.refund(payment.ref, amount_minor=100)
+    while play.take_webhook():
+        pass   # lost
+    assert engine.refunds(payment.id) == []
+    report = engine.reconcile_live(since, until)
+    assert report.counts["missing_here"] + report.counts["state_behind"] > 0 and report.repaired == 0
+    mended = engine.reconcile_live(since, until, repair=True, actor="ann")
+    assert (engine.acts()[-1].action, engine.acts()[-1].actor) == ("book.reconcile", "ann")
+    assert mended.differences == 0 and mended.repaired > 0
+    assert [refund.ref for refund in engine.refunds(payment.id)] == [ref]
+
+
+def test_a_payout_is_found_by_asking(engine, play, campaign):
+    payment = paid(engine, play, campaign)
+    assert play.payout() == 1
+    now = datetime.now(timezone.utc)
+    engine.reconcile_live(now - timedelta(hours=1), now + timedelta(hours=1), repair=True)
+    assert PaymentFlag.SETTLED in engine.payment(payment.id).flags
+
+
+def test_a_provider_that_lists_nothing_is_not_asked():
+    class Silent:
+        name = "silent"
+
+        def call(self, request):
+            raise AssertionError
+
+    with Engine.memory(provider=Silent()) as engine, pytest.raises(CareForAllError) as caught:
+        engine.reconcile_live(datetime.now(timezone.utc) - timedelta(days=1))
+    assert caught.value.name == "CFA_ENOTSUP"
+
+
+STRIPE_PAYMENT = """{"id": "%s", "object": "payment_intent", "amount": %d, "amount_capturable": 0, "amount_received": %d,
+ "currency": "eur", "created": %d, "livemode": false, "status": "succeeded", "metadata": {"payment_id": "%s"}}
+"""
+
+
+def test_an_exported_file_of_stripe_is_a_source(tmp_path):
+    stripe = pytest.importorskip("careforall.stripe")
+    path = tmp_path / "export.json"
+    with Engine.memory(provider=PlayProvider()) as engine:
+        campaign = engine.create_campaign("Well", "EUR")
+        payment = engine.payment(engine.create_pledge(campaign.id, AMOUNT).payment_id)
+        path.write_text(STRIPE_PAYMENT % (payment.ref, AMOUNT.minor, AMOUNT.minor, int(time.time()), payment.id))
+        export = stripe.StripeExport(path)
+        report = engine.reconcile(export)
+        assert report.objects == 1 and report.counts["state_behind"] > 0 and report.listed[0].line == 1
+        path.write_text("{ nonsense")
+        with pytest.raises(CareForAllError) as caught:
+            engine.reconcile(export)
+        assert caught.value.message.startswith("line 1:")
+        with pytest.raises(CareForAllError):
+            engine.reconcile(stripe.StripeExport(tmp_path / "none.json"))
