@@ -5,6 +5,8 @@
  */
 #include "support/book.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -180,6 +182,47 @@ START_TEST(what_the_provider_does_not_list_is_missing_there_once_it_is_old_enoug
 }
 END_TEST
 
+/* Donors pay and webhooks come, one after the other. */
+static atomic_bool paying;
+
+static void *pay_on(void *user) {
+    (void)user;
+    for (int i = 0; i < GIFTS; i++) {
+        must(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledges[i]), "pm_ok") == CFA_OK);
+        cfa_manual_clock_advance(book.clock, SECOND_US);
+        must(cfa_play_deliver(NULL, book.play, book.engine, 0) == CFA_OK);
+        cfa_manual_clock_advance(book.clock, SECOND_US);
+    }
+    atomic_store(&paying, false);
+    return NULL;
+}
+
+START_TEST(a_book_that_goes_on_meanwhile_is_never_ahead_and_lacks_nothing) {
+    pthread_t donors;
+    book_open(&book, _i);
+    for (int i = 0; i < GIFTS; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "gift-%d", i);
+        pledges[i] = pledge_make(&book, key, 1000);
+    }
+    atomic_store(&paying, true);
+    ck_assert_int_eq(pthread_create(&donors, NULL, pay_on, NULL), 0);
+    for (bool more = true; more;) {
+        more = atomic_load(&paying);
+        cfa_reconciliation *report;
+        ck_assert_int_eq(run(&report, NULL, false), CFA_OK);
+        /* A webhook on its way leaves the book behind; nothing else may be said. */
+        ck_assert_msg(cfa_reconciliation_differences(report) ==
+                          cfa_reconciliation_count(report, "state_behind"),
+                      "%s", cfa_reconciliation_text(report));
+        cfa_reconciliation_free(report);
+    }
+    pthread_join(donors, NULL);
+    expect_run(false, 0, 0);
+    close_sound();
+}
+END_TEST
+
 START_TEST(a_page_that_fails_is_asked_for_again_and_invents_nothing) {
     static const int32_t faults[] = { CFA_PLAY_FAULT_REPLY_LOST, CFA_PLAY_FAULT_REQUEST_LOST,
                                       CFA_PLAY_FAULT_ERROR_AFTER, CFA_PLAY_FAULT_ERROR_BEFORE,
@@ -303,6 +346,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "late", a_payment_that_was_paid_there_unheard_is_repaired);
     add_per_store(suite, "there",
                   what_the_provider_does_not_list_is_missing_there_once_it_is_old_enough);
+    add_per_store(suite, "meanwhile",
+                  a_book_that_goes_on_meanwhile_is_never_ahead_and_lacks_nothing);
     add_per_store(suite, "faults", a_page_that_fails_is_asked_for_again_and_invents_nothing);
     add_per_store(suite, "broken", a_list_that_stays_broken_is_an_error_and_never_an_end);
     add_per_store(suite, "stop", a_run_can_be_called_off_and_has_a_deadline);
