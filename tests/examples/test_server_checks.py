@@ -255,6 +255,15 @@ def test_pages_allow_their_own_style_and_nothing_else(book):
         assert "Lovelace" not in text and "ada@" not in text
 
 
+def test_a_pages_badge_says_why_it_is_not_green(book):
+    _, pledge = book.donate()
+    path = f"/api/v1/admin/explain/{pledge.json['id']}"
+    for flags, badge in ((0, 'good">COMPLETED'), (2, 'bad">COMPLETED, IN CONFLICT')):
+        book.damage(f"UPDATE cfa_payment SET flags = {flags}")
+        assert f'<div class="state {badge}</div>' in book.get(path, headers=BROWSER).body.decode(), badge
+        assert book.get(path).json["state"] == "COMPLETED"
+
+
 @pytest.mark.parametrize("accept, wanted", [
     (None, "application/json"), ("*/*", "application/json"), ("application/json", "application/json"),
     ("image/png", "application/json"), ("text/html", "text/html"), ("TEXT/HTML;q=0.9, application/json", "text/html"),

@@ -119,6 +119,10 @@ void cfa__tell_head(cfa__teller *teller) {
     cfa__show_bool(document, fields, "donor_erased", "donor's data erased",
                    dossier->donor != NULL && dossier->donor->erased_us != 0);
     cfa__show_text(document, fields, "state", "state", document->state);
+    if ((payment->flags & CFA_PAYMENT_FLAG_CONFLICT) != 0) /* a page shows why it is not green */
+        document->state = cfa__document_format(document, "%s, IN CONFLICT", document->state);
+    else if (is_held(payment))
+        document->state = cfa__document_format(document, "%s, HELD", document->state);
     show_flags(document, fields, payment->flags);
     cfa__show_money(document, fields, "amount", "asked for", payment->amount_minor, currency);
     cfa__show_money(document, fields, "authorized",
