@@ -63,7 +63,7 @@ typedef struct http_answer {
     char position[24];
     char pledge_token[48];
     char allow[64];
-    char policy[192]; /* Content-Security-Policy of a page */
+    char policy[192];  /* Content-Security-Policy of a page */
     int retry_after_s; /* 0: none */
     bool replayed;
     bool revalidate; /* may be kept by caches that ask again with the ETag */
