@@ -21,7 +21,9 @@ int apart_print(int64_t began_ns, int64_t rows);
 
 /* Step over every row of these tables and look at every column. Returns the rows. */
 int64_t plain_scan(const char *path, const cfa_kind *const *kinds, int32_t count);
-/* Read every byte of a file. Returns its lines. */
-int64_t plain_read(const char *path);
+/* Read a CSV and look at every field of it; read the objects of JSON lists, each parsed by jansson and
+ * thrown away. Both return how many rows or objects there are. */
+int64_t plain_csv(const char *path);
+int64_t plain_json(const char *path);
 
 #endif

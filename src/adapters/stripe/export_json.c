@@ -28,11 +28,15 @@ static cfa_status cut_short(cfa_stripe_export *file) {
 
 /* A string, of which the first quote was kept. */
 static cfa_status keep_string(cfa_stripe_export *file) {
+    static const bool stops[256] = { ['\0'] = true, ['\n'] = true, ['"'] = true, ['\\'] = true };
     for (;;) {
+        cfa_status status = cfa__export_keep_until(file, stops);
+        if (status != CFA_OK)
+            return status;
         int byte = cfa__export_byte(file);
         if (byte == CFA__EXPORT_END)
             return cut_short(file);
-        cfa_status status = cfa__export_keep(file, byte);
+        status = cfa__export_keep(file, byte);
         if (status == CFA_OK && byte == '\\') {
             byte = cfa__export_byte(file);
             if (byte == CFA__EXPORT_END)
@@ -68,8 +72,13 @@ static cfa_status begins_data(cfa_stripe_export *file, size_t from, bool *out) {
  * stops behind the bracket of a "data" array on the first level.
  */
 static cfa_status cut(cfa_stripe_export *file, int64_t depth, bool *out_data) {
+    static const bool stops[256] = { ['\0'] = true, ['\n'] = true, ['"'] = true, ['{'] = true,
+                                     ['}'] = true,  ['['] = true,  [']'] = true };
     cfa_status status = CFA_OK;
     while (status == CFA_OK) {
+        status = cfa__export_keep_until(file, stops);
+        if (status != CFA_OK)
+            return status;
         int byte = cfa__export_byte(file);
         size_t from = file->size;
         if (byte == CFA__EXPORT_END)

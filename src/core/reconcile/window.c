@@ -9,10 +9,10 @@
 #include "core/reconcile/reconcile.h"
 #include "util/sort.h"
 
-/* Bounds of one window's memory: 12 MB of objects and rows as most records have them. */
-#define OBJECTS_MAX 8192
-#define REVERSALS_MAX 16384 /* refunds and disputes that these name */
-#define ROWS_MAX 32768      /* keys that they ask for */
+/* Bounds of one window's memory: 50 MB of objects and rows as most records have them. */
+#define OBJECTS_MAX 32768
+#define REVERSALS_MAX 32768 /* refunds and disputes that these name */
+#define ROWS_MAX 65535      /* keys that they ask for */
 #define PLACES (2 * ROWS_MAX)
 #define TRIP 64 /* keys of one load */
 #define PAGE 64 /* rows of one load, where many neighbours are asked for */
