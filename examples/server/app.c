@@ -6,6 +6,7 @@
 #include "app.h"
 #include "listener.h"
 #include "log.h"
+#include "reconcile.h"
 #include "service.h"
 #include "signals.h"
 
@@ -208,7 +209,6 @@ static void on_end(server_app *app, int number) {
     if (app->stopping)
         _exit(EXIT_FAILED);
     app->stopping = true;
-    reconcile_end(app->reconcile);
     jobs_end(app->jobs);
     service_notify("STOPPING=1");
     log_line("info", "draining", json_pack("{s:i}", "signal", number));
@@ -334,19 +334,16 @@ bool app_serve(server_app *app) {
     app->jobs = jobs_new(app->engine);
     if (!app->limits || !app->jobs)
         reason = "out of memory";
-    if (started && !reconcile_start(&app->reconcile, app->engine, config))
-        reason = "no thread to reconcile on";
-    app->http = started && app->limits && !reason ? http_start(&options, &reason) : NULL;
+    app->http = started && !reason ? http_start(&options, &reason) : NULL;
     if (!app->http) {
         if (started)
             config_complain("cannot answer requests: %s", reason);
-        if (!reconcile_stop(app->reconcile, config->drain_ms) ||
-            !jobs_stop(app->jobs, config->drain_ms))
-            _exit(EXIT_FAILED);
+        (void)jobs_stop(app->jobs, 0); /* nothing was begun */
         close(listener);
         stop_loop(app);
         return false;
     }
+    reconcile_start(app);
     announce(app, listener);
     uv_run(&app->loop, UV_RUN_DEFAULT);
     if (app->failed)
@@ -355,9 +352,8 @@ bool app_serve(server_app *app) {
         _exit(EXIT_FAILED); /* a thread is stuck in a call: what was acknowledged is durable */
     http_stop(app->http);
     stop_loop(app);
-    if (!reconcile_stop(app->reconcile, config->drain_ms) ||
-        !jobs_stop(app->jobs, config->drain_ms)) {
-        log_line("warning", "reconcile_abandoned", NULL);
+    if (!jobs_stop(app->jobs, config->drain_ms)) {
+        log_line("warning", "job_abandoned", NULL);
         _exit(app->failed ? EXIT_FAILED : EXIT_SUCCESS); /* what was told is durable */
     }
     return !app->failed;

@@ -10,7 +10,6 @@
 #include "jobs.h"
 #include "limit.h"
 #include "provider.h"
-#include "reconcile.h"
 #include "secrets.h"
 
 typedef struct server_app {
@@ -33,8 +32,9 @@ typedef struct server_app {
     http_server *http;
     server_limits *limits;
     server_jobs *jobs;
-    bool examining;              /* a deep examination is under way */
-    server_reconcile *reconcile; /* NULL: none */
+    bool examining; /* a deep examination is under way */
+    uv_timer_t reconcile_timer;
+    uint64_t reconcile_due_ms;
 
     bool reloading, reload_again;
     bool reload_good;

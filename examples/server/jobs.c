@@ -22,7 +22,8 @@ typedef struct job_result {
     cfa_status status;
     char message[256]; /* of a failure */
     int64_t differences, repaired;
-    char *report; /* JSON; NULL: it came to none */
+    int64_t objects, foreign; /* that the provider listed */
+    char *report;             /* JSON; NULL: it came to none */
 } job_result;
 
 typedef struct job_record {
@@ -95,6 +96,7 @@ static void run_reconciliation(server_jobs *jobs, const job_order *order, job_re
     spec.until_us = order->until_us;
     spec.repair = order->repair;
     spec.all_ours = order->all_ours;
+    spec.timeout_ms = order->timeout_ms;
     spec.stop = stop_listing;
     spec.stop_self = jobs;
     spec.by = &by;
@@ -104,6 +106,8 @@ static void run_reconciliation(server_jobs *jobs, const job_order *order, job_re
         return;
     }
     out->differences = cfa_reconciliation_differences(report);
+    out->objects = cfa_reconciliation_objects(report);
+    out->foreign = cfa_reconciliation_foreign(report);
     keep_report(out, cfa_reconciliation_json(report));
     status = cfa_reconcile_record(jobs->engine, report, &by, RECORD_MS);
     if (status != CFA_OK)
@@ -126,17 +130,23 @@ static int64_t now_us(void) {
     return uv_gettimeofday(&now) == 0 ? now.tv_sec * 1000000 + now.tv_usec : 0;
 }
 
+/* Differences that a person has to look at are a warning. */
 static void tell_log(const job_record *record) {
     const job_result *result = &record->result;
-    bool good = result->status == CFA_OK;
-    log_line(good && result->differences == 0 ? "info" : "warning",
-             good ? "job_finished" : "job_failed",
-             json_pack("{s:s, s:I, s:I, s:I, s:s*, s:s*}", "kind", kinds[record->order.kind].name,
-                       "number", (json_int_t)record->number, "duration_us",
-                       (json_int_t)(record->ended_us - record->began_us), "differences",
-                       (json_int_t)result->differences, "status",
-                       good ? NULL : cfa_status_name(result->status), "text",
-                       good ? NULL : result->message));
+    const char *name = kinds[record->order.kind].name;
+    int64_t duration_us = record->ended_us - record->began_us;
+    if (result->status != CFA_OK)
+        log_line("warning", "job_failed",
+                 json_pack("{s:s, s:I, s:I, s:s, s:s}", "kind", name, "number",
+                           (json_int_t)record->number, "duration_us", (json_int_t)duration_us,
+                           "status", cfa_status_name(result->status), "text", result->message));
+    else
+        log_line(result->differences == 0 ? "info" : "warning", "job_finished",
+                 json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "kind", name, "number",
+                           (json_int_t)record->number, "duration_us", (json_int_t)duration_us,
+                           "differences", (json_int_t)result->differences, "repaired",
+                           (json_int_t)result->repaired, "objects", (json_int_t)result->objects,
+                           "foreign", (json_int_t)result->foreign));
 }
 
 static void work(void *self) {
@@ -186,6 +196,9 @@ static job_begun begin(server_jobs *self, const job_order *order, job_kind *out_
         return JOB_NO_THREAD;
     }
     self->has_thread = true;
+    log_line("info", "job_begun",
+             json_pack("{s:s, s:I}", "kind", kinds[order->kind].name, "number",
+                       (json_int_t)record->number));
     self->count++;
     free(before.result.report);
     return JOB_BEGUN;
@@ -260,6 +273,13 @@ bool jobs_latest(server_jobs *self, job_kind kind, char **out_text) {
     *out_text = known ? write_text(self, record) : NULL;
     uv_mutex_unlock(&self->lock);
     return known;
+}
+
+bool jobs_failed(server_jobs *self, job_kind kind) {
+    uv_mutex_lock(&self->lock);
+    bool failed = self->newest[kind].state == JOB_FAILED;
+    uv_mutex_unlock(&self->lock);
+    return failed;
 }
 
 /* ---- begin and end -------------------------------------------------------------------------- */

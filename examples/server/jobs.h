@@ -20,6 +20,7 @@ typedef struct job_order {
     job_kind kind;
     int64_t from_us, until_us; /* as in cfa_reconcile_live_spec */
     bool repair, all_ours;
+    int32_t timeout_ms;                                                    /* 0: an hour */
     char actor[CFA_ACTOR_BYTES_MAX + 1], reason[CFA_REASON_BYTES_MAX + 1]; /* "": nobody, none */
 } job_order;
 
@@ -35,6 +36,9 @@ job_begun jobs_begin(server_jobs *self, const job_order *order, job_kind *out_bu
 /* Write the newest of a kind as one JSON object, its report within; freed by `free`, NULL when there is
  * no memory. False: none was begun by this process. Any thread. */
 bool jobs_latest(server_jobs *self, job_kind kind, char **out_text);
+
+/* Whether the newest of a kind failed. Any thread. */
+bool jobs_failed(server_jobs *self, job_kind kind);
 
 /* Begin nothing more, and bring what runs to an end soon. Never waits; NULL does nothing. */
 void jobs_end(server_jobs *self);

@@ -172,8 +172,8 @@ def again(desk, *flags, after_s=0):
 def test_the_serving_process_reconciles_by_itself(desk):
     campaign_id, late_id = unheard(desk)
     again(desk)
-    eventually(lambda: '"reconciled"' in desk.wire.server.log(), "a reconciliation")
-    [line] = [json.loads(line) for line in desk.wire.server.log().splitlines() if '"reconciled"' in line]
+    eventually(lambda: '"job_finished"' in desk.wire.server.log(), "a reconciliation")
+    [line] = [json.loads(line) for line in desk.wire.server.log().splitlines() if '"job_finished"' in line]
     assert (line["level"], line["differences"]) == ("info", 0) and line["repaired"] >= 3, line
     wait_totals(desk.wire, campaign_id, refunded_minor=1000, disputed_minor=2500)
     desk.wire.server.wait_raised(late_id, 2500)
@@ -184,7 +184,7 @@ def test_a_shutdown_does_not_wait_for_a_provider_that_does_not_answer(desk):
     donation(desk.wire)
     again(desk, "--drain-ms", "500", after_s=1)
     desk.sandbox.pull("faults", delay_ms=20000)
-    eventually(lambda: '"reconciling"' in desk.wire.server.log(), "a reconciliation that begins")
+    eventually(lambda: '"job_begun"' in desk.wire.server.log(), "a reconciliation that begins")
     began = time.monotonic()
     assert desk.wire.server.stop() == 0
     assert time.monotonic() - began < 10, "it waited for a page"

@@ -34,7 +34,7 @@ class Book:
         self.serve()
 
     def serve(self, *flags):
-        self.server = self.run("--database", self.path, *flags)
+        self.server = self.run("--database", self.path, "--reconcile-every-hours", "0", *flags)
         return self.server
 
     def damage(self, *statements):
@@ -95,7 +95,7 @@ def test_an_audit_of_a_clean_book_says_so_with_the_commands_report(book):
     assert code == 0 and audit["report"]["rows"]["payment"] == report["rows"]["payment"] == 1
     assert set(report) == set(audit["report"]) and audit["report"]["clean"] is True
     assert book.post(AUDITS).status == 202 and finished(book.server, AUDITS)["number"] == 2
-    [first, second] = logged(book.server, "job_finished")
+    [first, second] = [line for line in logged(book.server, "job_finished") if line["kind"] == "audit"]
     assert (first["number"], second["number"], first["level"]) == (1, 2, "info")
 
 
@@ -278,14 +278,15 @@ def test_the_form_follows_the_accept_header(shared, accept, wanted):
 # ---- who may -------------------------------------------------------------------------------------
 
 
-def test_all_of_it_is_the_services_alone(shared):
+def test_all_of_it_is_the_services_alone(start):
+    server = start("--memory", "--reconcile-every-hours", "0")
     for method, path, body in (("GET", DOCTOR, None), ("POST", f"{DOCTOR}/webhook_parked", None), ("POST", AUDITS, None),
                                ("GET", f"{AUDITS}/latest", None), ("POST", RECONCILIATIONS, ALL_TIME),
                                ("GET", f"{RECONCILIATIONS}/latest", None)):
         for headers in ({}, {"Authorization": "Bearer wrong"}, {"Careforall-Pledge-Token": "x" * 43}):
-            answer = shared.request(method, path, body, {"Idempotency-Key": new_key(), **headers})
+            answer = server.request(method, path, body, {"Idempotency-Key": new_key(), **headers})
             assert (answer.status, answer.json["code"]) == (401, "http_unauthorized"), (path, answer)
-    assert shared.get(f"{AUDITS}/latest", token=True).status == 404   # none of them began anything
+    assert server.get(f"{AUDITS}/latest", token=True).status == 404   # none of them began anything
 
 
 def test_an_audit_takes_no_body(shared):
@@ -295,18 +296,25 @@ def test_an_audit_takes_no_body(shared):
 # ---- reconciliations -----------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def quiet():
+    server = Server("--memory", "--reconcile-every-hours", "0")
+    yield server
+    assert server.stop() == 0, server.log()
+
+
 @pytest.mark.parametrize("body, status, code, field", [
     ({}, 400, "http_missing_field", "from"), ({"from": 5}, 400, "http_wrong_type", "from"),
     ({"from": "yesterday"}, 422, "cfa_einval", "from"), ({**ALL_TIME, "until": "2030-01-01"}, 422, "cfa_einval", "until"),
     ({"from": "2020-01-02T00:00:00Z", "until": "2020-01-01T00:00:00Z"}, 422, "cfa_einval", "until"),
     ({**ALL_TIME, "repair": 1}, 400, "http_wrong_type", "repair"), ({**ALL_TIME, "more": 1}, 400, "http_unknown_field", "more"),
     ({"from": "2999-01-01T00:00:00Z"}, 422, "cfa_einval", "until")])
-def test_what_a_reconciliation_is_about_is_read_strictly(shared, body, status, code, field):
-    answer = shared.request("POST", RECONCILIATIONS, body, token=True)
+def test_what_a_reconciliation_is_about_is_read_strictly(quiet, body, status, code, field):
+    answer = quiet.request("POST", RECONCILIATIONS, body, token=True)
     assert (answer.status, answer.json["code"], answer.json["field"]) == (status, code, field), answer
-    long = shared.request("POST", RECONCILIATIONS, ALL_TIME, {"Careforall-Actor": "a" * 201}, token=True)
+    long = quiet.request("POST", RECONCILIATIONS, ALL_TIME, {"Careforall-Actor": "a" * 201}, token=True)
     assert (long.json["code"], long.json["field"]) == ("cfa_etoolong", "Careforall-Actor")
-    assert shared.get(f"{RECONCILIATIONS}/latest", token=True).status == 404
+    assert quiet.get(f"{RECONCILIATIONS}/latest", token=True).status == 404
 
 
 def test_a_book_without_a_provider_that_lists_cannot_be_reconciled(start):
