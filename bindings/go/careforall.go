@@ -58,7 +58,16 @@ type Options struct {
 	CircuitRule     CircuitRule   // of pledges while the provider is out
 	CircuitFailures int           // so many failed calls, if they are half of the newest, open the breaker; negative: never
 	CircuitOpen     time.Duration // how long it stays open before one call tries
+	FraudRule       FraudRule     // of payments whose card's issuer suspects fraud
 }
+
+// FraudRule says what happens when a card's issuer suspects fraud of money that was taken.
+type FraudRule int32
+
+const (
+	FraudFlag   FraudRule = 0 // the payment's flag; a person decides
+	FraudRefund FraudRule = 1 // what is left goes back as well, once, unless a dispute is known
+)
 
 // CircuitRule says what happens to a pledge while the provider's circuit breaker is open.
 type CircuitRule int32
@@ -123,7 +132,8 @@ func open(path string, storage native.Storage, options Options) (*Engine, error)
 		flag(options.CaptureManual), clamp(int64(options.QueueLimit)), clamp(int64(options.BatchLimit)),
 		milliseconds(options.Timeout), milliseconds(options.CallTimeout), options.PaymentExpires.Milliseconds(),
 		options.AnswerKept.Milliseconds(), milliseconds(options.TotalsMaxAge), clamp(int64(options.CallsInFlight)),
-		int32(options.CircuitRule), clamp(int64(options.CircuitFailures)), milliseconds(options.CircuitOpen))
+		int32(options.CircuitRule), clamp(int64(options.CircuitFailures)), milliseconds(options.CircuitOpen),
+		int32(options.FraudRule))
 	if err != nil {
 		giveBack()
 		return nil, wrap(err)

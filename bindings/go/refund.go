@@ -29,6 +29,7 @@ const (
 	RefundAsked    RefundOrigin = 1 // by CreateRefund
 	RefundExternal RefundOrigin = 2 // at the provider
 	RefundLate     RefundOrigin = 3 // by the campaign's late rule
+	RefundFraud    RefundOrigin = 4 // by the engine's fraud rule
 )
 
 // Refund is a snapshot of money that goes back to a donor.

@@ -168,6 +168,26 @@ func TestLateMoneyIsGivenBackByRule(t *testing.T) {
 	})
 }
 
+func TestSuspectedMoneyGoesBackByRule(t *testing.T) {
+	play := newPlay(t, PlayOptions{})
+	engine := must[*Engine](t)(OpenMemory(Options{Provider: play, FraudRule: FraudRefund}))
+	defer engine.Close()
+	campaign := must[*Campaign](t)(engine.CreateCampaign(background, CampaignSpec{Title: "Well", Currencies: []string{"EUR"}}))
+	payment := paidPayment(t, engine, play, campaign)
+	if err := play.FraudWarning(payment.Ref); err != nil {
+		t.Fatal(err)
+	}
+	var list []*Refund
+	for i := 0; i < 500 && (len(list) == 0 || list[0].State != RefundSucceeded); i++ {
+		must[int](t)(play.Deliver(engine, 0))
+		must[int](t)(engine.Tick(WorkAll, 20*time.Millisecond))
+		list = must[[]*Refund](t)(engine.Refunds(payment.ID))
+	}
+	if len(list) != 1 || list[0].Origin != RefundFraud || list[0].Amount != amount || list[0].State != RefundSucceeded {
+		t.Fatalf("%+v", list)
+	}
+}
+
 func TestLateMoneyIsHeldUntilSomebodyAcceptsIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, engine *Engine, play *Play) {
 		campaign := must[*Campaign](t)(engine.CreateCampaign(background, CampaignSpec{Title: "Well",

@@ -48,7 +48,8 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
                                           int32_t call_timeout_ms, int64_t payment_expires_ms,
                                           int64_t answer_kept_ms, int32_t totals_max_age_ms,
                                           int32_t calls_in_flight, int32_t circuit_rule,
-                                          int32_t circuit_failures, int32_t circuit_open_ms)
+                                          int32_t circuit_failures, int32_t circuit_open_ms,
+                                          int32_t fraud_rule)
 {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.storage = storage;
@@ -67,6 +68,7 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
     options.circuit_rule = circuit_rule;
     options.circuit_failures = circuit_failures;
     options.circuit_open_ms = circuit_open_ms;
+    options.fraud_rule = fraud_rule;
     return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
 }
 

@@ -17,8 +17,8 @@ from . import errors, native
 from .files import file_path
 from .gate import Gate
 from .models import (Act, ActReport, Audit, Campaign, Checkup, CircuitRule, Cursor, DeadLetter, Dispute, Event,
-                     LateRule, Payment, Pledge, Refund, Story, Totals, Transition, Visibility, Wait, WebhookVerdict,
-                     Work)
+                     FraudRule, LateRule, Payment, Pledge, Refund, Story, Totals, Transition, Visibility, Wait,
+                     WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
 from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent
@@ -61,14 +61,14 @@ class Engine:
                  livemode: bool, capture_manual: bool, queue_limit: int, batch_limit: int, timeout: float | None,
                  call_timeout: float | None, payment_expires: timedelta | None, answer_kept: timedelta | None,
                  totals_max_age: float | None, calls_in_flight: int, circuit_rule: CircuitRule,
-                 circuit_failures: int, circuit_open: float | None) -> None:
+                 circuit_failures: int, circuit_open: float | None, fraud_rule: FraudRule) -> None:
         adapter = Adapter(provider)
         try:
             handle = native.engine_open(path, storage, adapter.handle, account, livemode, capture_manual,
                                         queue_limit, batch_limit, to_ms(timeout), to_ms(call_timeout),
                                         span_to_ms(payment_expires), span_to_ms(answer_kept),
                                         to_ms(totals_max_age), calls_in_flight, circuit_rule, circuit_failures,
-                                        to_ms(circuit_open))
+                                        to_ms(circuit_open), fraud_rule)
         except BaseException:
             adapter.release()
             native.storage_free(storage)
@@ -87,12 +87,12 @@ class Engine:
                payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
                totals_max_age: float | None = None, calls_in_flight: int = 0,
                circuit_rule: CircuitRule = CircuitRule.REJECT, circuit_failures: int = 0,
-               circuit_open: float | None = None) -> Engine:
+               circuit_open: float | None = None, fraud_rule: FraudRule = FraudRule.FLAG) -> Engine:
         """Open a book in one SQLite file, created if needed. Mode, provider and account are pinned at the first
         start. Zero and None are the library's defaults; negative ``circuit_failures`` never open the breaker."""
         return cls(file_path(path), None, provider, account, livemode, capture_manual, queue_limit, batch_limit, timeout,
                    call_timeout, payment_expires, answer_kept, totals_max_age, calls_in_flight, circuit_rule,
-                   circuit_failures, circuit_open)
+                   circuit_failures, circuit_open, fraud_rule)
 
     @classmethod
     def memory(cls, *, provider: NativeProvider | Provider | None = None, account: str = "", livemode: bool = False,
@@ -101,11 +101,11 @@ class Engine:
                payment_expires: timedelta | None = None, answer_kept: timedelta | None = None,
                totals_max_age: float | None = None, calls_in_flight: int = 0,
                circuit_rule: CircuitRule = CircuitRule.REJECT, circuit_failures: int = 0,
-               circuit_open: float | None = None) -> Engine:
+               circuit_open: float | None = None, fraud_rule: FraudRule = FraudRule.FLAG) -> Engine:
         """Open an empty book that lives in this process alone, for tests."""
         return cls(None, native.memory_storage_new(), provider, account, livemode, capture_manual, queue_limit,
                    batch_limit, timeout, call_timeout, payment_expires, answer_kept, totals_max_age,
-                   calls_in_flight, circuit_rule, circuit_failures, circuit_open)
+                   calls_in_flight, circuit_rule, circuit_failures, circuit_open, fraud_rule)
 
     def close(self) -> None:
         """Refuse new calls, wait for those that run, and close. A repeat does nothing.

@@ -41,6 +41,13 @@ class CircuitRule(IntEnum):
     QUEUE = native.CIRCUIT_QUEUE     #: pending; the provider call follows by itself
 
 
+class FraudRule(IntEnum):
+    """What happens when a card's issuer suspects fraud of money that was taken."""
+
+    FLAG = native.FRAUD_FLAG       #: the payment's flag; a person decides
+    REFUND = native.FRAUD_REFUND   #: what is left goes back as well, once, unless a dispute is known
+
+
 class PaymentState(IntEnum):
     PENDING = native.PAYMENT_PENDING
     REQUIRES_ACTION = native.PAYMENT_REQUIRES_ACTION
@@ -83,11 +90,12 @@ class RefundState(IntEnum):
 
 
 class RefundOrigin(IntEnum):
-    """Who made a refund: ``create_refund``, somebody at the provider, or the campaign's late rule."""
+    """Who made a refund: ``create_refund``, somebody at the provider, the campaign's late rule or the fraud rule."""
 
     ASKED = native.REFUND_ASKED
     EXTERNAL = native.REFUND_EXTERNAL
     LATE = native.REFUND_LATE
+    FRAUD = native.REFUND_FRAUD
 
 
 class DisputeState(IntEnum):

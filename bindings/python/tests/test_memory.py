@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from careforall import (CareForAllError, DisputeFacts, DisputeState, Facts, Money, RefundFacts, RefundState,
-                        WebhookEvent, WebhookVerdict)
+from careforall import (CareForAllError, DisputeFacts, DisputeState, Facts, Money, ReconcileKind, ReconcileObject,
+                        RefundFacts, RefundState, WebhookEvent, WebhookVerdict)
 
 AMOUNT = Money(2500, "EUR")
 
@@ -77,3 +77,29 @@ def test_facts_and_reports_do_not_leak(memory, play):
     calls(400)
     gc.collect()
     assert resident_kib() - resident < 8_192
+
+
+def test_a_record_is_not_kept_in_memory(memory):
+    def objects(count):
+        for number in range(count):
+            yield ReconcileObject(ReconcileKind.PAYMENT, Facts(ref=f"pi_{number}", amount=AMOUNT, cancel_reason="x" * 500))
+
+    assert memory.reconcile(objects(1000)).foreign == 1000
+    gc.collect()
+    before = resident_kib()
+    assert memory.reconcile(objects(100_000)).foreign == 100_000   # some 80 MB in the file
+    gc.collect()
+    assert resident_kib() - before < 4096
+
+
+def test_reports_do_not_leak(memory):
+    def reports(count):
+        for _ in range(count):
+            memory.reconcile([ReconcileObject(ReconcileKind.PAYMENT, Facts(ref="pi_1"))], all_ours=True)
+
+    reports(100)
+    gc.collect()
+    before = resident_kib()
+    reports(3000)
+    gc.collect()
+    assert resident_kib() - before < 2048

@@ -1,5 +1,7 @@
 """The books against the provider's own record: any iterable, Stripe's exported file, and the provider itself."""
 
+import http.server
+import signal
 import sqlite3
 import threading
 import time
@@ -205,6 +207,70 @@ def test_a_provider_that_lists_nothing_is_not_asked():
     with Engine.memory(provider=Silent()) as engine, pytest.raises(CareForAllError) as caught:
         engine.reconcile_live(datetime.now(timezone.utc) - timedelta(days=1))
     assert caught.value.name == "CFA_ENOTSUP"
+
+
+@pytest.fixture
+def out_of_order():
+    """A provider's address that answers 503, and how often it was asked."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+        thread.join()
+
+
+def engine_at(address):
+    """An engine whose live reconciliation would go on for half a minute."""
+    stripe = pytest.importorskip("careforall.stripe")
+    return Engine.memory(provider=stripe.StripeProvider(
+        secret_key="sk_test_of_these_tests", webhook_secrets=["whsec_of_these_tests"], base_url=address))
+
+
+def when(asked, act):
+    """Act in a thread, once the provider was asked."""
+    def work():
+        deadline = time.monotonic() + 20
+        while not asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_close_ends_a_live_reconciliation(out_of_order):
+    address, asked = out_of_order
+    engine = engine_at(address)
+    closing = when(asked, engine.close)
+    with pytest.raises(CareForAllError) as caught:
+        engine.reconcile_live(datetime.now(timezone.utc) - timedelta(days=1))
+    closing.join()
+    assert caught.value.name == "CFA_ECLOSING" and engine.closed
+
+
+def test_ctrl_c_ends_a_live_reconciliation(out_of_order):
+    address, asked = out_of_order
+    with engine_at(address) as engine:
+        began = time.monotonic()
+        pressing = when(asked, lambda: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            engine.reconcile_live(datetime.now(timezone.utc) - timedelta(days=1))
+        pressing.join()
+        assert time.monotonic() - began < 10
 
 
 STRIPE_PAYMENT = """{"id": "%s", "object": "payment_intent", "amount": %d, "amount_capturable": 0, "amount_received": %d,

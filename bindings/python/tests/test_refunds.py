@@ -7,8 +7,8 @@ import pytest
 from test_provider import Notebook, serve_until, succeeded
 
 from careforall import (CallKind, CampaignState, CareForAllError, ConflictError, DisputeFacts, DisputeState, Engine,
-                        Fact, Facts, InvalidError, LateRule, Money, Outcome, PaymentFlag, PaymentState, RefundFacts,
-                        RefundOrigin, RefundState, Reply, Wait, WebhookEvent, WebhookVerdict, new_key)
+                        Fact, Facts, FraudRule, InvalidError, LateRule, Money, Outcome, PaymentFlag, PaymentState,
+                        RefundFacts, RefundOrigin, RefundState, Reply, Wait, WebhookEvent, WebhookVerdict, new_key)
 
 AMOUNT = Money(2500, "EUR")
 NOTHING = Money(0, "EUR")
@@ -118,6 +118,23 @@ def test_late_money_is_given_back_by_rule(engine, play):
     assert (refund.origin, refund.amount, refund.state) == (RefundOrigin.LATE, AMOUNT, RefundState.SUCCEEDED)
     payment = engine.payment(pledge.payment_id)
     assert PaymentFlag.LATE in payment.flags and payment.refundable == NOTHING
+
+
+def test_suspected_money_goes_back_by_rule(play):
+    with Engine.memory(provider=play, fraud_rule=FraudRule.REFUND) as engine:
+        campaign = engine.create_campaign("Well", "EUR")
+        pledge = engine.create_pledge(campaign.id, AMOUNT)
+        play.confirm(pledge.client_secret)
+        play.deliver(engine)
+        play.fraud_warning(engine.payment(pledge.payment_id).ref)
+        for _ in range(500):
+            play.deliver(engine)
+            engine.tick(budget=0.02)
+            refunds = engine.refunds(pledge.payment_id)
+            if refunds and refunds[0].state == RefundState.SUCCEEDED:
+                break
+        refund, = refunds
+        assert (refund.origin, refund.amount, refund.state) == (RefundOrigin.FRAUD, AMOUNT, RefundState.SUCCEEDED)
 
 
 def test_late_money_is_held_until_somebody_accepts_it(engine, play):

@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_15c3103ab016bea3(const char*);
+  void cgo_panic__native_e32dcf1a40ab677f(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_15c3103ab016bea3(p);
+  cgo_panic__native_e32dcf1a40ab677f(p);
 }
 
 
@@ -288,7 +288,8 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
                                           int32_t call_timeout_ms, int64_t payment_expires_ms,
                                           int64_t answer_kept_ms, int32_t totals_max_age_ms,
                                           int32_t calls_in_flight, int32_t circuit_rule,
-                                          int32_t circuit_failures, int32_t circuit_open_ms)
+                                          int32_t circuit_failures, int32_t circuit_open_ms,
+                                          int32_t fraud_rule)
 {
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     options.storage = storage;
@@ -307,6 +308,7 @@ static inline cfa_status shim_engine_open(cfa_engine **out, const char *path,
     options.circuit_rule = circuit_rule;
     options.circuit_failures = circuit_failures;
     options.circuit_open_ms = circuit_open_ms;
+    options.fraud_rule = fraud_rule;
     return path != NULL ? cfa_sqlite_open(out, path, &options) : cfa_engine_open(out, &options);
 }
 
@@ -1500,7 +1502,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_15c3103ab016bea3(void *_swig_go_0) {
+void _wrap_Swig_free_native_e32dcf1a40ab677f(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1510,7 +1512,7 @@ void _wrap_Swig_free_native_15c3103ab016bea3(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_15c3103ab016bea3(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_e32dcf1a40ab677f(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -1523,7 +1525,7 @@ void *_wrap_Swig_malloc_native_15c3103ab016bea3(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_15c3103ab016bea3() {
+_gostring_ _wrap_version_native_e32dcf1a40ab677f() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -1537,7 +1539,7 @@ _gostring_ _wrap_version_native_15c3103ab016bea3() {
 }
 
 
-void _wrap_free_native_15c3103ab016bea3(void *_swig_go_0) {
+void _wrap_free_native_e32dcf1a40ab677f(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1547,7 +1549,7 @@ void _wrap_free_native_15c3103ab016bea3(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_15c3103ab016bea3() {
+intgo _wrap_OK_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1559,7 +1561,7 @@ intgo _wrap_OK_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EINVAL_native_15c3103ab016bea3() {
+intgo _wrap_EINVAL_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1571,7 +1573,7 @@ intgo _wrap_EINVAL_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ERANGE_native_15c3103ab016bea3() {
+intgo _wrap_ERANGE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1583,7 +1585,7 @@ intgo _wrap_ERANGE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ECURRENCY_native_15c3103ab016bea3() {
+intgo _wrap_ECURRENCY_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1595,7 +1597,7 @@ intgo _wrap_ECURRENCY_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EAMOUNT_native_15c3103ab016bea3() {
+intgo _wrap_EAMOUNT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1607,7 +1609,7 @@ intgo _wrap_EAMOUNT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ENOTSUP_native_15c3103ab016bea3() {
+intgo _wrap_ENOTSUP_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1619,7 +1621,7 @@ intgo _wrap_ENOTSUP_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EABI_native_15c3103ab016bea3() {
+intgo _wrap_EABI_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1631,7 +1633,7 @@ intgo _wrap_EABI_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EMISUSE_native_15c3103ab016bea3() {
+intgo _wrap_EMISUSE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1643,7 +1645,7 @@ intgo _wrap_EMISUSE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ETOOLONG_native_15c3103ab016bea3() {
+intgo _wrap_ETOOLONG_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1655,7 +1657,7 @@ intgo _wrap_ETOOLONG_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EENCODING_native_15c3103ab016bea3() {
+intgo _wrap_EENCODING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1667,7 +1669,7 @@ intgo _wrap_EENCODING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ECARD_native_15c3103ab016bea3() {
+intgo _wrap_ECARD_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1679,7 +1681,7 @@ intgo _wrap_ECARD_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EKEY_native_15c3103ab016bea3() {
+intgo _wrap_EKEY_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1691,7 +1693,7 @@ intgo _wrap_EKEY_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_15c3103ab016bea3() {
+intgo _wrap_ENOTFOUND_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1703,7 +1705,7 @@ intgo _wrap_ENOTFOUND_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EDECLINED_native_15c3103ab016bea3() {
+intgo _wrap_EDECLINED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1715,7 +1717,7 @@ intgo _wrap_EDECLINED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ECLOSED_native_15c3103ab016bea3() {
+intgo _wrap_ECLOSED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1727,7 +1729,7 @@ intgo _wrap_ECLOSED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_15c3103ab016bea3() {
+intgo _wrap_ESIGNATURE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1739,7 +1741,7 @@ intgo _wrap_ESIGNATURE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ESCHEMA_native_15c3103ab016bea3() {
+intgo _wrap_ESCHEMA_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1751,7 +1753,7 @@ intgo _wrap_ESCHEMA_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EREADONLY_native_15c3103ab016bea3() {
+intgo _wrap_EREADONLY_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1763,7 +1765,7 @@ intgo _wrap_EREADONLY_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EMODE_native_15c3103ab016bea3() {
+intgo _wrap_EMODE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1775,7 +1777,7 @@ intgo _wrap_EMODE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EREFUSED_native_15c3103ab016bea3() {
+intgo _wrap_EREFUSED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1787,7 +1789,7 @@ intgo _wrap_EREFUSED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EEXISTS_native_15c3103ab016bea3() {
+intgo _wrap_EEXISTS_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1799,7 +1801,7 @@ intgo _wrap_EEXISTS_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_15c3103ab016bea3() {
+intgo _wrap_EKEYREUSE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1811,7 +1813,7 @@ intgo _wrap_EKEYREUSE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ESTATE_native_15c3103ab016bea3() {
+intgo _wrap_ESTATE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1823,7 +1825,7 @@ intgo _wrap_ESTATE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EVERSION_native_15c3103ab016bea3() {
+intgo _wrap_EVERSION_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1835,7 +1837,7 @@ intgo _wrap_EVERSION_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EFENCED_native_15c3103ab016bea3() {
+intgo _wrap_EFENCED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1847,7 +1849,7 @@ intgo _wrap_EFENCED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EBUSY_native_15c3103ab016bea3() {
+intgo _wrap_EBUSY_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1859,7 +1861,7 @@ intgo _wrap_EBUSY_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EIO_native_15c3103ab016bea3() {
+intgo _wrap_EIO_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1871,7 +1873,7 @@ intgo _wrap_EIO_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_15c3103ab016bea3() {
+intgo _wrap_ETIMEOUT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1883,7 +1885,7 @@ intgo _wrap_ETIMEOUT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_15c3103ab016bea3() {
+intgo _wrap_EUNAVAILABLE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1895,7 +1897,7 @@ intgo _wrap_EUNAVAILABLE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EQUEUE_native_15c3103ab016bea3() {
+intgo _wrap_EQUEUE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1907,7 +1909,7 @@ intgo _wrap_EQUEUE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ENOSPACE_native_15c3103ab016bea3() {
+intgo _wrap_ENOSPACE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1919,7 +1921,7 @@ intgo _wrap_ENOSPACE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ECLOSING_native_15c3103ab016bea3() {
+intgo _wrap_ECLOSING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1931,7 +1933,7 @@ intgo _wrap_ECLOSING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_15c3103ab016bea3() {
+intgo _wrap_ECIRCUIT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1943,7 +1945,7 @@ intgo _wrap_ECIRCUIT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EINDOUBT_native_15c3103ab016bea3() {
+intgo _wrap_EINDOUBT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1955,7 +1957,7 @@ intgo _wrap_EINDOUBT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ENOMEM_native_15c3103ab016bea3() {
+intgo _wrap_ENOMEM_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1967,7 +1969,7 @@ intgo _wrap_ENOMEM_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ECORRUPT_native_15c3103ab016bea3() {
+intgo _wrap_ECORRUPT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1979,7 +1981,7 @@ intgo _wrap_ECORRUPT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EBUG_native_15c3103ab016bea3() {
+intgo _wrap_EBUG_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -1991,7 +1993,7 @@ intgo _wrap_EBUG_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_OK_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_OK_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2003,7 +2005,7 @@ intgo _wrap_CLASS_OK_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_INVALID_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2015,7 +2017,7 @@ intgo _wrap_CLASS_INVALID_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_PERMANENT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2027,7 +2029,7 @@ intgo _wrap_CLASS_PERMANENT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_CONFLICT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2039,7 +2041,7 @@ intgo _wrap_CLASS_CONFLICT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_TRANSIENT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2051,7 +2053,7 @@ intgo _wrap_CLASS_TRANSIENT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_IN_DOUBT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2063,7 +2065,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_15c3103ab016bea3() {
+intgo _wrap_CLASS_INTERNAL_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2075,7 +2077,7 @@ intgo _wrap_CLASS_INTERNAL_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_status_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2091,7 +2093,7 @@ _gostring_ _wrap_status_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2107,7 +2109,7 @@ _gostring_ _wrap_status_text_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_15c3103ab016bea3(int _swig_go_0) {
+int _wrap_status_class_of_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -2120,7 +2122,7 @@ int _wrap_status_class_of_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_15c3103ab016bea3(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -2138,7 +2140,7 @@ _gostring_ _wrap_money_make_native_15c3103ab016bea3(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_15c3103ab016bea3(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -2154,7 +2156,7 @@ _gostring_ _wrap_money_parse_native_15c3103ab016bea3(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_15c3103ab016bea3(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -2171,7 +2173,7 @@ _gostring_ _wrap_money_add_native_15c3103ab016bea3(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_15c3103ab016bea3(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -2188,7 +2190,7 @@ _gostring_ _wrap_money_sub_native_15c3103ab016bea3(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_15c3103ab016bea3(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -2205,7 +2207,7 @@ _gostring_ _wrap_money_compare_native_15c3103ab016bea3(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_15c3103ab016bea3(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_e32dcf1a40ab677f(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -2221,7 +2223,7 @@ _gostring_ _wrap_currency_exponent_native_15c3103ab016bea3(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_15c3103ab016bea3() {
+cfa_money_rules *_wrap_money_rules_stripe_native_e32dcf1a40ab677f() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -2232,7 +2234,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_money_check_native_15c3103ab016bea3(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_e32dcf1a40ab677f(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -2247,7 +2249,7 @@ _gostring_ _wrap_money_check_native_15c3103ab016bea3(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_15c3103ab016bea3() {
+intgo _wrap_FACT_SUCCEEDED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2259,7 +2261,7 @@ intgo _wrap_FACT_SUCCEEDED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_15c3103ab016bea3() {
+intgo _wrap_FACT_CANCELED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2271,7 +2273,7 @@ intgo _wrap_FACT_CANCELED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_15c3103ab016bea3() {
+intgo _wrap_FACT_EXPIRED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2283,7 +2285,7 @@ intgo _wrap_FACT_EXPIRED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_FRAUD_WARNING_native_15c3103ab016bea3() {
+intgo _wrap_FACT_FRAUD_WARNING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2295,7 +2297,7 @@ intgo _wrap_FACT_FRAUD_WARNING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_15c3103ab016bea3() {
+intgo _wrap_FACT_NEEDS_ACTION_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2307,7 +2309,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_15c3103ab016bea3() {
+intgo _wrap_FACT_PROCESSING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2319,7 +2321,7 @@ intgo _wrap_FACT_PROCESSING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_15c3103ab016bea3() {
+intgo _wrap_FACT_FAILED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2331,7 +2333,7 @@ intgo _wrap_FACT_FAILED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_FACT_SETTLED_native_15c3103ab016bea3() {
+intgo _wrap_FACT_SETTLED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2343,7 +2345,7 @@ intgo _wrap_FACT_SETTLED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_15c3103ab016bea3() {
+intgo _wrap_CALL_CREATE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2355,7 +2357,7 @@ intgo _wrap_CALL_CREATE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_15c3103ab016bea3() {
+intgo _wrap_CALL_CAPTURE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2367,7 +2369,7 @@ intgo _wrap_CALL_CAPTURE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_15c3103ab016bea3() {
+intgo _wrap_CALL_CANCEL_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2379,7 +2381,7 @@ intgo _wrap_CALL_CANCEL_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_15c3103ab016bea3() {
+intgo _wrap_CALL_RETRIEVE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2391,7 +2393,7 @@ intgo _wrap_CALL_RETRIEVE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_15c3103ab016bea3() {
+intgo _wrap_CALL_LOOKUP_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2403,7 +2405,7 @@ intgo _wrap_CALL_LOOKUP_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_15c3103ab016bea3() {
+intgo _wrap_CALL_REFUND_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2415,7 +2417,7 @@ intgo _wrap_CALL_REFUND_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_15c3103ab016bea3() {
+intgo _wrap_OUTCOME_UNKNOWN_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2427,7 +2429,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_15c3103ab016bea3() {
+intgo _wrap_OUTCOME_DONE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2439,7 +2441,7 @@ intgo _wrap_OUTCOME_DONE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_15c3103ab016bea3() {
+intgo _wrap_OUTCOME_PENDING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2451,7 +2453,7 @@ intgo _wrap_OUTCOME_PENDING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_15c3103ab016bea3() {
+intgo _wrap_OUTCOME_REFUSED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2463,7 +2465,7 @@ intgo _wrap_OUTCOME_REFUSED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_15c3103ab016bea3() {
+intgo _wrap_OUTCOME_NOT_SENT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2475,7 +2477,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_15c3103ab016bea3() {
+intgo _wrap_PROVIDER_TWO_STEP_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2487,7 +2489,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_15c3103ab016bea3() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2499,7 +2501,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PROVIDER_READS_REVERSALS_native_15c3103ab016bea3() {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2511,7 +2513,7 @@ intgo _wrap_PROVIDER_READS_REVERSALS_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_call_next_native_15c3103ab016bea3(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_e32dcf1a40ab677f(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -2528,7 +2530,7 @@ _gostring_ _wrap_call_next_native_15c3103ab016bea3(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_15c3103ab016bea3(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_e32dcf1a40ab677f(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -2541,7 +2543,7 @@ cfa_call *_wrap_pulled_call_view_native_15c3103ab016bea3(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_15c3103ab016bea3(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_e32dcf1a40ab677f(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -2551,7 +2553,7 @@ void _wrap_pulled_call_free_native_15c3103ab016bea3(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_15c3103ab016bea3() {
+intgo _wrap_CIRCUIT_REJECT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2563,7 +2565,7 @@ intgo _wrap_CIRCUIT_REJECT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_15c3103ab016bea3() {
+intgo _wrap_CIRCUIT_QUEUE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2575,7 +2577,31 @@ intgo _wrap_CIRCUIT_QUEUE_native_15c3103ab016bea3() {
 }
 
 
-void _wrap_engine_close_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
+intgo _wrap_FRAUD_FLAG_native_e32dcf1a40ab677f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_FRAUD_FLAG;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+intgo _wrap_FRAUD_REFUND_native_e32dcf1a40ab677f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_FRAUD_REFUND;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+void _wrap_engine_close_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2585,7 +2611,7 @@ void _wrap_engine_close_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_15c3103ab016bea3() {
+intgo _wrap_WORK_COMMANDS_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2597,7 +2623,7 @@ intgo _wrap_WORK_COMMANDS_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_15c3103ab016bea3() {
+intgo _wrap_WORK_CALLS_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2609,7 +2635,7 @@ intgo _wrap_WORK_CALLS_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_15c3103ab016bea3() {
+intgo _wrap_WORK_TOTALS_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2621,7 +2647,7 @@ intgo _wrap_WORK_TOTALS_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_15c3103ab016bea3() {
+intgo _wrap_WORK_RELAY_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2633,7 +2659,7 @@ intgo _wrap_WORK_RELAY_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_15c3103ab016bea3() {
+intgo _wrap_WORK_UPKEEP_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2645,7 +2671,7 @@ intgo _wrap_WORK_UPKEEP_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WORK_ALL_native_15c3103ab016bea3() {
+intgo _wrap_WORK_ALL_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2657,7 +2683,7 @@ intgo _wrap_WORK_ALL_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_15c3103ab016bea3() {
+intgo _wrap_WORK_NO_COMMIT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2669,7 +2695,7 @@ intgo _wrap_WORK_NO_COMMIT_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -2688,7 +2714,7 @@ _gostring_ _wrap_engine_tick_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_15c3103ab016bea3(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -2703,7 +2729,7 @@ int _wrap_engine_next_due_ms_native_15c3103ab016bea3(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -2716,7 +2742,7 @@ intgo _wrap_engine_descriptor_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_15c3103ab016bea3(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2731,7 +2757,7 @@ _gostring_ _wrap_runner_start_native_15c3103ab016bea3(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2741,7 +2767,7 @@ void _wrap_runner_stop_native_15c3103ab016bea3(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_15c3103ab016bea3(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2756,7 +2782,7 @@ _gostring_ _wrap_engine_statistics_native_15c3103ab016bea3(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_15c3103ab016bea3(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_e32dcf1a40ab677f(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2775,7 +2801,7 @@ _gostring_ _wrap_act_page_native_15c3103ab016bea3(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_15c3103ab016bea3(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2788,7 +2814,7 @@ long long _wrap_act_list_size_native_15c3103ab016bea3(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_15c3103ab016bea3(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2803,7 +2829,7 @@ cfa_act_view *_wrap_act_list_at_native_15c3103ab016bea3(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_15c3103ab016bea3(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2813,7 +2839,7 @@ void _wrap_act_list_free_native_15c3103ab016bea3(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_15c3103ab016bea3() {
+intgo _wrap_ACT_NONE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2825,7 +2851,7 @@ intgo _wrap_ACT_NONE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_15c3103ab016bea3() {
+intgo _wrap_ACT_ALTERED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2837,7 +2863,7 @@ intgo _wrap_ACT_ALTERED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_15c3103ab016bea3() {
+intgo _wrap_ACT_UNLINKED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2849,7 +2875,7 @@ intgo _wrap_ACT_UNLINKED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_15c3103ab016bea3() {
+intgo _wrap_ACT_MISSING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2861,7 +2887,7 @@ intgo _wrap_ACT_MISSING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_15c3103ab016bea3() {
+intgo _wrap_ACT_ADDED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2873,7 +2899,7 @@ intgo _wrap_ACT_ADDED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_15c3103ab016bea3() {
+intgo _wrap_ACT_HEAD_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2885,7 +2911,7 @@ intgo _wrap_ACT_HEAD_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2901,7 +2927,7 @@ _gostring_ _wrap_act_fault_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2917,7 +2943,7 @@ _gostring_ _wrap_act_fault_text_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_15c3103ab016bea3(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_e32dcf1a40ab677f(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2932,7 +2958,7 @@ _gostring_ _wrap_act_verify_native_15c3103ab016bea3(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_15c3103ab016bea3() {
+intgo _wrap_CAMPAIGN_OPEN_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2944,7 +2970,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_15c3103ab016bea3() {
+intgo _wrap_CAMPAIGN_ENDED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2956,7 +2982,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_15c3103ab016bea3() {
+intgo _wrap_LATE_ACCEPT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2968,7 +2994,7 @@ intgo _wrap_LATE_ACCEPT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_15c3103ab016bea3() {
+intgo _wrap_LATE_REFUSE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2980,7 +3006,7 @@ intgo _wrap_LATE_REFUSE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_LATE_REFUND_native_15c3103ab016bea3() {
+intgo _wrap_LATE_REFUND_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -2992,7 +3018,7 @@ intgo _wrap_LATE_REFUND_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_LATE_HOLD_native_15c3103ab016bea3() {
+intgo _wrap_LATE_HOLD_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3004,7 +3030,7 @@ intgo _wrap_LATE_HOLD_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3022,7 +3048,7 @@ _gostring_ _wrap_campaign_get_native_15c3103ab016bea3(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3035,7 +3061,7 @@ long long _wrap_campaign_list_size_native_15c3103ab016bea3(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -3050,7 +3076,7 @@ cfa_campaign *_wrap_campaign_list_at_native_15c3103ab016bea3(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3066,7 +3092,7 @@ _gostring_ _wrap_campaign_list_next_native_15c3103ab016bea3(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_15c3103ab016bea3(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -3076,7 +3102,7 @@ void _wrap_campaign_list_free_native_15c3103ab016bea3(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3092,7 +3118,7 @@ _gostring_ _wrap_campaign_id_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3108,7 +3134,7 @@ _gostring_ _wrap_campaign_title_native_15c3103ab016bea3(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3124,7 +3150,7 @@ _gostring_ _wrap_campaign_currencies_native_15c3103ab016bea3(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3137,7 +3163,7 @@ cfa_money _wrap_campaign_goal_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3150,7 +3176,7 @@ long long _wrap_campaign_deadline_us_native_15c3103ab016bea3(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -3163,7 +3189,7 @@ int _wrap_campaign_late_rule_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -3176,7 +3202,7 @@ int _wrap_campaign_state_of_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3192,7 +3218,7 @@ _gostring_ _wrap_campaign_state_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3205,7 +3231,7 @@ long long _wrap_campaign_version_native_15c3103ab016bea3(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3218,7 +3244,7 @@ long long _wrap_campaign_created_us_native_15c3103ab016bea3(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3231,7 +3257,7 @@ long long _wrap_campaign_updated_us_native_15c3103ab016bea3(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3244,7 +3270,7 @@ int _wrap_campaign_replayed_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3257,7 +3283,7 @@ long long _wrap_campaign_position_native_15c3103ab016bea3(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -3267,7 +3293,7 @@ void _wrap_campaign_free_native_15c3103ab016bea3(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_PENDING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3279,7 +3305,7 @@ intgo _wrap_PAYMENT_PENDING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3291,7 +3317,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_PROCESSING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3303,7 +3329,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3315,7 +3341,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_CAPTURED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3327,7 +3353,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_COMPLETED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3339,7 +3365,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FAILED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3351,7 +3377,7 @@ intgo _wrap_PAYMENT_FAILED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_CANCELED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3363,7 +3389,7 @@ intgo _wrap_PAYMENT_CANCELED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_EXPIRED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3375,7 +3401,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3387,7 +3413,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3399,7 +3425,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3411,7 +3437,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3423,7 +3449,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3435,7 +3461,7 @@ intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_HELD_native_15c3103ab016bea3() {
+intgo _wrap_PAYMENT_FLAG_HELD_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3447,7 +3473,7 @@ intgo _wrap_PAYMENT_FLAG_HELD_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_payment_get_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3465,7 +3491,7 @@ _gostring_ _wrap_payment_get_native_15c3103ab016bea3(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3485,7 +3511,7 @@ _gostring_ _wrap_payment_wait_native_15c3103ab016bea3(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3501,7 +3527,7 @@ _gostring_ _wrap_payment_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3517,7 +3543,7 @@ _gostring_ _wrap_payment_pledge_id_native_15c3103ab016bea3(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3533,7 +3559,7 @@ _gostring_ _wrap_payment_campaign_id_native_15c3103ab016bea3(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3546,7 +3572,7 @@ int _wrap_payment_state_of_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3562,7 +3588,7 @@ _gostring_ _wrap_payment_state_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -3575,7 +3601,7 @@ int _wrap_payment_flags_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3588,7 +3614,7 @@ cfa_money _wrap_payment_amount_native_15c3103ab016bea3(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3601,7 +3627,7 @@ cfa_money _wrap_payment_authorized_native_15c3103ab016bea3(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3614,7 +3640,7 @@ cfa_money _wrap_payment_captured_native_15c3103ab016bea3(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refunded_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3627,7 +3653,7 @@ cfa_money _wrap_payment_refunded_native_15c3103ab016bea3(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_disputed_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_disputed_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3640,7 +3666,7 @@ cfa_money _wrap_payment_disputed_native_15c3103ab016bea3(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refundable_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refundable_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3653,7 +3679,7 @@ cfa_money _wrap_payment_refundable_native_15c3103ab016bea3(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_fee_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_fee_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3666,7 +3692,7 @@ cfa_money _wrap_payment_fee_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_ref_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3682,7 +3708,7 @@ _gostring_ _wrap_payment_ref_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3698,7 +3724,7 @@ _gostring_ _wrap_payment_failure_code_native_15c3103ab016bea3(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3711,7 +3737,7 @@ long long _wrap_payment_sequence_native_15c3103ab016bea3(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3724,7 +3750,7 @@ long long _wrap_payment_created_us_native_15c3103ab016bea3(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3737,7 +3763,7 @@ long long _wrap_payment_updated_us_native_15c3103ab016bea3(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3750,7 +3776,7 @@ long long _wrap_payment_position_native_15c3103ab016bea3(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -3760,7 +3786,7 @@ void _wrap_payment_free_native_15c3103ab016bea3(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_15c3103ab016bea3(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_e32dcf1a40ab677f(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3778,7 +3804,7 @@ _gostring_ _wrap_payment_history_native_15c3103ab016bea3(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3791,7 +3817,7 @@ long long _wrap_transition_list_size_native_15c3103ab016bea3(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3806,7 +3832,7 @@ int _wrap_transition_from_native_15c3103ab016bea3(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3821,7 +3847,7 @@ int _wrap_transition_to_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3839,7 +3865,7 @@ _gostring_ _wrap_transition_rule_native_15c3103ab016bea3(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3854,7 +3880,7 @@ int _wrap_transition_implied_native_15c3103ab016bea3(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3869,7 +3895,7 @@ long long _wrap_transition_at_us_native_15c3103ab016bea3(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_15c3103ab016bea3(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3879,7 +3905,7 @@ void _wrap_transition_list_free_native_15c3103ab016bea3(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_APPLIED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3891,7 +3917,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3903,7 +3929,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_STALE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3915,7 +3941,7 @@ intgo _wrap_WEBHOOK_STALE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_PARKED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3927,7 +3953,7 @@ intgo _wrap_WEBHOOK_PARKED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_IGNORED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3939,7 +3965,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3951,7 +3977,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_15c3103ab016bea3() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -3963,7 +3989,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -3984,7 +4010,7 @@ _gostring_ _wrap_webhook_receive_native_15c3103ab016bea3(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4000,7 +4026,7 @@ _gostring_ _wrap_webhook_verdict_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-long long _wrap_audit_differences_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
+long long _wrap_audit_differences_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4013,7 +4039,7 @@ long long _wrap_audit_differences_native_15c3103ab016bea3(cfa_audit *_swig_go_0)
 }
 
 
-long long _wrap_audit_position_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
+long long _wrap_audit_position_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4026,7 +4052,7 @@ long long _wrap_audit_position_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_json_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_json_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4042,7 +4068,7 @@ _gostring_ _wrap_audit_json_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_text_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_text_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4058,7 +4084,7 @@ _gostring_ _wrap_audit_text_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
 }
 
 
-void _wrap_audit_free_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
+void _wrap_audit_free_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   
   arg1 = *(cfa_audit **)&_swig_go_0; 
@@ -4068,7 +4094,7 @@ void _wrap_audit_free_native_15c3103ab016bea3(cfa_audit *_swig_go_0) {
 }
 
 
-intgo _wrap_EXPLAIN_TEXT_native_15c3103ab016bea3() {
+intgo _wrap_EXPLAIN_TEXT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4080,7 +4106,7 @@ intgo _wrap_EXPLAIN_TEXT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EXPLAIN_JSON_native_15c3103ab016bea3() {
+intgo _wrap_EXPLAIN_JSON_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4092,7 +4118,7 @@ intgo _wrap_EXPLAIN_JSON_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_EXPLAIN_HTML_native_15c3103ab016bea3() {
+intgo _wrap_EXPLAIN_HTML_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4104,7 +4130,7 @@ intgo _wrap_EXPLAIN_HTML_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_explain_native_15c3103ab016bea3(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_explain_native_e32dcf1a40ab677f(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_story **arg1 = (cfa_story **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4124,7 +4150,7 @@ _gostring_ _wrap_explain_native_15c3103ab016bea3(cfa_story **_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_story_write_native_15c3103ab016bea3(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_story_write_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_story *arg2 = (cfa_story *) 0 ;
   cfa_explain_format arg3 ;
@@ -4141,7 +4167,7 @@ _gostring_ _wrap_story_write_native_15c3103ab016bea3(char **_swig_go_0, cfa_stor
 }
 
 
-_gostring_ _wrap_story_payment_id_native_15c3103ab016bea3(cfa_story *_swig_go_0) {
+_gostring_ _wrap_story_payment_id_native_e32dcf1a40ab677f(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4157,7 +4183,7 @@ _gostring_ _wrap_story_payment_id_native_15c3103ab016bea3(cfa_story *_swig_go_0)
 }
 
 
-void _wrap_story_free_native_15c3103ab016bea3(cfa_story *_swig_go_0) {
+void _wrap_story_free_native_e32dcf1a40ab677f(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   
   arg1 = *(cfa_story **)&_swig_go_0; 
@@ -4167,7 +4193,7 @@ void _wrap_story_free_native_15c3103ab016bea3(cfa_story *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_checkup_write_native_15c3103ab016bea3(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_checkup_write_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_checkup *arg2 = (cfa_checkup *) 0 ;
   cfa_explain_format arg3 ;
@@ -4184,7 +4210,7 @@ _gostring_ _wrap_checkup_write_native_15c3103ab016bea3(char **_swig_go_0, cfa_ch
 }
 
 
-void _wrap_checkup_free_native_15c3103ab016bea3(cfa_checkup *_swig_go_0) {
+void _wrap_checkup_free_native_e32dcf1a40ab677f(cfa_checkup *_swig_go_0) {
   cfa_checkup *arg1 = (cfa_checkup *) 0 ;
   
   arg1 = *(cfa_checkup **)&_swig_go_0; 
@@ -4194,7 +4220,7 @@ void _wrap_checkup_free_native_15c3103ab016bea3(cfa_checkup *_swig_go_0) {
 }
 
 
-intgo _wrap_RECONCILE_PAYMENT_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_PAYMENT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4206,7 +4232,7 @@ intgo _wrap_RECONCILE_PAYMENT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_RECONCILE_REFUND_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_REFUND_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4218,7 +4244,7 @@ intgo _wrap_RECONCILE_REFUND_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_RECONCILE_DISPUTE_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_DISPUTE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4230,7 +4256,7 @@ intgo _wrap_RECONCILE_DISPUTE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_RECONCILE_OTHER_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_OTHER_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4242,7 +4268,7 @@ intgo _wrap_RECONCILE_OTHER_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_RECONCILE_UNNAMED_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_UNNAMED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4254,7 +4280,7 @@ intgo _wrap_RECONCILE_UNNAMED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_RECONCILE_REPORT_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_REPORT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4266,7 +4292,7 @@ intgo _wrap_RECONCILE_REPORT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_RECONCILE_MOVEMENT_native_15c3103ab016bea3() {
+intgo _wrap_RECONCILE_MOVEMENT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4278,7 +4304,7 @@ intgo _wrap_RECONCILE_MOVEMENT_native_15c3103ab016bea3() {
 }
 
 
-long long _wrap_reconciliation_differences_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_differences_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4291,7 +4317,7 @@ long long _wrap_reconciliation_differences_native_15c3103ab016bea3(cfa_reconcili
 }
 
 
-long long _wrap_reconciliation_repairable_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_repairable_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4304,7 +4330,7 @@ long long _wrap_reconciliation_repairable_native_15c3103ab016bea3(cfa_reconcilia
 }
 
 
-long long _wrap_reconciliation_objects_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_objects_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4317,7 +4343,7 @@ long long _wrap_reconciliation_objects_native_15c3103ab016bea3(cfa_reconciliatio
 }
 
 
-long long _wrap_reconciliation_foreign_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_foreign_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4330,7 +4356,7 @@ long long _wrap_reconciliation_foreign_native_15c3103ab016bea3(cfa_reconciliatio
 }
 
 
-long long _wrap_reconciliation_size_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_size_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4343,7 +4369,7 @@ long long _wrap_reconciliation_size_native_15c3103ab016bea3(cfa_reconciliation *
 }
 
 
-cfa_reconcile_difference *_wrap_reconciliation_at_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0, long long _swig_go_1) {
+cfa_reconcile_difference *_wrap_reconciliation_at_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0, long long _swig_go_1) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   size_t arg2 ;
   cfa_reconcile_difference *result = 0 ;
@@ -4358,7 +4384,7 @@ cfa_reconcile_difference *_wrap_reconciliation_at_native_15c3103ab016bea3(cfa_re
 }
 
 
-_gostring_ _wrap_reconciliation_provider_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_provider_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4374,7 +4400,7 @@ _gostring_ _wrap_reconciliation_provider_native_15c3103ab016bea3(cfa_reconciliat
 }
 
 
-_gostring_ _wrap_reconciliation_account_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_account_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4390,7 +4416,7 @@ _gostring_ _wrap_reconciliation_account_native_15c3103ab016bea3(cfa_reconciliati
 }
 
 
-int _wrap_reconciliation_livemode_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+int _wrap_reconciliation_livemode_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4403,7 +4429,7 @@ int _wrap_reconciliation_livemode_native_15c3103ab016bea3(cfa_reconciliation *_s
 }
 
 
-_gostring_ _wrap_reconciliation_json_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_json_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4419,7 +4445,7 @@ _gostring_ _wrap_reconciliation_json_native_15c3103ab016bea3(cfa_reconciliation 
 }
 
 
-_gostring_ _wrap_reconciliation_text_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_text_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4435,7 +4461,7 @@ _gostring_ _wrap_reconciliation_text_native_15c3103ab016bea3(cfa_reconciliation 
 }
 
 
-void _wrap_reconciliation_free_native_15c3103ab016bea3(cfa_reconciliation *_swig_go_0) {
+void _wrap_reconciliation_free_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   
   arg1 = *(cfa_reconciliation **)&_swig_go_0; 
@@ -4445,7 +4471,7 @@ void _wrap_reconciliation_free_native_15c3103ab016bea3(cfa_reconciliation *_swig
 }
 
 
-intgo _wrap_REFUND_REQUESTED_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_REQUESTED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4457,7 +4483,7 @@ intgo _wrap_REFUND_REQUESTED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_PENDING_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_PENDING_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4469,7 +4495,7 @@ intgo _wrap_REFUND_PENDING_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_REQUIRES_ACTION_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_REQUIRES_ACTION_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4481,7 +4507,7 @@ intgo _wrap_REFUND_REQUIRES_ACTION_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_SUCCEEDED_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_SUCCEEDED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4493,7 +4519,7 @@ intgo _wrap_REFUND_SUCCEEDED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_FAILED_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_FAILED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4505,7 +4531,7 @@ intgo _wrap_REFUND_FAILED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_CANCELED_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_CANCELED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4517,7 +4543,7 @@ intgo _wrap_REFUND_CANCELED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_REJECTED_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_REJECTED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4529,7 +4555,7 @@ intgo _wrap_REFUND_REJECTED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_ASKED_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_ASKED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4541,7 +4567,7 @@ intgo _wrap_REFUND_ASKED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_EXTERNAL_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_EXTERNAL_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4553,7 +4579,7 @@ intgo _wrap_REFUND_EXTERNAL_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_REFUND_LATE_native_15c3103ab016bea3() {
+intgo _wrap_REFUND_LATE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4565,7 +4591,19 @@ intgo _wrap_REFUND_LATE_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_refund_get_native_15c3103ab016bea3(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+intgo _wrap_REFUND_FRAUD_native_e32dcf1a40ab677f() {
+  int result;
+  intgo _swig_go_result;
+  
+  
+  result = CFA_REFUND_FRAUD;
+  
+  _swig_go_result = (intgo)result; 
+  return _swig_go_result;
+}
+
+
+_gostring_ _wrap_refund_get_native_e32dcf1a40ab677f(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4583,7 +4621,7 @@ _gostring_ _wrap_refund_get_native_15c3103ab016bea3(cfa_refund **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_refund_list_of_native_15c3103ab016bea3(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_list_of_native_e32dcf1a40ab677f(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4601,7 +4639,7 @@ _gostring_ _wrap_refund_list_of_native_15c3103ab016bea3(cfa_refund_list **_swig_
 }
 
 
-long long _wrap_refund_list_size_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0) {
+long long _wrap_refund_list_size_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4614,7 +4652,7 @@ long long _wrap_refund_list_size_native_15c3103ab016bea3(cfa_refund_list *_swig_
 }
 
 
-cfa_refund *_wrap_refund_list_at_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+cfa_refund *_wrap_refund_list_at_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t arg2 ;
   cfa_refund *result = 0 ;
@@ -4629,7 +4667,7 @@ cfa_refund *_wrap_refund_list_at_native_15c3103ab016bea3(cfa_refund_list *_swig_
 }
 
 
-void _wrap_refund_list_free_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0) {
+void _wrap_refund_list_free_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   
   arg1 = *(cfa_refund_list **)&_swig_go_0; 
@@ -4639,7 +4677,7 @@ void _wrap_refund_list_free_native_15c3103ab016bea3(cfa_refund_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_refund_id_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_id_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4655,7 +4693,7 @@ _gostring_ _wrap_refund_id_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_payment_id_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_payment_id_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4671,7 +4709,7 @@ _gostring_ _wrap_refund_payment_id_native_15c3103ab016bea3(cfa_refund *_swig_go_
 }
 
 
-cfa_money _wrap_refund_amount_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+cfa_money _wrap_refund_amount_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4684,7 +4722,7 @@ cfa_money _wrap_refund_amount_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-int _wrap_refund_state_of_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+int _wrap_refund_state_of_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_state result;
   int _swig_go_result;
@@ -4697,7 +4735,7 @@ int _wrap_refund_state_of_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_state_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_refund_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_refund_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4713,7 +4751,7 @@ _gostring_ _wrap_refund_state_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-int _wrap_refund_origin_of_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+int _wrap_refund_origin_of_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_origin result;
   int _swig_go_result;
@@ -4726,7 +4764,7 @@ int _wrap_refund_origin_of_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_ref_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_ref_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4742,7 +4780,7 @@ _gostring_ _wrap_refund_ref_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_failure_code_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_failure_code_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4758,7 +4796,7 @@ _gostring_ _wrap_refund_failure_code_native_15c3103ab016bea3(cfa_refund *_swig_g
 }
 
 
-_gostring_ _wrap_refund_reason_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_reason_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4774,7 +4812,7 @@ _gostring_ _wrap_refund_reason_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_created_us_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+long long _wrap_refund_created_us_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4787,7 +4825,7 @@ long long _wrap_refund_created_us_native_15c3103ab016bea3(cfa_refund *_swig_go_0
 }
 
 
-long long _wrap_refund_updated_us_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+long long _wrap_refund_updated_us_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4800,7 +4838,7 @@ long long _wrap_refund_updated_us_native_15c3103ab016bea3(cfa_refund *_swig_go_0
 }
 
 
-int _wrap_refund_replayed_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+int _wrap_refund_replayed_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4813,7 +4851,7 @@ int _wrap_refund_replayed_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_position_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+long long _wrap_refund_position_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4826,7 +4864,7 @@ long long _wrap_refund_position_native_15c3103ab016bea3(cfa_refund *_swig_go_0) 
 }
 
 
-void _wrap_refund_free_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
+void _wrap_refund_free_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   
   arg1 = *(cfa_refund **)&_swig_go_0; 
@@ -4836,7 +4874,7 @@ void _wrap_refund_free_native_15c3103ab016bea3(cfa_refund *_swig_go_0) {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_INQUIRY_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4848,7 +4886,7 @@ intgo _wrap_DISPUTE_INQUIRY_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4860,7 +4898,7 @@ intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_DISPUTE_OPEN_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_OPEN_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4872,7 +4910,7 @@ intgo _wrap_DISPUTE_OPEN_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_DISPUTE_UNDER_REVIEW_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4884,7 +4922,7 @@ intgo _wrap_DISPUTE_UNDER_REVIEW_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_DISPUTE_PREVENTED_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_PREVENTED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4896,7 +4934,7 @@ intgo _wrap_DISPUTE_PREVENTED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_DISPUTE_WON_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_WON_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4908,7 +4946,7 @@ intgo _wrap_DISPUTE_WON_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_DISPUTE_LOST_native_15c3103ab016bea3() {
+intgo _wrap_DISPUTE_LOST_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -4920,7 +4958,7 @@ intgo _wrap_DISPUTE_LOST_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_dispute_get_native_15c3103ab016bea3(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_get_native_e32dcf1a40ab677f(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute **arg1 = (cfa_dispute **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4938,7 +4976,7 @@ _gostring_ _wrap_dispute_get_native_15c3103ab016bea3(cfa_dispute **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_dispute_list_of_native_15c3103ab016bea3(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_list_of_native_e32dcf1a40ab677f(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4956,7 +4994,7 @@ _gostring_ _wrap_dispute_list_of_native_15c3103ab016bea3(cfa_dispute_list **_swi
 }
 
 
-long long _wrap_dispute_list_size_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_0) {
+long long _wrap_dispute_list_size_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4969,7 +5007,7 @@ long long _wrap_dispute_list_size_native_15c3103ab016bea3(cfa_dispute_list *_swi
 }
 
 
-cfa_dispute *_wrap_dispute_list_at_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+cfa_dispute *_wrap_dispute_list_at_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t arg2 ;
   cfa_dispute *result = 0 ;
@@ -4984,7 +5022,7 @@ cfa_dispute *_wrap_dispute_list_at_native_15c3103ab016bea3(cfa_dispute_list *_sw
 }
 
 
-void _wrap_dispute_list_free_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_0) {
+void _wrap_dispute_list_free_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   
   arg1 = *(cfa_dispute_list **)&_swig_go_0; 
@@ -4994,7 +5032,7 @@ void _wrap_dispute_list_free_native_15c3103ab016bea3(cfa_dispute_list *_swig_go_
 }
 
 
-_gostring_ _wrap_dispute_id_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_id_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5010,7 +5048,7 @@ _gostring_ _wrap_dispute_id_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_payment_id_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_payment_id_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5026,7 +5064,7 @@ _gostring_ _wrap_dispute_payment_id_native_15c3103ab016bea3(cfa_dispute *_swig_g
 }
 
 
-_gostring_ _wrap_dispute_ref_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_ref_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5042,7 +5080,7 @@ _gostring_ _wrap_dispute_ref_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_amount_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_amount_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5055,7 +5093,7 @@ cfa_money _wrap_dispute_amount_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) 
 }
 
 
-int _wrap_dispute_state_of_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+int _wrap_dispute_state_of_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_dispute_state result;
   int _swig_go_result;
@@ -5068,7 +5106,7 @@ int _wrap_dispute_state_of_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_state_name_native_15c3103ab016bea3(int _swig_go_0) {
+_gostring_ _wrap_dispute_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
   cfa_dispute_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5084,7 +5122,7 @@ _gostring_ _wrap_dispute_state_name_native_15c3103ab016bea3(int _swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_withdrawn_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_withdrawn_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5097,7 +5135,7 @@ cfa_money _wrap_dispute_withdrawn_native_15c3103ab016bea3(cfa_dispute *_swig_go_
 }
 
 
-cfa_money _wrap_dispute_reinstated_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_reinstated_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5110,7 +5148,7 @@ cfa_money _wrap_dispute_reinstated_native_15c3103ab016bea3(cfa_dispute *_swig_go
 }
 
 
-cfa_money _wrap_dispute_fee_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_fee_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5123,7 +5161,7 @@ cfa_money _wrap_dispute_fee_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_reason_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_reason_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5139,7 +5177,7 @@ _gostring_ _wrap_dispute_reason_native_15c3103ab016bea3(cfa_dispute *_swig_go_0)
 }
 
 
-long long _wrap_dispute_evidence_due_us_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_evidence_due_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5152,7 +5190,7 @@ long long _wrap_dispute_evidence_due_us_native_15c3103ab016bea3(cfa_dispute *_sw
 }
 
 
-long long _wrap_dispute_created_us_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_created_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5165,7 +5203,7 @@ long long _wrap_dispute_created_us_native_15c3103ab016bea3(cfa_dispute *_swig_go
 }
 
 
-long long _wrap_dispute_updated_us_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_updated_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5178,7 +5216,7 @@ long long _wrap_dispute_updated_us_native_15c3103ab016bea3(cfa_dispute *_swig_go
 }
 
 
-void _wrap_dispute_free_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
+void _wrap_dispute_free_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   
   arg1 = *(cfa_dispute **)&_swig_go_0; 
@@ -5188,7 +5226,7 @@ void _wrap_dispute_free_native_15c3103ab016bea3(cfa_dispute *_swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_15c3103ab016bea3() {
+intgo _wrap_VISIBILITY_PUBLIC_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5200,7 +5238,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_15c3103ab016bea3() {
+intgo _wrap_VISIBILITY_OWNER_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5212,7 +5250,7 @@ intgo _wrap_VISIBILITY_OWNER_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_15c3103ab016bea3() {
+intgo _wrap_VISIBILITY_HIDDEN_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5224,7 +5262,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_15c3103ab016bea3() {
+intgo _wrap_WAIT_ANSWER_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5236,7 +5274,7 @@ intgo _wrap_WAIT_ANSWER_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_15c3103ab016bea3() {
+intgo _wrap_WAIT_COMMIT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5248,7 +5286,7 @@ intgo _wrap_WAIT_COMMIT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_15c3103ab016bea3() {
+intgo _wrap_WAIT_PAID_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5260,7 +5298,7 @@ intgo _wrap_WAIT_PAID_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5278,7 +5316,7 @@ _gostring_ _wrap_pledge_get_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5299,7 +5337,7 @@ _gostring_ _wrap_pledge_find_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5312,7 +5350,7 @@ long long _wrap_pledge_list_size_native_15c3103ab016bea3(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -5327,7 +5365,7 @@ cfa_pledge *_wrap_pledge_list_at_native_15c3103ab016bea3(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5343,7 +5381,7 @@ _gostring_ _wrap_pledge_list_next_native_15c3103ab016bea3(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -5353,7 +5391,7 @@ void _wrap_pledge_list_free_native_15c3103ab016bea3(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5369,7 +5407,7 @@ _gostring_ _wrap_pledge_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5385,7 +5423,7 @@ _gostring_ _wrap_pledge_campaign_id_native_15c3103ab016bea3(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5401,7 +5439,7 @@ _gostring_ _wrap_pledge_payment_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5414,7 +5452,7 @@ cfa_money _wrap_pledge_amount_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -5427,7 +5465,7 @@ int _wrap_pledge_state_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5440,7 +5478,7 @@ long long _wrap_pledge_created_us_native_15c3103ab016bea3(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5456,7 +5494,7 @@ _gostring_ _wrap_pledge_donor_id_native_15c3103ab016bea3(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5472,7 +5510,7 @@ _gostring_ _wrap_pledge_donor_name_native_15c3103ab016bea3(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5488,7 +5526,7 @@ _gostring_ _wrap_pledge_donor_email_native_15c3103ab016bea3(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5504,7 +5542,7 @@ _gostring_ _wrap_pledge_donor_message_native_15c3103ab016bea3(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -5517,7 +5555,7 @@ int _wrap_pledge_visibility_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5530,7 +5568,7 @@ int _wrap_pledge_replayed_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5543,7 +5581,7 @@ int _wrap_pledge_pending_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -5559,7 +5597,7 @@ _gostring_ _wrap_pledge_answer_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5575,7 +5613,7 @@ _gostring_ _wrap_pledge_client_secret_native_15c3103ab016bea3(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5591,7 +5629,7 @@ _gostring_ _wrap_pledge_redirect_url_native_15c3103ab016bea3(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5604,7 +5642,7 @@ long long _wrap_pledge_position_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -5614,7 +5652,7 @@ void _wrap_pledge_free_native_15c3103ab016bea3(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -5634,7 +5672,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_15c3103ab016bea3(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5650,7 +5688,7 @@ _gostring_ _wrap_totals_campaign_id_native_15c3103ab016bea3(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5663,7 +5701,7 @@ long long _wrap_totals_position_native_15c3103ab016bea3(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5676,7 +5714,7 @@ long long _wrap_totals_version_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5689,7 +5727,7 @@ long long _wrap_totals_as_of_us_native_15c3103ab016bea3(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5702,7 +5740,7 @@ int _wrap_totals_stale_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5715,7 +5753,7 @@ long long _wrap_totals_size_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_15c3103ab016bea3(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -5730,7 +5768,7 @@ cfa_totals_row *_wrap_totals_at_native_15c3103ab016bea3(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -5740,7 +5778,7 @@ void _wrap_totals_free_native_15c3103ab016bea3(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5760,7 +5798,7 @@ _gostring_ _wrap_totals_verify_native_15c3103ab016bea3(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_15c3103ab016bea3(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_e32dcf1a40ab677f(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -5779,7 +5817,7 @@ _gostring_ _wrap_event_page_native_15c3103ab016bea3(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_15c3103ab016bea3(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5792,7 +5830,7 @@ long long _wrap_event_list_size_native_15c3103ab016bea3(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_15c3103ab016bea3(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -5807,7 +5845,7 @@ cfa_event_view *_wrap_event_list_at_native_15c3103ab016bea3(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_15c3103ab016bea3(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -5817,7 +5855,7 @@ void _wrap_event_list_free_native_15c3103ab016bea3(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_15c3103ab016bea3(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_e32dcf1a40ab677f(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5835,7 +5873,7 @@ _gostring_ _wrap_subscription_open_native_15c3103ab016bea3(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_15c3103ab016bea3(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_e32dcf1a40ab677f(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -5854,7 +5892,7 @@ _gostring_ _wrap_subscription_next_native_15c3103ab016bea3(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_15c3103ab016bea3(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_e32dcf1a40ab677f(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -5869,7 +5907,7 @@ _gostring_ _wrap_subscription_ack_native_15c3103ab016bea3(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_15c3103ab016bea3(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_e32dcf1a40ab677f(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -5879,7 +5917,7 @@ void _wrap_subscription_free_native_15c3103ab016bea3(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_15c3103ab016bea3() {
+intgo _wrap_CURSOR_RUNS_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5891,7 +5929,7 @@ intgo _wrap_CURSOR_RUNS_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_15c3103ab016bea3() {
+intgo _wrap_CURSOR_PAUSED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5903,7 +5941,7 @@ intgo _wrap_CURSOR_PAUSED_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_15c3103ab016bea3() {
+intgo _wrap_CURSOR_STOPPED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -5915,7 +5953,7 @@ intgo _wrap_CURSOR_STOPPED_native_15c3103ab016bea3() {
 }
 
 
-long long _wrap_cursor_list_size_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5928,7 +5966,7 @@ long long _wrap_cursor_list_size_native_15c3103ab016bea3(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -5943,7 +5981,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_15c3103ab016bea3(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5959,7 +5997,7 @@ _gostring_ _wrap_cursor_list_next_native_15c3103ab016bea3(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5972,7 +6010,7 @@ int _wrap_cursor_list_replayed_native_15c3103ab016bea3(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -5982,7 +6020,7 @@ void _wrap_cursor_list_free_native_15c3103ab016bea3(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_15c3103ab016bea3(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_e32dcf1a40ab677f(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6004,7 +6042,7 @@ _gostring_ _wrap_letter_page_native_15c3103ab016bea3(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -6017,7 +6055,7 @@ long long _wrap_letter_list_size_native_15c3103ab016bea3(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -6032,7 +6070,7 @@ cfa_letter_view *_wrap_letter_list_at_native_15c3103ab016bea3(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -6042,7 +6080,7 @@ void _wrap_letter_list_free_native_15c3103ab016bea3(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_15c3103ab016bea3(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_e32dcf1a40ab677f(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -6052,7 +6090,7 @@ void _wrap_play_free_native_15c3103ab016bea3(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_15c3103ab016bea3(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_e32dcf1a40ab677f(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -6065,7 +6103,7 @@ cfa_provider *_wrap_play_provider_native_15c3103ab016bea3(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6084,7 +6122,7 @@ _gostring_ _wrap_play_confirm_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -6102,7 +6140,7 @@ _gostring_ _wrap_play_act_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -6120,7 +6158,7 @@ _gostring_ _wrap_play_settle_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -6136,7 +6174,7 @@ _gostring_ _wrap_play_expire_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_refund_next_native_15c3103ab016bea3(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_refund_next_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_refund_state arg2 ;
   cfa_status result;
@@ -6151,7 +6189,7 @@ _gostring_ _wrap_play_refund_next_native_15c3103ab016bea3(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_fee_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_play_fee_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -6169,7 +6207,7 @@ _gostring_ _wrap_play_fee_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_fraud_warning_native_15c3103ab016bea3(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_fraud_warning_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -6185,7 +6223,7 @@ _gostring_ _wrap_play_fraud_warning_native_15c3103ab016bea3(cfa_play *_swig_go_0
 }
 
 
-_gostring_ _wrap_play_payout_native_15c3103ab016bea3(long long *_swig_go_0, cfa_play *_swig_go_1) {
+_gostring_ _wrap_play_payout_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_play *_swig_go_1) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_status result;
@@ -6200,7 +6238,7 @@ _gostring_ _wrap_play_payout_native_15c3103ab016bea3(long long *_swig_go_0, cfa_
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_NONE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6212,7 +6250,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6224,7 +6262,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6236,7 +6274,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6248,7 +6286,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6260,7 +6298,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6272,7 +6310,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_15c3103ab016bea3() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_15c3103ab016bea3() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_e32dcf1a40ab677f() {
   int result;
   intgo _swig_go_result;
   
@@ -6284,7 +6322,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_15c3103ab016bea3() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_15c3103ab016bea3(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -6299,7 +6337,7 @@ _gostring_ _wrap_play_fault_next_native_15c3103ab016bea3(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_15c3103ab016bea3(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -6318,7 +6356,7 @@ _gostring_ _wrap_play_deliver_native_15c3103ab016bea3(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_15c3103ab016bea3(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_e32dcf1a40ab677f(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -6335,7 +6373,7 @@ _gostring_ _wrap_play_webhook_take_native_15c3103ab016bea3(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -6354,7 +6392,7 @@ _gostring_ _wrap_play_sign_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_source_new_native_15c3103ab016bea3(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2) {
+_gostring_ _wrap_source_new_native_e32dcf1a40ab677f(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2) {
   shim_source **arg1 = (shim_source **) 0 ;
   cfa_reconcile_next arg2 = (cfa_reconcile_next) 0 ;
   void *arg3 = (void *) 0 ;
@@ -6371,7 +6409,7 @@ _gostring_ _wrap_source_new_native_15c3103ab016bea3(shim_source **_swig_go_0, cf
 }
 
 
-void _wrap_source_free_native_15c3103ab016bea3(shim_source *_swig_go_0) {
+void _wrap_source_free_native_e32dcf1a40ab677f(shim_source *_swig_go_0) {
   shim_source *arg1 = (shim_source *) 0 ;
   
   arg1 = *(shim_source **)&_swig_go_0; 
@@ -6381,7 +6419,7 @@ void _wrap_source_free_native_15c3103ab016bea3(shim_source *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_15c3103ab016bea3(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_e32dcf1a40ab677f(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -6394,7 +6432,7 @@ _gostring_ _wrap_memory_storage_new_native_15c3103ab016bea3(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_15c3103ab016bea3(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_e32dcf1a40ab677f(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -6404,7 +6442,7 @@ void _wrap_storage_free_native_15c3103ab016bea3(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_15c3103ab016bea3(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17) {
+_gostring_ _wrap_engine_open_native_e32dcf1a40ab677f(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17, int _swig_go_18) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -6423,6 +6461,7 @@ _gostring_ _wrap_engine_open_native_15c3103ab016bea3(cfa_engine **_swig_go_0, _g
   int32_t arg16 ;
   int32_t arg17 ;
   int32_t arg18 ;
+  int32_t arg19 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
@@ -6444,8 +6483,9 @@ _gostring_ _wrap_engine_open_native_15c3103ab016bea3(cfa_engine **_swig_go_0, _g
   arg16 = (int32_t)_swig_go_15; 
   arg17 = (int32_t)_swig_go_16; 
   arg18 = (int32_t)_swig_go_17; 
+  arg19 = (int32_t)_swig_go_18; 
   
-  result = (cfa_status)shim_engine_open(arg1,(char const *)arg2,(cfa_storage const *)arg3,(struct cfa_provider const *)arg4,(char const *)arg5,arg6,arg7,arg8,arg9,arg10,arg11,arg12,arg13,arg14,arg15,arg16,arg17,arg18);
+  result = (cfa_status)shim_engine_open(arg1,(char const *)arg2,(cfa_storage const *)arg3,(struct cfa_provider const *)arg4,(char const *)arg5,arg6,arg7,arg8,arg9,arg10,arg11,arg12,arg13,arg14,arg15,arg16,arg17,arg18,arg19);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg2); 
   free((void *)arg5); 
@@ -6453,7 +6493,7 @@ _gostring_ _wrap_engine_open_native_15c3103ab016bea3(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6494,7 +6534,7 @@ _gostring_ _wrap_campaign_create_native_15c3103ab016bea3(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6540,7 +6580,7 @@ _gostring_ _wrap_campaign_update_native_15c3103ab016bea3(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_15c3103ab016bea3(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6572,7 +6612,7 @@ _gostring_ _wrap_campaign_end_native_15c3103ab016bea3(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6606,7 +6646,7 @@ _gostring_ _wrap_cursor_rewind_native_15c3103ab016bea3(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6630,7 +6670,7 @@ _gostring_ _wrap_cursor_pause_native_15c3103ab016bea3(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6654,7 +6694,7 @@ _gostring_ _wrap_cursor_resume_native_15c3103ab016bea3(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6686,7 +6726,7 @@ _gostring_ _wrap_letter_requeue_native_15c3103ab016bea3(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_15c3103ab016bea3(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6710,7 +6750,7 @@ _gostring_ _wrap_donor_erase_native_15c3103ab016bea3(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_accept_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
+_gostring_ _wrap_payment_accept_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6740,7 +6780,7 @@ _gostring_ _wrap_payment_accept_native_15c3103ab016bea3(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_capture_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6774,7 +6814,7 @@ _gostring_ _wrap_payment_capture_native_15c3103ab016bea3(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_15c3103ab016bea3(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6806,7 +6846,7 @@ _gostring_ _wrap_payment_cancel_native_15c3103ab016bea3(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_refund_create_native_15c3103ab016bea3(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_refund_create_native_e32dcf1a40ab677f(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6840,7 +6880,7 @@ _gostring_ _wrap_refund_create_native_15c3103ab016bea3(cfa_refund **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_audit_engine_native_15c3103ab016bea3(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_audit_engine_native_e32dcf1a40ab677f(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6858,7 +6898,7 @@ _gostring_ _wrap_audit_engine_native_15c3103ab016bea3(cfa_audit **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_schema_of_native_15c3103ab016bea3(int *_swig_go_0, int *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_schema_of_native_e32dcf1a40ab677f(int *_swig_go_0, int *_swig_go_1, _gostring_ _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   int32_t *arg2 = (int32_t *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6876,7 +6916,7 @@ _gostring_ _wrap_schema_of_native_15c3103ab016bea3(int *_swig_go_0, int *_swig_g
 }
 
 
-_gostring_ _wrap_audit_file_native_15c3103ab016bea3(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_audit_file_native_e32dcf1a40ab677f(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6895,7 +6935,7 @@ _gostring_ _wrap_audit_file_native_15c3103ab016bea3(cfa_audit **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_doctor_native_15c3103ab016bea3(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_doctor_native_e32dcf1a40ab677f(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_checkup **arg1 = (cfa_checkup **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -6914,7 +6954,7 @@ _gostring_ _wrap_doctor_native_15c3103ab016bea3(cfa_checkup **_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_doctor_do_native_15c3103ab016bea3(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_doctor_do_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6942,7 +6982,7 @@ _gostring_ _wrap_doctor_do_native_15c3103ab016bea3(long long *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_reconcile_engine_native_15c3103ab016bea3(cfa_reconciliation **_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_reconcile_engine_native_e32dcf1a40ab677f(cfa_reconciliation **_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
   cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   shim_source *arg3 = (shim_source *) 0 ;
@@ -6965,7 +7005,7 @@ _gostring_ _wrap_reconcile_engine_native_15c3103ab016bea3(cfa_reconciliation **_
 }
 
 
-_gostring_ _wrap_reconcile_file_native_15c3103ab016bea3(cfa_reconciliation **_swig_go_0, _gostring_ _swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_reconcile_file_native_e32dcf1a40ab677f(cfa_reconciliation **_swig_go_0, _gostring_ _swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
   cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
   char *arg2 = (char *) 0 ;
   shim_source *arg3 = (shim_source *) 0 ;
@@ -6989,7 +7029,7 @@ _gostring_ _wrap_reconcile_file_native_15c3103ab016bea3(cfa_reconciliation **_sw
 }
 
 
-_gostring_ _wrap_reconcile_repair_native_15c3103ab016bea3(long long *_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_reconcile_repair_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, int _swig_go_3) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   shim_source *arg3 = (shim_source *) 0 ;
@@ -7008,7 +7048,7 @@ _gostring_ _wrap_reconcile_repair_native_15c3103ab016bea3(long long *_swig_go_0,
 }
 
 
-_gostring_ _wrap_stop_new_native_15c3103ab016bea3(shim_stop **_swig_go_0) {
+_gostring_ _wrap_stop_new_native_e32dcf1a40ab677f(shim_stop **_swig_go_0) {
   shim_stop **arg1 = (shim_stop **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -7021,7 +7061,7 @@ _gostring_ _wrap_stop_new_native_15c3103ab016bea3(shim_stop **_swig_go_0) {
 }
 
 
-void _wrap_stop_set_native_15c3103ab016bea3(shim_stop *_swig_go_0) {
+void _wrap_stop_set_native_e32dcf1a40ab677f(shim_stop *_swig_go_0) {
   shim_stop *arg1 = (shim_stop *) 0 ;
   
   arg1 = *(shim_stop **)&_swig_go_0; 
@@ -7031,7 +7071,7 @@ void _wrap_stop_set_native_15c3103ab016bea3(shim_stop *_swig_go_0) {
 }
 
 
-void _wrap_stop_free_native_15c3103ab016bea3(shim_stop *_swig_go_0) {
+void _wrap_stop_free_native_e32dcf1a40ab677f(shim_stop *_swig_go_0) {
   shim_stop *arg1 = (shim_stop *) 0 ;
   
   arg1 = *(shim_stop **)&_swig_go_0; 
@@ -7041,7 +7081,7 @@ void _wrap_stop_free_native_15c3103ab016bea3(shim_stop *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_reconcile_live_native_15c3103ab016bea3(cfa_reconciliation **_swig_go_0, long long *_swig_go_1, cfa_engine *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, shim_stop *_swig_go_10) {
+_gostring_ _wrap_reconcile_live_native_e32dcf1a40ab677f(cfa_reconciliation **_swig_go_0, long long *_swig_go_1, cfa_engine *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, shim_stop *_swig_go_10) {
   cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -7076,7 +7116,7 @@ _gostring_ _wrap_reconcile_live_native_15c3103ab016bea3(cfa_reconciliation **_sw
 }
 
 
-_gostring_ _wrap_reconcile_record_native_15c3103ab016bea3(cfa_engine *_swig_go_0, cfa_reconciliation *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_reconcile_record_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, cfa_reconciliation *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_reconciliation *arg2 = (cfa_reconciliation *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7099,7 +7139,7 @@ _gostring_ _wrap_reconcile_record_native_15c3103ab016bea3(cfa_engine *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_page_native_15c3103ab016bea3(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_e32dcf1a40ab677f(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7119,7 +7159,7 @@ _gostring_ _wrap_campaign_page_native_15c3103ab016bea3(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7139,7 +7179,7 @@ _gostring_ _wrap_cursor_page_native_15c3103ab016bea3(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7195,7 +7235,7 @@ _gostring_ _wrap_pledge_create_native_15c3103ab016bea3(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_15c3103ab016bea3(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_e32dcf1a40ab677f(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7218,7 +7258,7 @@ _gostring_ _wrap_pledge_page_native_15c3103ab016bea3(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_15c3103ab016bea3(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_e32dcf1a40ab677f(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7242,7 +7282,7 @@ _gostring_ _wrap_totals_get_native_15c3103ab016bea3(cfa_totals **_swig_go_0, cfa
 }
 
 
-void _wrap_facts_free_native_15c3103ab016bea3(shim_facts *_swig_go_0) {
+void _wrap_facts_free_native_e32dcf1a40ab677f(shim_facts *_swig_go_0) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   
   arg1 = *(shim_facts **)&_swig_go_0; 
@@ -7252,7 +7292,7 @@ void _wrap_facts_free_native_15c3103ab016bea3(shim_facts *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_facts_new_native_15c3103ab016bea3(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+_gostring_ _wrap_facts_new_native_e32dcf1a40ab677f(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
   shim_facts **arg1 = (shim_facts **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7294,7 +7334,7 @@ _gostring_ _wrap_facts_new_native_15c3103ab016bea3(shim_facts **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_facts_refund_native_15c3103ab016bea3(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+_gostring_ _wrap_facts_refund_native_e32dcf1a40ab677f(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7322,7 +7362,7 @@ _gostring_ _wrap_facts_refund_native_15c3103ab016bea3(shim_facts *_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_facts_dispute_native_15c3103ab016bea3(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_facts_dispute_native_e32dcf1a40ab677f(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -7355,7 +7395,7 @@ _gostring_ _wrap_facts_dispute_native_15c3103ab016bea3(shim_facts *_swig_go_0, _
 }
 
 
-_gostring_ _wrap_call_done_native_15c3103ab016bea3(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_call_done_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -7393,7 +7433,7 @@ _gostring_ _wrap_call_done_native_15c3103ab016bea3(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_15c3103ab016bea3(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_webhook_accept_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7427,7 +7467,7 @@ _gostring_ _wrap_webhook_accept_native_15c3103ab016bea3(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_15c3103ab016bea3(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_e32dcf1a40ab677f(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -7445,7 +7485,7 @@ _gostring_ _wrap_provider_new_native_15c3103ab016bea3(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_15c3103ab016bea3(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_e32dcf1a40ab677f(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -7455,7 +7495,7 @@ void _wrap_provider_free_native_15c3103ab016bea3(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_15c3103ab016bea3(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_e32dcf1a40ab677f(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -7479,7 +7519,7 @@ _gostring_ _wrap_play_new_native_15c3103ab016bea3(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_15c3103ab016bea3(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -7510,7 +7550,7 @@ _gostring_ _wrap_play_weather_set_native_15c3103ab016bea3(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_15c3103ab016bea3(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
+_gostring_ _wrap_play_books_get_native_e32dcf1a40ab677f(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -7539,7 +7579,7 @@ _gostring_ _wrap_play_books_get_native_15c3103ab016bea3(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_15c3103ab016bea3(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7557,7 +7597,7 @@ _gostring_ _wrap_play_payment_native_15c3103ab016bea3(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_play_refund_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_refund_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7582,7 +7622,7 @@ _gostring_ _wrap_play_refund_native_15c3103ab016bea3(char **_swig_go_0, cfa_play
 }
 
 
-_gostring_ _wrap_play_dispute_native_15c3103ab016bea3(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_play_dispute_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7615,7 +7655,7 @@ _gostring_ _wrap_play_dispute_native_15c3103ab016bea3(char **_swig_go_0, cfa_pla
 }
 
 
-_gostring_ _wrap_key_new_native_15c3103ab016bea3(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_e32dcf1a40ab677f(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -7628,7 +7668,7 @@ _gostring_ _wrap_key_new_native_15c3103ab016bea3(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_15c3103ab016bea3(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
@@ -7643,7 +7683,7 @@ _gostring_ _wrap_money_format_native_15c3103ab016bea3(char **_swig_go_0, cfa_mon
 }
 
 
-void _wrap_record_free_native_15c3103ab016bea3(shim_record *_swig_go_0) {
+void _wrap_record_free_native_e32dcf1a40ab677f(shim_record *_swig_go_0) {
   shim_record *arg1 = (shim_record *) 0 ;
   
   arg1 = *(shim_record **)&_swig_go_0; 
@@ -7653,7 +7693,7 @@ void _wrap_record_free_native_15c3103ab016bea3(shim_record *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_record_new_native_15c3103ab016bea3(shim_record **_swig_go_0) {
+_gostring_ _wrap_record_new_native_e32dcf1a40ab677f(shim_record **_swig_go_0) {
   shim_record **arg1 = (shim_record **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -7666,7 +7706,7 @@ _gostring_ _wrap_record_new_native_15c3103ab016bea3(shim_record **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_record_add_native_15c3103ab016bea3(shim_record *_swig_go_0, shim_facts *_swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, long long _swig_go_6, long long _swig_go_7, long long _swig_go_8) {
+_gostring_ _wrap_record_add_native_e32dcf1a40ab677f(shim_record *_swig_go_0, shim_facts *_swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, long long _swig_go_6, long long _swig_go_7, long long _swig_go_8) {
   shim_record *arg1 = (shim_record *) 0 ;
   shim_facts *arg2 = (shim_facts *) 0 ;
   int32_t arg3 ;
@@ -7695,7 +7735,7 @@ _gostring_ _wrap_record_add_native_15c3103ab016bea3(shim_record *_swig_go_0, shi
 }
 
 
-_gostring_ _wrap_record_source_native_15c3103ab016bea3(shim_source **_swig_go_0, shim_record *_swig_go_1) {
+_gostring_ _wrap_record_source_native_e32dcf1a40ab677f(shim_source **_swig_go_0, shim_record *_swig_go_1) {
   shim_source **arg1 = (shim_source **) 0 ;
   shim_record *arg2 = (shim_record *) 0 ;
   cfa_status result;
