@@ -4,9 +4,10 @@
  * any storage or provider call.
  *
  * world.c owns time and chance; process.c engines, their misfortune and death; wire.c the way to the
- * provider; donor.c what donors and operators do, reversal.c who takes money back;
- * check.c what must be true, circuit.c of the circuit breaker, reversal_check.c of money that went back; trace.c history, coverage and how a violation is told; setup.c
- * beginning and end. Nothing here may read a real clock or real randomness.
+ * provider; donor.c what donors and operators do, reversal.c who takes money back, hold.c who accepts
+ * late money; check.c what must be true, circuit.c of the circuit breaker, reversal_check.c of money
+ * that went back, hold.c of money that is held; trace.c history, coverage and how a violation is
+ * told; setup.c beginning and end. Nothing here may read a real clock or real randomness.
  */
 #ifndef CFA_TESTS_SIM_SIM_H
 #define CFA_TESTS_SIM_SIM_H
