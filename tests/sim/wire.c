@@ -284,9 +284,9 @@ void flights_die(struct process *process) {
         cover(FLIGHTS_AT_CRASH);
     for (int32_t i = 0; i < FLIGHTS_MAX; i++) {
         struct flight *flight = &process->flights[i];
-        struct request_sent *request = &sim->requests[flight->request];
         if (flight->token == 0)
             continue;
+        struct request_sent *request = &sim->requests[flight->request];
         flight->token = 0;
         /* What the provider has, it has; of the rest some are on the wire, some never left. */
         if (flight->lands_us > 0 || draw_below(sim, 2) == 0)
