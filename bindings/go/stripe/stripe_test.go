@@ -350,6 +350,38 @@ func TestAProviderServesOneEngineAtATimeAndLivesAsLong(t *testing.T) {
 	}
 }
 
+func TestCloseAndContextEndALiveReconciliation(t *testing.T) {
+	asked := make(chan struct{}, 1000)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		asked <- struct{}{}
+	}))
+	defer server.Close()
+	provider := must[*Provider](t)(New(Options{SecretKey: key, WebhookSecrets: []string{secret}, BaseURL: server.URL}))
+	defer provider.Close()
+	engine := must[*careforall.Engine](t)(careforall.OpenMemory(careforall.Options{Provider: provider}))
+	defer engine.Close()
+	spec := careforall.LiveSpec{Since: time.Now().Add(-time.Hour)} // it would go on for half a minute
+	ctx, cancel := context.WithCancel(background)
+	go func() {
+		<-asked
+		cancel()
+	}()
+	if _, err := engine.ReconcileLive(ctx, spec); err != context.Canceled {
+		t.Fatal(err)
+	}
+	for len(asked) > 0 {
+		<-asked
+	}
+	go func() {
+		<-asked
+		engine.Close()
+	}()
+	if _, err := engine.ReconcileLive(background, spec); !errors.Is(err, careforall.ECLOSING) {
+		t.Fatal(err)
+	}
+}
+
 func TestAnExportedFileIsASource(t *testing.T) {
 	play := must[*careforall.Play](t)(careforall.NewPlay(careforall.PlayOptions{}))
 	defer play.Close()

@@ -24,7 +24,7 @@ class Gate:
         self.shut = False
 
     def enter(self, stop: Stop | None = None) -> Any:
-        """Begin a call: the engine, which is returned, stays open until ``leave``. ``stop`` ends one that takes long."""
+        """Begin a call: the engine, which is returned, stays open until ``leave``. ``stop`` ends a long one."""
         with self._condition:
             if self.shut:
                 raise errors.invalid(native.EMISUSE, "", "the engine is closed")

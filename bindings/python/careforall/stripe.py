@@ -83,8 +83,8 @@ class StripeProvider(NativeProvider):
 
 
 class StripeExport(RecordSource):
-    """A file that was exported from Stripe, JSON or CSV, for ``Engine.reconcile`` and ``Engine.repair``: no network and no
-    key is needed. docs/reconcile.md has the forms.
+    """A file that was exported from Stripe, JSON or CSV, for ``Engine.reconcile`` and ``Engine.repair``: no network and
+    no key is needed. docs/reconcile.md has the forms.
 
     Each use reads the file whole before anything is compared: one that cannot be read to its end is refused, with its
     line.

@@ -266,7 +266,8 @@ def test_ctrl_c_ends_a_live_reconciliation(out_of_order):
     address, asked = out_of_order
     with engine_at(address) as engine:
         began = time.monotonic()
-        pressing = when(asked, lambda: signal.raise_signal(signal.SIGINT))
+        here = threading.get_ident()
+        pressing = when(asked, lambda: signal.pthread_kill(here, signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             engine.reconcile_live(datetime.now(timezone.utc) - timedelta(days=1))
         pressing.join()
