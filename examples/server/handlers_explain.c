@@ -1,6 +1,6 @@
 /*
- * handlers_explain.c - a donation's story, what is stuck in the book, and the safe thing to do about
- * it; for the service alone.
+ * handlers_explain.c - a donation's story, what is stuck in the book, and the safe thing to do
+ * about it; for the service alone.
  */
 #include "app.h"
 #include "handlers.h"
@@ -125,7 +125,8 @@ static void run_remedy(http_request *request) {
         refuse_remedy(request, status);
 }
 
-/* Each remedy can be repeated: the key tells an intended request from a stray one, as everywhere. */
+/* Each remedy can be repeated: the key tells an intended request from a stray one, as
+ * everywhere. */
 void handle_remedy(http_request *request) {
     char key[CFA_KEY_BYTES_MAX + 1];
     explain_input *input = http_input(request, sizeof *input);

@@ -1,4 +1,5 @@
-/* host_findings.c - the write-ahead log and the space that is left. Must never touch what it looks at. */
+/* host_findings.c - the write-ahead log and the space that is left. Must never touch what it
+ * looks at. */
 #include "host_findings.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* host_findings.h - what the library cannot see of a book: its files and the disk that they are on. */
+/* host_findings.h - what the library cannot see of a book: its files and the disk that they are
+ * on. */
 #ifndef SERVER_HOST_FINDINGS_H
 #define SERVER_HOST_FINDINGS_H
 

@@ -1,6 +1,7 @@
 /*
- * jobs.c - the thread of long work and what is known of it. The thread works on an order that nobody
- * changes and publishes its result under the lock, at its end; results live as long as the process.
+ * jobs.c - the thread of long work and what is known of it. The thread works on an order that
+ * nobody changes and publishes its result under the lock, at its end; results live as long as the
+ * process.
  */
 #include "jobs.h"
 #include "app.h"

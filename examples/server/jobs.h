@@ -1,8 +1,8 @@
 /*
- * jobs.h - work on the whole book that takes minutes, one at a time on a thread of its own: an audit,
- * a reconciliation with what the provider lists. Never on the loop, and never in a request, which only
- * begins one and reads what became of it. Whoever wants such work on a timer begins it here, too, so
- * that two never run beside each other.
+ * jobs.h - work on the whole book that takes minutes, one at a time on a thread of its own: an
+ * audit, a reconciliation with what the provider lists. Never on the loop, and never in a request,
+ * which only begins one and reads what became of it. Whoever wants such work on a timer begins it
+ * here, too, so that two never run beside each other.
  */
 #ifndef SERVER_JOBS_H
 #define SERVER_JOBS_H
@@ -33,8 +33,8 @@ server_jobs *jobs_new(cfa_engine *engine);
  * waits; any thread. */
 job_begun jobs_begin(server_jobs *self, const job_order *order, job_kind *out_busy);
 
-/* Write the newest of a kind as one JSON object, its report within; freed by `free`, NULL when there is
- * no memory. False: none was begun by this process. Any thread. */
+/* Write the newest of a kind as one JSON object, its report within; freed by `free`, NULL when
+ * there is no memory. False: none was begun by this process. Any thread. */
 bool jobs_latest(server_jobs *self, job_kind kind, char **out_text);
 
 /* Whether the newest of a kind failed. Any thread. */

@@ -1,6 +1,7 @@
 /*
- * media.c - which form of a document is asked for, and what a browser may do with a page. Pages have
- * one style sheet within and nothing else; its hash is the only thing that their policy allows.
+ * media.c - which form of a document is asked for, and what a browser may do with a page. Pages
+ * have one style sheet within and nothing else; its hash is the only thing that their policy
+ * allows.
  */
 #include "media.h"
 

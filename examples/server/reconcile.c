@@ -1,6 +1,6 @@
 /*
- * reconcile.c - when to reconcile. Looks at the time now and then instead of waiting for it, because
- * other work may hold the one place for jobs, and what failed is tried again.
+ * reconcile.c - when to reconcile. Looks at the time now and then instead of waiting for it,
+ * because other work may hold the one place for jobs, and what failed is tried again.
  */
 #include "reconcile.h"
 #include "app.h"
