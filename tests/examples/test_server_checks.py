@@ -236,6 +236,24 @@ def test_what_a_person_must_do_is_not_done_by_a_request(book):
     assert book.treat("x" * 80).json["code"] == "http_no_route"
 
 
+def test_deep_examinations_run_one_at_a_time(book):
+    book.donate()
+    with contextlib.closing(sqlite3.connect(book.path)) as file:
+        names = [row[1] for row in file.execute("PRAGMA table_info(cfa_payment)")]
+    copied = ", ".join("randomblob(16)" if name in ("id", "pledge_id") else name for name in names)
+    book.damage(f"INSERT INTO cfa_payment WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) "
+                f"SELECT {copied} FROM (SELECT * FROM cfa_payment LIMIT 1), n")
+    answers = []
+    readers = [threading.Thread(target=lambda: answers.append(book.get(f"{DOCTOR}?deep=1"))) for _ in range(2)]
+    for each in readers:
+        each.start()
+    for each in readers:
+        each.join()
+    read, refused = sorted(answers, key=lambda answer: answer.status)
+    assert (read.status, refused.status, refused.json["code"]) == (200, 409, "http_job_running"), answers
+    assert book.get(f"{DOCTOR}?deep=1").status == 200   # the first one is over
+
+
 # ---- pages ---------------------------------------------------------------------------------------
 
 
