@@ -85,6 +85,8 @@ class Record(RecordSource):
 
     def add(self, one: ReconcileObject) -> None:
         """Append an object. What cannot be a part of a record raises, and leaves the record as it was."""
+        if not isinstance(one, ReconcileObject):
+            raise TypeError(f"a record is made of careforall.ReconcileObject, not {type(one).__name__}")
         with self._lock, one.facts._lent() as facts:
             native.record_add(self._open(), facts, one.kind, -1 if one.livemode is None else one.livemode, one.whole,
                               one.row, -1 if one.refunded_minor is None else one.refunded_minor, one.line,
@@ -162,8 +164,8 @@ class Reconciliation:
     provider: str
     account: str
     livemode: bool
-    data: str
-    text: str
+    data: str = field(repr=False)
+    text: str = field(repr=False)
     repaired: int = 0
     _handle: Any = field(default=None, repr=False, compare=False)
 

@@ -99,6 +99,13 @@ def test_a_source_that_fails_ends_with_its_own_exception(memory):
         memory.repair(broken())
 
 
+def test_what_is_no_object_is_named(memory):
+    with pytest.raises(TypeError, match="ReconcileObject, not str"):
+        memory.reconcile(["pi_1"])
+    with pytest.raises(TypeError, match="time zone"):
+        memory.reconcile([], since=datetime(2026, 1, 1), until=datetime(2026, 2, 1))
+
+
 def test_a_record_of_the_other_mode_is_refused(memory):
     with pytest.raises(CareForAllError) as caught:
         memory.reconcile([ReconcileObject(ReconcileKind.PAYMENT, Facts(ref="pi_1"), livemode=True)])
@@ -274,7 +281,7 @@ def test_ctrl_c_ends_a_live_reconciliation(out_of_order):
         assert time.monotonic() - began < 10
 
 
-STRIPE_PAYMENT = """{"id": "%s", "object": "payment_intent", "amount": %d, "amount_capturable": 0, "amount_received": %d,
+STRIPE_PAYMENT = """{"id": "%s","object": "payment_intent", "amount": %d, "amount_capturable": 0, "amount_received": %d,
  "currency": "eur", "created": %d, "livemode": false, "status": "succeeded", "metadata": {"payment_id": "%s"}}
 """
 
