@@ -236,6 +236,67 @@ static cfa_status load_rows(cfa__reconcile *run, bool neighbours) {
                       : load_keys(run, window->order, count);
 }
 
+/* ---- payments that objects name --------------------------------------------------------------- */
+
+/* The payment that an object names by our own id; else false. */
+static bool names(const cfa_reconcile_object *object, struct row *out) {
+    const cfa_facts *facts = &object->facts;
+    *out =
+        (struct row){ .kind = &cfa__payment_kind, .named = object->kind == CFA_RECONCILE_PAYMENT };
+    return facts->ref != NULL && facts->ref[0] != '\0' && facts->payment_id != NULL &&
+           cfa__id_parse(&out->id, "pay", facts->payment_id, NULL) == CFA_OK;
+}
+
+/* A payment that has the object's id knows what the provider's object stands for: both were written
+ * in one commit, and the audit proves it. So that is not read. */
+static cfa_status take_binding(cfa__reconcile *run, const cfa_facts *facts,
+                               const cfa__payment *payment) {
+    cfa__window *window = run->window;
+    struct row row = { .kind = &cfa__provider_object_kind, .ref = cfa__slice(facts->ref) };
+    cfa__provider_object object = { .provider = run->book.provider,
+                                    .account = run->book.account,
+                                    .ref = row.ref,
+                                    .payment_id = payment->id };
+    row.found = cfa_arena_copy(window->arena, &object, sizeof object);
+    if (row.found == NULL)
+        return CFA_ENOMEM;
+    ask(window, &row);
+    window->loaded = window->row_count;
+    return CFA_OK;
+}
+
+static bool is_bound(const cfa__reconcile *run, const cfa_facts *facts,
+                     const cfa__payment *payment) {
+    return cfa__slices_equal(payment->ref, cfa__slice(facts->ref)) &&
+           cfa__slices_equal(payment->provider, run->book.provider) &&
+           cfa__slices_equal(payment->account, run->book.account);
+}
+
+/* First the payments by our ids, which lie beside each other as the provider's do not. One that is
+ * not the object's after all was not named by it. */
+static cfa_status load_named(cfa__reconcile *run) {
+    cfa__window *window = run->window;
+    struct row row;
+    for (size_t i = 0; i < window->object_count; i++) {
+        if (names(&window->objects[i], &row))
+            ask(window, &row);
+    }
+    cfa_status status = load_rows(run, true);
+    for (size_t i = 0; i < window->object_count && status == CFA_OK; i++) {
+        const cfa_facts *facts = &window->objects[i].facts;
+        uint16_t place = names(&window->objects[i], &row) ? *place_of(window, &row) : 0;
+        const cfa__payment *payment = place != 0 ? window->rows[place - 1].found : NULL;
+        if (payment == NULL)
+            continue;
+        if (is_bound(run, facts, payment))
+            status = take_binding(run, facts, payment);
+        else if (run->keeps_seen && cfa__reconcile_must(run, payment) &&
+                 !cfa__walked_doubt(&run->walked, payment->id))
+            run->walked.range_count = 0; /* all is walked again, and nothing else passed */
+    }
+    return status;
+}
+
 /* ---- what objects are about ------------------------------------------------------------------ */
 
 static void ask_objects(cfa__window *window, const cfa_facts *facts) {
@@ -273,9 +334,11 @@ static void ask_part(cfa__window *window, const cfa_kind *kind, const char *ref)
 
 cfa_status cfa__window_load(cfa__reconcile *run) {
     cfa__window *window = run->window;
+    cfa_status status = load_named(run);
     for (size_t i = 0; i < window->object_count; i++)
         ask_objects(window, &window->objects[i].facts);
-    cfa_status status = load_rows(run, false);
+    if (status == CFA_OK)
+        status = load_rows(run, false);
     for (size_t i = 0; i < window->object_count && status == CFA_OK; i++) {
         const cfa_reconcile_object *object = &window->objects[i];
         ask_payment(window, object->facts.ref, object->kind == CFA_RECONCILE_PAYMENT);
