@@ -193,6 +193,45 @@ START_TEST(a_refund_whose_webhook_was_lost_is_missing_here_and_repaired_once) {
 }
 END_TEST
 
+/* An intent, its page and the list of refunds all name it. */
+START_TEST(what_several_lists_tell_is_one_difference) {
+    open_paid(_i);
+    refund_by_hand(300, CFA_REFUND_SUCCEEDED);
+    lose_webhooks();
+    take_record();
+    cfa_reconcile_object *again = &record.objects[record.count++];
+    *again = record.objects[0];
+    again->kind = CFA_RECONCILE_REFUND;
+    expect_one("missing_here", "refund", NULL, "it", "nothing", true);
+    /* An object that contradicts the book takes back what it promised, not what the other does. */
+    record.objects[0].facts.amount.minor = 1100;
+    again->facts.amount = (cfa_money){ 0, "" };
+    again->whole = 0;
+    cfa_reconciliation *report = compared();
+    ck_assert_int_eq(cfa_reconciliation_count(report, "amount_differs"), 1);
+    ck_assert_int_eq(cfa_reconciliation_repairable(report), 1);
+    cfa_reconciliation_free(report);
+    ck_assert_int_eq(repaired(), 1);
+    ck_assert_int_eq(totals_of(&book).refunded_minor, 300);
+    close_sound();
+}
+END_TEST
+
+/* As when the book learns of it after the record was asked for. */
+START_TEST(a_sum_that_grew_since_the_record_is_not_ahead_of_it) {
+    open_paid(_i);
+    record.objects[0].refunded_minor = 0;
+    record.objects[0].as_of_us = 1;
+    expect_clean();
+    refund_by_hand(300, CFA_REFUND_SUCCEEDED);
+    deliver();
+    expect_clean();
+    record.objects[0].as_of_us = 0;
+    expect_one("state_ahead", "payment", "refunded_minor", "0", "300", false);
+    close_sound();
+}
+END_TEST
+
 START_TEST(a_refund_that_went_on_leaves_the_book_behind) {
     open_paid(_i);
     refund_by_hand(300, CFA_REFUND_PENDING);
@@ -422,11 +461,13 @@ END_TEST
 
 /* So many payments that name us and are unknown. */
 static cfa_status next_stranger(void *self, cfa_reconcile_object *out) {
+    static char ref[32];
     int *left = self;
     *out = (cfa_reconcile_object){
         .struct_size = sizeof *out, .livemode = -1, .refunded_minor = -1, .facts = CFA_FACTS_INIT
     };
-    out->facts.ref = "pi_unknown";
+    snprintf(ref, sizeof ref, "pi_unknown_%d", *left);
+    out->facts.ref = ref;
     out->facts.payment_id = "pay_00000000000000000000000001";
     return (*left)-- > 0 ? CFA_OK : CFA_ENOTFOUND;
 }
@@ -629,6 +670,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "agree", books_that_agree_give_nothing);
     add_per_store(suite, "refund",
                   a_refund_whose_webhook_was_lost_is_missing_here_and_repaired_once);
+    add_per_store(suite, "several", what_several_lists_tell_is_one_difference);
+    add_per_store(suite, "sum", a_sum_that_grew_since_the_record_is_not_ahead_of_it);
     add_per_store(suite, "refund_on", a_refund_that_went_on_leaves_the_book_behind);
     add_per_store(suite, "dispute", a_lost_dispute_is_missing_here_and_repaired_once);
     add_per_store(suite, "paid", a_payment_that_is_paid_there_leaves_the_book_behind);

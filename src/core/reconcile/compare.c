@@ -234,6 +234,8 @@ static void judge_sum(cfa__reconcile *run, const cfa_reconcile_object *object,
     /* A report counts what was held and not captured as given back. */
     bool tells = theirs >= 0 && !(object->summary && payment->capture_manual != 0);
     place.repairable = false; /* a sum names no refund */
+    if (ours > theirs && learnt_since(object, payment->updated_us))
+        return;
     if (tells && theirs != ours)
         cfa__reconcile_note_int(
             run, theirs > ours ? CFA__RECONCILE_STATE_BEHIND : CFA__RECONCILE_STATE_AHEAD, &place,

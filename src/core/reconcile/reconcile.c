@@ -172,6 +172,7 @@ static void close_run(cfa__reconcile *run) {
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++)
         cfa__seen_free(&run->seen[i]);
     cfa__walked_free(&run->walked);
+    cfa__noted_free(&run->noted);
     cfa__window_free(run->window);
     cfa_arena_free(run->scratch);
     cfa_arena_free(run->arena);

@@ -68,6 +68,28 @@ void cfa__seen_sort(cfa__seen_ids *seen);
 bool cfa__seen_has(const cfa__seen_ids *seen, cfa__id id);
 void cfa__seen_free(cfa__seen_ids *seen);
 
+/* ---- differences that were noted (noted.c) ---------------------------------------------------- */
+
+#define CFA__NOTED_MAX ((size_t)1 << 20) /* that are told apart; 16 MiB. More may count again */
+#define CFA__NOTED_FRESH_MAX 512         /* of one object */
+
+/* Hashes of what each is about. */
+typedef struct cfa__noted {
+    uint64_t *slots;
+    size_t count, capacity;
+    uint64_t fresh[CFA__NOTED_FRESH_MAX]; /* of the object at hand */
+    size_t fresh_count;
+} cfa__noted;
+
+/* False: it was noted before, of this object or another. */
+bool cfa__noted_add(cfa__noted *noted, int32_t code, const cfa__reconcile_place *place,
+                    const char *field);
+/* The next object begins. */
+CFA_MUST_CHECK cfa_status cfa__noted_begin(cfa__noted *noted);
+/* Nothing of this object will be repaired: another one that tells the same may be. */
+void cfa__noted_take_back(cfa__noted *noted);
+void cfa__noted_free(cfa__noted *noted);
+
 /* ---- payments that were passed on the way (walked.c) ----------------------------------------- */
 
 #define CFA__WALKED_RANGES 256
@@ -137,8 +159,9 @@ typedef struct cfa__reconcile {
     bool keeps_seen;
     cfa__seen_ids seen[CFA__RECONCILE_KINDS]; /* by kind */
     cfa__walked walked;                       /* payments */
-    int64_t read[CFA__RECONCILE_KINDS];       /* objects, by kind */
-    int64_t moved[CFA__RECONCILE_KINDS];      /* of them, movements of the balance */
+    cfa__noted noted;
+    int64_t read[CFA__RECONCILE_KINDS];  /* objects, by kind */
+    int64_t moved[CFA__RECONCILE_KINDS]; /* of them, movements of the balance */
     int64_t counts[CFA__RECONCILE_CODES], repairable, objects, foreign;
     int64_t other, unnamed; /* objects of no kind that is compared */
     cfa_status status;      /* first failure of a note */

@@ -58,6 +58,10 @@ static const char *copy_id(cfa__reconcile *run, const char *prefix, cfa__id id) 
 void cfa__reconcile_note(cfa__reconcile *run, int32_t code, const cfa__reconcile_place *place,
                          const char *field, const char *expected, const char *found) {
     cfa_reconciliation *report = run->report;
+    /* Each row of the book is looked for once. */
+    if (report != NULL && code != CFA__RECONCILE_MISSING_THERE &&
+        !cfa__noted_add(&run->noted, code, place, field))
+        return;
     run->counts[code]++;
     run->repairable += place->repairable;
     if (report == NULL || report->listed_counts[code] == CFA_RECONCILE_LISTED_MAX)
@@ -89,6 +93,8 @@ void cfa__reconcile_note_begin(cfa__reconcile *run) {
     cfa_reconciliation *report = run->report;
     if (report == NULL)
         return;
+    cfa_status status = cfa__noted_begin(&run->noted);
+    run->status = run->status == CFA_OK ? status : run->status;
     memcpy(report->object_counts, report->listed_counts, sizeof report->object_counts);
     report->object_repairable = run->repairable;
 }
@@ -102,6 +108,7 @@ void cfa__reconcile_note_unrepairable(cfa__reconcile *run) {
             report->listed[i][at].repairable = 0;
     }
     run->repairable = report->object_repairable;
+    cfa__noted_take_back(&run->noted);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
