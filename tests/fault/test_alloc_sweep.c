@@ -243,9 +243,55 @@ static cfa_status reconcile_live(struct book *book) {
     return CFA_OK;
 }
 
-static cfa_status (*const calls[])(struct book *) = { make_campaign, begin_pledge, read_everything,
-                                                      erase_donor,   pull_call,    end_campaign,
-                                                      reconcile_live };
+/* Objects that the book knows by their own id, by ours, and not at all. */
+struct record {
+    const char *ref, *payment_id;
+    int at;
+};
+
+static cfa_status next_known(void *self, cfa_reconcile_object *out) {
+    struct record *record = self;
+    if (record->at == 3)
+        return CFA_ENOTFOUND;
+    *out = (cfa_reconcile_object){
+        .struct_size = sizeof *out, .livemode = -1, .refunded_minor = -1, .facts = CFA_FACTS_INIT
+    };
+    out->facts.ref = record->at == 2 ? "pi_stranger" : record->ref;
+    out->facts.payment_id = record->at == 1 ? record->payment_id : NULL;
+    record->at++;
+    return CFA_OK;
+}
+
+static cfa_status reconcile_record(struct book *book) {
+    cfa_pledge *pledge;
+    cfa_payment *payment;
+    cfa_reconciliation *report;
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    cfa_status status = cfa_pledge_find(&pledge, book->engine, NULL, "given");
+    if (status != CFA_OK)
+        return status;
+    status = cfa_payment_get(&payment, book->engine, cfa_pledge_payment_id(pledge));
+    cfa_pledge_free(pledge);
+    if (status != CFA_OK)
+        return status;
+    struct record record = { cfa_payment_ref(payment), cfa_payment_id(payment), 0 };
+    spec.next = next_known;
+    spec.next_self = &record;
+    spec.from_us = 1;
+    spec.until_us = INT64_C(1) << 60;
+    status = cfa_reconcile_engine(&report, book->engine, &spec);
+    cfa_payment_free(payment);
+    if (status != CFA_OK)
+        return status;
+    ck_assert_msg(cfa_reconciliation_foreign(report) == 1, "%s", cfa_reconciliation_text(report));
+    cfa_reconciliation_free(report);
+    return CFA_OK;
+}
+
+static cfa_status (*const calls[])(struct book *) = { make_campaign,   begin_pledge,
+                                                      read_everything, erase_donor,
+                                                      pull_call,       end_campaign,
+                                                      reconcile_live,  reconcile_record };
 
 /* Whoever asks again does so at once. */
 static void pause_nowhere(void *self, int64_t duration_us) {
