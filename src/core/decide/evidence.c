@@ -71,7 +71,7 @@ static cfa_status walk(cfa__working_set *set, cfa__payment *payment,
         if (status == CFA_OK && step->event != 0)
             status = cfa__emit_payment(set, payment, step->event);
     }
-    assert(reduction->step_count == 0 || payment->state == end);
+    assert(status != CFA_OK || reduction->step_count == 0 || payment->state == end);
     payment->state = end;
     for (int32_t i = 0; i < reduction->notice_count && status == CFA_OK; i++) {
         const cfa__notice *notice = &reduction->notices[i];
