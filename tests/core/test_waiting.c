@@ -178,6 +178,39 @@ START_TEST(a_call_in_doubt_that_a_waiting_webhook_names_is_looked_up_at_once) {
 }
 END_TEST
 
+/* More than one upkeep looks at, under a clock of the host's that stands still. */
+START_TEST(more_webhooks_of_one_time_than_one_upkeep_sees_do_not_keep_it_busy) {
+    enum { COUNT = 1150 };
+    struct book book;
+    book_open(&book, _i);
+    cfa_pledge *first = pledge_make(&book, "first", 2500);
+    cfa_pledge *last = pledge_make(&book, "last", 2500);
+    pledge_pay(&book, first);
+    pledge_pay(&book, last);
+    book_advance(&book, MINUTE_US);
+    book_settle(&book);
+    for (int i = 0; i < COUNT; i++) {
+        char ref[32];
+        snprintf(ref, sizeof ref, "pi_many_%04d", i);
+        ck_assert_int_eq(tell(&book, i, ref, NULL, cfa_pledge_payment_id(first)),
+                         CFA_WEBHOOK_PARKED);
+    }
+    book_advance(&book, SECOND_US);
+    ck_assert_int_eq(tell(&book, COUNT, "pi_then", NULL, cfa_pledge_payment_id(last)),
+                     CFA_WEBHOOK_PARKED);
+    book_advance(&book, HOUR_US);
+    book_settle(&book);
+    book_advance(&book, MINUTE_US);
+    ck_assert_int_eq(calls_by_settling(&book), 2);
+    book_advance(&book, HOUR_US);
+    ck_assert_int_eq(calls_by_settling(&book), 0);
+    cfa_pledge_free(first);
+    cfa_pledge_free(last);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 int main(int argc, char **argv) {
     Suite *suite = suite_create("waiting");
     add_per_store(suite, "since", an_object_knows_since_when_its_webhooks_wait);
@@ -186,5 +219,7 @@ int main(int argc, char **argv) {
                   the_payment_that_a_waiting_webhook_names_is_read_once_after_an_hour);
     add_per_store(suite, "doubt",
                   a_call_in_doubt_that_a_waiting_webhook_names_is_looked_up_at_once);
+    add_per_store(suite, "many",
+                  more_webhooks_of_one_time_than_one_upkeep_sees_do_not_keep_it_busy);
     return run_suite(suite, argc, argv);
 }

@@ -196,11 +196,14 @@ static cfa_status read_waiting(cfa__working_set *set, const cfa__upkeep_input *i
     }
     if (status != CFA_OK || missed)
         return status != CFA_OK ? status : CFA__MISS;
-    /* As many as there are of one time come in one batch, which is smaller than this page. */
-    answer->waiting_seen_us =
-        query.count < CFA__WAITING_ROWS_MAX
-            ? query.until
-            : ((const cfa__provider_object *)query.records[query.count - 1])->waiting_us - 1;
+    answer->waiting_seen_us = query.until;
+    if (query.count < CFA__WAITING_ROWS_MAX)
+        return CFA_OK;
+    /* As many as there are of one time come in one batch, which is smaller than this page. Under a
+     * clock that stands still there may be more: they are passed, rather than looked at for ever. */
+    const cfa__provider_object *first = query.records[0], *last = query.records[query.count - 1];
+    bool is_one_time = first->waiting_us == last->waiting_us;
+    answer->waiting_seen_us = is_one_time ? last->waiting_us : last->waiting_us - 1;
     return CFA_OK;
 }
 
