@@ -200,7 +200,7 @@ static cfa_status read_waiting(cfa__working_set *set, const cfa__upkeep_input *i
     if (query.count < CFA__WAITING_ROWS_MAX)
         return CFA_OK;
     /* As many as there are of one time come in one batch, which is smaller than this page. Under a
-     * clock that stands still there may be more: they are passed, rather than looked at for ever. */
+     * clock that stands still there may be more: they are passed, not looked at for ever. */
     const cfa__provider_object *first = query.records[0], *last = query.records[query.count - 1];
     bool is_one_time = first->waiting_us == last->waiting_us;
     answer->waiting_seen_us = is_one_time ? last->waiting_us : last->waiting_us - 1;
