@@ -23,23 +23,65 @@ type Audit struct {
 }
 
 // Audit recomputes every total, contribution and fact in one snapshot, of one campaign or of the whole book (""). A
-// difference is in the report, not an error.
-func (e *Engine) Audit(campaignID string) (*Audit, error) {
+// difference is in the report, not an error. Of a large book it takes minutes: the end of the context ends it, and so does
+// Close.
+func (e *Engine) Audit(ctx context.Context, campaignID string) (*Audit, error) {
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
 	defer e.gate.leave()
-	var handle native.Audit
-	if err := native.Audit_engine(&handle, e.handle, campaignID); err != nil {
-		return nil, wrap(err)
-	}
-	return readAudit(handle), nil
+	return audit(ctx, e.gate.shutting, func(out *native.Audit, stop native.Stop) error {
+		return native.Audit_engine(out, e.handle, campaignID, stop)
+	})
 }
 
-func readAudit(handle native.Audit) *Audit {
+func audit(ctx context.Context, shutting <-chan struct{}, one func(out *native.Audit, stop native.Stop) error) (*Audit,
+	error) {
+	stop, giveBack, err := newStop(ctx, shutting)
+	if err != nil {
+		return nil, err
+	}
+	defer giveBack()
+	var handle native.Audit
+	if err := one(&handle, stop); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, wrap(err)
+	}
 	defer native.Audit_free(handle)
 	return &Audit{native.Audit_differences(handle), native.Audit_position(handle), []byte(native.Audit_json(handle)),
-		native.Audit_text(handle)}
+		native.Audit_text(handle)}, nil
+}
+
+// newStop makes what ends a call that asks it, set by the end of the context or when the engine shuts.
+func newStop(ctx context.Context, shutting <-chan struct{}) (stop native.Stop, giveBack func(), err error) {
+	if err := native.Stop_new(&stop); err != nil {
+		return nil, nil, wrap(err)
+	}
+	select { // what has ended already is set before the call begins
+	case <-ctx.Done():
+		native.Stop_set(stop)
+	case <-shutting:
+		native.Stop_set(stop)
+	default:
+	}
+	done, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-ctx.Done():
+			native.Stop_set(stop)
+		case <-shutting:
+			native.Stop_set(stop)
+		case <-done:
+		}
+	}()
+	return stop, func() {
+		close(done)
+		<-watched
+		native.Stop_free(stop)
+	}, nil
 }
 
 // Story is everything that is known about one donation.

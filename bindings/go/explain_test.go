@@ -3,10 +3,39 @@ package careforall
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
+
+// shutting is a context that closes an engine when it is looked at.
+type shutting struct {
+	context.Context
+	engine *Engine
+}
+
+func (s shutting) Done() <-chan struct{} {
+	go s.engine.Close()
+	<-s.engine.gate.shutting
+	return nil
+}
+
+func TestCloseAndContextEndAnAudit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "book.db")
+	engine := must[*Engine](t)(OpenSQLite(path, Options{}))
+	defer engine.Close()
+	canceled, cancel := context.WithCancel(background)
+	cancel()
+	if _, err := engine.Audit(canceled, ""); err != context.Canceled {
+		t.Fatal(err)
+	}
+	if _, err := AuditFile(canceled, path, ""); err != context.Canceled {
+		t.Fatal(err)
+	}
+	_, err := engine.Audit(shutting{background, engine}, "")
+	expect(t, err, ECLOSING, "")
+}
 
 func TestABookExplainsItself(t *testing.T) {
 	onBoth(t, func(t *testing.T, engine *Engine, play *Play) {
@@ -14,12 +43,12 @@ func TestABookExplainsItself(t *testing.T) {
 		payment := paidPayment(t, engine, play, campaign)
 		refund := must[*Refund](t)(engine.CreateRefund(background, RefundSpec{PaymentID: payment.ID}))
 		for _, id := range []string{"", campaign.ID} {
-			audit := must[*Audit](t)(engine.Audit(id))
+			audit := must[*Audit](t)(engine.Audit(background, id))
 			if audit.Differences != 0 || audit.Position < payment.Position || !json.Valid(audit.JSON) || audit.Text == "" {
 				t.Fatalf("%+v", audit)
 			}
 		}
-		_, err := engine.Audit("cmp_01arz3ndektsv4rrffq69g5fav")
+		_, err := engine.Audit(background, "cmp_01arz3ndektsv4rrffq69g5fav")
 		expect(t, err, ENOTFOUND, "")
 
 		for _, id := range []string{payment.ID, payment.Ref, refund.ID} {

@@ -160,6 +160,8 @@ type Reconciliation struct {
 	Repairable  int64            // objects that a repair would tell the engine about
 	Objects     int64            // that were read
 	Foreign     int64            // of them, those that name no payment of ours
+	Other       int64            // of them, those of ReconcileOther
+	Unnamed     int64            // of them, those of ReconcileUnnamed
 	Repaired    int64            // of ReconcileLive: objects that told the book something
 	Provider    string           // the book's, as are Account and Livemode
 	Account     string
@@ -174,7 +176,8 @@ type Reconciliation struct {
 func adopt(handle native.Reconciliation) (*Reconciliation, error) {
 	report := &Reconciliation{Differences: native.Reconciliation_differences(handle),
 		Repairable: native.Reconciliation_repairable(handle), Objects: native.Reconciliation_objects(handle),
-		Foreign: native.Reconciliation_foreign(handle), Provider: native.Reconciliation_provider(handle),
+		Foreign: native.Reconciliation_foreign(handle), Other: native.Reconciliation_other(handle),
+		Unnamed: native.Reconciliation_unnamed(handle), Provider: native.Reconciliation_provider(handle),
 		Account: native.Reconciliation_account(handle), Livemode: native.Reconciliation_livemode(handle) != 0,
 		JSON: []byte(native.Reconciliation_json(handle)), Text: native.Reconciliation_text(handle), handle: handle}
 	for i := int64(0); i < native.Reconciliation_size(handle); i++ {
@@ -208,9 +211,23 @@ func compare(source RecordSource, one func(out *native.Reconciliation, record na
 	defer giveBack()
 	var handle native.Reconciliation
 	if err := one(&handle, record); err != nil {
-		return nil, wrap(err)
+		return nil, wrapWindow(err)
 	}
 	return adopt(handle)
+}
+
+// wrapWindow gives what breaks a rule the name that the caller knows it by.
+func wrapWindow(err error) error {
+	err = wrap(err)
+	if failure, ok := err.(*Error); ok {
+		switch failure.Field {
+		case "from_us":
+			failure.Field = "Since"
+		case "until_us":
+			failure.Field = "Until"
+		}
+	}
+	return err
 }
 
 // Repair tells the engine every object of the record that says more than the book knows, as if its webhook came now, and
@@ -251,26 +268,11 @@ func (e *Engine) ReconcileLive(ctx context.Context, spec LiveSpec) (*Reconciliat
 		return nil, err
 	}
 	defer e.gate.leave()
-	var stop native.Stop
-	if err := native.Stop_new(&stop); err != nil {
-		return nil, wrap(err)
+	stop, giveBack, err := newStop(ctx, e.gate.shutting)
+	if err != nil {
+		return nil, err
 	}
-	done, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case <-ctx.Done():
-			native.Stop_set(stop)
-		case <-e.gate.shutting:
-			native.Stop_set(stop)
-		case <-done:
-		}
-	}()
-	defer func() {
-		close(done)
-		<-watched
-		native.Stop_free(stop)
-	}()
+	defer giveBack()
 	var handle native.Reconciliation
 	var repaired int64
 	err = native.Reconcile_live(&handle, &repaired, e.handle, microseconds(spec.Since), microseconds(spec.Until),
@@ -279,7 +281,7 @@ func (e *Engine) ReconcileLive(ctx context.Context, spec LiveSpec) (*Reconciliat
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, wrap(err)
+		return nil, wrapWindow(err)
 	}
 	report, err := adopt(handle)
 	report.Repaired = repaired
@@ -323,15 +325,13 @@ func FileSchema(path string) (found, known int, err error) {
 }
 
 // AuditFile recomputes a book's file, only read, as Audit does. Nobody needs to have it open; also for a copy.
-func AuditFile(path, campaignID string) (*Audit, error) {
+func AuditFile(ctx context.Context, path, campaignID string) (*Audit, error) {
 	if err := filePath(path); err != nil {
 		return nil, err
 	}
-	var handle native.Audit
-	if err := native.Audit_file(&handle, path, campaignID); err != nil {
-		return nil, wrap(err)
-	}
-	return readAudit(handle), nil
+	return audit(ctx, nil, func(out *native.Audit, stop native.Stop) error {
+		return native.Audit_file(out, path, campaignID, stop)
+	})
 }
 
 func filePath(path string) error {

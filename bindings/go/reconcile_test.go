@@ -53,6 +53,30 @@ func TestEqualBooksHaveNoDifferences(t *testing.T) {
 	})
 }
 
+func TestWhatIsOnlyCountedIsToldApart(t *testing.T) {
+	onBoth(t, func(t *testing.T, engine *Engine, play *Play) {
+		other := ReconcileObject{Kind: ReconcileOther, Facts: Facts{Ref: "po_1", Amount: amount}}
+		unnamed := ReconcileObject{Kind: ReconcileUnnamed, Facts: Facts{Amount: amount}}
+		nobodys := ReconcileObject{Kind: ReconcilePayment, Facts: Facts{Ref: "pi_of_somebody_else", Amount: amount}}
+		report := must[*Reconciliation](t)(engine.Reconcile(
+			newRecord(t, nobodys, other, other, unnamed, unnamed, unnamed), ReconcileSpec{}))
+		if report.Objects != 6 || report.Foreign != 1 || report.Other != 2 || report.Unnamed != 3 {
+			t.Fatalf("%+v", report)
+		}
+	})
+}
+
+func TestATimeThatEndsBeforeItBeginsHasTheCallersName(t *testing.T) {
+	onBoth(t, func(t *testing.T, engine *Engine, _ *Play) {
+		_, err := engine.Reconcile(newRecord(t), ReconcileSpec{Since: time.Now()})
+		expect(t, err, EINVAL, "Until")
+		_, err = engine.ReconcileLive(background, LiveSpec{})
+		expect(t, err, EINVAL, "Since")
+		_, err = engine.ReconcileLive(background, LiveSpec{Since: time.Now(), Until: time.Now().Add(-time.Hour)})
+		expect(t, err, EINVAL, "Until")
+	})
+}
+
 func TestDifferencesAreTold(t *testing.T) {
 	onBoth(t, func(t *testing.T, engine *Engine, play *Play) {
 		campaign := newCampaign(t, engine)
@@ -97,7 +121,7 @@ func TestARepairTellsWhatTheProviderSays(t *testing.T) {
 		if dispute.Ref != "dp_1" || dispute.Reason != "fraudulent" || dispute.Fee != euro(1500) {
 			t.Fatalf("%+v", dispute)
 		}
-		same(t, must[*Audit](t)(engine.Audit("")).Differences, int64(0))
+		same(t, must[*Audit](t)(engine.Audit(background, "")).Differences, int64(0))
 	})
 }
 
@@ -154,7 +178,7 @@ func TestAFileIsReconciledAndAuditedReadOnly(t *testing.T) {
 	before := must[[]byte](t)(os.ReadFile(path))
 	other := newRecord(t, ReconcileObject{Facts: Facts{Ref: "pi_other", Amount: amount}})
 	same(t, must[*Reconciliation](t)(ReconcileFile(path, other, around(payment))).Counts["missing_there"], int64(1))
-	same(t, must[*Audit](t)(AuditFile(path, "")).Differences, int64(0))
+	same(t, must[*Audit](t)(AuditFile(background, path, "")).Differences, int64(0))
 	found, known, err := FileSchema(path)
 	same(t, err, nil)
 	same(t, found > 0 && found == known, true)
@@ -162,7 +186,7 @@ func TestAFileIsReconciledAndAuditedReadOnly(t *testing.T) {
 	if _, err := ReconcileFile(filepath.Join(t.TempDir(), "none.db"), record, ReconcileSpec{}); err == nil {
 		t.Fatal("there is no such book")
 	}
-	_, err = AuditFile("", "")
+	_, err = AuditFile(background, "", "")
 	expect(t, err, EINVAL, "path")
 }
 

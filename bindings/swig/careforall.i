@@ -347,6 +347,8 @@
 %wrap(reconciliation_repairable)
 %wrap(reconciliation_objects)
 %wrap(reconciliation_foreign)
+%wrap(reconciliation_other)
+%wrap(reconciliation_unnamed)
 %wrap(reconciliation_size)
 %wrap(reconciliation_at)
 %wrap(reconciliation_provider)

@@ -220,11 +220,61 @@ static inline cfa_status shim_refund_create(cfa_refund **out, cfa_engine *engine
 
 /* ---- a book that explains itself ------------------------------------------------------------- */
 
-static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
-                                           const char *campaign_id)
+/* Set by one thread, to end what another one does. */
+typedef struct shim_stop shim_stop;
+
+#ifndef SWIG
+struct shim_stop {
+    int32_t set;
+};
+
+static inline int32_t shim_stop_asked(void *self)
+{
+    return __atomic_load_n(&((shim_stop *)self)->set, __ATOMIC_RELAXED);
+}
+#endif
+
+static inline cfa_status shim_stop_new(shim_stop **out)
+{
+    shim_stop *made = (shim_stop *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a stop");
+    made->set = 0;
+    *out = made;
+    return CFA_OK;
+}
+
+static inline void shim_stop_set(shim_stop *stop)
+{
+    __atomic_store_n(&stop->set, 1, __ATOMIC_RELAXED);
+}
+
+static inline void shim_stop_free(shim_stop *stop)
+{
+    cfa_free(stop);
+}
+
+#ifndef SWIG
+static inline int32_t shim_audit_stop_asked(void *self, int64_t rows)
+{
+    (void)rows;
+    return shim_stop_asked(self);
+}
+
+static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, shim_stop *stop)
 {
     cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
     spec.campaign_id = campaign_id;
+    spec.stop = shim_audit_stop_asked;
+    spec.stop_self = stop;
+    return spec;
+}
+#endif
+
+static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
+                                           const char *campaign_id, shim_stop *stop)
+{
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
     return cfa_audit_engine(out, engine, &spec);
 }
 
@@ -250,14 +300,13 @@ static inline cfa_status shim_schema_of(int32_t *out_found, int32_t *out_known, 
 }
 
 static inline cfa_status shim_audit_file(cfa_audit **out, const char *path,
-                                         const char *campaign_id)
+                                         const char *campaign_id, shim_stop *stop)
 {
     cfa_storage storage;
     cfa_status status = shim_file_open(&storage, path);
     if (status != CFA_OK)
         return status;
-    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
-    spec.campaign_id = campaign_id;
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
     status = cfa_audit_storage(out, &storage, &spec);
     storage.ops->close(storage.self);
     return status;
@@ -328,40 +377,6 @@ static inline cfa_status shim_reconcile_repair(int64_t *out_done, cfa_engine *en
 {
     const cfa_reconcile_spec spec = shim_reconcile_spec(source, 0, 0, 0);
     return cfa_reconcile_repair(out_done, engine, &spec, timeout_ms);
-}
-
-/* Set by one thread, to end what another one does. */
-typedef struct shim_stop shim_stop;
-
-#ifndef SWIG
-struct shim_stop {
-    int32_t set;
-};
-
-static inline int32_t shim_stop_asked(void *self)
-{
-    return __atomic_load_n(&((shim_stop *)self)->set, __ATOMIC_RELAXED);
-}
-#endif
-
-static inline cfa_status shim_stop_new(shim_stop **out)
-{
-    shim_stop *made = (shim_stop *)cfa_alloc(sizeof *made);
-    if (made == NULL)
-        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a stop");
-    made->set = 0;
-    *out = made;
-    return CFA_OK;
-}
-
-static inline void shim_stop_set(shim_stop *stop)
-{
-    __atomic_store_n(&stop->set, 1, __ATOMIC_RELAXED);
-}
-
-static inline void shim_stop_free(shim_stop *stop)
-{
-    cfa_free(stop);
 }
 
 static inline cfa_status shim_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired,

@@ -176,6 +176,9 @@ CFA_API int64_t cfa_reconciliation_repairable(const cfa_reconciliation *report);
 /* Objects that were read, and of them those that name no payment of ours. */
 CFA_API int64_t cfa_reconciliation_objects(const cfa_reconciliation *report);
 CFA_API int64_t cfa_reconciliation_foreign(const cfa_reconciliation *report);
+/* Of them, what was only counted: CFA_RECONCILE_OTHER, and CFA_RECONCILE_UNNAMED. */
+CFA_API int64_t cfa_reconciliation_other(const cfa_reconciliation *report);
+CFA_API int64_t cfa_reconciliation_unnamed(const cfa_reconciliation *report);
 
 /* One difference. Text is borrowed from the report. */
 typedef struct cfa_reconcile_difference {

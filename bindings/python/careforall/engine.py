@@ -9,7 +9,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -21,7 +20,7 @@ from .models import (Act, ActReport, Audit, Campaign, Checkup, CircuitRule, Curs
                      WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
-from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent, window_named
 from .subscription import Subscription
 from .times import span_to_ms, to_ms, to_us
 
@@ -133,6 +132,19 @@ class Engine:
             return function(handle)
         finally:
             self._gate.leave()
+
+    def _stoppable(self, function: Callable[[Any, Any], _T]) -> _T:
+        """Make a call that takes long: ``close`` and Ctrl-C end it. Its thread keeps the engine open by itself."""
+        stop = Stop()
+
+        def work() -> _T:
+            handle = self._gate.enter(stop)
+            try:
+                return function(handle, stop.handle)
+            finally:
+                self._gate.leave(stop)
+
+        return stop.run(work)
 
     def _read(self, function: Callable[[Any], Any], read: Callable[[Any], _T], free: Callable[[Any], None]) -> _T:
         """Make a call and turn the handle it returns into a copy."""
@@ -443,8 +455,15 @@ class Engine:
 
     def audit(self, campaign_id: str | None = None) -> Audit:
         """Recompute every total, contribution and fact in one snapshot, of the whole book or of one campaign. A
-        difference is in the report, no exception."""
-        return self._read(lambda handle: native.audit_engine(handle, campaign_id), Audit._read, native.audit_free)
+        difference is in the report, no exception. Of a large book it takes minutes: ``close`` and Ctrl-C end it."""
+        def work(handle: Any, stop: Any) -> Audit:
+            made = native.audit_engine(handle, campaign_id, stop)
+            try:
+                return Audit._read(made)
+            finally:
+                native.audit_free(made)
+
+        return self._stoppable(work)
 
     def explain(self, id: str, *, timeout: float | None = None) -> Story:
         """Tell one donation's story by any of its ids, ours or the provider's."""
@@ -471,7 +490,7 @@ class Engine:
         What was made here from ``since`` to ``until`` must be in the record; without them, nothing must. ``all_ours``:
         objects that name no payment of ours are missing here, too; else they are only counted.
         """
-        with lent(source) as record:
+        with window_named(), lent(source) as record:
             return Reconciliation._adopt(self._call(
                 lambda handle: native.reconcile_engine(handle, record, to_us(since), to_us(until), all_ours)))
 
@@ -493,23 +512,13 @@ class Engine:
         It may take long: an hour, without a ``timeout`` of all of it. ``close`` and Ctrl-C end it. InvalidError
         (CFA_ENOTSUP): the provider lists nothing, as those written in Python; give their objects to ``reconcile``.
         """
-        stop = Stop()
-
-        def work() -> Reconciliation:
+        def work(handle: Any, stop: Any) -> Reconciliation:
             report, repaired = native.reconcile_live(handle, to_us(since), to_us(until), repair, all_ours,
-                                                     actor, reason, to_ms(timeout), stop.handle)
+                                                     actor, reason, to_ms(timeout), stop)
             return Reconciliation._adopt(report, repaired)
 
-        handle = self._gate.enter(stop)
-        try:
-            with ThreadPoolExecutor(1, "careforall-reconcile") as thread:
-                try:
-                    return thread.submit(work).result()
-                except BaseException:
-                    stop.set()   # Ctrl-C; the block waits for the thread
-                    raise
-        finally:
-            self._gate.leave(stop)
+        with window_named():
+            return self._stoppable(work)
 
     def record_reconciliation(self, report: Reconciliation, *, actor: str | None = None, reason: str | None = None,
                               timeout: float | None = None) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from . import errors, native
 from .models import Audit
-from .reconcile import ReconcileObject, Reconciliation, RecordSource, lent
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent, window_named
 from .times import to_us
 
 __all__ = ["audit_file", "file_schema", "reconcile_file"]
@@ -30,12 +30,17 @@ def file_schema(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 
 def audit_file(path: str | os.PathLike[str], campaign_id: str | None = None) -> Audit:
-    """Recompute every total, contribution and fact of a book's file, as ``Engine.audit`` does."""
-    handle = native.audit_file(file_path(path), campaign_id)
-    try:
-        return Audit._read(handle)
-    finally:
-        native.audit_free(handle)
+    """Recompute every total, contribution and fact of a book's file, as ``Engine.audit`` does. Ctrl-C ends it."""
+    text, stop = file_path(path), Stop()
+
+    def work() -> Audit:
+        handle = native.audit_file(text, campaign_id, stop.handle)
+        try:
+            return Audit._read(handle)
+        finally:
+            native.audit_free(handle)
+
+    return stop.run(work)
 
 
 def reconcile_file(path: str | os.PathLike[str], source: RecordSource | Iterable[ReconcileObject], *,
@@ -43,5 +48,5 @@ def reconcile_file(path: str | os.PathLike[str], source: RecordSource | Iterable
                    all_ours: bool = False) -> Reconciliation:
     """Compare a book's file with the provider's record, as ``Engine.reconcile`` does."""
     text = file_path(path)
-    with lent(source) as handle:
+    with window_named(), lent(source) as handle:
         return Reconciliation._adopt(native.reconcile_file(text, handle, to_us(since), to_us(until), all_ours))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from . import errors, native
 from .provider import Facts
@@ -20,6 +21,8 @@ from .times import to_us
 __all__ = [
     "Difference", "ReconcileKind", "ReconcileObject", "ReconcileRow", "Reconciliation", "Record", "RecordSource",
 ]
+
+_T = TypeVar("_T")
 
 
 class ReconcileKind(IntEnum):
@@ -129,6 +132,19 @@ def lent(source: RecordSource | Iterable[ReconcileObject]) -> Iterator[Any]:
             yield handle
 
 
+_NAMES = {"from_us": "since", "until_us": "until"}
+
+
+@contextmanager
+def window_named() -> Iterator[None]:
+    """What breaks a rule has the name that the caller knows it by."""
+    try:
+        yield
+    except errors.CareForAllError as error:
+        error.field = _NAMES.get(error.field, error.field)
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One difference. ``id`` and ``payment_id`` are ours, ``ref`` is the provider's; ``expected`` is what the provider
@@ -149,7 +165,8 @@ class Difference:
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Reconciliation:
     """What a comparison found. ``differences`` counts all of them, 0: the books agree; ``counts`` by code, and
-    ``listed`` are the first of each. ``objects`` were read; ``foreign`` of them name no payment of ours.
+    ``listed`` are the first of each. ``objects`` were read; ``foreign`` of them name no payment of ours,
+    ``other`` and ``unnamed`` are only counted, as ``ReconcileKind`` says.
 
     ``provider``, ``account`` and ``livemode`` are the book's. ``repaired``: of ``Engine.reconcile_live``, how many
     objects told the book something. ``text`` is for people; docs/reconcile.md lists the codes.
@@ -161,6 +178,8 @@ class Reconciliation:
     repairable: int
     objects: int
     foreign: int
+    other: int
+    unnamed: int
     provider: str
     account: str
     livemode: bool
@@ -186,6 +205,8 @@ class Reconciliation:
                 repairable=native.reconciliation_repairable(handle),
                 objects=native.reconciliation_objects(handle),
                 foreign=native.reconciliation_foreign(handle),
+                other=native.reconciliation_other(handle),
+                unnamed=native.reconciliation_unnamed(handle),
                 provider=native.reconciliation_provider(handle),
                 account=native.reconciliation_account(handle),
                 livemode=bool(native.reconciliation_livemode(handle)),
@@ -210,3 +231,22 @@ class Stop:
 
     def set(self) -> None:
         native.stop_set(self.handle)
+
+    def run(self, work: Callable[[], _T]) -> _T:
+        """Do what asks this, in a thread of its own, so that Ctrl-C is heard meanwhile and ends it.
+
+        ``work`` may go on a little longer than this call, so it must hold all that it uses."""
+        answer: Future[_T] = Future()
+
+        def body() -> None:
+            try:
+                answer.set_result(work())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        try:
+            threading.Thread(target=body, name="careforall-stoppable").start()
+            return answer.result()
+        except BaseException:
+            self.set()
+            raise

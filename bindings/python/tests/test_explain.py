@@ -1,11 +1,15 @@
 """A book that explains itself: audit, explain, doctor."""
 
+import signal
 import sqlite3
+import threading
+import time
 
 import pytest
 from test_engine import AMOUNT, paid
 
-from careforall import Engine, InvalidError, PermanentError, PlayFault
+from careforall import CareForAllError, Engine, InvalidError, PermanentError, PlayFault, audit_file, native
+from careforall.reconcile import Stop
 
 
 def test_clean_books_have_no_differences(engine, play, campaign):
@@ -18,6 +22,60 @@ def test_clean_books_have_no_differences(engine, play, campaign):
     with pytest.raises(PermanentError) as caught:
         engine.audit("cmp_01arz3ndektsv4rrffq69g5fav")
     assert caught.value.name == "CFA_ENOTFOUND"
+
+
+@pytest.fixture
+def before_audits(monkeypatch):
+    """Let something happen when an audit is about to read: it goes on when it was told to stop. How audits ended."""
+    def install(act):
+        told, ends, set_stop = threading.Event(), [], Stop.set
+
+        def told_and_set(stop):
+            set_stop(stop)
+            told.set()
+
+        def waiting(audit):
+            def wrapped(*arguments):
+                act()
+                assert told.wait(20)
+                try:
+                    made = audit(*arguments)
+                except CareForAllError as error:
+                    ends.append(error.name)
+                    raise
+                ends.append("complete")
+                return made
+            return wrapped
+
+        monkeypatch.setattr(Stop, "set", told_and_set)
+        monkeypatch.setattr(native, "audit_engine", waiting(native.audit_engine))
+        monkeypatch.setattr(native, "audit_file", waiting(native.audit_file))
+        return ends
+
+    return install
+
+
+def test_close_ends_an_audit(before_audits):
+    engine = Engine.memory()
+    closing = threading.Thread(target=engine.close)
+    ends = before_audits(closing.start)
+    with pytest.raises(CareForAllError) as caught:
+        engine.audit()
+    closing.join()
+    assert caught.value.name == "CFA_ECLOSING" and ends == ["CFA_ECLOSING"] and engine.closed
+
+
+@pytest.mark.parametrize("of", ["engine", "file"])
+def test_ctrl_c_ends_an_audit(before_audits, tmp_path, of):
+    path, here = tmp_path / "book.db", threading.get_ident()
+    with Engine.sqlite(path) as engine:
+        ends = before_audits(lambda: signal.pthread_kill(here, signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            engine.audit() if of == "engine" else audit_file(path)
+        deadline = time.monotonic() + 20
+        while not ends and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert ends == ["CFA_ECLOSING"]
 
 
 def test_a_changed_number_is_a_difference(play, tmp_path):

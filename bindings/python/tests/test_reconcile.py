@@ -35,6 +35,25 @@ def test_equal_books_have_no_differences(engine, play, campaign):
     assert report.json()["clean"] is True and report.text
 
 
+def test_what_is_only_counted_is_told_apart(engine):
+    nobodys = ReconcileObject(ReconcileKind.PAYMENT, Facts(ref="pi_of_somebody_else", amount=AMOUNT))
+    other = ReconcileObject(ReconcileKind.OTHER, Facts(ref="po_1", amount=AMOUNT))
+    unnamed = ReconcileObject(ReconcileKind.UNNAMED, Facts(amount=AMOUNT))
+    report = engine.reconcile([nobodys, other, other, unnamed, unnamed, unnamed])
+    assert (report.objects, report.foreign, report.other, report.unnamed) == (6, 1, 2, 3)
+
+
+def test_a_time_that_ends_before_it_begins_has_the_callers_name(engine, tmp_path):
+    now = datetime.now(timezone.utc)
+    path = tmp_path / "book.db"
+    Engine.sqlite(path).close()
+    for call in (lambda: engine.reconcile([], since=now), lambda: reconcile_file(path, [], since=now),
+                 lambda: engine.reconcile_live(now, now - timedelta(days=1))):
+        with pytest.raises(InvalidError) as caught:
+            call()
+        assert (caught.value.name, caught.value.field) == ("CFA_EINVAL", "until") and "(until)" in str(caught.value)
+
+
 def test_every_kind_of_difference_is_told(engine, play, campaign):
     known, lost, dear, behind = (paid(engine, play, campaign) for _ in range(4))
     unpaid = engine.create_pledge(campaign.id, AMOUNT)

@@ -338,6 +338,12 @@ int64_t cfa_reconciliation_objects(const cfa_reconciliation *report) {
 int64_t cfa_reconciliation_foreign(const cfa_reconciliation *report) {
     return report->summary.foreign;
 }
+int64_t cfa_reconciliation_other(const cfa_reconciliation *report) {
+    return report->summary.other;
+}
+int64_t cfa_reconciliation_unnamed(const cfa_reconciliation *report) {
+    return report->summary.unnamed;
+}
 const cfa__reconcile_summary *cfa__reconciliation_summary(const cfa_reconciliation *report) {
     return &report->summary;
 }

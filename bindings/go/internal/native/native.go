@@ -113,88 +113,88 @@ typedef long long swig_type_79;
 typedef long long swig_type_80;
 typedef long long swig_type_81;
 typedef long long swig_type_82;
-typedef _gostring_ swig_type_83;
-typedef _gostring_ swig_type_84;
+typedef long long swig_type_83;
+typedef long long swig_type_84;
 typedef _gostring_ swig_type_85;
 typedef _gostring_ swig_type_86;
 typedef _gostring_ swig_type_87;
 typedef _gostring_ swig_type_88;
 typedef _gostring_ swig_type_89;
 typedef _gostring_ swig_type_90;
-typedef long long swig_type_91;
-typedef long long swig_type_92;
-typedef _gostring_ swig_type_93;
-typedef _gostring_ swig_type_94;
+typedef _gostring_ swig_type_91;
+typedef _gostring_ swig_type_92;
+typedef long long swig_type_93;
+typedef long long swig_type_94;
 typedef _gostring_ swig_type_95;
 typedef _gostring_ swig_type_96;
 typedef _gostring_ swig_type_97;
 typedef _gostring_ swig_type_98;
-typedef long long swig_type_99;
-typedef long long swig_type_100;
+typedef _gostring_ swig_type_99;
+typedef _gostring_ swig_type_100;
 typedef long long swig_type_101;
-typedef _gostring_ swig_type_102;
-typedef _gostring_ swig_type_103;
+typedef long long swig_type_102;
+typedef long long swig_type_103;
 typedef _gostring_ swig_type_104;
 typedef _gostring_ swig_type_105;
-typedef long long swig_type_106;
-typedef long long swig_type_107;
-typedef _gostring_ swig_type_108;
-typedef _gostring_ swig_type_109;
+typedef _gostring_ swig_type_106;
+typedef _gostring_ swig_type_107;
+typedef long long swig_type_108;
+typedef long long swig_type_109;
 typedef _gostring_ swig_type_110;
 typedef _gostring_ swig_type_111;
 typedef _gostring_ swig_type_112;
-typedef long long swig_type_113;
-typedef long long swig_type_114;
+typedef _gostring_ swig_type_113;
+typedef _gostring_ swig_type_114;
 typedef long long swig_type_115;
-typedef _gostring_ swig_type_116;
-typedef _gostring_ swig_type_117;
+typedef long long swig_type_116;
+typedef long long swig_type_117;
 typedef _gostring_ swig_type_118;
 typedef _gostring_ swig_type_119;
 typedef _gostring_ swig_type_120;
-typedef long long swig_type_121;
-typedef long long swig_type_122;
-typedef _gostring_ swig_type_123;
-typedef _gostring_ swig_type_124;
+typedef _gostring_ swig_type_121;
+typedef _gostring_ swig_type_122;
+typedef long long swig_type_123;
+typedef long long swig_type_124;
 typedef _gostring_ swig_type_125;
 typedef _gostring_ swig_type_126;
-typedef long long swig_type_127;
+typedef _gostring_ swig_type_127;
 typedef _gostring_ swig_type_128;
-typedef _gostring_ swig_type_129;
+typedef long long swig_type_129;
 typedef _gostring_ swig_type_130;
 typedef _gostring_ swig_type_131;
 typedef _gostring_ swig_type_132;
 typedef _gostring_ swig_type_133;
 typedef _gostring_ swig_type_134;
-typedef long long swig_type_135;
+typedef _gostring_ swig_type_135;
 typedef _gostring_ swig_type_136;
-typedef _gostring_ swig_type_137;
+typedef long long swig_type_137;
 typedef _gostring_ swig_type_138;
-typedef long long swig_type_139;
-typedef long long swig_type_140;
+typedef _gostring_ swig_type_139;
+typedef _gostring_ swig_type_140;
 typedef long long swig_type_141;
 typedef long long swig_type_142;
 typedef long long swig_type_143;
-typedef _gostring_ swig_type_144;
-typedef _gostring_ swig_type_145;
+typedef long long swig_type_144;
+typedef long long swig_type_145;
 typedef _gostring_ swig_type_146;
-typedef long long swig_type_147;
-typedef long long swig_type_148;
+typedef _gostring_ swig_type_147;
+typedef _gostring_ swig_type_148;
 typedef long long swig_type_149;
-typedef _gostring_ swig_type_150;
-typedef _gostring_ swig_type_151;
+typedef long long swig_type_150;
+typedef long long swig_type_151;
 typedef _gostring_ swig_type_152;
 typedef _gostring_ swig_type_153;
-typedef long long swig_type_154;
-typedef long long swig_type_155;
+typedef _gostring_ swig_type_154;
+typedef _gostring_ swig_type_155;
 typedef long long swig_type_156;
-typedef _gostring_ swig_type_157;
-typedef _gostring_ swig_type_158;
+typedef long long swig_type_157;
+typedef long long swig_type_158;
 typedef _gostring_ swig_type_159;
-typedef long long swig_type_160;
-typedef long long swig_type_161;
+typedef _gostring_ swig_type_160;
+typedef _gostring_ swig_type_161;
 typedef long long swig_type_162;
-typedef _gostring_ swig_type_163;
-typedef _gostring_ swig_type_164;
+typedef long long swig_type_163;
+typedef long long swig_type_164;
 typedef _gostring_ swig_type_165;
 typedef _gostring_ swig_type_166;
 typedef _gostring_ swig_type_167;
@@ -212,46 +212,46 @@ typedef _gostring_ swig_type_178;
 typedef _gostring_ swig_type_179;
 typedef _gostring_ swig_type_180;
 typedef _gostring_ swig_type_181;
-typedef _goslice_ swig_type_182;
-typedef long long swig_type_183;
-typedef _gostring_ swig_type_184;
-typedef _gostring_ swig_type_185;
+typedef _gostring_ swig_type_182;
+typedef _gostring_ swig_type_183;
+typedef _goslice_ swig_type_184;
+typedef long long swig_type_185;
 typedef _gostring_ swig_type_186;
 typedef _gostring_ swig_type_187;
 typedef _gostring_ swig_type_188;
-typedef long long swig_type_189;
-typedef long long swig_type_190;
-typedef _gostring_ swig_type_191;
-typedef _gostring_ swig_type_192;
+typedef _gostring_ swig_type_189;
+typedef _gostring_ swig_type_190;
+typedef long long swig_type_191;
+typedef long long swig_type_192;
 typedef _gostring_ swig_type_193;
 typedef _gostring_ swig_type_194;
 typedef _gostring_ swig_type_195;
-typedef long long swig_type_196;
+typedef _gostring_ swig_type_196;
 typedef _gostring_ swig_type_197;
-typedef _gostring_ swig_type_198;
+typedef long long swig_type_198;
 typedef _gostring_ swig_type_199;
 typedef _gostring_ swig_type_200;
-typedef long long swig_type_201;
+typedef _gostring_ swig_type_201;
 typedef _gostring_ swig_type_202;
-typedef _gostring_ swig_type_203;
+typedef long long swig_type_203;
 typedef _gostring_ swig_type_204;
 typedef _gostring_ swig_type_205;
-typedef long long swig_type_206;
+typedef _gostring_ swig_type_206;
 typedef _gostring_ swig_type_207;
-typedef _gostring_ swig_type_208;
+typedef long long swig_type_208;
 typedef _gostring_ swig_type_209;
 typedef _gostring_ swig_type_210;
-typedef long long swig_type_211;
+typedef _gostring_ swig_type_211;
 typedef _gostring_ swig_type_212;
-typedef _gostring_ swig_type_213;
+typedef long long swig_type_213;
 typedef _gostring_ swig_type_214;
 typedef _gostring_ swig_type_215;
 typedef _gostring_ swig_type_216;
 typedef _gostring_ swig_type_217;
-typedef long long swig_type_218;
-typedef long long swig_type_219;
-typedef _gostring_ swig_type_220;
-typedef _gostring_ swig_type_221;
+typedef _gostring_ swig_type_218;
+typedef _gostring_ swig_type_219;
+typedef long long swig_type_220;
+typedef long long swig_type_221;
 typedef _gostring_ swig_type_222;
 typedef _gostring_ swig_type_223;
 typedef _gostring_ swig_type_224;
@@ -264,9 +264,9 @@ typedef _gostring_ swig_type_230;
 typedef _gostring_ swig_type_231;
 typedef _gostring_ swig_type_232;
 typedef _gostring_ swig_type_233;
-typedef long long swig_type_234;
+typedef _gostring_ swig_type_234;
 typedef _gostring_ swig_type_235;
-typedef _gostring_ swig_type_236;
+typedef long long swig_type_236;
 typedef _gostring_ swig_type_237;
 typedef _gostring_ swig_type_238;
 typedef _gostring_ swig_type_239;
@@ -310,19 +310,19 @@ typedef _gostring_ swig_type_276;
 typedef _gostring_ swig_type_277;
 typedef _gostring_ swig_type_278;
 typedef _gostring_ swig_type_279;
-typedef long long swig_type_280;
-typedef long long swig_type_281;
+typedef _gostring_ swig_type_280;
+typedef _gostring_ swig_type_281;
 typedef _gostring_ swig_type_282;
-typedef _gostring_ swig_type_283;
+typedef long long swig_type_283;
 typedef long long swig_type_284;
-typedef long long swig_type_285;
+typedef _gostring_ swig_type_285;
 typedef _gostring_ swig_type_286;
-typedef _gostring_ swig_type_287;
-typedef _gostring_ swig_type_288;
-typedef long long swig_type_289;
-typedef long long swig_type_290;
-typedef _gostring_ swig_type_291;
-typedef _gostring_ swig_type_292;
+typedef long long swig_type_287;
+typedef long long swig_type_288;
+typedef _gostring_ swig_type_289;
+typedef _gostring_ swig_type_290;
+typedef long long swig_type_291;
+typedef long long swig_type_292;
 typedef _gostring_ swig_type_293;
 typedef _gostring_ swig_type_294;
 typedef _gostring_ swig_type_295;
@@ -347,485 +347,489 @@ typedef _gostring_ swig_type_313;
 typedef _gostring_ swig_type_314;
 typedef _gostring_ swig_type_315;
 typedef _gostring_ swig_type_316;
-typedef long long swig_type_317;
+typedef _gostring_ swig_type_317;
 typedef _gostring_ swig_type_318;
-typedef _gostring_ swig_type_319;
+typedef long long swig_type_319;
 typedef _gostring_ swig_type_320;
-typedef long long swig_type_321;
-typedef long long swig_type_322;
+typedef _gostring_ swig_type_321;
+typedef _gostring_ swig_type_322;
 typedef long long swig_type_323;
-typedef _gostring_ swig_type_324;
-typedef _gostring_ swig_type_325;
+typedef long long swig_type_324;
+typedef long long swig_type_325;
 typedef _gostring_ swig_type_326;
 typedef _gostring_ swig_type_327;
 typedef _gostring_ swig_type_328;
 typedef _gostring_ swig_type_329;
 typedef _gostring_ swig_type_330;
-typedef long long swig_type_331;
+typedef _gostring_ swig_type_331;
 typedef _gostring_ swig_type_332;
-typedef _gostring_ swig_type_333;
-typedef long long swig_type_334;
-typedef long long swig_type_335;
-typedef _gostring_ swig_type_336;
+typedef long long swig_type_333;
+typedef _gostring_ swig_type_334;
+typedef _gostring_ swig_type_335;
+typedef long long swig_type_336;
 typedef long long swig_type_337;
-typedef long long swig_type_338;
-typedef _gostring_ swig_type_339;
-typedef _gostring_ swig_type_340;
+typedef _gostring_ swig_type_338;
+typedef long long swig_type_339;
+typedef long long swig_type_340;
 typedef _gostring_ swig_type_341;
-typedef long long swig_type_342;
+typedef _gostring_ swig_type_342;
 typedef _gostring_ swig_type_343;
-typedef _gostring_ swig_type_344;
+typedef long long swig_type_344;
 typedef _gostring_ swig_type_345;
 typedef _gostring_ swig_type_346;
 typedef _gostring_ swig_type_347;
 typedef _gostring_ swig_type_348;
 typedef _gostring_ swig_type_349;
 typedef _gostring_ swig_type_350;
-typedef long long swig_type_351;
-typedef long long swig_type_352;
-typedef _gostring_ swig_type_353;
-typedef _gostring_ swig_type_354;
+typedef _gostring_ swig_type_351;
+typedef _gostring_ swig_type_352;
+typedef long long swig_type_353;
+typedef long long swig_type_354;
 typedef _gostring_ swig_type_355;
 typedef _gostring_ swig_type_356;
 typedef _gostring_ swig_type_357;
 typedef _gostring_ swig_type_358;
 typedef _gostring_ swig_type_359;
-typedef long long swig_type_360;
+typedef _gostring_ swig_type_360;
 typedef _gostring_ swig_type_361;
-typedef _gostring_ swig_type_362;
+typedef long long swig_type_362;
 typedef _gostring_ swig_type_363;
-typedef long long swig_type_364;
-typedef long long swig_type_365;
+typedef _gostring_ swig_type_364;
+typedef _gostring_ swig_type_365;
 typedef long long swig_type_366;
-typedef _gostring_ swig_type_367;
+typedef long long swig_type_367;
 typedef long long swig_type_368;
 typedef _gostring_ swig_type_369;
-typedef _gostring_ swig_type_370;
+typedef long long swig_type_370;
 typedef _gostring_ swig_type_371;
 typedef _gostring_ swig_type_372;
-typedef long long swig_type_373;
-typedef long long swig_type_374;
+typedef _gostring_ swig_type_373;
+typedef _gostring_ swig_type_374;
 typedef long long swig_type_375;
-typedef _gostring_ swig_type_376;
-extern void _wrap_Swig_free_native_e32dcf1a40ab677f(uintptr_t arg1);
-extern uintptr_t _wrap_Swig_malloc_native_e32dcf1a40ab677f(swig_intgo arg1);
-extern swig_type_1 _wrap_version_native_e32dcf1a40ab677f(void);
-extern void _wrap_free_native_e32dcf1a40ab677f(uintptr_t arg1);
-extern swig_intgo _wrap_OK_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EINVAL_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ERANGE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ECURRENCY_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EAMOUNT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ENOTSUP_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EABI_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EMISUSE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ETOOLONG_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EENCODING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ECARD_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EKEY_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ENOTFOUND_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EDECLINED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ECLOSED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ESIGNATURE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ESCHEMA_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EREADONLY_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EMODE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EREFUSED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EEXISTS_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EKEYREUSE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ESTATE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EVERSION_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EFENCED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EBUSY_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EIO_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ETIMEOUT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EUNAVAILABLE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EQUEUE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ENOSPACE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ECLOSING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ECIRCUIT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EINDOUBT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ENOMEM_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ECORRUPT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EBUG_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_OK_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_INVALID_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_PERMANENT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_CONFLICT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_TRANSIENT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_IN_DOUBT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CLASS_INTERNAL_native_e32dcf1a40ab677f(void);
-extern swig_type_2 _wrap_status_name_native_e32dcf1a40ab677f(int arg1);
-extern swig_type_3 _wrap_status_text_native_e32dcf1a40ab677f(int arg1);
-extern int _wrap_status_class_of_native_e32dcf1a40ab677f(int arg1);
-extern swig_type_4 _wrap_money_make_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
-extern swig_type_7 _wrap_money_parse_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_8 arg2);
-extern swig_type_9 _wrap_money_add_native_e32dcf1a40ab677f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_10 _wrap_money_sub_native_e32dcf1a40ab677f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_11 _wrap_money_compare_native_e32dcf1a40ab677f(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
-extern swig_type_12 _wrap_currency_exponent_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_13 arg2);
-extern swig_voidp _wrap_money_rules_stripe_native_e32dcf1a40ab677f(void);
-extern swig_type_14 _wrap_money_check_native_e32dcf1a40ab677f(cfa_money arg1, swig_voidp arg2);
-extern swig_intgo _wrap_FACT_SUCCEEDED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_CANCELED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_EXPIRED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_FRAUD_WARNING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_PROCESSING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_FAILED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FACT_SETTLED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CALL_CREATE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CALL_CAPTURE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CALL_CANCEL_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CALL_RETRIEVE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CALL_LOOKUP_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CALL_REFUND_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_OUTCOME_DONE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_OUTCOME_PENDING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_OUTCOME_REFUSED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PROVIDER_READS_REVERSALS_native_e32dcf1a40ab677f(void);
-extern swig_type_15 _wrap_call_next_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3);
-extern swig_voidp _wrap_pulled_call_view_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_pulled_call_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_CIRCUIT_REJECT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CIRCUIT_QUEUE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FRAUD_FLAG_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_FRAUD_REFUND_native_e32dcf1a40ab677f(void);
-extern void _wrap_engine_close_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_WORK_COMMANDS_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WORK_CALLS_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WORK_TOTALS_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WORK_RELAY_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WORK_UPKEEP_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WORK_ALL_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WORK_NO_COMMIT_native_e32dcf1a40ab677f(void);
-extern swig_type_16 _wrap_engine_tick_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern int _wrap_engine_next_due_ms_native_e32dcf1a40ab677f(swig_voidp arg1, int arg2);
-extern swig_intgo _wrap_engine_descriptor_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_17 _wrap_runner_start_native_e32dcf1a40ab677f(swig_voidp arg1, int arg2);
-extern void _wrap_runner_stop_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_18 _wrap_engine_statistics_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2);
-extern swig_type_19 _wrap_act_page_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, int arg4);
-extern swig_type_21 _wrap_act_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_act_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_22 arg2);
-extern void _wrap_act_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_ACT_NONE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ACT_ALTERED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ACT_UNLINKED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ACT_MISSING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ACT_ADDED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_ACT_HEAD_native_e32dcf1a40ab677f(void);
-extern swig_type_23 _wrap_act_fault_name_native_e32dcf1a40ab677f(int arg1);
-extern swig_type_24 _wrap_act_fault_text_native_e32dcf1a40ab677f(int arg1);
-extern swig_type_25 _wrap_act_verify_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_CAMPAIGN_OPEN_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CAMPAIGN_ENDED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_LATE_ACCEPT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_LATE_REFUSE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_LATE_REFUND_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_LATE_HOLD_native_e32dcf1a40ab677f(void);
-extern swig_type_26 _wrap_campaign_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_27 arg3);
-extern swig_type_28 _wrap_campaign_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_campaign_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_29 arg2);
-extern swig_type_30 _wrap_campaign_list_next_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_campaign_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_31 _wrap_campaign_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_32 _wrap_campaign_title_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_33 _wrap_campaign_currencies_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_campaign_goal_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_34 _wrap_campaign_deadline_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_campaign_late_rule_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_campaign_state_of_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_35 _wrap_campaign_state_name_native_e32dcf1a40ab677f(int arg1);
-extern swig_type_36 _wrap_campaign_version_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_37 _wrap_campaign_created_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_38 _wrap_campaign_updated_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_campaign_replayed_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_39 _wrap_campaign_position_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_campaign_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_PAYMENT_PENDING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_PROCESSING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_CAPTURED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_COMPLETED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FAILED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_CANCELED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_EXPIRED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PAYMENT_FLAG_HELD_native_e32dcf1a40ab677f(void);
-extern swig_type_40 _wrap_payment_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3);
-extern swig_type_42 _wrap_payment_wait_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, int arg4);
-extern swig_type_44 _wrap_payment_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_45 _wrap_payment_pledge_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_46 _wrap_payment_campaign_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_payment_state_of_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_47 _wrap_payment_state_name_native_e32dcf1a40ab677f(int arg1);
-extern int _wrap_payment_flags_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_amount_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_authorized_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_captured_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_refunded_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_disputed_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_refundable_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_payment_fee_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_48 _wrap_payment_ref_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_49 _wrap_payment_failure_code_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_50 _wrap_payment_sequence_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_51 _wrap_payment_created_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_52 _wrap_payment_updated_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_53 _wrap_payment_position_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_payment_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_54 _wrap_payment_history_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_55 arg3);
-extern swig_type_56 _wrap_transition_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_transition_from_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_57 arg2);
-extern int _wrap_transition_to_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_58 arg2);
-extern swig_type_59 _wrap_transition_rule_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_60 arg2);
-extern int _wrap_transition_implied_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_61 arg2);
-extern swig_type_62 _wrap_transition_at_us_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_63 arg2);
-extern void _wrap_transition_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_WEBHOOK_APPLIED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WEBHOOK_STALE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WEBHOOK_PARKED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WEBHOOK_IGNORED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_e32dcf1a40ab677f(void);
-extern swig_type_64 _wrap_webhook_receive_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_65 arg3, swig_type_66 arg4, int arg5);
-extern swig_type_67 _wrap_webhook_verdict_name_native_e32dcf1a40ab677f(int arg1);
-extern swig_type_68 _wrap_audit_differences_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_69 _wrap_audit_position_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_70 _wrap_audit_json_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_71 _wrap_audit_text_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_audit_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_EXPLAIN_TEXT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EXPLAIN_JSON_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_EXPLAIN_HTML_native_e32dcf1a40ab677f(void);
-extern swig_type_72 _wrap_explain_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_73 arg3, int arg4);
-extern swig_type_74 _wrap_story_write_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3);
-extern swig_type_75 _wrap_story_payment_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_story_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_76 _wrap_checkup_write_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3);
-extern void _wrap_checkup_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_RECONCILE_PAYMENT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_RECONCILE_REFUND_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_RECONCILE_DISPUTE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_RECONCILE_OTHER_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_RECONCILE_UNNAMED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_RECONCILE_REPORT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_RECONCILE_MOVEMENT_native_e32dcf1a40ab677f(void);
-extern swig_type_77 _wrap_reconciliation_differences_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_78 _wrap_reconciliation_repairable_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_79 _wrap_reconciliation_objects_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_80 _wrap_reconciliation_foreign_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_81 _wrap_reconciliation_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_reconciliation_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_82 arg2);
-extern swig_type_83 _wrap_reconciliation_provider_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_84 _wrap_reconciliation_account_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_reconciliation_livemode_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_85 _wrap_reconciliation_json_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_86 _wrap_reconciliation_text_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_reconciliation_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_REFUND_REQUESTED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_PENDING_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_REQUIRES_ACTION_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_SUCCEEDED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_FAILED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_CANCELED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_REJECTED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_ASKED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_EXTERNAL_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_LATE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_REFUND_FRAUD_native_e32dcf1a40ab677f(void);
-extern swig_type_87 _wrap_refund_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_88 arg3);
-extern swig_type_89 _wrap_refund_list_of_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_90 arg3);
-extern swig_type_91 _wrap_refund_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_refund_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_92 arg2);
-extern void _wrap_refund_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_93 _wrap_refund_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_94 _wrap_refund_payment_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_refund_amount_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_refund_state_of_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_95 _wrap_refund_state_name_native_e32dcf1a40ab677f(int arg1);
-extern int _wrap_refund_origin_of_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_96 _wrap_refund_ref_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_97 _wrap_refund_failure_code_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_98 _wrap_refund_reason_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_99 _wrap_refund_created_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_100 _wrap_refund_updated_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_refund_replayed_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_101 _wrap_refund_position_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_refund_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_DISPUTE_INQUIRY_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_DISPUTE_OPEN_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_DISPUTE_UNDER_REVIEW_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_DISPUTE_PREVENTED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_DISPUTE_WON_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_DISPUTE_LOST_native_e32dcf1a40ab677f(void);
-extern swig_type_102 _wrap_dispute_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_103 arg3);
-extern swig_type_104 _wrap_dispute_list_of_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_105 arg3);
-extern swig_type_106 _wrap_dispute_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_dispute_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_107 arg2);
-extern void _wrap_dispute_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_108 _wrap_dispute_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_109 _wrap_dispute_payment_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_110 _wrap_dispute_ref_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_dispute_amount_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_dispute_state_of_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_111 _wrap_dispute_state_name_native_e32dcf1a40ab677f(int arg1);
-extern cfa_money _wrap_dispute_withdrawn_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_dispute_reinstated_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_dispute_fee_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_112 _wrap_dispute_reason_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_113 _wrap_dispute_evidence_due_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_114 _wrap_dispute_created_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_115 _wrap_dispute_updated_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_dispute_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_VISIBILITY_OWNER_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WAIT_ANSWER_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WAIT_COMMIT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_WAIT_PAID_native_e32dcf1a40ab677f(void);
-extern swig_type_116 _wrap_pledge_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_117 arg3);
-extern swig_type_118 _wrap_pledge_find_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_119 arg3, swig_type_120 arg4);
-extern swig_type_121 _wrap_pledge_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_pledge_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_122 arg2);
-extern swig_type_123 _wrap_pledge_list_next_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_pledge_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_124 _wrap_pledge_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_125 _wrap_pledge_campaign_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_126 _wrap_pledge_payment_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern cfa_money _wrap_pledge_amount_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_pledge_state_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_127 _wrap_pledge_created_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_128 _wrap_pledge_donor_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_129 _wrap_pledge_donor_name_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_130 _wrap_pledge_donor_email_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_131 _wrap_pledge_donor_message_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_pledge_visibility_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_pledge_replayed_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_pledge_pending_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_132 _wrap_pledge_answer_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_133 _wrap_pledge_client_secret_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_134 _wrap_pledge_redirect_url_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_135 _wrap_pledge_position_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_pledge_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_136 _wrap_campaign_get_with_totals_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_137 arg4);
-extern swig_type_138 _wrap_totals_campaign_id_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_139 _wrap_totals_position_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_140 _wrap_totals_version_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_141 _wrap_totals_as_of_us_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_totals_stale_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_142 _wrap_totals_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_totals_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_143 arg2);
-extern void _wrap_totals_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_144 _wrap_totals_verify_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_145 arg3, int arg4);
-extern swig_type_146 _wrap_event_page_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_147 arg3, int arg4);
-extern swig_type_148 _wrap_event_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_event_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_149 arg2);
-extern void _wrap_event_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_150 _wrap_subscription_open_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_151 arg3);
-extern swig_type_152 _wrap_subscription_next_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern swig_type_153 _wrap_subscription_ack_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_154 arg2);
-extern void _wrap_subscription_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_intgo _wrap_CURSOR_RUNS_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CURSOR_PAUSED_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_CURSOR_STOPPED_native_e32dcf1a40ab677f(void);
-extern swig_type_155 _wrap_cursor_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_cursor_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_156 arg2);
-extern swig_type_157 _wrap_cursor_list_next_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern int _wrap_cursor_list_replayed_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_cursor_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_158 _wrap_letter_page_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_159 arg3, swig_type_160 arg4, int arg5);
-extern swig_type_161 _wrap_letter_list_size_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_letter_list_at_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_162 arg2);
-extern void _wrap_letter_list_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_play_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_voidp _wrap_play_provider_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_163 _wrap_play_confirm_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_164 arg2, swig_type_165 arg3);
-extern swig_type_166 _wrap_play_act_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_167 arg2, int arg3);
-extern swig_type_168 _wrap_play_settle_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_169 arg2, int arg3);
-extern swig_type_170 _wrap_play_expire_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_171 arg2);
-extern swig_type_172 _wrap_play_refund_next_native_e32dcf1a40ab677f(swig_voidp arg1, int arg2);
-extern swig_type_173 _wrap_play_fee_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_174 arg2, cfa_money arg3);
-extern swig_type_175 _wrap_play_fraud_warning_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_176 arg2);
-extern swig_type_177 _wrap_play_payout_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2);
-extern swig_intgo _wrap_PLAY_FAULT_NONE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_e32dcf1a40ab677f(void);
-extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_e32dcf1a40ab677f(void);
-extern swig_type_178 _wrap_play_fault_next_native_e32dcf1a40ab677f(swig_voidp arg1, int arg2);
-extern swig_type_179 _wrap_play_deliver_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
-extern swig_type_180 _wrap_play_webhook_take_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
-extern swig_type_181 _wrap_play_sign_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_182 arg3, swig_type_183 arg4);
-extern swig_type_184 _wrap_source_new_native_e32dcf1a40ab677f(swig_voidp arg1, cfa_reconcile_next arg2, swig_voidp arg3);
-extern void _wrap_source_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_185 _wrap_memory_storage_new_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_storage_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_186 _wrap_engine_open_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_187 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_188 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_189 arg12, swig_type_190 arg13, int arg14, int arg15, int arg16, int arg17, int arg18, int arg19);
-extern swig_type_191 _wrap_campaign_create_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_192 arg3, swig_type_193 arg4, swig_type_194 arg5, swig_type_195 arg6, cfa_money arg7, swig_type_196 arg8, int arg9, swig_type_197 arg10, swig_type_198 arg11, int arg12);
-extern swig_type_199 _wrap_campaign_update_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_200 arg3, swig_type_201 arg4, swig_type_202 arg5, swig_type_203 arg6, swig_type_204 arg7, swig_type_205 arg8, cfa_money arg9, swig_type_206 arg10, int arg11, swig_type_207 arg12, swig_type_208 arg13, int arg14);
-extern swig_type_209 _wrap_campaign_end_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_210 arg3, swig_type_211 arg4, swig_type_212 arg5, swig_type_213 arg6, swig_type_214 arg7, swig_type_215 arg8);
-extern swig_type_216 _wrap_cursor_rewind_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_217 arg3, swig_type_218 arg4, swig_type_219 arg5, swig_type_220 arg6, swig_type_221 arg7, swig_type_222 arg8, swig_type_223 arg9);
-extern swig_type_224 _wrap_cursor_pause_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_225 arg3, swig_type_226 arg4, swig_type_227 arg5);
-extern swig_type_228 _wrap_cursor_resume_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_229 arg3, swig_type_230 arg4, swig_type_231 arg5);
-extern swig_type_232 _wrap_letter_requeue_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_233 arg3, swig_type_234 arg4, swig_type_235 arg5, swig_type_236 arg6, swig_type_237 arg7, swig_type_238 arg8);
-extern swig_type_239 _wrap_donor_erase_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_240 arg2, swig_type_241 arg3, swig_type_242 arg4, int arg5);
-extern swig_type_243 _wrap_payment_accept_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_244 arg3, swig_type_245 arg4, swig_type_246 arg5, swig_type_247 arg6, swig_type_248 arg7);
-extern swig_type_249 _wrap_payment_capture_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_250 arg3, cfa_money arg4, swig_type_251 arg5, swig_type_252 arg6, swig_type_253 arg7, swig_type_254 arg8, int arg9);
-extern swig_type_255 _wrap_payment_cancel_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_256 arg3, swig_type_257 arg4, swig_type_258 arg5, swig_type_259 arg6, swig_type_260 arg7, int arg8);
-extern swig_type_261 _wrap_refund_create_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_262 arg3, swig_type_263 arg4, swig_type_264 arg5, cfa_money arg6, swig_type_265 arg7, swig_type_266 arg8, int arg9);
-extern swig_type_267 _wrap_audit_engine_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_268 arg3);
-extern swig_type_269 _wrap_schema_of_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_270 arg3);
-extern swig_type_271 _wrap_audit_file_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_272 arg2, swig_type_273 arg3);
-extern swig_type_274 _wrap_doctor_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern swig_type_275 _wrap_doctor_do_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_276 arg3, int arg4, swig_type_277 arg5, swig_type_278 arg6, int arg7);
-extern swig_type_279 _wrap_reconcile_engine_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_280 arg4, swig_type_281 arg5, int arg6);
-extern swig_type_282 _wrap_reconcile_file_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_283 arg2, swig_voidp arg3, swig_type_284 arg4, swig_type_285 arg5, int arg6);
-extern swig_type_286 _wrap_reconcile_repair_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
-extern swig_type_287 _wrap_stop_new_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_stop_set_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern void _wrap_stop_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_288 _wrap_reconcile_live_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_289 arg4, swig_type_290 arg5, int arg6, int arg7, swig_type_291 arg8, swig_type_292 arg9, int arg10, swig_voidp arg11);
-extern swig_type_293 _wrap_reconcile_record_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_294 arg3, swig_type_295 arg4, int arg5);
-extern swig_type_296 _wrap_campaign_page_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_297 arg3, int arg4);
-extern swig_type_298 _wrap_cursor_page_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_299 arg3, int arg4);
-extern swig_type_300 _wrap_pledge_create_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_301 arg3, swig_type_302 arg4, swig_type_303 arg5, cfa_money arg6, swig_type_304 arg7, swig_type_305 arg8, swig_type_306 arg9, swig_type_307 arg10, swig_type_308 arg11, int arg12, int arg13, int arg14, swig_type_309 arg15, swig_type_310 arg16, swig_type_311 arg17);
-extern swig_type_312 _wrap_pledge_page_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_313 arg3, swig_type_314 arg4, int arg5);
-extern swig_type_315 _wrap_totals_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_316 arg3, swig_type_317 arg4, int arg5, int arg6);
-extern void _wrap_facts_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_318 _wrap_facts_new_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_319 arg2, swig_type_320 arg3, cfa_money arg4, int arg5, swig_type_321 arg6, swig_type_322 arg7, int arg8, swig_type_323 arg9, swig_type_324 arg10, swig_type_325 arg11, swig_type_326 arg12, cfa_money arg13);
-extern swig_type_327 _wrap_facts_refund_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_328 arg2, swig_type_329 arg3, cfa_money arg4, int arg5, swig_type_330 arg6, swig_type_331 arg7);
-extern swig_type_332 _wrap_facts_dispute_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_333 arg2, cfa_money arg3, int arg4, swig_type_334 arg5, swig_type_335 arg6, cfa_money arg7, swig_type_336 arg8, swig_type_337 arg9, swig_type_338 arg10);
-extern swig_type_339 _wrap_call_done_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_voidp arg5, swig_type_340 arg6, swig_type_341 arg7, swig_type_342 arg8, swig_type_343 arg9, int arg10, int arg11, int arg12);
-extern swig_type_344 _wrap_webhook_accept_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_345 arg3, swig_type_346 arg4, swig_type_347 arg5, int arg6, int arg7, swig_voidp arg8, int arg9, int arg10);
-extern swig_type_348 _wrap_provider_new_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_349 arg2, int arg3);
-extern void _wrap_provider_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_350 _wrap_play_new_native_e32dcf1a40ab677f(swig_voidp arg1, swig_type_351 arg2, int arg3, int arg4, swig_type_352 arg5, swig_type_353 arg6);
-extern swig_type_354 _wrap_play_weather_set_native_e32dcf1a40ab677f(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
-extern swig_type_355 _wrap_play_books_get_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6, swig_voidp arg7, swig_voidp arg8, swig_voidp arg9);
-extern swig_type_356 _wrap_play_payment_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_357 arg3);
-extern swig_type_358 _wrap_play_refund_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_359 arg3, swig_type_360 arg4, int arg5, swig_type_361 arg6);
-extern swig_type_362 _wrap_play_dispute_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, swig_type_363 arg3, int arg4, swig_type_364 arg5, swig_type_365 arg6, swig_type_366 arg7, cfa_money arg8, swig_type_367 arg9, swig_type_368 arg10);
-extern swig_type_369 _wrap_key_new_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_370 _wrap_money_format_native_e32dcf1a40ab677f(swig_voidp arg1, cfa_money arg2);
-extern void _wrap_record_free_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_371 _wrap_record_new_native_e32dcf1a40ab677f(swig_voidp arg1);
-extern swig_type_372 _wrap_record_add_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, int arg5, int arg6, swig_type_373 arg7, swig_type_374 arg8, swig_type_375 arg9);
-extern swig_type_376 _wrap_record_source_native_e32dcf1a40ab677f(swig_voidp arg1, swig_voidp arg2);
+typedef long long swig_type_376;
+typedef long long swig_type_377;
+typedef _gostring_ swig_type_378;
+extern void _wrap_Swig_free_native_f7425e4dc1cb5994(uintptr_t arg1);
+extern uintptr_t _wrap_Swig_malloc_native_f7425e4dc1cb5994(swig_intgo arg1);
+extern swig_type_1 _wrap_version_native_f7425e4dc1cb5994(void);
+extern void _wrap_free_native_f7425e4dc1cb5994(uintptr_t arg1);
+extern swig_intgo _wrap_OK_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EINVAL_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ERANGE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ECURRENCY_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EAMOUNT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ENOTSUP_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EABI_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EMISUSE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ETOOLONG_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EENCODING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ECARD_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EKEY_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ENOTFOUND_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EDECLINED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ECLOSED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ESIGNATURE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ESCHEMA_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EREADONLY_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EMODE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EREFUSED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EEXISTS_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EKEYREUSE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ESTATE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EVERSION_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EFENCED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EBUSY_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EIO_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ETIMEOUT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EUNAVAILABLE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EQUEUE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ENOSPACE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ECLOSING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ECIRCUIT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EINDOUBT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ENOMEM_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ECORRUPT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EBUG_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_OK_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_INVALID_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_PERMANENT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_CONFLICT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_TRANSIENT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_IN_DOUBT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CLASS_INTERNAL_native_f7425e4dc1cb5994(void);
+extern swig_type_2 _wrap_status_name_native_f7425e4dc1cb5994(int arg1);
+extern swig_type_3 _wrap_status_text_native_f7425e4dc1cb5994(int arg1);
+extern int _wrap_status_class_of_native_f7425e4dc1cb5994(int arg1);
+extern swig_type_4 _wrap_money_make_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_5 arg2, swig_type_6 arg3);
+extern swig_type_7 _wrap_money_parse_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_8 arg2);
+extern swig_type_9 _wrap_money_add_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_10 _wrap_money_sub_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_11 _wrap_money_compare_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_money arg2, cfa_money arg3);
+extern swig_type_12 _wrap_currency_exponent_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_13 arg2);
+extern swig_voidp _wrap_money_rules_stripe_native_f7425e4dc1cb5994(void);
+extern swig_type_14 _wrap_money_check_native_f7425e4dc1cb5994(cfa_money arg1, swig_voidp arg2);
+extern swig_intgo _wrap_FACT_SUCCEEDED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_CANCELED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_EXPIRED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_FRAUD_WARNING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_NEEDS_ACTION_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_PROCESSING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_FAILED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FACT_SETTLED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CALL_CREATE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CALL_CAPTURE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CALL_CANCEL_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CALL_RETRIEVE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CALL_LOOKUP_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CALL_REFUND_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_OUTCOME_UNKNOWN_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_OUTCOME_DONE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_OUTCOME_PENDING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_OUTCOME_REFUSED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_OUTCOME_NOT_SENT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PROVIDER_TWO_STEP_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PROVIDER_READS_REVERSALS_native_f7425e4dc1cb5994(void);
+extern swig_type_15 _wrap_call_next_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3);
+extern swig_voidp _wrap_pulled_call_view_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_pulled_call_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_CIRCUIT_REJECT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CIRCUIT_QUEUE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FRAUD_FLAG_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_FRAUD_REFUND_native_f7425e4dc1cb5994(void);
+extern void _wrap_engine_close_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_WORK_COMMANDS_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WORK_CALLS_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WORK_TOTALS_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WORK_RELAY_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WORK_UPKEEP_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WORK_ALL_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WORK_NO_COMMIT_native_f7425e4dc1cb5994(void);
+extern swig_type_16 _wrap_engine_tick_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern int _wrap_engine_next_due_ms_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2);
+extern swig_intgo _wrap_engine_descriptor_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_17 _wrap_runner_start_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2);
+extern void _wrap_runner_stop_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_18 _wrap_engine_statistics_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2);
+extern swig_type_19 _wrap_act_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_20 arg3, int arg4);
+extern swig_type_21 _wrap_act_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_act_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_22 arg2);
+extern void _wrap_act_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_ACT_NONE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ACT_ALTERED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ACT_UNLINKED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ACT_MISSING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ACT_ADDED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_ACT_HEAD_native_f7425e4dc1cb5994(void);
+extern swig_type_23 _wrap_act_fault_name_native_f7425e4dc1cb5994(int arg1);
+extern swig_type_24 _wrap_act_fault_text_native_f7425e4dc1cb5994(int arg1);
+extern swig_type_25 _wrap_act_verify_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_CAMPAIGN_OPEN_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CAMPAIGN_ENDED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_LATE_ACCEPT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_LATE_REFUSE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_LATE_REFUND_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_LATE_HOLD_native_f7425e4dc1cb5994(void);
+extern swig_type_26 _wrap_campaign_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_27 arg3);
+extern swig_type_28 _wrap_campaign_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_campaign_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_29 arg2);
+extern swig_type_30 _wrap_campaign_list_next_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_campaign_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_31 _wrap_campaign_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_32 _wrap_campaign_title_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_33 _wrap_campaign_currencies_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_campaign_goal_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_34 _wrap_campaign_deadline_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_campaign_late_rule_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_campaign_state_of_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_35 _wrap_campaign_state_name_native_f7425e4dc1cb5994(int arg1);
+extern swig_type_36 _wrap_campaign_version_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_37 _wrap_campaign_created_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_38 _wrap_campaign_updated_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_campaign_replayed_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_39 _wrap_campaign_position_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_campaign_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_PAYMENT_PENDING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_REQUIRES_ACTION_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_PROCESSING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_AUTHORIZED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_CAPTURED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_COMPLETED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FAILED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_CANCELED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_EXPIRED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_CONFLICT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_SETTLED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_LATE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PAYMENT_FLAG_HELD_native_f7425e4dc1cb5994(void);
+extern swig_type_40 _wrap_payment_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_41 arg3);
+extern swig_type_42 _wrap_payment_wait_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_43 arg3, int arg4);
+extern swig_type_44 _wrap_payment_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_45 _wrap_payment_pledge_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_46 _wrap_payment_campaign_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_payment_state_of_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_47 _wrap_payment_state_name_native_f7425e4dc1cb5994(int arg1);
+extern int _wrap_payment_flags_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_amount_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_authorized_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_captured_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_refunded_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_disputed_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_refundable_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_payment_fee_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_48 _wrap_payment_ref_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_49 _wrap_payment_failure_code_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_50 _wrap_payment_sequence_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_51 _wrap_payment_created_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_52 _wrap_payment_updated_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_53 _wrap_payment_position_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_payment_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_54 _wrap_payment_history_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_55 arg3);
+extern swig_type_56 _wrap_transition_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_transition_from_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_57 arg2);
+extern int _wrap_transition_to_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_58 arg2);
+extern swig_type_59 _wrap_transition_rule_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_60 arg2);
+extern int _wrap_transition_implied_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_61 arg2);
+extern swig_type_62 _wrap_transition_at_us_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_63 arg2);
+extern void _wrap_transition_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_WEBHOOK_APPLIED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WEBHOOK_DUPLICATE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WEBHOOK_STALE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WEBHOOK_PARKED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WEBHOOK_IGNORED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WEBHOOK_QUARANTINED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WEBHOOK_CONTRADICTION_native_f7425e4dc1cb5994(void);
+extern swig_type_64 _wrap_webhook_receive_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_65 arg3, swig_type_66 arg4, int arg5);
+extern swig_type_67 _wrap_webhook_verdict_name_native_f7425e4dc1cb5994(int arg1);
+extern swig_type_68 _wrap_audit_differences_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_69 _wrap_audit_position_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_70 _wrap_audit_json_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_71 _wrap_audit_text_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_audit_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_EXPLAIN_TEXT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EXPLAIN_JSON_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_EXPLAIN_HTML_native_f7425e4dc1cb5994(void);
+extern swig_type_72 _wrap_explain_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_73 arg3, int arg4);
+extern swig_type_74 _wrap_story_write_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3);
+extern swig_type_75 _wrap_story_payment_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_story_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_76 _wrap_checkup_write_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3);
+extern void _wrap_checkup_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_RECONCILE_PAYMENT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_RECONCILE_REFUND_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_RECONCILE_DISPUTE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_RECONCILE_OTHER_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_RECONCILE_UNNAMED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_RECONCILE_REPORT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_RECONCILE_MOVEMENT_native_f7425e4dc1cb5994(void);
+extern swig_type_77 _wrap_reconciliation_differences_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_78 _wrap_reconciliation_repairable_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_79 _wrap_reconciliation_objects_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_80 _wrap_reconciliation_foreign_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_81 _wrap_reconciliation_other_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_82 _wrap_reconciliation_unnamed_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_83 _wrap_reconciliation_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_reconciliation_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_84 arg2);
+extern swig_type_85 _wrap_reconciliation_provider_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_86 _wrap_reconciliation_account_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_reconciliation_livemode_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_87 _wrap_reconciliation_json_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_88 _wrap_reconciliation_text_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_reconciliation_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_REFUND_REQUESTED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_PENDING_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_REQUIRES_ACTION_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_SUCCEEDED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_FAILED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_CANCELED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_REJECTED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_ASKED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_EXTERNAL_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_LATE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_REFUND_FRAUD_native_f7425e4dc1cb5994(void);
+extern swig_type_89 _wrap_refund_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_90 arg3);
+extern swig_type_91 _wrap_refund_list_of_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_92 arg3);
+extern swig_type_93 _wrap_refund_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_refund_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_94 arg2);
+extern void _wrap_refund_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_95 _wrap_refund_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_96 _wrap_refund_payment_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_refund_amount_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_refund_state_of_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_97 _wrap_refund_state_name_native_f7425e4dc1cb5994(int arg1);
+extern int _wrap_refund_origin_of_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_98 _wrap_refund_ref_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_99 _wrap_refund_failure_code_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_100 _wrap_refund_reason_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_101 _wrap_refund_created_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_102 _wrap_refund_updated_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_refund_replayed_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_103 _wrap_refund_position_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_refund_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_DISPUTE_INQUIRY_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_DISPUTE_OPEN_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_DISPUTE_UNDER_REVIEW_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_DISPUTE_PREVENTED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_DISPUTE_WON_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_DISPUTE_LOST_native_f7425e4dc1cb5994(void);
+extern swig_type_104 _wrap_dispute_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_105 arg3);
+extern swig_type_106 _wrap_dispute_list_of_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_107 arg3);
+extern swig_type_108 _wrap_dispute_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_dispute_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_109 arg2);
+extern void _wrap_dispute_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_110 _wrap_dispute_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_111 _wrap_dispute_payment_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_112 _wrap_dispute_ref_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_dispute_amount_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_dispute_state_of_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_113 _wrap_dispute_state_name_native_f7425e4dc1cb5994(int arg1);
+extern cfa_money _wrap_dispute_withdrawn_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_dispute_reinstated_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_dispute_fee_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_114 _wrap_dispute_reason_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_115 _wrap_dispute_evidence_due_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_116 _wrap_dispute_created_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_117 _wrap_dispute_updated_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_dispute_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_VISIBILITY_PUBLIC_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_VISIBILITY_OWNER_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_VISIBILITY_HIDDEN_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WAIT_ANSWER_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WAIT_COMMIT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_WAIT_PAID_native_f7425e4dc1cb5994(void);
+extern swig_type_118 _wrap_pledge_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_119 arg3);
+extern swig_type_120 _wrap_pledge_find_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_121 arg3, swig_type_122 arg4);
+extern swig_type_123 _wrap_pledge_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_pledge_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_124 arg2);
+extern swig_type_125 _wrap_pledge_list_next_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_pledge_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_126 _wrap_pledge_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_127 _wrap_pledge_campaign_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_128 _wrap_pledge_payment_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern cfa_money _wrap_pledge_amount_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_pledge_state_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_129 _wrap_pledge_created_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_130 _wrap_pledge_donor_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_131 _wrap_pledge_donor_name_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_132 _wrap_pledge_donor_email_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_133 _wrap_pledge_donor_message_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_pledge_visibility_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_pledge_replayed_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_pledge_pending_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_134 _wrap_pledge_answer_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_135 _wrap_pledge_client_secret_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_136 _wrap_pledge_redirect_url_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_137 _wrap_pledge_position_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_pledge_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_138 _wrap_campaign_get_with_totals_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_139 arg4);
+extern swig_type_140 _wrap_totals_campaign_id_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_141 _wrap_totals_position_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_142 _wrap_totals_version_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_143 _wrap_totals_as_of_us_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_totals_stale_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_144 _wrap_totals_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_totals_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_145 arg2);
+extern void _wrap_totals_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_146 _wrap_totals_verify_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_147 arg3, int arg4);
+extern swig_type_148 _wrap_event_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_149 arg3, int arg4);
+extern swig_type_150 _wrap_event_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_event_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_151 arg2);
+extern void _wrap_event_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_152 _wrap_subscription_open_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_153 arg3);
+extern swig_type_154 _wrap_subscription_next_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern swig_type_155 _wrap_subscription_ack_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_156 arg2);
+extern void _wrap_subscription_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_intgo _wrap_CURSOR_RUNS_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CURSOR_PAUSED_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_CURSOR_STOPPED_native_f7425e4dc1cb5994(void);
+extern swig_type_157 _wrap_cursor_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_cursor_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_158 arg2);
+extern swig_type_159 _wrap_cursor_list_next_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern int _wrap_cursor_list_replayed_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_cursor_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_160 _wrap_letter_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_161 arg3, swig_type_162 arg4, int arg5);
+extern swig_type_163 _wrap_letter_list_size_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_letter_list_at_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_164 arg2);
+extern void _wrap_letter_list_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_play_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_voidp _wrap_play_provider_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_165 _wrap_play_confirm_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_166 arg2, swig_type_167 arg3);
+extern swig_type_168 _wrap_play_act_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_169 arg2, int arg3);
+extern swig_type_170 _wrap_play_settle_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_171 arg2, int arg3);
+extern swig_type_172 _wrap_play_expire_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_173 arg2);
+extern swig_type_174 _wrap_play_refund_next_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2);
+extern swig_type_175 _wrap_play_fee_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_176 arg2, cfa_money arg3);
+extern swig_type_177 _wrap_play_fraud_warning_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_178 arg2);
+extern swig_type_179 _wrap_play_payout_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2);
+extern swig_intgo _wrap_PLAY_FAULT_NONE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PLAY_FAULT_REPLY_LOST_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PLAY_FAULT_NOT_SENT_native_f7425e4dc1cb5994(void);
+extern swig_intgo _wrap_PLAY_FAULT_REFUSED_native_f7425e4dc1cb5994(void);
+extern swig_type_180 _wrap_play_fault_next_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2);
+extern swig_type_181 _wrap_play_deliver_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
+extern swig_type_182 _wrap_play_webhook_take_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
+extern swig_type_183 _wrap_play_sign_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_184 arg3, swig_type_185 arg4);
+extern swig_type_186 _wrap_source_new_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_reconcile_next arg2, swig_voidp arg3);
+extern void _wrap_source_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_187 _wrap_memory_storage_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_storage_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_188 _wrap_engine_open_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_189 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_190 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_191 arg12, swig_type_192 arg13, int arg14, int arg15, int arg16, int arg17, int arg18, int arg19);
+extern swig_type_193 _wrap_campaign_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_194 arg3, swig_type_195 arg4, swig_type_196 arg5, swig_type_197 arg6, cfa_money arg7, swig_type_198 arg8, int arg9, swig_type_199 arg10, swig_type_200 arg11, int arg12);
+extern swig_type_201 _wrap_campaign_update_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_202 arg3, swig_type_203 arg4, swig_type_204 arg5, swig_type_205 arg6, swig_type_206 arg7, swig_type_207 arg8, cfa_money arg9, swig_type_208 arg10, int arg11, swig_type_209 arg12, swig_type_210 arg13, int arg14);
+extern swig_type_211 _wrap_campaign_end_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_212 arg3, swig_type_213 arg4, swig_type_214 arg5, swig_type_215 arg6, swig_type_216 arg7, swig_type_217 arg8);
+extern swig_type_218 _wrap_cursor_rewind_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_219 arg3, swig_type_220 arg4, swig_type_221 arg5, swig_type_222 arg6, swig_type_223 arg7, swig_type_224 arg8, swig_type_225 arg9);
+extern swig_type_226 _wrap_cursor_pause_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_227 arg3, swig_type_228 arg4, swig_type_229 arg5);
+extern swig_type_230 _wrap_cursor_resume_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_231 arg3, swig_type_232 arg4, swig_type_233 arg5);
+extern swig_type_234 _wrap_letter_requeue_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_235 arg3, swig_type_236 arg4, swig_type_237 arg5, swig_type_238 arg6, swig_type_239 arg7, swig_type_240 arg8);
+extern swig_type_241 _wrap_donor_erase_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_242 arg2, swig_type_243 arg3, swig_type_244 arg4, int arg5);
+extern swig_type_245 _wrap_payment_accept_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_246 arg3, swig_type_247 arg4, swig_type_248 arg5, swig_type_249 arg6, swig_type_250 arg7);
+extern swig_type_251 _wrap_payment_capture_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_252 arg3, cfa_money arg4, swig_type_253 arg5, swig_type_254 arg6, swig_type_255 arg7, swig_type_256 arg8, int arg9);
+extern swig_type_257 _wrap_payment_cancel_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_258 arg3, swig_type_259 arg4, swig_type_260 arg5, swig_type_261 arg6, swig_type_262 arg7, int arg8);
+extern swig_type_263 _wrap_refund_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_264 arg3, swig_type_265 arg4, swig_type_266 arg5, cfa_money arg6, swig_type_267 arg7, swig_type_268 arg8, int arg9);
+extern swig_type_269 _wrap_stop_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_stop_set_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern void _wrap_stop_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_270 _wrap_audit_engine_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_271 arg3, swig_voidp arg4);
+extern swig_type_272 _wrap_schema_of_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_273 arg3);
+extern swig_type_274 _wrap_audit_file_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_275 arg2, swig_type_276 arg3, swig_voidp arg4);
+extern swig_type_277 _wrap_doctor_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern swig_type_278 _wrap_doctor_do_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_279 arg3, int arg4, swig_type_280 arg5, swig_type_281 arg6, int arg7);
+extern swig_type_282 _wrap_reconcile_engine_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_283 arg4, swig_type_284 arg5, int arg6);
+extern swig_type_285 _wrap_reconcile_file_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_type_287 arg4, swig_type_288 arg5, int arg6);
+extern swig_type_289 _wrap_reconcile_repair_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
+extern swig_type_290 _wrap_reconcile_live_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_291 arg4, swig_type_292 arg5, int arg6, int arg7, swig_type_293 arg8, swig_type_294 arg9, int arg10, swig_voidp arg11);
+extern swig_type_295 _wrap_reconcile_record_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_296 arg3, swig_type_297 arg4, int arg5);
+extern swig_type_298 _wrap_campaign_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_299 arg3, int arg4);
+extern swig_type_300 _wrap_cursor_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_301 arg3, int arg4);
+extern swig_type_302 _wrap_pledge_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_303 arg3, swig_type_304 arg4, swig_type_305 arg5, cfa_money arg6, swig_type_306 arg7, swig_type_307 arg8, swig_type_308 arg9, swig_type_309 arg10, swig_type_310 arg11, int arg12, int arg13, int arg14, swig_type_311 arg15, swig_type_312 arg16, swig_type_313 arg17);
+extern swig_type_314 _wrap_pledge_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_315 arg3, swig_type_316 arg4, int arg5);
+extern swig_type_317 _wrap_totals_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_318 arg3, swig_type_319 arg4, int arg5, int arg6);
+extern void _wrap_facts_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_320 _wrap_facts_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_321 arg2, swig_type_322 arg3, cfa_money arg4, int arg5, swig_type_323 arg6, swig_type_324 arg7, int arg8, swig_type_325 arg9, swig_type_326 arg10, swig_type_327 arg11, swig_type_328 arg12, cfa_money arg13);
+extern swig_type_329 _wrap_facts_refund_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_330 arg2, swig_type_331 arg3, cfa_money arg4, int arg5, swig_type_332 arg6, swig_type_333 arg7);
+extern swig_type_334 _wrap_facts_dispute_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_335 arg2, cfa_money arg3, int arg4, swig_type_336 arg5, swig_type_337 arg6, cfa_money arg7, swig_type_338 arg8, swig_type_339 arg9, swig_type_340 arg10);
+extern swig_type_341 _wrap_call_done_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_voidp arg5, swig_type_342 arg6, swig_type_343 arg7, swig_type_344 arg8, swig_type_345 arg9, int arg10, int arg11, int arg12);
+extern swig_type_346 _wrap_webhook_accept_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_347 arg3, swig_type_348 arg4, swig_type_349 arg5, int arg6, int arg7, swig_voidp arg8, int arg9, int arg10);
+extern swig_type_350 _wrap_provider_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_351 arg2, int arg3);
+extern void _wrap_provider_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_352 _wrap_play_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_353 arg2, int arg3, int arg4, swig_type_354 arg5, swig_type_355 arg6);
+extern swig_type_356 _wrap_play_weather_set_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
+extern swig_type_357 _wrap_play_books_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6, swig_voidp arg7, swig_voidp arg8, swig_voidp arg9);
+extern swig_type_358 _wrap_play_payment_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_359 arg3);
+extern swig_type_360 _wrap_play_refund_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_361 arg3, swig_type_362 arg4, int arg5, swig_type_363 arg6);
+extern swig_type_364 _wrap_play_dispute_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_365 arg3, int arg4, swig_type_366 arg5, swig_type_367 arg6, swig_type_368 arg7, cfa_money arg8, swig_type_369 arg9, swig_type_370 arg10);
+extern swig_type_371 _wrap_key_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_372 _wrap_money_format_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_money arg2);
+extern void _wrap_record_free_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_373 _wrap_record_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_374 _wrap_record_add_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, int arg5, int arg6, swig_type_375 arg7, swig_type_376 arg8, swig_type_377 arg9);
+extern swig_type_378 _wrap_record_source_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2);
 #undef intgo
 */
 import "C"
@@ -858,8 +862,8 @@ func getSwigcptr(v interface { Swigcptr() uintptr }) uintptr {
 
 type _ sync.Mutex
 
-//export cgo_panic__native_e32dcf1a40ab677f
-func cgo_panic__native_e32dcf1a40ab677f(p *byte) {
+//export cgo_panic__native_f7425e4dc1cb5994
+func cgo_panic__native_f7425e4dc1cb5994(p *byte) {
 	s := (*[1024]byte)(unsafe.Pointer(p))[:]
 	for i, b := range s {
 		if b == 0 {
@@ -880,20 +884,20 @@ func swigCopyString(s string) string {
 
 func Swig_free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_Swig_free_native_e32dcf1a40ab677f(C.uintptr_t(_swig_i_0))
+	C._wrap_Swig_free_native_f7425e4dc1cb5994(C.uintptr_t(_swig_i_0))
 }
 
 func Swig_malloc(arg1 int) (_swig_ret uintptr) {
 	var swig_r uintptr
 	_swig_i_0 := arg1
-	swig_r = (uintptr)(C._wrap_Swig_malloc_native_e32dcf1a40ab677f(C.swig_intgo(_swig_i_0)))
+	swig_r = (uintptr)(C._wrap_Swig_malloc_native_f7425e4dc1cb5994(C.swig_intgo(_swig_i_0)))
 	return swig_r
 }
 
 const VERSION string = "0.1.0"
 func Version() (_swig_ret string) {
 	var swig_r string
-	swig_r_p := C._wrap_version_native_e32dcf1a40ab677f()
+	swig_r_p := C._wrap_version_native_f7425e4dc1cb5994()
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -902,313 +906,313 @@ func Version() (_swig_ret string) {
 
 func Free(arg1 uintptr) {
 	_swig_i_0 := arg1
-	C._wrap_free_native_e32dcf1a40ab677f(C.uintptr_t(_swig_i_0))
+	C._wrap_free_native_f7425e4dc1cb5994(C.uintptr_t(_swig_i_0))
 }
 
 func _swig_getOK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OK_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_OK_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var OK int = _swig_getOK()
 func _swig_getEINVAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINVAL_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EINVAL_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EINVAL int = _swig_getEINVAL()
 func _swig_getERANGE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ERANGE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ERANGE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ERANGE int = _swig_getERANGE()
 func _swig_getECURRENCY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECURRENCY_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ECURRENCY_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ECURRENCY int = _swig_getECURRENCY()
 func _swig_getEAMOUNT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EAMOUNT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EAMOUNT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EAMOUNT int = _swig_getEAMOUNT()
 func _swig_getENOTSUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTSUP_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ENOTSUP_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ENOTSUP int = _swig_getENOTSUP()
 func _swig_getEABI() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EABI_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EABI_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EABI int = _swig_getEABI()
 func _swig_getEMISUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMISUSE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EMISUSE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EMISUSE int = _swig_getEMISUSE()
 func _swig_getETOOLONG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETOOLONG_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ETOOLONG_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ETOOLONG int = _swig_getETOOLONG()
 func _swig_getEENCODING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EENCODING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EENCODING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EENCODING int = _swig_getEENCODING()
 func _swig_getECARD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECARD_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ECARD_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ECARD int = _swig_getECARD()
 func _swig_getEKEY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEY_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EKEY_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EKEY int = _swig_getEKEY()
 func _swig_getENOTFOUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOTFOUND_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ENOTFOUND_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ENOTFOUND int = _swig_getENOTFOUND()
 func _swig_getEDECLINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EDECLINED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EDECLINED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EDECLINED int = _swig_getEDECLINED()
 func _swig_getECLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ECLOSED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ECLOSED int = _swig_getECLOSED()
 func _swig_getESIGNATURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESIGNATURE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ESIGNATURE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ESIGNATURE int = _swig_getESIGNATURE()
 func _swig_getESCHEMA() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESCHEMA_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ESCHEMA_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ESCHEMA int = _swig_getESCHEMA()
 func _swig_getEREADONLY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREADONLY_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EREADONLY_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EREADONLY int = _swig_getEREADONLY()
 func _swig_getEMODE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EMODE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EMODE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EMODE int = _swig_getEMODE()
 func _swig_getEREFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EREFUSED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EREFUSED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EREFUSED int = _swig_getEREFUSED()
 func _swig_getEEXISTS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EEXISTS_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EEXISTS_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EEXISTS int = _swig_getEEXISTS()
 func _swig_getEKEYREUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EKEYREUSE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EKEYREUSE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EKEYREUSE int = _swig_getEKEYREUSE()
 func _swig_getESTATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ESTATE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ESTATE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ESTATE int = _swig_getESTATE()
 func _swig_getEVERSION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EVERSION_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EVERSION_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EVERSION int = _swig_getEVERSION()
 func _swig_getEFENCED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EFENCED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EFENCED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EFENCED int = _swig_getEFENCED()
 func _swig_getEBUSY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUSY_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EBUSY_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EBUSY int = _swig_getEBUSY()
 func _swig_getEIO() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EIO_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EIO_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EIO int = _swig_getEIO()
 func _swig_getETIMEOUT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ETIMEOUT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ETIMEOUT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ETIMEOUT int = _swig_getETIMEOUT()
 func _swig_getEUNAVAILABLE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EUNAVAILABLE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EUNAVAILABLE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EUNAVAILABLE int = _swig_getEUNAVAILABLE()
 func _swig_getEQUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EQUEUE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EQUEUE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EQUEUE int = _swig_getEQUEUE()
 func _swig_getENOSPACE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOSPACE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ENOSPACE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ENOSPACE int = _swig_getENOSPACE()
 func _swig_getECLOSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECLOSING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ECLOSING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ECLOSING int = _swig_getECLOSING()
 func _swig_getECIRCUIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECIRCUIT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ECIRCUIT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ECIRCUIT int = _swig_getECIRCUIT()
 func _swig_getEINDOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EINDOUBT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EINDOUBT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EINDOUBT int = _swig_getEINDOUBT()
 func _swig_getENOMEM() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ENOMEM_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ENOMEM_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ENOMEM int = _swig_getENOMEM()
 func _swig_getECORRUPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ECORRUPT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ECORRUPT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ECORRUPT int = _swig_getECORRUPT()
 func _swig_getEBUG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EBUG_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EBUG_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EBUG int = _swig_getEBUG()
 func _swig_getCLASS_OK() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_OK_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_OK_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CLASS_OK int = _swig_getCLASS_OK()
 func _swig_getCLASS_INVALID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INVALID_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_INVALID_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CLASS_INVALID int = _swig_getCLASS_INVALID()
 func _swig_getCLASS_PERMANENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_PERMANENT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CLASS_PERMANENT int = _swig_getCLASS_PERMANENT()
 func _swig_getCLASS_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_CONFLICT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CLASS_CONFLICT int = _swig_getCLASS_CONFLICT()
 func _swig_getCLASS_TRANSIENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_TRANSIENT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CLASS_TRANSIENT int = _swig_getCLASS_TRANSIENT()
 func _swig_getCLASS_IN_DOUBT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_IN_DOUBT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CLASS_IN_DOUBT int = _swig_getCLASS_IN_DOUBT()
 func _swig_getCLASS_INTERNAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CLASS_INTERNAL_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -1216,7 +1220,7 @@ var CLASS_INTERNAL int = _swig_getCLASS_INTERNAL()
 func Status_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1226,7 +1230,7 @@ func Status_name(arg1 int32) (_swig_ret string) {
 func Status_text(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_status_text_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_status_text_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1236,7 +1240,7 @@ func Status_text(arg1 int32) (_swig_ret string) {
 func Status_class_of(arg1 int32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_status_class_of_native_e32dcf1a40ab677f(C.int(_swig_i_0)))
+	swig_r = (int32)(C._wrap_status_class_of_native_f7425e4dc1cb5994(C.int(_swig_i_0)))
 	return swig_r
 }
 
@@ -1245,7 +1249,7 @@ func Money_make(arg1 *Money, arg2 int64, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_make_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_money_make_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_5(_swig_i_1), *(*C.swig_type_6)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1263,7 +1267,7 @@ func Money_parse(arg1 *Money, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_parse_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_money_parse_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_8)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -1282,7 +1286,7 @@ func Money_add(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_add_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_add_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1298,7 +1302,7 @@ func Money_sub(arg1 *Money, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_sub_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_sub_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1314,7 +1318,7 @@ func Money_compare(arg1 *int32, arg2 Money, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_money_compare_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_money_compare_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1329,7 +1333,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_currency_exponent_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_currency_exponent_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_13)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -1345,7 +1349,7 @@ func Currency_exponent(arg1 *int32, arg2 string) (_swig_ret error) {
 
 func Money_rules_stripe() (_swig_ret Rules) {
 	var swig_r Rules
-	swig_r = (Rules)(C._wrap_money_rules_stripe_native_e32dcf1a40ab677f())
+	swig_r = (Rules)(C._wrap_money_rules_stripe_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -1353,7 +1357,7 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_check_native_e32dcf1a40ab677f(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_money_check_native_f7425e4dc1cb5994(C.cfa_money(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1366,154 +1370,154 @@ func Money_check(arg1 Money, arg2 Rules) (_swig_ret error) {
 
 func _swig_getFACT_SUCCEEDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_SUCCEEDED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_SUCCEEDED int = _swig_getFACT_SUCCEEDED()
 func _swig_getFACT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_CANCELED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_CANCELED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_CANCELED int = _swig_getFACT_CANCELED()
 func _swig_getFACT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_EXPIRED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_EXPIRED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_EXPIRED int = _swig_getFACT_EXPIRED()
 func _swig_getFACT_FRAUD_WARNING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_FRAUD_WARNING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_FRAUD_WARNING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_FRAUD_WARNING int = _swig_getFACT_FRAUD_WARNING()
 func _swig_getFACT_NEEDS_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_NEEDS_ACTION_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_NEEDS_ACTION int = _swig_getFACT_NEEDS_ACTION()
 func _swig_getFACT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_PROCESSING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_PROCESSING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_PROCESSING int = _swig_getFACT_PROCESSING()
 func _swig_getFACT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_FAILED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_FAILED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_FAILED int = _swig_getFACT_FAILED()
 func _swig_getFACT_SETTLED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FACT_SETTLED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FACT_SETTLED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FACT_SETTLED int = _swig_getFACT_SETTLED()
 func _swig_getCALL_CREATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CREATE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CALL_CREATE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CALL_CREATE int = _swig_getCALL_CREATE()
 func _swig_getCALL_CAPTURE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CAPTURE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CALL_CAPTURE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CALL_CAPTURE int = _swig_getCALL_CAPTURE()
 func _swig_getCALL_CANCEL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_CANCEL_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CALL_CANCEL_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CALL_CANCEL int = _swig_getCALL_CANCEL()
 func _swig_getCALL_RETRIEVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CALL_RETRIEVE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CALL_RETRIEVE int = _swig_getCALL_RETRIEVE()
 func _swig_getCALL_LOOKUP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_LOOKUP_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CALL_LOOKUP_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CALL_LOOKUP int = _swig_getCALL_LOOKUP()
 func _swig_getCALL_REFUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CALL_REFUND_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CALL_REFUND_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CALL_REFUND int = _swig_getCALL_REFUND()
 func _swig_getOUTCOME_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_OUTCOME_UNKNOWN_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var OUTCOME_UNKNOWN int = _swig_getOUTCOME_UNKNOWN()
 func _swig_getOUTCOME_DONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_DONE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_OUTCOME_DONE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var OUTCOME_DONE int = _swig_getOUTCOME_DONE()
 func _swig_getOUTCOME_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_OUTCOME_PENDING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var OUTCOME_PENDING int = _swig_getOUTCOME_PENDING()
 func _swig_getOUTCOME_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_OUTCOME_REFUSED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var OUTCOME_REFUSED int = _swig_getOUTCOME_REFUSED()
 func _swig_getOUTCOME_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_OUTCOME_NOT_SENT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var OUTCOME_NOT_SENT int = _swig_getOUTCOME_NOT_SENT()
 func _swig_getPROVIDER_TWO_STEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PROVIDER_TWO_STEP_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PROVIDER_TWO_STEP int = _swig_getPROVIDER_TWO_STEP()
 func _swig_getPROVIDER_LOOKUP_AUTHORITATIVE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PROVIDER_LOOKUP_AUTHORITATIVE int = _swig_getPROVIDER_LOOKUP_AUTHORITATIVE()
 func _swig_getPROVIDER_READS_REVERSALS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PROVIDER_READS_REVERSALS_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PROVIDER_READS_REVERSALS_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -1523,7 +1527,7 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_call_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
+	swig_r_p := C._wrap_call_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1537,93 +1541,93 @@ func Call_next(arg1 *PulledCall, arg2 Engine, arg3 int32) (_swig_ret error) {
 func Pulled_call_view(arg1 PulledCall) (_swig_ret CallView) {
 	var swig_r CallView
 	_swig_i_0 := arg1
-	swig_r = (CallView)(C._wrap_pulled_call_view_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (CallView)(C._wrap_pulled_call_view_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pulled_call_free(arg1 PulledCall) {
 	_swig_i_0 := arg1
-	C._wrap_pulled_call_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_pulled_call_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getCIRCUIT_REJECT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CIRCUIT_REJECT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CIRCUIT_REJECT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CIRCUIT_REJECT int = _swig_getCIRCUIT_REJECT()
 func _swig_getCIRCUIT_QUEUE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CIRCUIT_QUEUE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CIRCUIT_QUEUE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CIRCUIT_QUEUE int = _swig_getCIRCUIT_QUEUE()
 func _swig_getFRAUD_FLAG() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FRAUD_FLAG_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FRAUD_FLAG_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FRAUD_FLAG int = _swig_getFRAUD_FLAG()
 func _swig_getFRAUD_REFUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_FRAUD_REFUND_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_FRAUD_REFUND_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var FRAUD_REFUND int = _swig_getFRAUD_REFUND()
 func Engine_close(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_engine_close_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_engine_close_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWORK_COMMANDS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_COMMANDS_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_COMMANDS_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WORK_COMMANDS int = _swig_getWORK_COMMANDS()
 func _swig_getWORK_CALLS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_CALLS_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_CALLS_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WORK_CALLS int = _swig_getWORK_CALLS()
 func _swig_getWORK_TOTALS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_TOTALS_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_TOTALS_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WORK_TOTALS int = _swig_getWORK_TOTALS()
 func _swig_getWORK_RELAY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_RELAY_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_RELAY_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WORK_RELAY int = _swig_getWORK_RELAY()
 func _swig_getWORK_UPKEEP() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_UPKEEP_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_UPKEEP_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WORK_UPKEEP int = _swig_getWORK_UPKEEP()
 func _swig_getWORK_ALL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_ALL_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_ALL_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WORK_ALL int = _swig_getWORK_ALL()
 func _swig_getWORK_NO_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WORK_NO_COMMIT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WORK_NO_COMMIT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -1634,7 +1638,7 @@ func Engine_tick(arg1 *int32, arg2 Engine, arg3 uint32, arg4 int32) (_swig_ret e
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_engine_tick_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_engine_tick_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1649,14 +1653,14 @@ func Engine_next_due_ms(arg1 Engine, arg2 uint32) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_engine_next_due_ms_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
+	swig_r = (int32)(C._wrap_engine_next_due_ms_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.int(_swig_i_1)))
 	return swig_r
 }
 
 func Engine_descriptor(arg1 Engine) (_swig_ret int) {
 	var swig_r int
 	_swig_i_0 := arg1
-	swig_r = (int)(C._wrap_engine_descriptor_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int)(C._wrap_engine_descriptor_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1664,7 +1668,7 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_runner_start_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_runner_start_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1677,14 +1681,14 @@ func Runner_start(arg1 Engine, arg2 uint32) (_swig_ret error) {
 
 func Runner_stop(arg1 Engine) {
 	_swig_i_0 := arg1
-	C._wrap_runner_stop_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_runner_stop_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_statistics(arg1 *Text, arg2 Engine) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_engine_statistics_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_engine_statistics_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1701,7 +1705,7 @@ func Act_page(arg1 *ActList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret err
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_act_page_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_20(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_act_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_20(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1715,7 +1719,7 @@ func Act_page(arg1 *ActList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret err
 func Act_list_size(arg1 ActList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_act_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_act_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1723,53 +1727,53 @@ func Act_list_at(arg1 ActList, arg2 int64) (_swig_ret ActView) {
 	var swig_r ActView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (ActView)(C._wrap_act_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
+	swig_r = (ActView)(C._wrap_act_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_22(_swig_i_1)))
 	return swig_r
 }
 
 func Act_list_free(arg1 ActList) {
 	_swig_i_0 := arg1
-	C._wrap_act_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_act_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getACT_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_NONE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ACT_NONE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ACT_NONE int = _swig_getACT_NONE()
 func _swig_getACT_ALTERED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_ALTERED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ACT_ALTERED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ACT_ALTERED int = _swig_getACT_ALTERED()
 func _swig_getACT_UNLINKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_UNLINKED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ACT_UNLINKED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ACT_UNLINKED int = _swig_getACT_UNLINKED()
 func _swig_getACT_MISSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_MISSING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ACT_MISSING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ACT_MISSING int = _swig_getACT_MISSING()
 func _swig_getACT_ADDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_ADDED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ACT_ADDED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var ACT_ADDED int = _swig_getACT_ADDED()
 func _swig_getACT_HEAD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_ACT_HEAD_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_ACT_HEAD_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -1777,7 +1781,7 @@ var ACT_HEAD int = _swig_getACT_HEAD()
 func Act_fault_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_act_fault_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_act_fault_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1787,7 +1791,7 @@ func Act_fault_name(arg1 int32) (_swig_ret string) {
 func Act_fault_text(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_act_fault_text_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_act_fault_text_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1798,7 +1802,7 @@ func Act_verify(arg1 *ActReport, arg2 Engine) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_act_verify_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_act_verify_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -1811,42 +1815,42 @@ func Act_verify(arg1 *ActReport, arg2 Engine) (_swig_ret error) {
 
 func _swig_getCAMPAIGN_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CAMPAIGN_OPEN_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CAMPAIGN_OPEN int = _swig_getCAMPAIGN_OPEN()
 func _swig_getCAMPAIGN_ENDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CAMPAIGN_ENDED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CAMPAIGN_ENDED int = _swig_getCAMPAIGN_ENDED()
 func _swig_getLATE_ACCEPT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_ACCEPT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_LATE_ACCEPT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var LATE_ACCEPT int = _swig_getLATE_ACCEPT()
 func _swig_getLATE_REFUSE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_REFUSE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_LATE_REFUSE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var LATE_REFUSE int = _swig_getLATE_REFUSE()
 func _swig_getLATE_REFUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_REFUND_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_LATE_REFUND_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var LATE_REFUND int = _swig_getLATE_REFUND()
 func _swig_getLATE_HOLD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_LATE_HOLD_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_LATE_HOLD_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -1856,7 +1860,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_campaign_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_campaign_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_27)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -1873,7 +1877,7 @@ func Campaign_get(arg1 *Campaign, arg2 Engine, arg3 string) (_swig_ret error) {
 func Campaign_list_size(arg1 CampaignList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -1881,14 +1885,14 @@ func Campaign_list_at(arg1 CampaignList, arg2 int64) (_swig_ret Campaign) {
 	var swig_r Campaign
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Campaign)(C._wrap_campaign_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
+	swig_r = (Campaign)(C._wrap_campaign_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_29(_swig_i_1)))
 	return swig_r
 }
 
 func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_list_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_list_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1897,13 +1901,13 @@ func Campaign_list_next(arg1 CampaignList) (_swig_ret string) {
 
 func Campaign_list_free(arg1 CampaignList) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_id(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1913,7 +1917,7 @@ func Campaign_id(arg1 Campaign) (_swig_ret string) {
 func Campaign_title(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_title_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_title_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1923,7 +1927,7 @@ func Campaign_title(arg1 Campaign) (_swig_ret string) {
 func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_currencies_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_campaign_currencies_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1933,35 +1937,35 @@ func Campaign_currencies(arg1 Campaign) (_swig_ret string) {
 func Campaign_goal(arg1 Campaign) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_campaign_goal_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_campaign_goal_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_deadline_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_deadline_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_deadline_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_late_rule(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_late_rule_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_late_rule_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_of(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_state_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_state_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_campaign_state_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_campaign_state_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -1971,144 +1975,144 @@ func Campaign_state_name(arg1 int32) (_swig_ret string) {
 func Campaign_version(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_version_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_version_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_created_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_created_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_created_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_updated_us(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_updated_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_updated_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_replayed(arg1 Campaign) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_campaign_replayed_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_campaign_replayed_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_position(arg1 Campaign) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_campaign_position_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_campaign_position_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Campaign_free(arg1 Campaign) {
 	_swig_i_0 := arg1
-	C._wrap_campaign_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_campaign_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getPAYMENT_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_PENDING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_PENDING int = _swig_getPAYMENT_PENDING()
 func _swig_getPAYMENT_REQUIRES_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_REQUIRES_ACTION_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_REQUIRES_ACTION int = _swig_getPAYMENT_REQUIRES_ACTION()
 func _swig_getPAYMENT_PROCESSING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_PROCESSING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_PROCESSING int = _swig_getPAYMENT_PROCESSING()
 func _swig_getPAYMENT_AUTHORIZED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_AUTHORIZED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_AUTHORIZED int = _swig_getPAYMENT_AUTHORIZED()
 func _swig_getPAYMENT_CAPTURED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_CAPTURED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_CAPTURED int = _swig_getPAYMENT_CAPTURED()
 func _swig_getPAYMENT_COMPLETED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_COMPLETED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_COMPLETED int = _swig_getPAYMENT_COMPLETED()
 func _swig_getPAYMENT_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FAILED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_FAILED int = _swig_getPAYMENT_FAILED()
 func _swig_getPAYMENT_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_CANCELED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_CANCELED int = _swig_getPAYMENT_CANCELED()
 func _swig_getPAYMENT_EXPIRED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_EXPIRED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_EXPIRED int = _swig_getPAYMENT_EXPIRED()
 func _swig_getPAYMENT_FLAG_UNKNOWN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_UNKNOWN_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_FLAG_UNKNOWN int = _swig_getPAYMENT_FLAG_UNKNOWN()
 func _swig_getPAYMENT_FLAG_CONFLICT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_CONFLICT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_FLAG_CONFLICT int = _swig_getPAYMENT_FLAG_CONFLICT()
 func _swig_getPAYMENT_FLAG_SETTLED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_SETTLED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_FLAG_SETTLED int = _swig_getPAYMENT_FLAG_SETTLED()
 func _swig_getPAYMENT_FLAG_LATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_LATE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_FLAG_LATE int = _swig_getPAYMENT_FLAG_LATE()
 func _swig_getPAYMENT_FLAG_FRAUD_WARNING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_FRAUD_WARNING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_FRAUD_WARNING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PAYMENT_FLAG_FRAUD_WARNING int = _swig_getPAYMENT_FLAG_FRAUD_WARNING()
 func _swig_getPAYMENT_FLAG_HELD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PAYMENT_FLAG_HELD_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PAYMENT_FLAG_HELD_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -2118,7 +2122,7 @@ func Payment_get(arg1 *Payment, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_41)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2138,7 +2142,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_payment_wait_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_payment_wait_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_43)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2155,7 +2159,7 @@ func Payment_wait(arg1 *Payment, arg2 Engine, arg3 string, arg4 int32) (_swig_re
 func Payment_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2165,7 +2169,7 @@ func Payment_id(arg1 Payment) (_swig_ret string) {
 func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_pledge_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_pledge_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2175,7 +2179,7 @@ func Payment_pledge_id(arg1 Payment) (_swig_ret string) {
 func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_campaign_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_campaign_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2185,14 +2189,14 @@ func Payment_campaign_id(arg1 Payment) (_swig_ret string) {
 func Payment_state_of(arg1 Payment) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_payment_state_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_payment_state_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_state_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_payment_state_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2202,63 +2206,63 @@ func Payment_state_name(arg1 int32) (_swig_ret string) {
 func Payment_flags(arg1 Payment) (_swig_ret uint32) {
 	var swig_r uint32
 	_swig_i_0 := arg1
-	swig_r = (uint32)(C._wrap_payment_flags_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (uint32)(C._wrap_payment_flags_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_amount(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_amount_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_amount_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_authorized(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_authorized_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_authorized_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_captured(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_captured_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_captured_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_refunded(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_refunded_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_refunded_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_disputed(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_disputed_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_disputed_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_refundable(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_refundable_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_refundable_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_fee(arg1 Payment) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_payment_fee_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_payment_fee_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_ref(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_ref_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_ref_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2268,7 +2272,7 @@ func Payment_ref(arg1 Payment) (_swig_ret string) {
 func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_payment_failure_code_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_payment_failure_code_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2278,34 +2282,34 @@ func Payment_failure_code(arg1 Payment) (_swig_ret string) {
 func Payment_sequence(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_sequence_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_sequence_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_created_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_created_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_created_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_updated_us(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_updated_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_updated_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_position(arg1 Payment) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_payment_position_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_payment_position_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Payment_free(arg1 Payment) {
 	_swig_i_0 := arg1
-	C._wrap_payment_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_payment_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -2313,7 +2317,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_payment_history_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_payment_history_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_55)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2330,7 +2334,7 @@ func Payment_history(arg1 *TransitionList, arg2 Engine, arg3 string) (_swig_ret 
 func Transition_list_size(arg1 TransitionList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_transition_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_transition_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2338,7 +2342,7 @@ func Transition_from(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_from_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_57(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_from_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_57(_swig_i_1)))
 	return swig_r
 }
 
@@ -2346,7 +2350,7 @@ func Transition_to(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_to_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_58(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_to_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_58(_swig_i_1)))
 	return swig_r
 }
 
@@ -2354,7 +2358,7 @@ func Transition_rule(arg1 TransitionList, arg2 int64) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_transition_rule_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_60(_swig_i_1))
+	swig_r_p := C._wrap_transition_rule_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_60(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2365,7 +2369,7 @@ func Transition_implied(arg1 TransitionList, arg2 int64) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int32)(C._wrap_transition_implied_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_61(_swig_i_1)))
+	swig_r = (int32)(C._wrap_transition_implied_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_61(_swig_i_1)))
 	return swig_r
 }
 
@@ -2373,60 +2377,60 @@ func Transition_at_us(arg1 TransitionList, arg2 int64) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (int64)(C._wrap_transition_at_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
+	swig_r = (int64)(C._wrap_transition_at_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_63(_swig_i_1)))
 	return swig_r
 }
 
 func Transition_list_free(arg1 TransitionList) {
 	_swig_i_0 := arg1
-	C._wrap_transition_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_transition_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getWEBHOOK_APPLIED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_APPLIED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WEBHOOK_APPLIED int = _swig_getWEBHOOK_APPLIED()
 func _swig_getWEBHOOK_DUPLICATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_DUPLICATE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WEBHOOK_DUPLICATE int = _swig_getWEBHOOK_DUPLICATE()
 func _swig_getWEBHOOK_STALE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_STALE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WEBHOOK_STALE int = _swig_getWEBHOOK_STALE()
 func _swig_getWEBHOOK_PARKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_PARKED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WEBHOOK_PARKED int = _swig_getWEBHOOK_PARKED()
 func _swig_getWEBHOOK_IGNORED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_IGNORED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WEBHOOK_IGNORED int = _swig_getWEBHOOK_IGNORED()
 func _swig_getWEBHOOK_QUARANTINED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_QUARANTINED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WEBHOOK_QUARANTINED int = _swig_getWEBHOOK_QUARANTINED()
 func _swig_getWEBHOOK_CONTRADICTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WEBHOOK_CONTRADICTION_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -2438,7 +2442,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_webhook_receive_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_webhook_receive_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_65)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_66)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2458,7 +2462,7 @@ func Webhook_receive(arg1 *int32, arg2 Engine, arg3 []byte, arg4 []byte, arg5 in
 func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_webhook_verdict_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_webhook_verdict_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2468,21 +2472,21 @@ func Webhook_verdict_name(arg1 int32) (_swig_ret string) {
 func Audit_differences(arg1 Audit) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_audit_differences_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_audit_differences_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Audit_position(arg1 Audit) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_audit_position_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_audit_position_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Audit_json(arg1 Audit) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_audit_json_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_audit_json_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2492,7 +2496,7 @@ func Audit_json(arg1 Audit) (_swig_ret string) {
 func Audit_text(arg1 Audit) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_audit_text_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_audit_text_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2501,26 +2505,26 @@ func Audit_text(arg1 Audit) (_swig_ret string) {
 
 func Audit_free(arg1 Audit) {
 	_swig_i_0 := arg1
-	C._wrap_audit_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_audit_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getEXPLAIN_TEXT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EXPLAIN_TEXT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EXPLAIN_TEXT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EXPLAIN_TEXT int = _swig_getEXPLAIN_TEXT()
 func _swig_getEXPLAIN_JSON() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EXPLAIN_JSON_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EXPLAIN_JSON_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var EXPLAIN_JSON int = _swig_getEXPLAIN_JSON()
 func _swig_getEXPLAIN_HTML() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_EXPLAIN_HTML_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_EXPLAIN_HTML_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -2531,7 +2535,7 @@ func Explain(arg1 *Story, arg2 Engine, arg3 string, arg4 int32) (_swig_ret error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_explain_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_explain_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_73)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2550,7 +2554,7 @@ func Story_write(arg1 *Text, arg2 Story, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_story_write_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
+	swig_r_p := C._wrap_story_write_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2564,7 +2568,7 @@ func Story_write(arg1 *Text, arg2 Story, arg3 int32) (_swig_ret error) {
 func Story_payment_id(arg1 Story) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_story_payment_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_story_payment_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2573,7 +2577,7 @@ func Story_payment_id(arg1 Story) (_swig_ret string) {
 
 func Story_free(arg1 Story) {
 	_swig_i_0 := arg1
-	C._wrap_story_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_story_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Checkup_write(arg1 *Text, arg2 Checkup, arg3 int32) (_swig_ret error) {
@@ -2581,7 +2585,7 @@ func Checkup_write(arg1 *Text, arg2 Checkup, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_checkup_write_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
+	swig_r_p := C._wrap_checkup_write_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -2594,54 +2598,54 @@ func Checkup_write(arg1 *Text, arg2 Checkup, arg3 int32) (_swig_ret error) {
 
 func Checkup_free(arg1 Checkup) {
 	_swig_i_0 := arg1
-	C._wrap_checkup_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_checkup_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getRECONCILE_PAYMENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_PAYMENT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_PAYMENT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var RECONCILE_PAYMENT int = _swig_getRECONCILE_PAYMENT()
 func _swig_getRECONCILE_REFUND() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_REFUND_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_REFUND_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var RECONCILE_REFUND int = _swig_getRECONCILE_REFUND()
 func _swig_getRECONCILE_DISPUTE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_DISPUTE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_DISPUTE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var RECONCILE_DISPUTE int = _swig_getRECONCILE_DISPUTE()
 func _swig_getRECONCILE_OTHER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_OTHER_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_OTHER_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var RECONCILE_OTHER int = _swig_getRECONCILE_OTHER()
 func _swig_getRECONCILE_UNNAMED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_UNNAMED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_UNNAMED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var RECONCILE_UNNAMED int = _swig_getRECONCILE_UNNAMED()
 func _swig_getRECONCILE_REPORT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_REPORT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_REPORT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var RECONCILE_REPORT int = _swig_getRECONCILE_REPORT()
 func _swig_getRECONCILE_MOVEMENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_RECONCILE_MOVEMENT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_RECONCILE_MOVEMENT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -2649,35 +2653,49 @@ var RECONCILE_MOVEMENT int = _swig_getRECONCILE_MOVEMENT()
 func Reconciliation_differences(arg1 Reconciliation) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_reconciliation_differences_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_reconciliation_differences_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Reconciliation_repairable(arg1 Reconciliation) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_reconciliation_repairable_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_reconciliation_repairable_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Reconciliation_objects(arg1 Reconciliation) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_reconciliation_objects_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_reconciliation_objects_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Reconciliation_foreign(arg1 Reconciliation) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_reconciliation_foreign_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_reconciliation_foreign_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Reconciliation_other(arg1 Reconciliation) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_reconciliation_other_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
+	return swig_r
+}
+
+func Reconciliation_unnamed(arg1 Reconciliation) (_swig_ret int64) {
+	var swig_r int64
+	_swig_i_0 := arg1
+	swig_r = (int64)(C._wrap_reconciliation_unnamed_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Reconciliation_size(arg1 Reconciliation) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_reconciliation_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_reconciliation_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2685,14 +2703,14 @@ func Reconciliation_at(arg1 Reconciliation, arg2 int64) (_swig_ret DifferenceVie
 	var swig_r DifferenceView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (DifferenceView)(C._wrap_reconciliation_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_82(_swig_i_1)))
+	swig_r = (DifferenceView)(C._wrap_reconciliation_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_84(_swig_i_1)))
 	return swig_r
 }
 
 func Reconciliation_provider(arg1 Reconciliation) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_reconciliation_provider_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_reconciliation_provider_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2702,7 +2720,7 @@ func Reconciliation_provider(arg1 Reconciliation) (_swig_ret string) {
 func Reconciliation_account(arg1 Reconciliation) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_reconciliation_account_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_reconciliation_account_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2712,14 +2730,14 @@ func Reconciliation_account(arg1 Reconciliation) (_swig_ret string) {
 func Reconciliation_livemode(arg1 Reconciliation) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_reconciliation_livemode_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_reconciliation_livemode_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Reconciliation_json(arg1 Reconciliation) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_reconciliation_json_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_reconciliation_json_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2729,7 +2747,7 @@ func Reconciliation_json(arg1 Reconciliation) (_swig_ret string) {
 func Reconciliation_text(arg1 Reconciliation) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_reconciliation_text_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_reconciliation_text_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2738,82 +2756,82 @@ func Reconciliation_text(arg1 Reconciliation) (_swig_ret string) {
 
 func Reconciliation_free(arg1 Reconciliation) {
 	_swig_i_0 := arg1
-	C._wrap_reconciliation_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_reconciliation_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getREFUND_REQUESTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_REQUESTED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_REQUESTED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_REQUESTED int = _swig_getREFUND_REQUESTED()
 func _swig_getREFUND_PENDING() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_PENDING_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_PENDING_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_PENDING int = _swig_getREFUND_PENDING()
 func _swig_getREFUND_REQUIRES_ACTION() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_REQUIRES_ACTION_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_REQUIRES_ACTION_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_REQUIRES_ACTION int = _swig_getREFUND_REQUIRES_ACTION()
 func _swig_getREFUND_SUCCEEDED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_SUCCEEDED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_SUCCEEDED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_SUCCEEDED int = _swig_getREFUND_SUCCEEDED()
 func _swig_getREFUND_FAILED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_FAILED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_FAILED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_FAILED int = _swig_getREFUND_FAILED()
 func _swig_getREFUND_CANCELED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_CANCELED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_CANCELED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_CANCELED int = _swig_getREFUND_CANCELED()
 func _swig_getREFUND_REJECTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_REJECTED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_REJECTED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_REJECTED int = _swig_getREFUND_REJECTED()
 func _swig_getREFUND_ASKED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_ASKED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_ASKED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_ASKED int = _swig_getREFUND_ASKED()
 func _swig_getREFUND_EXTERNAL() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_EXTERNAL_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_EXTERNAL_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_EXTERNAL int = _swig_getREFUND_EXTERNAL()
 func _swig_getREFUND_LATE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_LATE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_LATE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var REFUND_LATE int = _swig_getREFUND_LATE()
 func _swig_getREFUND_FRAUD() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_REFUND_FRAUD_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_REFUND_FRAUD_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -2823,7 +2841,7 @@ func Refund_get(arg1 *Refund, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_refund_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_88)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_refund_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2842,7 +2860,7 @@ func Refund_list_of(arg1 *RefundList, arg2 Engine, arg3 string) (_swig_ret error
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_refund_list_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_90)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_refund_list_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_92)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -2859,7 +2877,7 @@ func Refund_list_of(arg1 *RefundList, arg2 Engine, arg3 string) (_swig_ret error
 func Refund_list_size(arg1 RefundList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_refund_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_refund_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -2867,19 +2885,19 @@ func Refund_list_at(arg1 RefundList, arg2 int64) (_swig_ret Refund) {
 	var swig_r Refund
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Refund)(C._wrap_refund_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_92(_swig_i_1)))
+	swig_r = (Refund)(C._wrap_refund_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_94(_swig_i_1)))
 	return swig_r
 }
 
 func Refund_list_free(arg1 RefundList) {
 	_swig_i_0 := arg1
-	C._wrap_refund_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_refund_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Refund_id(arg1 Refund) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_refund_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_refund_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2889,7 +2907,7 @@ func Refund_id(arg1 Refund) (_swig_ret string) {
 func Refund_payment_id(arg1 Refund) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_refund_payment_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_refund_payment_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2899,21 +2917,21 @@ func Refund_payment_id(arg1 Refund) (_swig_ret string) {
 func Refund_amount(arg1 Refund) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_refund_amount_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_refund_amount_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_state_of(arg1 Refund) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_refund_state_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_refund_state_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_refund_state_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_refund_state_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2923,14 +2941,14 @@ func Refund_state_name(arg1 int32) (_swig_ret string) {
 func Refund_origin_of(arg1 Refund) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_refund_origin_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_refund_origin_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_ref(arg1 Refund) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_refund_ref_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_refund_ref_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2940,7 +2958,7 @@ func Refund_ref(arg1 Refund) (_swig_ret string) {
 func Refund_failure_code(arg1 Refund) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_refund_failure_code_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_refund_failure_code_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2950,7 +2968,7 @@ func Refund_failure_code(arg1 Refund) (_swig_ret string) {
 func Refund_reason(arg1 Refund) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_refund_reason_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_refund_reason_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -2960,81 +2978,81 @@ func Refund_reason(arg1 Refund) (_swig_ret string) {
 func Refund_created_us(arg1 Refund) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_refund_created_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_refund_created_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_updated_us(arg1 Refund) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_refund_updated_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_refund_updated_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_replayed(arg1 Refund) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_refund_replayed_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_refund_replayed_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_position(arg1 Refund) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_refund_position_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_refund_position_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Refund_free(arg1 Refund) {
 	_swig_i_0 := arg1
-	C._wrap_refund_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_refund_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getDISPUTE_INQUIRY() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_INQUIRY_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_INQUIRY_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var DISPUTE_INQUIRY int = _swig_getDISPUTE_INQUIRY()
 func _swig_getDISPUTE_INQUIRY_CLOSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_INQUIRY_CLOSED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_INQUIRY_CLOSED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var DISPUTE_INQUIRY_CLOSED int = _swig_getDISPUTE_INQUIRY_CLOSED()
 func _swig_getDISPUTE_OPEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_OPEN_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_OPEN_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var DISPUTE_OPEN int = _swig_getDISPUTE_OPEN()
 func _swig_getDISPUTE_UNDER_REVIEW() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_UNDER_REVIEW_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_UNDER_REVIEW_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var DISPUTE_UNDER_REVIEW int = _swig_getDISPUTE_UNDER_REVIEW()
 func _swig_getDISPUTE_PREVENTED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_PREVENTED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_PREVENTED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var DISPUTE_PREVENTED int = _swig_getDISPUTE_PREVENTED()
 func _swig_getDISPUTE_WON() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_WON_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_WON_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var DISPUTE_WON int = _swig_getDISPUTE_WON()
 func _swig_getDISPUTE_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_DISPUTE_LOST_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_DISPUTE_LOST_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -3044,7 +3062,7 @@ func Dispute_get(arg1 *Dispute, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_dispute_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_103)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_dispute_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3063,7 +3081,7 @@ func Dispute_list_of(arg1 *DisputeList, arg2 Engine, arg3 string) (_swig_ret err
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_dispute_list_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_105)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_dispute_list_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_107)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3080,7 +3098,7 @@ func Dispute_list_of(arg1 *DisputeList, arg2 Engine, arg3 string) (_swig_ret err
 func Dispute_list_size(arg1 DisputeList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_dispute_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_dispute_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3088,19 +3106,19 @@ func Dispute_list_at(arg1 DisputeList, arg2 int64) (_swig_ret Dispute) {
 	var swig_r Dispute
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Dispute)(C._wrap_dispute_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_107(_swig_i_1)))
+	swig_r = (Dispute)(C._wrap_dispute_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_109(_swig_i_1)))
 	return swig_r
 }
 
 func Dispute_list_free(arg1 DisputeList) {
 	_swig_i_0 := arg1
-	C._wrap_dispute_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_dispute_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Dispute_id(arg1 Dispute) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_dispute_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_dispute_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3110,7 +3128,7 @@ func Dispute_id(arg1 Dispute) (_swig_ret string) {
 func Dispute_payment_id(arg1 Dispute) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_dispute_payment_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_dispute_payment_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3120,7 +3138,7 @@ func Dispute_payment_id(arg1 Dispute) (_swig_ret string) {
 func Dispute_ref(arg1 Dispute) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_dispute_ref_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_dispute_ref_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3130,21 +3148,21 @@ func Dispute_ref(arg1 Dispute) (_swig_ret string) {
 func Dispute_amount(arg1 Dispute) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_dispute_amount_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_dispute_amount_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_state_of(arg1 Dispute) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_dispute_state_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_dispute_state_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_state_name(arg1 int32) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_dispute_state_name_native_e32dcf1a40ab677f(C.int(_swig_i_0))
+	swig_r_p := C._wrap_dispute_state_name_native_f7425e4dc1cb5994(C.int(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3154,28 +3172,28 @@ func Dispute_state_name(arg1 int32) (_swig_ret string) {
 func Dispute_withdrawn(arg1 Dispute) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_dispute_withdrawn_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_dispute_withdrawn_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_reinstated(arg1 Dispute) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_dispute_reinstated_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_dispute_reinstated_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_fee(arg1 Dispute) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_dispute_fee_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_dispute_fee_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_reason(arg1 Dispute) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_dispute_reason_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_dispute_reason_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3185,67 +3203,67 @@ func Dispute_reason(arg1 Dispute) (_swig_ret string) {
 func Dispute_evidence_due_us(arg1 Dispute) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_dispute_evidence_due_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_dispute_evidence_due_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_created_us(arg1 Dispute) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_dispute_created_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_dispute_created_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_updated_us(arg1 Dispute) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_dispute_updated_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_dispute_updated_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Dispute_free(arg1 Dispute) {
 	_swig_i_0 := arg1
-	C._wrap_dispute_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_dispute_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getVISIBILITY_PUBLIC() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_VISIBILITY_PUBLIC_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var VISIBILITY_PUBLIC int = _swig_getVISIBILITY_PUBLIC()
 func _swig_getVISIBILITY_OWNER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_VISIBILITY_OWNER_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var VISIBILITY_OWNER int = _swig_getVISIBILITY_OWNER()
 func _swig_getVISIBILITY_HIDDEN() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_VISIBILITY_HIDDEN_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var VISIBILITY_HIDDEN int = _swig_getVISIBILITY_HIDDEN()
 func _swig_getWAIT_ANSWER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_ANSWER_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WAIT_ANSWER_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WAIT_ANSWER int = _swig_getWAIT_ANSWER()
 func _swig_getWAIT_COMMIT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_COMMIT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WAIT_COMMIT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var WAIT_COMMIT int = _swig_getWAIT_COMMIT()
 func _swig_getWAIT_PAID() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_WAIT_PAID_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_WAIT_PAID_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -3255,7 +3273,7 @@ func Pledge_get(arg1 *Pledge, arg2 Engine, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_pledge_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_117)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_pledge_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3275,7 +3293,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_pledge_find_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_119)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_120)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_pledge_find_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_121)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_122)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3295,7 +3313,7 @@ func Pledge_find(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string) (_swig_ret
 func Pledge_list_size(arg1 PledgeList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3303,14 +3321,14 @@ func Pledge_list_at(arg1 PledgeList, arg2 int64) (_swig_ret Pledge) {
 	var swig_r Pledge
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (Pledge)(C._wrap_pledge_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_122(_swig_i_1)))
+	swig_r = (Pledge)(C._wrap_pledge_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_124(_swig_i_1)))
 	return swig_r
 }
 
 func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_list_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_list_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3319,13 +3337,13 @@ func Pledge_list_next(arg1 PledgeList) (_swig_ret string) {
 
 func Pledge_list_free(arg1 PledgeList) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Pledge_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3335,7 +3353,7 @@ func Pledge_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_campaign_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_campaign_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3345,7 +3363,7 @@ func Pledge_campaign_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_payment_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_payment_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3355,28 +3373,28 @@ func Pledge_payment_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_amount(arg1 Pledge) (_swig_ret Money) {
 	var swig_r Money
 	_swig_i_0 := arg1
-	swig_r = (Money)(C._wrap_pledge_amount_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Money)(C._wrap_pledge_amount_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_state(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_state_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_state_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_created_us(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_created_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_created_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3386,7 +3404,7 @@ func Pledge_donor_id(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_name_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_name_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3396,7 +3414,7 @@ func Pledge_donor_name(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_email_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_email_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3406,7 +3424,7 @@ func Pledge_donor_email(arg1 Pledge) (_swig_ret string) {
 func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_donor_message_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_donor_message_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3416,28 +3434,28 @@ func Pledge_donor_message(arg1 Pledge) (_swig_ret string) {
 func Pledge_visibility(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_visibility_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_visibility_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_replayed(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_replayed_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_replayed_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_pending(arg1 Pledge) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_pledge_pending_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_pledge_pending_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_answer_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_answer_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3447,7 +3465,7 @@ func Pledge_answer(arg1 Pledge) (_swig_ret string) {
 func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_client_secret_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_client_secret_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3457,7 +3475,7 @@ func Pledge_client_secret(arg1 Pledge) (_swig_ret string) {
 func Pledge_redirect_url(arg1 Pledge) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_pledge_redirect_url_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_pledge_redirect_url_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3467,13 +3485,13 @@ func Pledge_redirect_url(arg1 Pledge) (_swig_ret string) {
 func Pledge_position(arg1 Pledge) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_pledge_position_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_pledge_position_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Pledge_free(arg1 Pledge) {
 	_swig_i_0 := arg1
-	C._wrap_pledge_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_pledge_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 string) (_swig_ret error) {
@@ -3482,7 +3500,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_get_with_totals_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_137)(unsafe.Pointer(&_swig_i_3)))
+	swig_r_p := C._wrap_campaign_get_with_totals_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_139)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg4
@@ -3499,7 +3517,7 @@ func Campaign_get_with_totals(arg1 *Campaign, arg2 *Totals, arg3 Engine, arg4 st
 func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_totals_campaign_id_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_totals_campaign_id_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3509,35 +3527,35 @@ func Totals_campaign_id(arg1 Totals) (_swig_ret string) {
 func Totals_position(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_position_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_position_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_version(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_version_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_version_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_as_of_us(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_as_of_us_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_as_of_us_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_stale(arg1 Totals) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_totals_stale_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_totals_stale_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Totals_size(arg1 Totals) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_totals_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_totals_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3545,13 +3563,13 @@ func Totals_at(arg1 Totals, arg2 int64) (_swig_ret TotalsRow) {
 	var swig_r TotalsRow
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (TotalsRow)(C._wrap_totals_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_143(_swig_i_1)))
+	swig_r = (TotalsRow)(C._wrap_totals_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_145(_swig_i_1)))
 	return swig_r
 }
 
 func Totals_free(arg1 Totals) {
 	_swig_i_0 := arg1
-	C._wrap_totals_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_totals_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret error) {
@@ -3560,7 +3578,7 @@ func Totals_verify(arg1 *int32, arg2 Engine, arg3 string, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_totals_verify_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_145)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_totals_verify_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_147)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3580,7 +3598,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_event_page_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_147(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_event_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_type_149(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3594,7 +3612,7 @@ func Event_page(arg1 *EventList, arg2 Engine, arg3 int64, arg4 int32) (_swig_ret
 func Event_list_size(arg1 EventList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_event_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_event_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3602,13 +3620,13 @@ func Event_list_at(arg1 EventList, arg2 int64) (_swig_ret EventView) {
 	var swig_r EventView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (EventView)(C._wrap_event_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_149(_swig_i_1)))
+	swig_r = (EventView)(C._wrap_event_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_151(_swig_i_1)))
 	return swig_r
 }
 
 func Event_list_free(arg1 EventList) {
 	_swig_i_0 := arg1
-	C._wrap_event_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_event_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret error) {
@@ -3616,7 +3634,7 @@ func Subscription_open(arg1 *Subscription, arg2 Engine, arg3 string) (_swig_ret 
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_subscription_open_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_151)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_subscription_open_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_153)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3636,7 +3654,7 @@ func Subscription_next(arg1 *EventList, arg2 Subscription, arg3 int32, arg4 int3
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_subscription_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_subscription_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3651,7 +3669,7 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_subscription_ack_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_154(_swig_i_1))
+	swig_r_p := C._wrap_subscription_ack_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_156(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3664,26 +3682,26 @@ func Subscription_ack(arg1 Subscription, arg2 int64) (_swig_ret error) {
 
 func Subscription_free(arg1 Subscription) {
 	_swig_i_0 := arg1
-	C._wrap_subscription_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_subscription_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func _swig_getCURSOR_RUNS() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_RUNS_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CURSOR_RUNS_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CURSOR_RUNS int = _swig_getCURSOR_RUNS()
 func _swig_getCURSOR_PAUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_PAUSED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CURSOR_PAUSED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var CURSOR_PAUSED int = _swig_getCURSOR_PAUSED()
 func _swig_getCURSOR_STOPPED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_CURSOR_STOPPED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_CURSOR_STOPPED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -3691,7 +3709,7 @@ var CURSOR_STOPPED int = _swig_getCURSOR_STOPPED()
 func Cursor_list_size(arg1 CursorList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_cursor_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_cursor_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3699,14 +3717,14 @@ func Cursor_list_at(arg1 CursorList, arg2 int64) (_swig_ret CursorView) {
 	var swig_r CursorView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (CursorView)(C._wrap_cursor_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_156(_swig_i_1)))
+	swig_r = (CursorView)(C._wrap_cursor_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_158(_swig_i_1)))
 	return swig_r
 }
 
 func Cursor_list_next(arg1 CursorList) (_swig_ret string) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_cursor_list_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_cursor_list_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 string
  swig_r_1 = strings.Clone(swig_r) 
@@ -3716,13 +3734,13 @@ func Cursor_list_next(arg1 CursorList) (_swig_ret string) {
 func Cursor_list_replayed(arg1 CursorList) (_swig_ret int32) {
 	var swig_r int32
 	_swig_i_0 := arg1
-	swig_r = (int32)(C._wrap_cursor_list_replayed_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int32)(C._wrap_cursor_list_replayed_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
 func Cursor_list_free(arg1 CursorList) {
 	_swig_i_0 := arg1
-	C._wrap_cursor_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_cursor_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 int32) (_swig_ret error) {
@@ -3732,7 +3750,7 @@ func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 in
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_letter_page_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_159)(unsafe.Pointer(&_swig_i_2)), C.swig_type_160(_swig_i_3), C.int(_swig_i_4))
+	swig_r_p := C._wrap_letter_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_161)(unsafe.Pointer(&_swig_i_2)), C.swig_type_162(_swig_i_3), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -3749,7 +3767,7 @@ func Letter_page(arg1 *LetterList, arg2 Engine, arg3 string, arg4 int64, arg5 in
 func Letter_list_size(arg1 LetterList) (_swig_ret int64) {
 	var swig_r int64
 	_swig_i_0 := arg1
-	swig_r = (int64)(C._wrap_letter_list_size_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (int64)(C._wrap_letter_list_size_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3757,24 +3775,24 @@ func Letter_list_at(arg1 LetterList, arg2 int64) (_swig_ret LetterView) {
 	var swig_r LetterView
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r = (LetterView)(C._wrap_letter_list_at_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_162(_swig_i_1)))
+	swig_r = (LetterView)(C._wrap_letter_list_at_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_164(_swig_i_1)))
 	return swig_r
 }
 
 func Letter_list_free(arg1 LetterList) {
 	_swig_i_0 := arg1
-	C._wrap_letter_list_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_letter_list_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Play_free(arg1 Play) {
 	_swig_i_0 := arg1
-	C._wrap_play_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_play_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Play_provider(arg1 Play) (_swig_ret Provider) {
 	var swig_r Provider
 	_swig_i_0 := arg1
-	swig_r = (Provider)(C._wrap_play_provider_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0)))
+	swig_r = (Provider)(C._wrap_play_provider_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0)))
 	return swig_r
 }
 
@@ -3783,7 +3801,7 @@ func Play_confirm(arg1 Play, arg2 string, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_confirm_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_164)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_165)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_confirm_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_166)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3805,7 +3823,7 @@ func Play_act(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_act_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_167)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_act_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3824,7 +3842,7 @@ func Play_settle(arg1 Play, arg2 string, arg3 int32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_settle_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_169)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_play_settle_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_171)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3842,7 +3860,7 @@ func Play_expire(arg1 Play, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_expire_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_171)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_play_expire_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_173)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3860,7 +3878,7 @@ func Play_refund_next(arg1 Play, arg2 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_refund_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_play_refund_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3876,7 +3894,7 @@ func Play_fee(arg1 Play, arg2 string, arg3 Money) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_fee_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_174)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2))
+	swig_r_p := C._wrap_play_fee_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3894,7 +3912,7 @@ func Play_fraud_warning(arg1 Play, arg2 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_fraud_warning_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_176)(unsafe.Pointer(&_swig_i_1)))
+	swig_r_p := C._wrap_play_fraud_warning_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_178)(unsafe.Pointer(&_swig_i_1)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -3912,7 +3930,7 @@ func Play_payout(arg1 *int64, arg2 Play) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_payout_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_play_payout_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3925,49 +3943,49 @@ func Play_payout(arg1 *int64, arg2 Play) (_swig_ret error) {
 
 func _swig_getPLAY_FAULT_NONE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NONE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PLAY_FAULT_NONE int = _swig_getPLAY_FAULT_NONE()
 func _swig_getPLAY_FAULT_REPLY_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REPLY_LOST_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PLAY_FAULT_REPLY_LOST int = _swig_getPLAY_FAULT_REPLY_LOST()
 func _swig_getPLAY_FAULT_REQUEST_LOST() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REQUEST_LOST_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PLAY_FAULT_REQUEST_LOST int = _swig_getPLAY_FAULT_REQUEST_LOST()
 func _swig_getPLAY_FAULT_ERROR_AFTER() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_AFTER_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_AFTER int = _swig_getPLAY_FAULT_ERROR_AFTER()
 func _swig_getPLAY_FAULT_ERROR_BEFORE() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_ERROR_BEFORE_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PLAY_FAULT_ERROR_BEFORE int = _swig_getPLAY_FAULT_ERROR_BEFORE()
 func _swig_getPLAY_FAULT_NOT_SENT() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_NOT_SENT_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
 var PLAY_FAULT_NOT_SENT int = _swig_getPLAY_FAULT_NOT_SENT()
 func _swig_getPLAY_FAULT_REFUSED() (_swig_ret int) {
 	var swig_r int
-	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_e32dcf1a40ab677f())
+	swig_r = (int)(C._wrap_PLAY_FAULT_REFUSED_native_f7425e4dc1cb5994())
 	return swig_r
 }
 
@@ -3976,7 +3994,7 @@ func Play_fault_next(arg1 Play, arg2 int32) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_play_fault_next_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
+	swig_r_p := C._wrap_play_fault_next_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.int(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -3993,7 +4011,7 @@ func Play_deliver(arg1 *int32, arg2 Play, arg3 Engine, arg4 int32) (_swig_ret er
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_deliver_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_play_deliver_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4009,7 +4027,7 @@ func Play_webhook_take(arg1 *Text, arg2 *Text, arg3 Play) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_webhook_take_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
+	swig_r_p := C._wrap_play_webhook_take_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4026,7 +4044,7 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_play_sign_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_182)(unsafe.Pointer(&_swig_i_2)), C.swig_type_183(_swig_i_3))
+	swig_r_p := C._wrap_play_sign_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_184)(unsafe.Pointer(&_swig_i_2)), C.swig_type_185(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4045,7 +4063,7 @@ func Source_new(arg1 *Source, arg2 unsafe.Pointer, arg3 unsafe.Pointer) (_swig_r
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_source_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.cfa_reconcile_next(_swig_i_1), C.swig_voidp(_swig_i_2))
+	swig_r_p := C._wrap_source_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_reconcile_next(_swig_i_1), C.swig_voidp(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4058,13 +4076,13 @@ func Source_new(arg1 *Source, arg2 unsafe.Pointer, arg3 unsafe.Pointer) (_swig_r
 
 func Source_free(arg1 Source) {
 	_swig_i_0 := arg1
-	C._wrap_source_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_source_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_memory_storage_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_memory_storage_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4077,7 +4095,7 @@ func Memory_storage_new(arg1 *Storage) (_swig_ret error) {
 
 func Storage_free(arg1 Storage) {
 	_swig_i_0 := arg1
-	C._wrap_storage_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_storage_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 string, arg6 int32, arg7 int32, arg8 int32, arg9 int32, arg10 int32, arg11 int32, arg12 int64, arg13 int64, arg14 int32, arg15 int32, arg16 int32, arg17 int32, arg18 int32, arg19 int32) (_swig_ret error) {
@@ -4101,7 +4119,7 @@ func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 st
 	_swig_i_16 := arg17
 	_swig_i_17 := arg18
 	_swig_i_18 := arg19
-	swig_r_p := C._wrap_engine_open_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_188)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_189(_swig_i_11), C.swig_type_190(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17), C.int(_swig_i_18))
+	swig_r_p := C._wrap_engine_open_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_191(_swig_i_11), C.swig_type_192(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17), C.int(_swig_i_18))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4132,7 +4150,7 @@ func Campaign_create(arg1 *Campaign, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_campaign_create_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_192)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_193)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_196(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
+	swig_r_p := C._wrap_campaign_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_198(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4177,7 +4195,7 @@ func Campaign_update(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
 	_swig_i_13 := arg14
-	swig_r_p := C._wrap_campaign_update_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_2)), C.swig_type_201(_swig_i_3), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_206(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
+	swig_r_p := C._wrap_campaign_update_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_2)), C.swig_type_203(_swig_i_3), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_208(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4219,7 +4237,7 @@ func Campaign_end(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 str
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_campaign_end_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_2)), C.swig_type_211(_swig_i_3), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_campaign_end_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_2)), C.swig_type_213(_swig_i_3), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4256,7 +4274,7 @@ func Cursor_rewind(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_cursor_rewind_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_2)), C.swig_type_218(_swig_i_3), C.swig_type_219(_swig_i_4), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_221)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_8)))
+	swig_r_p := C._wrap_cursor_rewind_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_2)), C.swig_type_220(_swig_i_3), C.swig_type_221(_swig_i_4), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_8)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4289,7 +4307,7 @@ func Cursor_pause(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_pause_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_pause_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4316,7 +4334,7 @@ func Cursor_resume(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_resume_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_resume_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4346,7 +4364,7 @@ func Letter_requeue(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_letter_requeue_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_2)), C.swig_type_234(_swig_i_3), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_letter_requeue_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_2)), C.swig_type_236(_swig_i_3), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4379,7 +4397,7 @@ func Donor_erase(arg1 Engine, arg2 string, arg3 string, arg4 string, arg5 int32)
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_donor_erase_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_donor_erase_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4408,7 +4426,7 @@ func Payment_accept(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_payment_accept_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_6)))
+	swig_r_p := C._wrap_payment_accept_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_6)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4445,7 +4463,7 @@ func Payment_capture(arg1 *Payment, arg2 Engine, arg3 string, arg4 Money, arg5 s
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_payment_capture_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r_p := C._wrap_payment_capture_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4481,7 +4499,7 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_payment_cancel_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
+	swig_r_p := C._wrap_payment_cancel_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4518,7 +4536,7 @@ func Refund_create(arg1 *Refund, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_refund_create_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r_p := C._wrap_refund_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4544,12 +4562,37 @@ func Refund_create(arg1 *Refund, arg2 Engine, arg3 string, arg4 string, arg5 str
 	return swig_r_1
 }
 
-func Audit_engine(arg1 *Audit, arg2 Engine, arg3 string) (_swig_ret error) {
+func Stop_new(arg1 *Stop) (_swig_ret error) {
+	var swig_r string
+	_swig_i_0 := arg1
+	swig_r_p := C._wrap_stop_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
+	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	var swig_r_1 error
+
+	if swig_r != "" {
+		swig_r_1 = failure(swigCopyString(swig_r))
+	}
+
+	return swig_r_1
+}
+
+func Stop_set(arg1 Stop) {
+	_swig_i_0 := arg1
+	C._wrap_stop_set_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
+}
+
+func Stop_free(arg1 Stop) {
+	_swig_i_0 := arg1
+	C._wrap_stop_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
+}
+
+func Audit_engine(arg1 *Audit, arg2 Engine, arg3 string, arg4 Stop) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_audit_engine_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_2)))
+	_swig_i_3 := arg4
+	swig_r_p := C._wrap_audit_engine_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4568,7 +4611,7 @@ func Schema_of(arg1 *int32, arg2 *int32, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_schema_of_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_270)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_schema_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4582,12 +4625,13 @@ func Schema_of(arg1 *int32, arg2 *int32, arg3 string) (_swig_ret error) {
 	return swig_r_1
 }
 
-func Audit_file(arg1 *Audit, arg2 string, arg3 string) (_swig_ret error) {
+func Audit_file(arg1 *Audit, arg2 string, arg3 string, arg4 Stop) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_audit_file_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_2)))
+	_swig_i_3 := arg4
+	swig_r_p := C._wrap_audit_file_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4610,7 +4654,7 @@ func Doctor(arg1 *Checkup, arg2 Engine, arg3 int32, arg4 int32) (_swig_ret error
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_doctor_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_doctor_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4630,7 +4674,7 @@ func Doctor_do(arg1 *int64, arg2 Engine, arg3 string, arg4 int32, arg5 string, a
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_doctor_do_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), *(*C.swig_type_277)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_5)), C.int(_swig_i_6))
+	swig_r_p := C._wrap_doctor_do_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_5)), C.int(_swig_i_6))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4658,7 +4702,7 @@ func Reconcile_engine(arg1 *Reconciliation, arg2 Engine, arg3 Source, arg4 int64
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_reconcile_engine_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_280(_swig_i_3), C.swig_type_281(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_reconcile_engine_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_283(_swig_i_3), C.swig_type_284(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4677,7 +4721,7 @@ func Reconcile_file(arg1 *Reconciliation, arg2 string, arg3 Source, arg4 int64, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_reconcile_file_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_283)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_284(_swig_i_3), C.swig_type_285(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_reconcile_file_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_287(_swig_i_3), C.swig_type_288(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4697,7 +4741,7 @@ func Reconcile_repair(arg1 *int64, arg2 Engine, arg3 Source, arg4 int32) (_swig_
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_reconcile_repair_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
+	swig_r_p := C._wrap_reconcile_repair_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4706,30 +4750,6 @@ func Reconcile_repair(arg1 *int64, arg2 Engine, arg3 Source, arg4 int32) (_swig_
 	}
 
 	return swig_r_1
-}
-
-func Stop_new(arg1 *Stop) (_swig_ret error) {
-	var swig_r string
-	_swig_i_0 := arg1
-	swig_r_p := C._wrap_stop_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
-	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
-	var swig_r_1 error
-
-	if swig_r != "" {
-		swig_r_1 = failure(swigCopyString(swig_r))
-	}
-
-	return swig_r_1
-}
-
-func Stop_set(arg1 Stop) {
-	_swig_i_0 := arg1
-	C._wrap_stop_set_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
-}
-
-func Stop_free(arg1 Stop) {
-	_swig_i_0 := arg1
-	C._wrap_stop_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
 }
 
 func Reconcile_live(arg1 *Reconciliation, arg2 *int64, arg3 Engine, arg4 int64, arg5 int64, arg6 int32, arg7 int32, arg8 string, arg9 string, arg10 int32, arg11 Stop) (_swig_ret error) {
@@ -4745,7 +4765,7 @@ func Reconcile_live(arg1 *Reconciliation, arg2 *int64, arg3 Engine, arg4 int64, 
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
-	swig_r_p := C._wrap_reconcile_live_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_289(_swig_i_3), C.swig_type_290(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_292)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.swig_voidp(_swig_i_10))
+	swig_r_p := C._wrap_reconcile_live_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_291(_swig_i_3), C.swig_type_292(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.swig_voidp(_swig_i_10))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg8
@@ -4769,7 +4789,7 @@ func Reconcile_record(arg1 Engine, arg2 Reconciliation, arg3 string, arg4 string
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_reconcile_record_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_295)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_reconcile_record_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4792,7 +4812,7 @@ func Campaign_page(arg1 *CampaignList, arg2 Engine, arg3 string, arg4 int32) (_s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_page_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_campaign_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4812,7 +4832,7 @@ func Cursor_page(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int32) (_swig_
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_cursor_page_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_cursor_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4845,7 +4865,7 @@ func Pledge_create(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_14 := arg15
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
-	swig_r_p := C._wrap_pledge_create_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_16)))
+	swig_r_p := C._wrap_pledge_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_312)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_16)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4896,7 +4916,7 @@ func Pledge_page(arg1 *PledgeList, arg2 Engine, arg3 string, arg4 string, arg5 i
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_pledge_page_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_pledge_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_315)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4921,7 +4941,7 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_totals_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_2)), C.swig_type_317(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_totals_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_2)), C.swig_type_319(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4937,7 +4957,7 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 
 func Facts_free(arg1 Facts) {
 	_swig_i_0 := arg1
-	C._wrap_facts_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_facts_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Facts_new(arg1 *Facts, arg2 string, arg3 string, arg4 Money, arg5 uint32, arg6 int64, arg7 int64, arg8 int32, arg9 int64, arg10 string, arg11 string, arg12 string, arg13 Money) (_swig_ret error) {
@@ -4955,7 +4975,7 @@ func Facts_new(arg1 *Facts, arg2 string, arg3 string, arg4 Money, arg5 uint32, a
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
-	swig_r_p := C._wrap_facts_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_319)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), C.swig_type_321(_swig_i_5), C.swig_type_322(_swig_i_6), C.int(_swig_i_7), C.swig_type_323(_swig_i_8), *(*C.swig_type_324)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_325)(unsafe.Pointer(&_swig_i_10)), *(*C.swig_type_326)(unsafe.Pointer(&_swig_i_11)), C.cfa_money(_swig_i_12))
+	swig_r_p := C._wrap_facts_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), C.swig_type_323(_swig_i_5), C.swig_type_324(_swig_i_6), C.int(_swig_i_7), C.swig_type_325(_swig_i_8), *(*C.swig_type_326)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_327)(unsafe.Pointer(&_swig_i_10)), *(*C.swig_type_328)(unsafe.Pointer(&_swig_i_11)), C.cfa_money(_swig_i_12))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4990,7 +5010,7 @@ func Facts_refund(arg1 Facts, arg2 string, arg3 string, arg4 Money, arg5 int32, 
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_facts_refund_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_328)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_329)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_330)(unsafe.Pointer(&_swig_i_5)), C.swig_type_331(_swig_i_6))
+	swig_r_p := C._wrap_facts_refund_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_330)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_331)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_332)(unsafe.Pointer(&_swig_i_5)), C.swig_type_333(_swig_i_6))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5022,7 +5042,7 @@ func Facts_dispute(arg1 Facts, arg2 string, arg3 Money, arg4 int32, arg5 int64, 
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_facts_dispute_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_333)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2), C.int(_swig_i_3), C.swig_type_334(_swig_i_4), C.swig_type_335(_swig_i_5), C.cfa_money(_swig_i_6), *(*C.swig_type_336)(unsafe.Pointer(&_swig_i_7)), C.swig_type_337(_swig_i_8), C.swig_type_338(_swig_i_9))
+	swig_r_p := C._wrap_facts_dispute_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_335)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2), C.int(_swig_i_3), C.swig_type_336(_swig_i_4), C.swig_type_337(_swig_i_5), C.cfa_money(_swig_i_6), *(*C.swig_type_338)(unsafe.Pointer(&_swig_i_7)), C.swig_type_339(_swig_i_8), C.swig_type_340(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5053,7 +5073,7 @@ func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 Facts,
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_call_done_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_voidp(_swig_i_4), *(*C.swig_type_340)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_341)(unsafe.Pointer(&_swig_i_6)), C.swig_type_342(_swig_i_7), *(*C.swig_type_343)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
+	swig_r_p := C._wrap_call_done_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_voidp(_swig_i_4), *(*C.swig_type_342)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_343)(unsafe.Pointer(&_swig_i_6)), C.swig_type_344(_swig_i_7), *(*C.swig_type_345)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -5085,7 +5105,7 @@ func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_webhook_accept_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_345)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_346)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_347)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_webhook_accept_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_347)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_348)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_349)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5110,7 +5130,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_provider_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), *(*C.swig_type_349)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_provider_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_351)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5126,7 +5146,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 
 func Provider_free(arg1 Provider) {
 	_swig_i_0 := arg1
-	C._wrap_provider_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_provider_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 string) (_swig_ret error) {
@@ -5137,7 +5157,7 @@ func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_type_351(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_352(_swig_i_4), *(*C.swig_type_353)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_353(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_354(_swig_i_4), *(*C.swig_type_355)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -5163,7 +5183,7 @@ func Play_weather_set(arg1 Play, arg2 int32, arg3 int32, arg4 int32, arg5 int32,
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_play_weather_set_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_play_weather_set_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.int(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -5185,7 +5205,7 @@ func Play_books_get(arg1 *int64, arg2 *int64, arg3 *int64, arg4 *int64, arg5 *in
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_play_books_get_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6), C.swig_voidp(_swig_i_7), C.swig_voidp(_swig_i_8))
+	swig_r_p := C._wrap_play_books_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), C.swig_voidp(_swig_i_4), C.swig_voidp(_swig_i_5), C.swig_voidp(_swig_i_6), C.swig_voidp(_swig_i_7), C.swig_voidp(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -5201,7 +5221,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_payment_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_357)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_payment_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_359)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5223,7 +5243,7 @@ func Play_refund(arg1 *Text, arg2 Play, arg3 string, arg4 int64, arg5 int32, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_refund_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_359)(unsafe.Pointer(&_swig_i_2)), C.swig_type_360(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_361)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_refund_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_361)(unsafe.Pointer(&_swig_i_2)), C.swig_type_362(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_363)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5252,7 +5272,7 @@ func Play_dispute(arg1 *Text, arg2 Play, arg3 string, arg4 int32, arg5 int64, ar
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_play_dispute_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_363)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), C.swig_type_364(_swig_i_4), C.swig_type_365(_swig_i_5), C.swig_type_366(_swig_i_6), C.cfa_money(_swig_i_7), *(*C.swig_type_367)(unsafe.Pointer(&_swig_i_8)), C.swig_type_368(_swig_i_9))
+	swig_r_p := C._wrap_play_dispute_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_365)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), C.swig_type_366(_swig_i_4), C.swig_type_367(_swig_i_5), C.swig_type_368(_swig_i_6), C.cfa_money(_swig_i_7), *(*C.swig_type_369)(unsafe.Pointer(&_swig_i_8)), C.swig_type_370(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5272,7 +5292,7 @@ func Play_dispute(arg1 *Text, arg2 Play, arg3 string, arg4 int32, arg5 int64, ar
 func Key_new(arg1 *Text) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_key_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_key_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -5287,7 +5307,7 @@ func Money_format(arg1 *Text, arg2 Money) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_money_format_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
+	swig_r_p := C._wrap_money_format_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_money(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -5300,13 +5320,13 @@ func Money_format(arg1 *Text, arg2 Money) (_swig_ret error) {
 
 func Record_free(arg1 Record) {
 	_swig_i_0 := arg1
-	C._wrap_record_free_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	C._wrap_record_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
 func Record_new(arg1 *Record) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
-	swig_r_p := C._wrap_record_new_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0))
+	swig_r_p := C._wrap_record_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -5328,7 +5348,7 @@ func Record_add(arg1 Record, arg2 Facts, arg3 int32, arg4 int32, arg5 int32, arg
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_record_add_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.swig_type_373(_swig_i_6), C.swig_type_374(_swig_i_7), C.swig_type_375(_swig_i_8))
+	swig_r_p := C._wrap_record_add_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.swig_type_375(_swig_i_6), C.swig_type_376(_swig_i_7), C.swig_type_377(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -5343,7 +5363,7 @@ func Record_source(arg1 *Source, arg2 Record) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
-	swig_r_p := C._wrap_record_source_native_e32dcf1a40ab677f(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
+	swig_r_p := C._wrap_record_source_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 

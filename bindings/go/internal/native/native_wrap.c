@@ -13,9 +13,9 @@ extern
 #ifdef __cplusplus
   "C"
 #endif
-  void cgo_panic__native_e32dcf1a40ab677f(const char*);
+  void cgo_panic__native_f7425e4dc1cb5994(const char*);
 static void _swig_gopanic(const char *p) {
-  cgo_panic__native_e32dcf1a40ab677f(p);
+  cgo_panic__native_f7425e4dc1cb5994(p);
 }
 
 
@@ -460,11 +460,61 @@ static inline cfa_status shim_refund_create(cfa_refund **out, cfa_engine *engine
 
 /* ---- a book that explains itself ------------------------------------------------------------- */
 
-static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
-                                           const char *campaign_id)
+/* Set by one thread, to end what another one does. */
+typedef struct shim_stop shim_stop;
+
+#ifndef SWIG
+struct shim_stop {
+    int32_t set;
+};
+
+static inline int32_t shim_stop_asked(void *self)
+{
+    return __atomic_load_n(&((shim_stop *)self)->set, __ATOMIC_RELAXED);
+}
+#endif
+
+static inline cfa_status shim_stop_new(shim_stop **out)
+{
+    shim_stop *made = (shim_stop *)cfa_alloc(sizeof *made);
+    if (made == NULL)
+        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a stop");
+    made->set = 0;
+    *out = made;
+    return CFA_OK;
+}
+
+static inline void shim_stop_set(shim_stop *stop)
+{
+    __atomic_store_n(&stop->set, 1, __ATOMIC_RELAXED);
+}
+
+static inline void shim_stop_free(shim_stop *stop)
+{
+    cfa_free(stop);
+}
+
+#ifndef SWIG
+static inline int32_t shim_audit_stop_asked(void *self, int64_t rows)
+{
+    (void)rows;
+    return shim_stop_asked(self);
+}
+
+static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, shim_stop *stop)
 {
     cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
     spec.campaign_id = campaign_id;
+    spec.stop = shim_audit_stop_asked;
+    spec.stop_self = stop;
+    return spec;
+}
+#endif
+
+static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
+                                           const char *campaign_id, shim_stop *stop)
+{
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
     return cfa_audit_engine(out, engine, &spec);
 }
 
@@ -490,14 +540,13 @@ static inline cfa_status shim_schema_of(int32_t *out_found, int32_t *out_known, 
 }
 
 static inline cfa_status shim_audit_file(cfa_audit **out, const char *path,
-                                         const char *campaign_id)
+                                         const char *campaign_id, shim_stop *stop)
 {
     cfa_storage storage;
     cfa_status status = shim_file_open(&storage, path);
     if (status != CFA_OK)
         return status;
-    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
-    spec.campaign_id = campaign_id;
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
     status = cfa_audit_storage(out, &storage, &spec);
     storage.ops->close(storage.self);
     return status;
@@ -568,40 +617,6 @@ static inline cfa_status shim_reconcile_repair(int64_t *out_done, cfa_engine *en
 {
     const cfa_reconcile_spec spec = shim_reconcile_spec(source, 0, 0, 0);
     return cfa_reconcile_repair(out_done, engine, &spec, timeout_ms);
-}
-
-/* Set by one thread, to end what another one does. */
-typedef struct shim_stop shim_stop;
-
-#ifndef SWIG
-struct shim_stop {
-    int32_t set;
-};
-
-static inline int32_t shim_stop_asked(void *self)
-{
-    return __atomic_load_n(&((shim_stop *)self)->set, __ATOMIC_RELAXED);
-}
-#endif
-
-static inline cfa_status shim_stop_new(shim_stop **out)
-{
-    shim_stop *made = (shim_stop *)cfa_alloc(sizeof *made);
-    if (made == NULL)
-        return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a stop");
-    made->set = 0;
-    *out = made;
-    return CFA_OK;
-}
-
-static inline void shim_stop_set(shim_stop *stop)
-{
-    __atomic_store_n(&stop->set, 1, __ATOMIC_RELAXED);
-}
-
-static inline void shim_stop_free(shim_stop *stop)
-{
-    cfa_free(stop);
 }
 
 static inline cfa_status shim_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired,
@@ -1502,7 +1517,7 @@ static _gostring_ careforall_failure(cfa_status status)
 extern "C" {
 #endif
 
-void _wrap_Swig_free_native_e32dcf1a40ab677f(void *_swig_go_0) {
+void _wrap_Swig_free_native_f7425e4dc1cb5994(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1512,7 +1527,7 @@ void _wrap_Swig_free_native_e32dcf1a40ab677f(void *_swig_go_0) {
 }
 
 
-void *_wrap_Swig_malloc_native_e32dcf1a40ab677f(intgo _swig_go_0) {
+void *_wrap_Swig_malloc_native_f7425e4dc1cb5994(intgo _swig_go_0) {
   int arg1 ;
   void *result = 0 ;
   void *_swig_go_result;
@@ -1525,7 +1540,7 @@ void *_wrap_Swig_malloc_native_e32dcf1a40ab677f(intgo _swig_go_0) {
 }
 
 
-_gostring_ _wrap_version_native_e32dcf1a40ab677f() {
+_gostring_ _wrap_version_native_f7425e4dc1cb5994() {
   char *result = 0 ;
   _gostring_ _swig_go_result;
   
@@ -1539,7 +1554,7 @@ _gostring_ _wrap_version_native_e32dcf1a40ab677f() {
 }
 
 
-void _wrap_free_native_e32dcf1a40ab677f(void *_swig_go_0) {
+void _wrap_free_native_f7425e4dc1cb5994(void *_swig_go_0) {
   void *arg1 = (void *) 0 ;
   
   arg1 = *(void **)&_swig_go_0; 
@@ -1549,7 +1564,7 @@ void _wrap_free_native_e32dcf1a40ab677f(void *_swig_go_0) {
 }
 
 
-intgo _wrap_OK_native_e32dcf1a40ab677f() {
+intgo _wrap_OK_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1561,7 +1576,7 @@ intgo _wrap_OK_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EINVAL_native_e32dcf1a40ab677f() {
+intgo _wrap_EINVAL_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1573,7 +1588,7 @@ intgo _wrap_EINVAL_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ERANGE_native_e32dcf1a40ab677f() {
+intgo _wrap_ERANGE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1585,7 +1600,7 @@ intgo _wrap_ERANGE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ECURRENCY_native_e32dcf1a40ab677f() {
+intgo _wrap_ECURRENCY_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1597,7 +1612,7 @@ intgo _wrap_ECURRENCY_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EAMOUNT_native_e32dcf1a40ab677f() {
+intgo _wrap_EAMOUNT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1609,7 +1624,7 @@ intgo _wrap_EAMOUNT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ENOTSUP_native_e32dcf1a40ab677f() {
+intgo _wrap_ENOTSUP_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1621,7 +1636,7 @@ intgo _wrap_ENOTSUP_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EABI_native_e32dcf1a40ab677f() {
+intgo _wrap_EABI_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1633,7 +1648,7 @@ intgo _wrap_EABI_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EMISUSE_native_e32dcf1a40ab677f() {
+intgo _wrap_EMISUSE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1645,7 +1660,7 @@ intgo _wrap_EMISUSE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ETOOLONG_native_e32dcf1a40ab677f() {
+intgo _wrap_ETOOLONG_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1657,7 +1672,7 @@ intgo _wrap_ETOOLONG_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EENCODING_native_e32dcf1a40ab677f() {
+intgo _wrap_EENCODING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1669,7 +1684,7 @@ intgo _wrap_EENCODING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ECARD_native_e32dcf1a40ab677f() {
+intgo _wrap_ECARD_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1681,7 +1696,7 @@ intgo _wrap_ECARD_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EKEY_native_e32dcf1a40ab677f() {
+intgo _wrap_EKEY_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1693,7 +1708,7 @@ intgo _wrap_EKEY_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ENOTFOUND_native_e32dcf1a40ab677f() {
+intgo _wrap_ENOTFOUND_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1705,7 +1720,7 @@ intgo _wrap_ENOTFOUND_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EDECLINED_native_e32dcf1a40ab677f() {
+intgo _wrap_EDECLINED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1717,7 +1732,7 @@ intgo _wrap_EDECLINED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ECLOSED_native_e32dcf1a40ab677f() {
+intgo _wrap_ECLOSED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1729,7 +1744,7 @@ intgo _wrap_ECLOSED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ESIGNATURE_native_e32dcf1a40ab677f() {
+intgo _wrap_ESIGNATURE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1741,7 +1756,7 @@ intgo _wrap_ESIGNATURE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ESCHEMA_native_e32dcf1a40ab677f() {
+intgo _wrap_ESCHEMA_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1753,7 +1768,7 @@ intgo _wrap_ESCHEMA_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EREADONLY_native_e32dcf1a40ab677f() {
+intgo _wrap_EREADONLY_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1765,7 +1780,7 @@ intgo _wrap_EREADONLY_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EMODE_native_e32dcf1a40ab677f() {
+intgo _wrap_EMODE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1777,7 +1792,7 @@ intgo _wrap_EMODE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EREFUSED_native_e32dcf1a40ab677f() {
+intgo _wrap_EREFUSED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1789,7 +1804,7 @@ intgo _wrap_EREFUSED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EEXISTS_native_e32dcf1a40ab677f() {
+intgo _wrap_EEXISTS_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1801,7 +1816,7 @@ intgo _wrap_EEXISTS_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EKEYREUSE_native_e32dcf1a40ab677f() {
+intgo _wrap_EKEYREUSE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1813,7 +1828,7 @@ intgo _wrap_EKEYREUSE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ESTATE_native_e32dcf1a40ab677f() {
+intgo _wrap_ESTATE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1825,7 +1840,7 @@ intgo _wrap_ESTATE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EVERSION_native_e32dcf1a40ab677f() {
+intgo _wrap_EVERSION_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1837,7 +1852,7 @@ intgo _wrap_EVERSION_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EFENCED_native_e32dcf1a40ab677f() {
+intgo _wrap_EFENCED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1849,7 +1864,7 @@ intgo _wrap_EFENCED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EBUSY_native_e32dcf1a40ab677f() {
+intgo _wrap_EBUSY_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1861,7 +1876,7 @@ intgo _wrap_EBUSY_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EIO_native_e32dcf1a40ab677f() {
+intgo _wrap_EIO_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1873,7 +1888,7 @@ intgo _wrap_EIO_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ETIMEOUT_native_e32dcf1a40ab677f() {
+intgo _wrap_ETIMEOUT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1885,7 +1900,7 @@ intgo _wrap_ETIMEOUT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EUNAVAILABLE_native_e32dcf1a40ab677f() {
+intgo _wrap_EUNAVAILABLE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1897,7 +1912,7 @@ intgo _wrap_EUNAVAILABLE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EQUEUE_native_e32dcf1a40ab677f() {
+intgo _wrap_EQUEUE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1909,7 +1924,7 @@ intgo _wrap_EQUEUE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ENOSPACE_native_e32dcf1a40ab677f() {
+intgo _wrap_ENOSPACE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1921,7 +1936,7 @@ intgo _wrap_ENOSPACE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ECLOSING_native_e32dcf1a40ab677f() {
+intgo _wrap_ECLOSING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1933,7 +1948,7 @@ intgo _wrap_ECLOSING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ECIRCUIT_native_e32dcf1a40ab677f() {
+intgo _wrap_ECIRCUIT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1945,7 +1960,7 @@ intgo _wrap_ECIRCUIT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EINDOUBT_native_e32dcf1a40ab677f() {
+intgo _wrap_EINDOUBT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1957,7 +1972,7 @@ intgo _wrap_EINDOUBT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ENOMEM_native_e32dcf1a40ab677f() {
+intgo _wrap_ENOMEM_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1969,7 +1984,7 @@ intgo _wrap_ENOMEM_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ECORRUPT_native_e32dcf1a40ab677f() {
+intgo _wrap_ECORRUPT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1981,7 +1996,7 @@ intgo _wrap_ECORRUPT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EBUG_native_e32dcf1a40ab677f() {
+intgo _wrap_EBUG_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -1993,7 +2008,7 @@ intgo _wrap_EBUG_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_OK_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_OK_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2005,7 +2020,7 @@ intgo _wrap_CLASS_OK_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_INVALID_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_INVALID_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2017,7 +2032,7 @@ intgo _wrap_CLASS_INVALID_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_PERMANENT_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_PERMANENT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2029,7 +2044,7 @@ intgo _wrap_CLASS_PERMANENT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_CONFLICT_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_CONFLICT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2041,7 +2056,7 @@ intgo _wrap_CLASS_CONFLICT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_TRANSIENT_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_TRANSIENT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2053,7 +2068,7 @@ intgo _wrap_CLASS_TRANSIENT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_IN_DOUBT_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_IN_DOUBT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2065,7 +2080,7 @@ intgo _wrap_CLASS_IN_DOUBT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CLASS_INTERNAL_native_e32dcf1a40ab677f() {
+intgo _wrap_CLASS_INTERNAL_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2077,7 +2092,7 @@ intgo _wrap_CLASS_INTERNAL_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_status_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_status_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2093,7 +2108,7 @@ _gostring_ _wrap_status_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_status_text_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_status_text_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_status arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2109,7 +2124,7 @@ _gostring_ _wrap_status_text_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-int _wrap_status_class_of_native_e32dcf1a40ab677f(int _swig_go_0) {
+int _wrap_status_class_of_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_status arg1 ;
   cfa_status_class result;
   int _swig_go_result;
@@ -2122,7 +2137,7 @@ int _wrap_status_class_of_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_make_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_money_make_native_f7425e4dc1cb5994(cfa_money *_swig_go_0, long long _swig_go_1, _gostring_ _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   int64_t arg2 ;
   char *arg3 = (char *) 0 ;
@@ -2140,7 +2155,7 @@ _gostring_ _wrap_money_make_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, long 
 }
 
 
-_gostring_ _wrap_money_parse_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_money_parse_native_f7425e4dc1cb5994(cfa_money *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -2156,7 +2171,7 @@ _gostring_ _wrap_money_parse_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_money_add_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_add_native_f7425e4dc1cb5994(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -2173,7 +2188,7 @@ _gostring_ _wrap_money_add_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_sub_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_sub_native_f7425e4dc1cb5994(cfa_money *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   cfa_money *arg1 = (cfa_money *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -2190,7 +2205,7 @@ _gostring_ _wrap_money_sub_native_e32dcf1a40ab677f(cfa_money *_swig_go_0, cfa_mo
 }
 
 
-_gostring_ _wrap_money_compare_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_money_compare_native_f7425e4dc1cb5994(int *_swig_go_0, cfa_money _swig_go_1, cfa_money _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_money arg2 ;
   cfa_money arg3 ;
@@ -2207,7 +2222,7 @@ _gostring_ _wrap_money_compare_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_mone
 }
 
 
-_gostring_ _wrap_currency_exponent_native_e32dcf1a40ab677f(int *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_currency_exponent_native_f7425e4dc1cb5994(int *_swig_go_0, _gostring_ _swig_go_1) {
   int32_t *arg1 = (int32_t *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -2223,7 +2238,7 @@ _gostring_ _wrap_currency_exponent_native_e32dcf1a40ab677f(int *_swig_go_0, _gos
 }
 
 
-cfa_money_rules *_wrap_money_rules_stripe_native_e32dcf1a40ab677f() {
+cfa_money_rules *_wrap_money_rules_stripe_native_f7425e4dc1cb5994() {
   cfa_money_rules *result = 0 ;
   cfa_money_rules *_swig_go_result;
   
@@ -2234,7 +2249,7 @@ cfa_money_rules *_wrap_money_rules_stripe_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_money_check_native_e32dcf1a40ab677f(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
+_gostring_ _wrap_money_check_native_f7425e4dc1cb5994(cfa_money _swig_go_0, cfa_money_rules *_swig_go_1) {
   cfa_money arg1 ;
   cfa_money_rules *arg2 = (cfa_money_rules *) 0 ;
   cfa_status result;
@@ -2249,7 +2264,7 @@ _gostring_ _wrap_money_check_native_e32dcf1a40ab677f(cfa_money _swig_go_0, cfa_m
 }
 
 
-intgo _wrap_FACT_SUCCEEDED_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_SUCCEEDED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2261,7 +2276,7 @@ intgo _wrap_FACT_SUCCEEDED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_CANCELED_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_CANCELED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2273,7 +2288,7 @@ intgo _wrap_FACT_CANCELED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_EXPIRED_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_EXPIRED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2285,7 +2300,7 @@ intgo _wrap_FACT_EXPIRED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_FRAUD_WARNING_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_FRAUD_WARNING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2297,7 +2312,7 @@ intgo _wrap_FACT_FRAUD_WARNING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_NEEDS_ACTION_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_NEEDS_ACTION_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2309,7 +2324,7 @@ intgo _wrap_FACT_NEEDS_ACTION_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_PROCESSING_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_PROCESSING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2321,7 +2336,7 @@ intgo _wrap_FACT_PROCESSING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_FAILED_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_FAILED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2333,7 +2348,7 @@ intgo _wrap_FACT_FAILED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FACT_SETTLED_native_e32dcf1a40ab677f() {
+intgo _wrap_FACT_SETTLED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2345,7 +2360,7 @@ intgo _wrap_FACT_SETTLED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CALL_CREATE_native_e32dcf1a40ab677f() {
+intgo _wrap_CALL_CREATE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2357,7 +2372,7 @@ intgo _wrap_CALL_CREATE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CALL_CAPTURE_native_e32dcf1a40ab677f() {
+intgo _wrap_CALL_CAPTURE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2369,7 +2384,7 @@ intgo _wrap_CALL_CAPTURE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CALL_CANCEL_native_e32dcf1a40ab677f() {
+intgo _wrap_CALL_CANCEL_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2381,7 +2396,7 @@ intgo _wrap_CALL_CANCEL_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CALL_RETRIEVE_native_e32dcf1a40ab677f() {
+intgo _wrap_CALL_RETRIEVE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2393,7 +2408,7 @@ intgo _wrap_CALL_RETRIEVE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CALL_LOOKUP_native_e32dcf1a40ab677f() {
+intgo _wrap_CALL_LOOKUP_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2405,7 +2420,7 @@ intgo _wrap_CALL_LOOKUP_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CALL_REFUND_native_e32dcf1a40ab677f() {
+intgo _wrap_CALL_REFUND_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2417,7 +2432,7 @@ intgo _wrap_CALL_REFUND_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_OUTCOME_UNKNOWN_native_e32dcf1a40ab677f() {
+intgo _wrap_OUTCOME_UNKNOWN_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2429,7 +2444,7 @@ intgo _wrap_OUTCOME_UNKNOWN_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_OUTCOME_DONE_native_e32dcf1a40ab677f() {
+intgo _wrap_OUTCOME_DONE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2441,7 +2456,7 @@ intgo _wrap_OUTCOME_DONE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_OUTCOME_PENDING_native_e32dcf1a40ab677f() {
+intgo _wrap_OUTCOME_PENDING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2453,7 +2468,7 @@ intgo _wrap_OUTCOME_PENDING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_OUTCOME_REFUSED_native_e32dcf1a40ab677f() {
+intgo _wrap_OUTCOME_REFUSED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2465,7 +2480,7 @@ intgo _wrap_OUTCOME_REFUSED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_OUTCOME_NOT_SENT_native_e32dcf1a40ab677f() {
+intgo _wrap_OUTCOME_NOT_SENT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2477,7 +2492,7 @@ intgo _wrap_OUTCOME_NOT_SENT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PROVIDER_TWO_STEP_native_e32dcf1a40ab677f() {
+intgo _wrap_PROVIDER_TWO_STEP_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2489,7 +2504,7 @@ intgo _wrap_PROVIDER_TWO_STEP_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_e32dcf1a40ab677f() {
+intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2501,7 +2516,7 @@ intgo _wrap_PROVIDER_LOOKUP_AUTHORITATIVE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PROVIDER_READS_REVERSALS_native_e32dcf1a40ab677f() {
+intgo _wrap_PROVIDER_READS_REVERSALS_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2513,7 +2528,7 @@ intgo _wrap_PROVIDER_READS_REVERSALS_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_call_next_native_e32dcf1a40ab677f(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_call_next_native_f7425e4dc1cb5994(cfa_pulled_call **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2) {
   cfa_pulled_call **arg1 = (cfa_pulled_call **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -2530,7 +2545,7 @@ _gostring_ _wrap_call_next_native_e32dcf1a40ab677f(cfa_pulled_call **_swig_go_0,
 }
 
 
-cfa_call *_wrap_pulled_call_view_native_e32dcf1a40ab677f(cfa_pulled_call *_swig_go_0) {
+cfa_call *_wrap_pulled_call_view_native_f7425e4dc1cb5994(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   cfa_call *result = 0 ;
   cfa_call *_swig_go_result;
@@ -2543,7 +2558,7 @@ cfa_call *_wrap_pulled_call_view_native_e32dcf1a40ab677f(cfa_pulled_call *_swig_
 }
 
 
-void _wrap_pulled_call_free_native_e32dcf1a40ab677f(cfa_pulled_call *_swig_go_0) {
+void _wrap_pulled_call_free_native_f7425e4dc1cb5994(cfa_pulled_call *_swig_go_0) {
   cfa_pulled_call *arg1 = (cfa_pulled_call *) 0 ;
   
   arg1 = *(cfa_pulled_call **)&_swig_go_0; 
@@ -2553,7 +2568,7 @@ void _wrap_pulled_call_free_native_e32dcf1a40ab677f(cfa_pulled_call *_swig_go_0)
 }
 
 
-intgo _wrap_CIRCUIT_REJECT_native_e32dcf1a40ab677f() {
+intgo _wrap_CIRCUIT_REJECT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2565,7 +2580,7 @@ intgo _wrap_CIRCUIT_REJECT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CIRCUIT_QUEUE_native_e32dcf1a40ab677f() {
+intgo _wrap_CIRCUIT_QUEUE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2577,7 +2592,7 @@ intgo _wrap_CIRCUIT_QUEUE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FRAUD_FLAG_native_e32dcf1a40ab677f() {
+intgo _wrap_FRAUD_FLAG_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2589,7 +2604,7 @@ intgo _wrap_FRAUD_FLAG_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_FRAUD_REFUND_native_e32dcf1a40ab677f() {
+intgo _wrap_FRAUD_REFUND_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2601,7 +2616,7 @@ intgo _wrap_FRAUD_REFUND_native_e32dcf1a40ab677f() {
 }
 
 
-void _wrap_engine_close_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
+void _wrap_engine_close_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2611,7 +2626,7 @@ void _wrap_engine_close_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
 }
 
 
-intgo _wrap_WORK_COMMANDS_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_COMMANDS_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2623,7 +2638,7 @@ intgo _wrap_WORK_COMMANDS_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WORK_CALLS_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_CALLS_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2635,7 +2650,7 @@ intgo _wrap_WORK_CALLS_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WORK_TOTALS_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_TOTALS_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2647,7 +2662,7 @@ intgo _wrap_WORK_TOTALS_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WORK_RELAY_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_RELAY_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2659,7 +2674,7 @@ intgo _wrap_WORK_RELAY_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WORK_UPKEEP_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_UPKEEP_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2671,7 +2686,7 @@ intgo _wrap_WORK_UPKEEP_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WORK_ALL_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_ALL_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2683,7 +2698,7 @@ intgo _wrap_WORK_ALL_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WORK_NO_COMMIT_native_e32dcf1a40ab677f() {
+intgo _wrap_WORK_NO_COMMIT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2695,7 +2710,7 @@ intgo _wrap_WORK_NO_COMMIT_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_engine_tick_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_engine_tick_native_f7425e4dc1cb5994(int *_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   uint32_t arg3 ;
@@ -2714,7 +2729,7 @@ _gostring_ _wrap_engine_tick_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine
 }
 
 
-int _wrap_engine_next_due_ms_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, int _swig_go_1) {
+int _wrap_engine_next_due_ms_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   int32_t result;
@@ -2729,7 +2744,7 @@ int _wrap_engine_next_due_ms_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, int
 }
 
 
-intgo _wrap_engine_descriptor_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
+intgo _wrap_engine_descriptor_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   int result;
   intgo _swig_go_result;
@@ -2742,7 +2757,7 @@ intgo _wrap_engine_descriptor_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_runner_start_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_runner_start_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0, int _swig_go_1) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   uint32_t arg2 ;
   cfa_status result;
@@ -2757,7 +2772,7 @@ _gostring_ _wrap_runner_start_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, in
 }
 
 
-void _wrap_runner_stop_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
+void _wrap_runner_stop_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   
   arg1 = *(cfa_engine **)&_swig_go_0; 
@@ -2767,7 +2782,7 @@ void _wrap_runner_stop_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_statistics_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_engine_statistics_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_engine *_swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2782,7 +2797,7 @@ _gostring_ _wrap_engine_statistics_native_e32dcf1a40ab677f(char **_swig_go_0, cf
 }
 
 
-_gostring_ _wrap_act_page_native_e32dcf1a40ab677f(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_act_page_native_f7425e4dc1cb5994(cfa_act_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_act_list **arg1 = (cfa_act_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -2801,7 +2816,7 @@ _gostring_ _wrap_act_page_native_e32dcf1a40ab677f(cfa_act_list **_swig_go_0, cfa
 }
 
 
-long long _wrap_act_list_size_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0) {
+long long _wrap_act_list_size_native_f7425e4dc1cb5994(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -2814,7 +2829,7 @@ long long _wrap_act_list_size_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0) 
 }
 
 
-cfa_act_view *_wrap_act_list_at_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0, long long _swig_go_1) {
+cfa_act_view *_wrap_act_list_at_native_f7425e4dc1cb5994(cfa_act_list *_swig_go_0, long long _swig_go_1) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   size_t arg2 ;
   cfa_act_view *result = 0 ;
@@ -2829,7 +2844,7 @@ cfa_act_view *_wrap_act_list_at_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0
 }
 
 
-void _wrap_act_list_free_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0) {
+void _wrap_act_list_free_native_f7425e4dc1cb5994(cfa_act_list *_swig_go_0) {
   cfa_act_list *arg1 = (cfa_act_list *) 0 ;
   
   arg1 = *(cfa_act_list **)&_swig_go_0; 
@@ -2839,7 +2854,7 @@ void _wrap_act_list_free_native_e32dcf1a40ab677f(cfa_act_list *_swig_go_0) {
 }
 
 
-intgo _wrap_ACT_NONE_native_e32dcf1a40ab677f() {
+intgo _wrap_ACT_NONE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2851,7 +2866,7 @@ intgo _wrap_ACT_NONE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ACT_ALTERED_native_e32dcf1a40ab677f() {
+intgo _wrap_ACT_ALTERED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2863,7 +2878,7 @@ intgo _wrap_ACT_ALTERED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ACT_UNLINKED_native_e32dcf1a40ab677f() {
+intgo _wrap_ACT_UNLINKED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2875,7 +2890,7 @@ intgo _wrap_ACT_UNLINKED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ACT_MISSING_native_e32dcf1a40ab677f() {
+intgo _wrap_ACT_MISSING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2887,7 +2902,7 @@ intgo _wrap_ACT_MISSING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ACT_ADDED_native_e32dcf1a40ab677f() {
+intgo _wrap_ACT_ADDED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2899,7 +2914,7 @@ intgo _wrap_ACT_ADDED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_ACT_HEAD_native_e32dcf1a40ab677f() {
+intgo _wrap_ACT_HEAD_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2911,7 +2926,7 @@ intgo _wrap_ACT_HEAD_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_act_fault_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_act_fault_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2927,7 +2942,7 @@ _gostring_ _wrap_act_fault_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_fault_text_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_act_fault_text_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_act_fault arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -2943,7 +2958,7 @@ _gostring_ _wrap_act_fault_text_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-_gostring_ _wrap_act_verify_native_e32dcf1a40ab677f(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
+_gostring_ _wrap_act_verify_native_f7425e4dc1cb5994(cfa_act_report *_swig_go_0, cfa_engine *_swig_go_1) {
   cfa_act_report *arg1 = (cfa_act_report *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_status result;
@@ -2958,7 +2973,7 @@ _gostring_ _wrap_act_verify_native_e32dcf1a40ab677f(cfa_act_report *_swig_go_0, 
 }
 
 
-intgo _wrap_CAMPAIGN_OPEN_native_e32dcf1a40ab677f() {
+intgo _wrap_CAMPAIGN_OPEN_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2970,7 +2985,7 @@ intgo _wrap_CAMPAIGN_OPEN_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CAMPAIGN_ENDED_native_e32dcf1a40ab677f() {
+intgo _wrap_CAMPAIGN_ENDED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2982,7 +2997,7 @@ intgo _wrap_CAMPAIGN_ENDED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_LATE_ACCEPT_native_e32dcf1a40ab677f() {
+intgo _wrap_LATE_ACCEPT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -2994,7 +3009,7 @@ intgo _wrap_LATE_ACCEPT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_LATE_REFUSE_native_e32dcf1a40ab677f() {
+intgo _wrap_LATE_REFUSE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3006,7 +3021,7 @@ intgo _wrap_LATE_REFUSE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_LATE_REFUND_native_e32dcf1a40ab677f() {
+intgo _wrap_LATE_REFUND_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3018,7 +3033,7 @@ intgo _wrap_LATE_REFUND_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_LATE_HOLD_native_e32dcf1a40ab677f() {
+intgo _wrap_LATE_HOLD_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3030,7 +3045,7 @@ intgo _wrap_LATE_HOLD_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_campaign_get_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_campaign_get_native_f7425e4dc1cb5994(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3048,7 +3063,7 @@ _gostring_ _wrap_campaign_get_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0,
 }
 
 
-long long _wrap_campaign_list_size_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0) {
+long long _wrap_campaign_list_size_native_f7425e4dc1cb5994(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3061,7 +3076,7 @@ long long _wrap_campaign_list_size_native_e32dcf1a40ab677f(cfa_campaign_list *_s
 }
 
 
-cfa_campaign *_wrap_campaign_list_at_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
+cfa_campaign *_wrap_campaign_list_at_native_f7425e4dc1cb5994(cfa_campaign_list *_swig_go_0, long long _swig_go_1) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   size_t arg2 ;
   cfa_campaign *result = 0 ;
@@ -3076,7 +3091,7 @@ cfa_campaign *_wrap_campaign_list_at_native_e32dcf1a40ab677f(cfa_campaign_list *
 }
 
 
-_gostring_ _wrap_campaign_list_next_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0) {
+_gostring_ _wrap_campaign_list_next_native_f7425e4dc1cb5994(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3092,7 +3107,7 @@ _gostring_ _wrap_campaign_list_next_native_e32dcf1a40ab677f(cfa_campaign_list *_
 }
 
 
-void _wrap_campaign_list_free_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_go_0) {
+void _wrap_campaign_list_free_native_f7425e4dc1cb5994(cfa_campaign_list *_swig_go_0) {
   cfa_campaign_list *arg1 = (cfa_campaign_list *) 0 ;
   
   arg1 = *(cfa_campaign_list **)&_swig_go_0; 
@@ -3102,7 +3117,7 @@ void _wrap_campaign_list_free_native_e32dcf1a40ab677f(cfa_campaign_list *_swig_g
 }
 
 
-_gostring_ _wrap_campaign_id_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_id_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3118,7 +3133,7 @@ _gostring_ _wrap_campaign_id_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_title_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_title_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3134,7 +3149,7 @@ _gostring_ _wrap_campaign_title_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_currencies_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+_gostring_ _wrap_campaign_currencies_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3150,7 +3165,7 @@ _gostring_ _wrap_campaign_currencies_native_e32dcf1a40ab677f(cfa_campaign *_swig
 }
 
 
-cfa_money _wrap_campaign_goal_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+cfa_money _wrap_campaign_goal_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3163,7 +3178,7 @@ cfa_money _wrap_campaign_goal_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) 
 }
 
 
-long long _wrap_campaign_deadline_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_deadline_us_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3176,7 +3191,7 @@ long long _wrap_campaign_deadline_us_native_e32dcf1a40ab677f(cfa_campaign *_swig
 }
 
 
-int _wrap_campaign_late_rule_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_late_rule_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_late_rule result;
   int _swig_go_result;
@@ -3189,7 +3204,7 @@ int _wrap_campaign_late_rule_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
 }
 
 
-int _wrap_campaign_state_of_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_state_of_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   cfa_campaign_state result;
   int _swig_go_result;
@@ -3202,7 +3217,7 @@ int _wrap_campaign_state_of_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_campaign_state_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_campaign_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3218,7 +3233,7 @@ _gostring_ _wrap_campaign_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-long long _wrap_campaign_version_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_version_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3231,7 +3246,7 @@ long long _wrap_campaign_version_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_
 }
 
 
-long long _wrap_campaign_created_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_created_us_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3244,7 +3259,7 @@ long long _wrap_campaign_created_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_
 }
 
 
-long long _wrap_campaign_updated_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_updated_us_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3257,7 +3272,7 @@ long long _wrap_campaign_updated_us_native_e32dcf1a40ab677f(cfa_campaign *_swig_
 }
 
 
-int _wrap_campaign_replayed_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+int _wrap_campaign_replayed_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -3270,7 +3285,7 @@ int _wrap_campaign_replayed_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
 }
 
 
-long long _wrap_campaign_position_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+long long _wrap_campaign_position_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3283,7 +3298,7 @@ long long _wrap_campaign_position_native_e32dcf1a40ab677f(cfa_campaign *_swig_go
 }
 
 
-void _wrap_campaign_free_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
+void _wrap_campaign_free_native_f7425e4dc1cb5994(cfa_campaign *_swig_go_0) {
   cfa_campaign *arg1 = (cfa_campaign *) 0 ;
   
   arg1 = *(cfa_campaign **)&_swig_go_0; 
@@ -3293,7 +3308,7 @@ void _wrap_campaign_free_native_e32dcf1a40ab677f(cfa_campaign *_swig_go_0) {
 }
 
 
-intgo _wrap_PAYMENT_PENDING_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_PENDING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3305,7 +3320,7 @@ intgo _wrap_PAYMENT_PENDING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_REQUIRES_ACTION_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_REQUIRES_ACTION_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3317,7 +3332,7 @@ intgo _wrap_PAYMENT_REQUIRES_ACTION_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_PROCESSING_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_PROCESSING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3329,7 +3344,7 @@ intgo _wrap_PAYMENT_PROCESSING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_AUTHORIZED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_AUTHORIZED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3341,7 +3356,7 @@ intgo _wrap_PAYMENT_AUTHORIZED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_CAPTURED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_CAPTURED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3353,7 +3368,7 @@ intgo _wrap_PAYMENT_CAPTURED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_COMPLETED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_COMPLETED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3365,7 +3380,7 @@ intgo _wrap_PAYMENT_COMPLETED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FAILED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FAILED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3377,7 +3392,7 @@ intgo _wrap_PAYMENT_FAILED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_CANCELED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_CANCELED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3389,7 +3404,7 @@ intgo _wrap_PAYMENT_CANCELED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_EXPIRED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_EXPIRED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3401,7 +3416,7 @@ intgo _wrap_PAYMENT_EXPIRED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3413,7 +3428,7 @@ intgo _wrap_PAYMENT_FLAG_UNKNOWN_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_CONFLICT_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FLAG_CONFLICT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3425,7 +3440,7 @@ intgo _wrap_PAYMENT_FLAG_CONFLICT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_SETTLED_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FLAG_SETTLED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3437,7 +3452,7 @@ intgo _wrap_PAYMENT_FLAG_SETTLED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_LATE_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FLAG_LATE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3449,7 +3464,7 @@ intgo _wrap_PAYMENT_FLAG_LATE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3461,7 +3476,7 @@ intgo _wrap_PAYMENT_FLAG_FRAUD_WARNING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PAYMENT_FLAG_HELD_native_e32dcf1a40ab677f() {
+intgo _wrap_PAYMENT_FLAG_HELD_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3473,7 +3488,7 @@ intgo _wrap_PAYMENT_FLAG_HELD_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_payment_get_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_get_native_f7425e4dc1cb5994(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3491,7 +3506,7 @@ _gostring_ _wrap_payment_get_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_payment_wait_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_payment_wait_native_f7425e4dc1cb5994(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3511,7 +3526,7 @@ _gostring_ _wrap_payment_wait_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_payment_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_id_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3527,7 +3542,7 @@ _gostring_ _wrap_payment_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_pledge_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_pledge_id_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3543,7 +3558,7 @@ _gostring_ _wrap_payment_pledge_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go
 }
 
 
-_gostring_ _wrap_payment_campaign_id_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_campaign_id_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3559,7 +3574,7 @@ _gostring_ _wrap_payment_campaign_id_native_e32dcf1a40ab677f(cfa_payment *_swig_
 }
 
 
-int _wrap_payment_state_of_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+int _wrap_payment_state_of_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -3572,7 +3587,7 @@ int _wrap_payment_state_of_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_payment_state_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_payment_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3588,7 +3603,7 @@ _gostring_ _wrap_payment_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-int _wrap_payment_flags_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+int _wrap_payment_flags_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   uint32_t result;
   int _swig_go_result;
@@ -3601,7 +3616,7 @@ int _wrap_payment_flags_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
 }
 
 
-cfa_money _wrap_payment_amount_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_amount_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3614,7 +3629,7 @@ cfa_money _wrap_payment_amount_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) 
 }
 
 
-cfa_money _wrap_payment_authorized_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_authorized_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3627,7 +3642,7 @@ cfa_money _wrap_payment_authorized_native_e32dcf1a40ab677f(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_captured_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_captured_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3640,7 +3655,7 @@ cfa_money _wrap_payment_captured_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refunded_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refunded_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3653,7 +3668,7 @@ cfa_money _wrap_payment_refunded_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_disputed_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_disputed_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3666,7 +3681,7 @@ cfa_money _wrap_payment_disputed_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0
 }
 
 
-cfa_money _wrap_payment_refundable_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_refundable_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3679,7 +3694,7 @@ cfa_money _wrap_payment_refundable_native_e32dcf1a40ab677f(cfa_payment *_swig_go
 }
 
 
-cfa_money _wrap_payment_fee_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+cfa_money _wrap_payment_fee_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -3692,7 +3707,7 @@ cfa_money _wrap_payment_fee_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_ref_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_ref_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3708,7 +3723,7 @@ _gostring_ _wrap_payment_ref_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_failure_code_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+_gostring_ _wrap_payment_failure_code_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -3724,7 +3739,7 @@ _gostring_ _wrap_payment_failure_code_native_e32dcf1a40ab677f(cfa_payment *_swig
 }
 
 
-long long _wrap_payment_sequence_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_sequence_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3737,7 +3752,7 @@ long long _wrap_payment_sequence_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0
 }
 
 
-long long _wrap_payment_created_us_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_created_us_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3750,7 +3765,7 @@ long long _wrap_payment_created_us_native_e32dcf1a40ab677f(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_updated_us_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_updated_us_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3763,7 +3778,7 @@ long long _wrap_payment_updated_us_native_e32dcf1a40ab677f(cfa_payment *_swig_go
 }
 
 
-long long _wrap_payment_position_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+long long _wrap_payment_position_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -3776,7 +3791,7 @@ long long _wrap_payment_position_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0
 }
 
 
-void _wrap_payment_free_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
+void _wrap_payment_free_native_f7425e4dc1cb5994(cfa_payment *_swig_go_0) {
   cfa_payment *arg1 = (cfa_payment *) 0 ;
   
   arg1 = *(cfa_payment **)&_swig_go_0; 
@@ -3786,7 +3801,7 @@ void _wrap_payment_free_native_e32dcf1a40ab677f(cfa_payment *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_payment_history_native_e32dcf1a40ab677f(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_payment_history_native_f7425e4dc1cb5994(cfa_transition_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_transition_list **arg1 = (cfa_transition_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -3804,7 +3819,7 @@ _gostring_ _wrap_payment_history_native_e32dcf1a40ab677f(cfa_transition_list **_
 }
 
 
-long long _wrap_transition_list_size_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0) {
+long long _wrap_transition_list_size_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -3817,7 +3832,7 @@ long long _wrap_transition_list_size_native_e32dcf1a40ab677f(cfa_transition_list
 }
 
 
-int _wrap_transition_from_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_from_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3832,7 +3847,7 @@ int _wrap_transition_from_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_
 }
 
 
-int _wrap_transition_to_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_to_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   cfa_payment_state result;
@@ -3847,7 +3862,7 @@ int _wrap_transition_to_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0,
 }
 
 
-_gostring_ _wrap_transition_rule_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_transition_rule_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   char *result = 0 ;
@@ -3865,7 +3880,7 @@ _gostring_ _wrap_transition_rule_native_e32dcf1a40ab677f(cfa_transition_list *_s
 }
 
 
-int _wrap_transition_implied_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+int _wrap_transition_implied_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int32_t result;
@@ -3880,7 +3895,7 @@ int _wrap_transition_implied_native_e32dcf1a40ab677f(cfa_transition_list *_swig_
 }
 
 
-long long _wrap_transition_at_us_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
+long long _wrap_transition_at_us_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0, long long _swig_go_1) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   size_t arg2 ;
   int64_t result;
@@ -3895,7 +3910,7 @@ long long _wrap_transition_at_us_native_e32dcf1a40ab677f(cfa_transition_list *_s
 }
 
 
-void _wrap_transition_list_free_native_e32dcf1a40ab677f(cfa_transition_list *_swig_go_0) {
+void _wrap_transition_list_free_native_f7425e4dc1cb5994(cfa_transition_list *_swig_go_0) {
   cfa_transition_list *arg1 = (cfa_transition_list *) 0 ;
   
   arg1 = *(cfa_transition_list **)&_swig_go_0; 
@@ -3905,7 +3920,7 @@ void _wrap_transition_list_free_native_e32dcf1a40ab677f(cfa_transition_list *_sw
 }
 
 
-intgo _wrap_WEBHOOK_APPLIED_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_APPLIED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3917,7 +3932,7 @@ intgo _wrap_WEBHOOK_APPLIED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WEBHOOK_DUPLICATE_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_DUPLICATE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3929,7 +3944,7 @@ intgo _wrap_WEBHOOK_DUPLICATE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WEBHOOK_STALE_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_STALE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3941,7 +3956,7 @@ intgo _wrap_WEBHOOK_STALE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WEBHOOK_PARKED_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_PARKED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3953,7 +3968,7 @@ intgo _wrap_WEBHOOK_PARKED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WEBHOOK_IGNORED_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_IGNORED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3965,7 +3980,7 @@ intgo _wrap_WEBHOOK_IGNORED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WEBHOOK_QUARANTINED_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_QUARANTINED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3977,7 +3992,7 @@ intgo _wrap_WEBHOOK_QUARANTINED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WEBHOOK_CONTRADICTION_native_e32dcf1a40ab677f() {
+intgo _wrap_WEBHOOK_CONTRADICTION_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -3989,7 +4004,7 @@ intgo _wrap_WEBHOOK_CONTRADICTION_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_webhook_receive_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_webhook_receive_native_f7425e4dc1cb5994(int *_swig_go_0, cfa_engine *_swig_go_1, _goslice_ _swig_go_2, _goslice_ _swig_go_3, int _swig_go_4) {
   cfa_webhook_verdict *arg1 = (cfa_webhook_verdict *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   cfa_slice arg3 ;
@@ -4010,7 +4025,7 @@ _gostring_ _wrap_webhook_receive_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_webhook_verdict_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_webhook_verdict_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_webhook_verdict arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4026,7 +4041,7 @@ _gostring_ _wrap_webhook_verdict_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-long long _wrap_audit_differences_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
+long long _wrap_audit_differences_native_f7425e4dc1cb5994(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4039,7 +4054,7 @@ long long _wrap_audit_differences_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0)
 }
 
 
-long long _wrap_audit_position_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
+long long _wrap_audit_position_native_f7425e4dc1cb5994(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4052,7 +4067,7 @@ long long _wrap_audit_position_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_json_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_json_native_f7425e4dc1cb5994(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4068,7 +4083,7 @@ _gostring_ _wrap_audit_json_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_text_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
+_gostring_ _wrap_audit_text_native_f7425e4dc1cb5994(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4084,7 +4099,7 @@ _gostring_ _wrap_audit_text_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
 }
 
 
-void _wrap_audit_free_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
+void _wrap_audit_free_native_f7425e4dc1cb5994(cfa_audit *_swig_go_0) {
   cfa_audit *arg1 = (cfa_audit *) 0 ;
   
   arg1 = *(cfa_audit **)&_swig_go_0; 
@@ -4094,7 +4109,7 @@ void _wrap_audit_free_native_e32dcf1a40ab677f(cfa_audit *_swig_go_0) {
 }
 
 
-intgo _wrap_EXPLAIN_TEXT_native_e32dcf1a40ab677f() {
+intgo _wrap_EXPLAIN_TEXT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4106,7 +4121,7 @@ intgo _wrap_EXPLAIN_TEXT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EXPLAIN_JSON_native_e32dcf1a40ab677f() {
+intgo _wrap_EXPLAIN_JSON_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4118,7 +4133,7 @@ intgo _wrap_EXPLAIN_JSON_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_EXPLAIN_HTML_native_e32dcf1a40ab677f() {
+intgo _wrap_EXPLAIN_HTML_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4130,7 +4145,7 @@ intgo _wrap_EXPLAIN_HTML_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_explain_native_e32dcf1a40ab677f(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_explain_native_f7425e4dc1cb5994(cfa_story **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_story **arg1 = (cfa_story **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4150,7 +4165,7 @@ _gostring_ _wrap_explain_native_e32dcf1a40ab677f(cfa_story **_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_story_write_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_story_write_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_story *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_story *arg2 = (cfa_story *) 0 ;
   cfa_explain_format arg3 ;
@@ -4167,7 +4182,7 @@ _gostring_ _wrap_story_write_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_stor
 }
 
 
-_gostring_ _wrap_story_payment_id_native_e32dcf1a40ab677f(cfa_story *_swig_go_0) {
+_gostring_ _wrap_story_payment_id_native_f7425e4dc1cb5994(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4183,7 +4198,7 @@ _gostring_ _wrap_story_payment_id_native_e32dcf1a40ab677f(cfa_story *_swig_go_0)
 }
 
 
-void _wrap_story_free_native_e32dcf1a40ab677f(cfa_story *_swig_go_0) {
+void _wrap_story_free_native_f7425e4dc1cb5994(cfa_story *_swig_go_0) {
   cfa_story *arg1 = (cfa_story *) 0 ;
   
   arg1 = *(cfa_story **)&_swig_go_0; 
@@ -4193,7 +4208,7 @@ void _wrap_story_free_native_e32dcf1a40ab677f(cfa_story *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_checkup_write_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_checkup_write_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_checkup *_swig_go_1, int _swig_go_2) {
   char **arg1 = (char **) 0 ;
   cfa_checkup *arg2 = (cfa_checkup *) 0 ;
   cfa_explain_format arg3 ;
@@ -4210,7 +4225,7 @@ _gostring_ _wrap_checkup_write_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_ch
 }
 
 
-void _wrap_checkup_free_native_e32dcf1a40ab677f(cfa_checkup *_swig_go_0) {
+void _wrap_checkup_free_native_f7425e4dc1cb5994(cfa_checkup *_swig_go_0) {
   cfa_checkup *arg1 = (cfa_checkup *) 0 ;
   
   arg1 = *(cfa_checkup **)&_swig_go_0; 
@@ -4220,7 +4235,7 @@ void _wrap_checkup_free_native_e32dcf1a40ab677f(cfa_checkup *_swig_go_0) {
 }
 
 
-intgo _wrap_RECONCILE_PAYMENT_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_PAYMENT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4232,7 +4247,7 @@ intgo _wrap_RECONCILE_PAYMENT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_RECONCILE_REFUND_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_REFUND_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4244,7 +4259,7 @@ intgo _wrap_RECONCILE_REFUND_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_RECONCILE_DISPUTE_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_DISPUTE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4256,7 +4271,7 @@ intgo _wrap_RECONCILE_DISPUTE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_RECONCILE_OTHER_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_OTHER_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4268,7 +4283,7 @@ intgo _wrap_RECONCILE_OTHER_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_RECONCILE_UNNAMED_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_UNNAMED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4280,7 +4295,7 @@ intgo _wrap_RECONCILE_UNNAMED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_RECONCILE_REPORT_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_REPORT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4292,7 +4307,7 @@ intgo _wrap_RECONCILE_REPORT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_RECONCILE_MOVEMENT_native_e32dcf1a40ab677f() {
+intgo _wrap_RECONCILE_MOVEMENT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4304,7 +4319,7 @@ intgo _wrap_RECONCILE_MOVEMENT_native_e32dcf1a40ab677f() {
 }
 
 
-long long _wrap_reconciliation_differences_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_differences_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4317,7 +4332,7 @@ long long _wrap_reconciliation_differences_native_e32dcf1a40ab677f(cfa_reconcili
 }
 
 
-long long _wrap_reconciliation_repairable_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_repairable_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4330,7 +4345,7 @@ long long _wrap_reconciliation_repairable_native_e32dcf1a40ab677f(cfa_reconcilia
 }
 
 
-long long _wrap_reconciliation_objects_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_objects_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4343,7 +4358,7 @@ long long _wrap_reconciliation_objects_native_e32dcf1a40ab677f(cfa_reconciliatio
 }
 
 
-long long _wrap_reconciliation_foreign_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_foreign_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4356,7 +4371,33 @@ long long _wrap_reconciliation_foreign_native_e32dcf1a40ab677f(cfa_reconciliatio
 }
 
 
-long long _wrap_reconciliation_size_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+long long _wrap_reconciliation_other_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_reconciliation_other((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_unnamed_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
+  cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
+  int64_t result;
+  long long _swig_go_result;
+  
+  arg1 = *(cfa_reconciliation **)&_swig_go_0; 
+  
+  result = (int64_t)cfa_reconciliation_unnamed((struct cfa_reconciliation const *)arg1);
+  _swig_go_result = result; 
+  return _swig_go_result;
+}
+
+
+long long _wrap_reconciliation_size_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4369,7 +4410,7 @@ long long _wrap_reconciliation_size_native_e32dcf1a40ab677f(cfa_reconciliation *
 }
 
 
-cfa_reconcile_difference *_wrap_reconciliation_at_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0, long long _swig_go_1) {
+cfa_reconcile_difference *_wrap_reconciliation_at_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0, long long _swig_go_1) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   size_t arg2 ;
   cfa_reconcile_difference *result = 0 ;
@@ -4384,7 +4425,7 @@ cfa_reconcile_difference *_wrap_reconciliation_at_native_e32dcf1a40ab677f(cfa_re
 }
 
 
-_gostring_ _wrap_reconciliation_provider_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_provider_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4400,7 +4441,7 @@ _gostring_ _wrap_reconciliation_provider_native_e32dcf1a40ab677f(cfa_reconciliat
 }
 
 
-_gostring_ _wrap_reconciliation_account_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_account_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4416,7 +4457,7 @@ _gostring_ _wrap_reconciliation_account_native_e32dcf1a40ab677f(cfa_reconciliati
 }
 
 
-int _wrap_reconciliation_livemode_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+int _wrap_reconciliation_livemode_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4429,7 +4470,7 @@ int _wrap_reconciliation_livemode_native_e32dcf1a40ab677f(cfa_reconciliation *_s
 }
 
 
-_gostring_ _wrap_reconciliation_json_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_json_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4445,7 +4486,7 @@ _gostring_ _wrap_reconciliation_json_native_e32dcf1a40ab677f(cfa_reconciliation 
 }
 
 
-_gostring_ _wrap_reconciliation_text_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+_gostring_ _wrap_reconciliation_text_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4461,7 +4502,7 @@ _gostring_ _wrap_reconciliation_text_native_e32dcf1a40ab677f(cfa_reconciliation 
 }
 
 
-void _wrap_reconciliation_free_native_e32dcf1a40ab677f(cfa_reconciliation *_swig_go_0) {
+void _wrap_reconciliation_free_native_f7425e4dc1cb5994(cfa_reconciliation *_swig_go_0) {
   cfa_reconciliation *arg1 = (cfa_reconciliation *) 0 ;
   
   arg1 = *(cfa_reconciliation **)&_swig_go_0; 
@@ -4471,7 +4512,7 @@ void _wrap_reconciliation_free_native_e32dcf1a40ab677f(cfa_reconciliation *_swig
 }
 
 
-intgo _wrap_REFUND_REQUESTED_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_REQUESTED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4483,7 +4524,7 @@ intgo _wrap_REFUND_REQUESTED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_PENDING_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_PENDING_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4495,7 +4536,7 @@ intgo _wrap_REFUND_PENDING_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_REQUIRES_ACTION_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_REQUIRES_ACTION_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4507,7 +4548,7 @@ intgo _wrap_REFUND_REQUIRES_ACTION_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_SUCCEEDED_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_SUCCEEDED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4519,7 +4560,7 @@ intgo _wrap_REFUND_SUCCEEDED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_FAILED_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_FAILED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4531,7 +4572,7 @@ intgo _wrap_REFUND_FAILED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_CANCELED_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_CANCELED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4543,7 +4584,7 @@ intgo _wrap_REFUND_CANCELED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_REJECTED_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_REJECTED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4555,7 +4596,7 @@ intgo _wrap_REFUND_REJECTED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_ASKED_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_ASKED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4567,7 +4608,7 @@ intgo _wrap_REFUND_ASKED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_EXTERNAL_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_EXTERNAL_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4579,7 +4620,7 @@ intgo _wrap_REFUND_EXTERNAL_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_LATE_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_LATE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4591,7 +4632,7 @@ intgo _wrap_REFUND_LATE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_REFUND_FRAUD_native_e32dcf1a40ab677f() {
+intgo _wrap_REFUND_FRAUD_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4603,7 +4644,7 @@ intgo _wrap_REFUND_FRAUD_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_refund_get_native_e32dcf1a40ab677f(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_get_native_f7425e4dc1cb5994(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4621,7 +4662,7 @@ _gostring_ _wrap_refund_get_native_e32dcf1a40ab677f(cfa_refund **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_refund_list_of_native_e32dcf1a40ab677f(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_refund_list_of_native_f7425e4dc1cb5994(cfa_refund_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_refund_list **arg1 = (cfa_refund_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4639,7 +4680,7 @@ _gostring_ _wrap_refund_list_of_native_e32dcf1a40ab677f(cfa_refund_list **_swig_
 }
 
 
-long long _wrap_refund_list_size_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0) {
+long long _wrap_refund_list_size_native_f7425e4dc1cb5994(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -4652,7 +4693,7 @@ long long _wrap_refund_list_size_native_e32dcf1a40ab677f(cfa_refund_list *_swig_
 }
 
 
-cfa_refund *_wrap_refund_list_at_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
+cfa_refund *_wrap_refund_list_at_native_f7425e4dc1cb5994(cfa_refund_list *_swig_go_0, long long _swig_go_1) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   size_t arg2 ;
   cfa_refund *result = 0 ;
@@ -4667,7 +4708,7 @@ cfa_refund *_wrap_refund_list_at_native_e32dcf1a40ab677f(cfa_refund_list *_swig_
 }
 
 
-void _wrap_refund_list_free_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0) {
+void _wrap_refund_list_free_native_f7425e4dc1cb5994(cfa_refund_list *_swig_go_0) {
   cfa_refund_list *arg1 = (cfa_refund_list *) 0 ;
   
   arg1 = *(cfa_refund_list **)&_swig_go_0; 
@@ -4677,7 +4718,7 @@ void _wrap_refund_list_free_native_e32dcf1a40ab677f(cfa_refund_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_refund_id_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_id_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4693,7 +4734,7 @@ _gostring_ _wrap_refund_id_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_payment_id_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_payment_id_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4709,7 +4750,7 @@ _gostring_ _wrap_refund_payment_id_native_e32dcf1a40ab677f(cfa_refund *_swig_go_
 }
 
 
-cfa_money _wrap_refund_amount_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+cfa_money _wrap_refund_amount_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -4722,7 +4763,7 @@ cfa_money _wrap_refund_amount_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-int _wrap_refund_state_of_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+int _wrap_refund_state_of_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_state result;
   int _swig_go_result;
@@ -4735,7 +4776,7 @@ int _wrap_refund_state_of_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_refund_state_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_refund_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4751,7 +4792,7 @@ _gostring_ _wrap_refund_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-int _wrap_refund_origin_of_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+int _wrap_refund_origin_of_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   cfa_refund_origin result;
   int _swig_go_result;
@@ -4764,7 +4805,7 @@ int _wrap_refund_origin_of_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_ref_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_ref_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4780,7 +4821,7 @@ _gostring_ _wrap_refund_ref_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_refund_failure_code_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_failure_code_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4796,7 +4837,7 @@ _gostring_ _wrap_refund_failure_code_native_e32dcf1a40ab677f(cfa_refund *_swig_g
 }
 
 
-_gostring_ _wrap_refund_reason_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+_gostring_ _wrap_refund_reason_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -4812,7 +4853,7 @@ _gostring_ _wrap_refund_reason_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_created_us_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+long long _wrap_refund_created_us_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4825,7 +4866,7 @@ long long _wrap_refund_created_us_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0
 }
 
 
-long long _wrap_refund_updated_us_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+long long _wrap_refund_updated_us_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4838,7 +4879,7 @@ long long _wrap_refund_updated_us_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0
 }
 
 
-int _wrap_refund_replayed_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+int _wrap_refund_replayed_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -4851,7 +4892,7 @@ int _wrap_refund_replayed_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-long long _wrap_refund_position_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+long long _wrap_refund_position_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -4864,7 +4905,7 @@ long long _wrap_refund_position_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) 
 }
 
 
-void _wrap_refund_free_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
+void _wrap_refund_free_native_f7425e4dc1cb5994(cfa_refund *_swig_go_0) {
   cfa_refund *arg1 = (cfa_refund *) 0 ;
   
   arg1 = *(cfa_refund **)&_swig_go_0; 
@@ -4874,7 +4915,7 @@ void _wrap_refund_free_native_e32dcf1a40ab677f(cfa_refund *_swig_go_0) {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_INQUIRY_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4886,7 +4927,7 @@ intgo _wrap_DISPUTE_INQUIRY_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4898,7 +4939,7 @@ intgo _wrap_DISPUTE_INQUIRY_CLOSED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_DISPUTE_OPEN_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_OPEN_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4910,7 +4951,7 @@ intgo _wrap_DISPUTE_OPEN_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_DISPUTE_UNDER_REVIEW_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_UNDER_REVIEW_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4922,7 +4963,7 @@ intgo _wrap_DISPUTE_UNDER_REVIEW_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_DISPUTE_PREVENTED_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_PREVENTED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4934,7 +4975,7 @@ intgo _wrap_DISPUTE_PREVENTED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_DISPUTE_WON_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_WON_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4946,7 +4987,7 @@ intgo _wrap_DISPUTE_WON_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_DISPUTE_LOST_native_e32dcf1a40ab677f() {
+intgo _wrap_DISPUTE_LOST_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -4958,7 +4999,7 @@ intgo _wrap_DISPUTE_LOST_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_dispute_get_native_e32dcf1a40ab677f(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_get_native_f7425e4dc1cb5994(cfa_dispute **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute **arg1 = (cfa_dispute **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4976,7 +5017,7 @@ _gostring_ _wrap_dispute_get_native_e32dcf1a40ab677f(cfa_dispute **_swig_go_0, c
 }
 
 
-_gostring_ _wrap_dispute_list_of_native_e32dcf1a40ab677f(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_dispute_list_of_native_f7425e4dc1cb5994(cfa_dispute_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_dispute_list **arg1 = (cfa_dispute_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -4994,7 +5035,7 @@ _gostring_ _wrap_dispute_list_of_native_e32dcf1a40ab677f(cfa_dispute_list **_swi
 }
 
 
-long long _wrap_dispute_list_size_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_0) {
+long long _wrap_dispute_list_size_native_f7425e4dc1cb5994(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5007,7 +5048,7 @@ long long _wrap_dispute_list_size_native_e32dcf1a40ab677f(cfa_dispute_list *_swi
 }
 
 
-cfa_dispute *_wrap_dispute_list_at_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
+cfa_dispute *_wrap_dispute_list_at_native_f7425e4dc1cb5994(cfa_dispute_list *_swig_go_0, long long _swig_go_1) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   size_t arg2 ;
   cfa_dispute *result = 0 ;
@@ -5022,7 +5063,7 @@ cfa_dispute *_wrap_dispute_list_at_native_e32dcf1a40ab677f(cfa_dispute_list *_sw
 }
 
 
-void _wrap_dispute_list_free_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_0) {
+void _wrap_dispute_list_free_native_f7425e4dc1cb5994(cfa_dispute_list *_swig_go_0) {
   cfa_dispute_list *arg1 = (cfa_dispute_list *) 0 ;
   
   arg1 = *(cfa_dispute_list **)&_swig_go_0; 
@@ -5032,7 +5073,7 @@ void _wrap_dispute_list_free_native_e32dcf1a40ab677f(cfa_dispute_list *_swig_go_
 }
 
 
-_gostring_ _wrap_dispute_id_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_id_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5048,7 +5089,7 @@ _gostring_ _wrap_dispute_id_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_payment_id_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_payment_id_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5064,7 +5105,7 @@ _gostring_ _wrap_dispute_payment_id_native_e32dcf1a40ab677f(cfa_dispute *_swig_g
 }
 
 
-_gostring_ _wrap_dispute_ref_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_ref_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5080,7 +5121,7 @@ _gostring_ _wrap_dispute_ref_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_amount_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_amount_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5093,7 +5134,7 @@ cfa_money _wrap_dispute_amount_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) 
 }
 
 
-int _wrap_dispute_state_of_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+int _wrap_dispute_state_of_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_dispute_state result;
   int _swig_go_result;
@@ -5106,7 +5147,7 @@ int _wrap_dispute_state_of_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
+_gostring_ _wrap_dispute_state_name_native_f7425e4dc1cb5994(int _swig_go_0) {
   cfa_dispute_state arg1 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5122,7 +5163,7 @@ _gostring_ _wrap_dispute_state_name_native_e32dcf1a40ab677f(int _swig_go_0) {
 }
 
 
-cfa_money _wrap_dispute_withdrawn_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_withdrawn_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5135,7 +5176,7 @@ cfa_money _wrap_dispute_withdrawn_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_
 }
 
 
-cfa_money _wrap_dispute_reinstated_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_reinstated_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5148,7 +5189,7 @@ cfa_money _wrap_dispute_reinstated_native_e32dcf1a40ab677f(cfa_dispute *_swig_go
 }
 
 
-cfa_money _wrap_dispute_fee_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+cfa_money _wrap_dispute_fee_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5161,7 +5202,7 @@ cfa_money _wrap_dispute_fee_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_dispute_reason_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+_gostring_ _wrap_dispute_reason_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5177,7 +5218,7 @@ _gostring_ _wrap_dispute_reason_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0)
 }
 
 
-long long _wrap_dispute_evidence_due_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_evidence_due_us_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5190,7 +5231,7 @@ long long _wrap_dispute_evidence_due_us_native_e32dcf1a40ab677f(cfa_dispute *_sw
 }
 
 
-long long _wrap_dispute_created_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_created_us_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5203,7 +5244,7 @@ long long _wrap_dispute_created_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go
 }
 
 
-long long _wrap_dispute_updated_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+long long _wrap_dispute_updated_us_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5216,7 +5257,7 @@ long long _wrap_dispute_updated_us_native_e32dcf1a40ab677f(cfa_dispute *_swig_go
 }
 
 
-void _wrap_dispute_free_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
+void _wrap_dispute_free_native_f7425e4dc1cb5994(cfa_dispute *_swig_go_0) {
   cfa_dispute *arg1 = (cfa_dispute *) 0 ;
   
   arg1 = *(cfa_dispute **)&_swig_go_0; 
@@ -5226,7 +5267,7 @@ void _wrap_dispute_free_native_e32dcf1a40ab677f(cfa_dispute *_swig_go_0) {
 }
 
 
-intgo _wrap_VISIBILITY_PUBLIC_native_e32dcf1a40ab677f() {
+intgo _wrap_VISIBILITY_PUBLIC_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5238,7 +5279,7 @@ intgo _wrap_VISIBILITY_PUBLIC_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_VISIBILITY_OWNER_native_e32dcf1a40ab677f() {
+intgo _wrap_VISIBILITY_OWNER_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5250,7 +5291,7 @@ intgo _wrap_VISIBILITY_OWNER_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_VISIBILITY_HIDDEN_native_e32dcf1a40ab677f() {
+intgo _wrap_VISIBILITY_HIDDEN_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5262,7 +5303,7 @@ intgo _wrap_VISIBILITY_HIDDEN_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WAIT_ANSWER_native_e32dcf1a40ab677f() {
+intgo _wrap_WAIT_ANSWER_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5274,7 +5315,7 @@ intgo _wrap_WAIT_ANSWER_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WAIT_COMMIT_native_e32dcf1a40ab677f() {
+intgo _wrap_WAIT_COMMIT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5286,7 +5327,7 @@ intgo _wrap_WAIT_COMMIT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_WAIT_PAID_native_e32dcf1a40ab677f() {
+intgo _wrap_WAIT_PAID_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5298,7 +5339,7 @@ intgo _wrap_WAIT_PAID_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_pledge_get_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_pledge_get_native_f7425e4dc1cb5994(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5316,7 +5357,7 @@ _gostring_ _wrap_pledge_get_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_pledge_find_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_pledge_find_native_f7425e4dc1cb5994(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5337,7 +5378,7 @@ _gostring_ _wrap_pledge_find_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cf
 }
 
 
-long long _wrap_pledge_list_size_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0) {
+long long _wrap_pledge_list_size_native_f7425e4dc1cb5994(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5350,7 +5391,7 @@ long long _wrap_pledge_list_size_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_
 }
 
 
-cfa_pledge *_wrap_pledge_list_at_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
+cfa_pledge *_wrap_pledge_list_at_native_f7425e4dc1cb5994(cfa_pledge_list *_swig_go_0, long long _swig_go_1) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   size_t arg2 ;
   cfa_pledge *result = 0 ;
@@ -5365,7 +5406,7 @@ cfa_pledge *_wrap_pledge_list_at_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_
 }
 
 
-_gostring_ _wrap_pledge_list_next_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0) {
+_gostring_ _wrap_pledge_list_next_native_f7425e4dc1cb5994(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5381,7 +5422,7 @@ _gostring_ _wrap_pledge_list_next_native_e32dcf1a40ab677f(cfa_pledge_list *_swig
 }
 
 
-void _wrap_pledge_list_free_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0) {
+void _wrap_pledge_list_free_native_f7425e4dc1cb5994(cfa_pledge_list *_swig_go_0) {
   cfa_pledge_list *arg1 = (cfa_pledge_list *) 0 ;
   
   arg1 = *(cfa_pledge_list **)&_swig_go_0; 
@@ -5391,7 +5432,7 @@ void _wrap_pledge_list_free_native_e32dcf1a40ab677f(cfa_pledge_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_id_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5407,7 +5448,7 @@ _gostring_ _wrap_pledge_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_campaign_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_campaign_id_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5423,7 +5464,7 @@ _gostring_ _wrap_pledge_campaign_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_payment_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_payment_id_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5439,7 +5480,7 @@ _gostring_ _wrap_pledge_payment_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_
 }
 
 
-cfa_money _wrap_pledge_amount_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+cfa_money _wrap_pledge_amount_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_money result;
   cfa_money _swig_go_result;
@@ -5452,7 +5493,7 @@ cfa_money _wrap_pledge_amount_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_state_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_state_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_payment_state result;
   int _swig_go_result;
@@ -5465,7 +5506,7 @@ int _wrap_pledge_state_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-long long _wrap_pledge_created_us_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_created_us_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5478,7 +5519,7 @@ long long _wrap_pledge_created_us_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0
 }
 
 
-_gostring_ _wrap_pledge_donor_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_id_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5494,7 +5535,7 @@ _gostring_ _wrap_pledge_donor_id_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0)
 }
 
 
-_gostring_ _wrap_pledge_donor_name_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_name_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5510,7 +5551,7 @@ _gostring_ _wrap_pledge_donor_name_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_donor_email_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_email_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5526,7 +5567,7 @@ _gostring_ _wrap_pledge_donor_email_native_e32dcf1a40ab677f(cfa_pledge *_swig_go
 }
 
 
-_gostring_ _wrap_pledge_donor_message_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_donor_message_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5542,7 +5583,7 @@ _gostring_ _wrap_pledge_donor_message_native_e32dcf1a40ab677f(cfa_pledge *_swig_
 }
 
 
-int _wrap_pledge_visibility_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_visibility_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_visibility result;
   int _swig_go_result;
@@ -5555,7 +5596,7 @@ int _wrap_pledge_visibility_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_replayed_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_replayed_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5568,7 +5609,7 @@ int _wrap_pledge_replayed_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-int _wrap_pledge_pending_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+int _wrap_pledge_pending_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5581,7 +5622,7 @@ int _wrap_pledge_pending_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_answer_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_answer_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   cfa_slice result;
   _gostring_ _swig_go_result;
@@ -5597,7 +5638,7 @@ _gostring_ _wrap_pledge_answer_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_pledge_client_secret_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_client_secret_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5613,7 +5654,7 @@ _gostring_ _wrap_pledge_client_secret_native_e32dcf1a40ab677f(cfa_pledge *_swig_
 }
 
 
-_gostring_ _wrap_pledge_redirect_url_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+_gostring_ _wrap_pledge_redirect_url_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5629,7 +5670,7 @@ _gostring_ _wrap_pledge_redirect_url_native_e32dcf1a40ab677f(cfa_pledge *_swig_g
 }
 
 
-long long _wrap_pledge_position_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+long long _wrap_pledge_position_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5642,7 +5683,7 @@ long long _wrap_pledge_position_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) 
 }
 
 
-void _wrap_pledge_free_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
+void _wrap_pledge_free_native_f7425e4dc1cb5994(cfa_pledge *_swig_go_0) {
   cfa_pledge *arg1 = (cfa_pledge *) 0 ;
   
   arg1 = *(cfa_pledge **)&_swig_go_0; 
@@ -5652,7 +5693,7 @@ void _wrap_pledge_free_native_e32dcf1a40ab677f(cfa_pledge *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_campaign_get_with_totals_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
+_gostring_ _wrap_campaign_get_with_totals_native_f7425e4dc1cb5994(cfa_campaign **_swig_go_0, cfa_totals **_swig_go_1, cfa_engine *_swig_go_2, _gostring_ _swig_go_3) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_totals **arg2 = (cfa_totals **) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -5672,7 +5713,7 @@ _gostring_ _wrap_campaign_get_with_totals_native_e32dcf1a40ab677f(cfa_campaign *
 }
 
 
-_gostring_ _wrap_totals_campaign_id_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+_gostring_ _wrap_totals_campaign_id_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5688,7 +5729,7 @@ _gostring_ _wrap_totals_campaign_id_native_e32dcf1a40ab677f(cfa_totals *_swig_go
 }
 
 
-long long _wrap_totals_position_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_position_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5701,7 +5742,7 @@ long long _wrap_totals_position_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) 
 }
 
 
-long long _wrap_totals_version_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_version_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5714,7 +5755,7 @@ long long _wrap_totals_version_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_as_of_us_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_as_of_us_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int64_t result;
   long long _swig_go_result;
@@ -5727,7 +5768,7 @@ long long _wrap_totals_as_of_us_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) 
 }
 
 
-int _wrap_totals_stale_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+int _wrap_totals_stale_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -5740,7 +5781,7 @@ int _wrap_totals_stale_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
 }
 
 
-long long _wrap_totals_size_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+long long _wrap_totals_size_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5753,7 +5794,7 @@ long long _wrap_totals_size_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
 }
 
 
-cfa_totals_row *_wrap_totals_at_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0, long long _swig_go_1) {
+cfa_totals_row *_wrap_totals_at_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0, long long _swig_go_1) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   size_t arg2 ;
   cfa_totals_row *result = 0 ;
@@ -5768,7 +5809,7 @@ cfa_totals_row *_wrap_totals_at_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0, 
 }
 
 
-void _wrap_totals_free_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
+void _wrap_totals_free_native_f7425e4dc1cb5994(cfa_totals *_swig_go_0) {
   cfa_totals *arg1 = (cfa_totals *) 0 ;
   
   arg1 = *(cfa_totals **)&_swig_go_0; 
@@ -5778,7 +5819,7 @@ void _wrap_totals_free_native_e32dcf1a40ab677f(cfa_totals *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_totals_verify_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_totals_verify_native_f7425e4dc1cb5994(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5798,7 +5839,7 @@ _gostring_ _wrap_totals_verify_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engi
 }
 
 
-_gostring_ _wrap_event_page_native_e32dcf1a40ab677f(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_event_page_native_f7425e4dc1cb5994(cfa_event_list **_swig_go_0, cfa_engine *_swig_go_1, long long _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int64_t arg3 ;
@@ -5817,7 +5858,7 @@ _gostring_ _wrap_event_page_native_e32dcf1a40ab677f(cfa_event_list **_swig_go_0,
 }
 
 
-long long _wrap_event_list_size_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0) {
+long long _wrap_event_list_size_native_f7425e4dc1cb5994(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5830,7 +5871,7 @@ long long _wrap_event_list_size_native_e32dcf1a40ab677f(cfa_event_list *_swig_go
 }
 
 
-cfa_event_view *_wrap_event_list_at_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0, long long _swig_go_1) {
+cfa_event_view *_wrap_event_list_at_native_f7425e4dc1cb5994(cfa_event_list *_swig_go_0, long long _swig_go_1) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   size_t arg2 ;
   cfa_event_view *result = 0 ;
@@ -5845,7 +5886,7 @@ cfa_event_view *_wrap_event_list_at_native_e32dcf1a40ab677f(cfa_event_list *_swi
 }
 
 
-void _wrap_event_list_free_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0) {
+void _wrap_event_list_free_native_f7425e4dc1cb5994(cfa_event_list *_swig_go_0) {
   cfa_event_list *arg1 = (cfa_event_list *) 0 ;
   
   arg1 = *(cfa_event_list **)&_swig_go_0; 
@@ -5855,7 +5896,7 @@ void _wrap_event_list_free_native_e32dcf1a40ab677f(cfa_event_list *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_subscription_open_native_e32dcf1a40ab677f(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_subscription_open_native_f7425e4dc1cb5994(cfa_subscription **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
   cfa_subscription **arg1 = (cfa_subscription **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -5873,7 +5914,7 @@ _gostring_ _wrap_subscription_open_native_e32dcf1a40ab677f(cfa_subscription **_s
 }
 
 
-_gostring_ _wrap_subscription_next_native_e32dcf1a40ab677f(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_subscription_next_native_f7425e4dc1cb5994(cfa_event_list **_swig_go_0, cfa_subscription *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_event_list **arg1 = (cfa_event_list **) 0 ;
   cfa_subscription *arg2 = (cfa_subscription *) 0 ;
   int32_t arg3 ;
@@ -5892,7 +5933,7 @@ _gostring_ _wrap_subscription_next_native_e32dcf1a40ab677f(cfa_event_list **_swi
 }
 
 
-_gostring_ _wrap_subscription_ack_native_e32dcf1a40ab677f(cfa_subscription *_swig_go_0, long long _swig_go_1) {
+_gostring_ _wrap_subscription_ack_native_f7425e4dc1cb5994(cfa_subscription *_swig_go_0, long long _swig_go_1) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   int64_t arg2 ;
   cfa_status result;
@@ -5907,7 +5948,7 @@ _gostring_ _wrap_subscription_ack_native_e32dcf1a40ab677f(cfa_subscription *_swi
 }
 
 
-void _wrap_subscription_free_native_e32dcf1a40ab677f(cfa_subscription *_swig_go_0) {
+void _wrap_subscription_free_native_f7425e4dc1cb5994(cfa_subscription *_swig_go_0) {
   cfa_subscription *arg1 = (cfa_subscription *) 0 ;
   
   arg1 = *(cfa_subscription **)&_swig_go_0; 
@@ -5917,7 +5958,7 @@ void _wrap_subscription_free_native_e32dcf1a40ab677f(cfa_subscription *_swig_go_
 }
 
 
-intgo _wrap_CURSOR_RUNS_native_e32dcf1a40ab677f() {
+intgo _wrap_CURSOR_RUNS_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5929,7 +5970,7 @@ intgo _wrap_CURSOR_RUNS_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CURSOR_PAUSED_native_e32dcf1a40ab677f() {
+intgo _wrap_CURSOR_PAUSED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5941,7 +5982,7 @@ intgo _wrap_CURSOR_PAUSED_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_CURSOR_STOPPED_native_e32dcf1a40ab677f() {
+intgo _wrap_CURSOR_STOPPED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -5953,7 +5994,7 @@ intgo _wrap_CURSOR_STOPPED_native_e32dcf1a40ab677f() {
 }
 
 
-long long _wrap_cursor_list_size_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
+long long _wrap_cursor_list_size_native_f7425e4dc1cb5994(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -5966,7 +6007,7 @@ long long _wrap_cursor_list_size_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_
 }
 
 
-cfa_cursor_view *_wrap_cursor_list_at_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
+cfa_cursor_view *_wrap_cursor_list_at_native_f7425e4dc1cb5994(cfa_cursor_list *_swig_go_0, long long _swig_go_1) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   size_t arg2 ;
   cfa_cursor_view *result = 0 ;
@@ -5981,7 +6022,7 @@ cfa_cursor_view *_wrap_cursor_list_at_native_e32dcf1a40ab677f(cfa_cursor_list *_
 }
 
 
-_gostring_ _wrap_cursor_list_next_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
+_gostring_ _wrap_cursor_list_next_native_f7425e4dc1cb5994(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   char *result = 0 ;
   _gostring_ _swig_go_result;
@@ -5997,7 +6038,7 @@ _gostring_ _wrap_cursor_list_next_native_e32dcf1a40ab677f(cfa_cursor_list *_swig
 }
 
 
-int _wrap_cursor_list_replayed_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
+int _wrap_cursor_list_replayed_native_f7425e4dc1cb5994(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   int32_t result;
   int _swig_go_result;
@@ -6010,7 +6051,7 @@ int _wrap_cursor_list_replayed_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go
 }
 
 
-void _wrap_cursor_list_free_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0) {
+void _wrap_cursor_list_free_native_f7425e4dc1cb5994(cfa_cursor_list *_swig_go_0) {
   cfa_cursor_list *arg1 = (cfa_cursor_list *) 0 ;
   
   arg1 = *(cfa_cursor_list **)&_swig_go_0; 
@@ -6020,7 +6061,7 @@ void _wrap_cursor_list_free_native_e32dcf1a40ab677f(cfa_cursor_list *_swig_go_0)
 }
 
 
-_gostring_ _wrap_letter_page_native_e32dcf1a40ab677f(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_letter_page_native_f7425e4dc1cb5994(cfa_letter_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4) {
   cfa_letter_list **arg1 = (cfa_letter_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6042,7 +6083,7 @@ _gostring_ _wrap_letter_page_native_e32dcf1a40ab677f(cfa_letter_list **_swig_go_
 }
 
 
-long long _wrap_letter_list_size_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0) {
+long long _wrap_letter_list_size_native_f7425e4dc1cb5994(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t result;
   long long _swig_go_result;
@@ -6055,7 +6096,7 @@ long long _wrap_letter_list_size_native_e32dcf1a40ab677f(cfa_letter_list *_swig_
 }
 
 
-cfa_letter_view *_wrap_letter_list_at_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
+cfa_letter_view *_wrap_letter_list_at_native_f7425e4dc1cb5994(cfa_letter_list *_swig_go_0, long long _swig_go_1) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   size_t arg2 ;
   cfa_letter_view *result = 0 ;
@@ -6070,7 +6111,7 @@ cfa_letter_view *_wrap_letter_list_at_native_e32dcf1a40ab677f(cfa_letter_list *_
 }
 
 
-void _wrap_letter_list_free_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0) {
+void _wrap_letter_list_free_native_f7425e4dc1cb5994(cfa_letter_list *_swig_go_0) {
   cfa_letter_list *arg1 = (cfa_letter_list *) 0 ;
   
   arg1 = *(cfa_letter_list **)&_swig_go_0; 
@@ -6080,7 +6121,7 @@ void _wrap_letter_list_free_native_e32dcf1a40ab677f(cfa_letter_list *_swig_go_0)
 }
 
 
-void _wrap_play_free_native_e32dcf1a40ab677f(cfa_play *_swig_go_0) {
+void _wrap_play_free_native_f7425e4dc1cb5994(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   
   arg1 = *(cfa_play **)&_swig_go_0; 
@@ -6090,7 +6131,7 @@ void _wrap_play_free_native_e32dcf1a40ab677f(cfa_play *_swig_go_0) {
 }
 
 
-cfa_provider *_wrap_play_provider_native_e32dcf1a40ab677f(cfa_play *_swig_go_0) {
+cfa_provider *_wrap_play_provider_native_f7425e4dc1cb5994(cfa_play *_swig_go_0) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_provider *result = 0 ;
   cfa_provider *_swig_go_result;
@@ -6103,7 +6144,7 @@ cfa_provider *_wrap_play_provider_native_e32dcf1a40ab677f(cfa_play *_swig_go_0) 
 }
 
 
-_gostring_ _wrap_play_confirm_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_confirm_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6122,7 +6163,7 @@ _gostring_ _wrap_play_confirm_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_play_act_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_act_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -6140,7 +6181,7 @@ _gostring_ _wrap_play_act_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_settle_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_play_settle_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   int32_t arg3 ;
@@ -6158,7 +6199,7 @@ _gostring_ _wrap_play_settle_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_expire_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_expire_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -6174,7 +6215,7 @@ _gostring_ _wrap_play_expire_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gost
 }
 
 
-_gostring_ _wrap_play_refund_next_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_refund_next_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   cfa_refund_state arg2 ;
   cfa_status result;
@@ -6189,7 +6230,7 @@ _gostring_ _wrap_play_refund_next_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_fee_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
+_gostring_ _wrap_play_fee_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -6207,7 +6248,7 @@ _gostring_ _wrap_play_fee_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostrin
 }
 
 
-_gostring_ _wrap_play_fraud_warning_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
+_gostring_ _wrap_play_fraud_warning_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, _gostring_ _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_status result;
@@ -6223,7 +6264,7 @@ _gostring_ _wrap_play_fraud_warning_native_e32dcf1a40ab677f(cfa_play *_swig_go_0
 }
 
 
-_gostring_ _wrap_play_payout_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_play *_swig_go_1) {
+_gostring_ _wrap_play_payout_native_f7425e4dc1cb5994(long long *_swig_go_0, cfa_play *_swig_go_1) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_status result;
@@ -6238,7 +6279,7 @@ _gostring_ _wrap_play_payout_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_
 }
 
 
-intgo _wrap_PLAY_FAULT_NONE_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_NONE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6250,7 +6291,7 @@ intgo _wrap_PLAY_FAULT_NONE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REPLY_LOST_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_REPLY_LOST_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6262,7 +6303,7 @@ intgo _wrap_PLAY_FAULT_REPLY_LOST_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6274,7 +6315,7 @@ intgo _wrap_PLAY_FAULT_REQUEST_LOST_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6286,7 +6327,7 @@ intgo _wrap_PLAY_FAULT_ERROR_AFTER_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6298,7 +6339,7 @@ intgo _wrap_PLAY_FAULT_ERROR_BEFORE_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_NOT_SENT_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_NOT_SENT_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6310,7 +6351,7 @@ intgo _wrap_PLAY_FAULT_NOT_SENT_native_e32dcf1a40ab677f() {
 }
 
 
-intgo _wrap_PLAY_FAULT_REFUSED_native_e32dcf1a40ab677f() {
+intgo _wrap_PLAY_FAULT_REFUSED_native_f7425e4dc1cb5994() {
   int result;
   intgo _swig_go_result;
   
@@ -6322,7 +6363,7 @@ intgo _wrap_PLAY_FAULT_REFUSED_native_e32dcf1a40ab677f() {
 }
 
 
-_gostring_ _wrap_play_fault_next_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, int _swig_go_1) {
+_gostring_ _wrap_play_fault_next_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, int _swig_go_1) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   cfa_status result;
@@ -6337,7 +6378,7 @@ _gostring_ _wrap_play_fault_next_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, i
 }
 
 
-_gostring_ _wrap_play_deliver_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_play_deliver_native_f7425e4dc1cb5994(int *_swig_go_0, cfa_play *_swig_go_1, cfa_engine *_swig_go_2, int _swig_go_3) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -6356,7 +6397,7 @@ _gostring_ _wrap_play_deliver_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_play 
 }
 
 
-_gostring_ _wrap_play_webhook_take_native_e32dcf1a40ab677f(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
+_gostring_ _wrap_play_webhook_take_native_f7425e4dc1cb5994(char **_swig_go_0, char **_swig_go_1, cfa_play *_swig_go_2) {
   char **arg1 = (char **) 0 ;
   char **arg2 = (char **) 0 ;
   cfa_play *arg3 = (cfa_play *) 0 ;
@@ -6373,7 +6414,7 @@ _gostring_ _wrap_play_webhook_take_native_e32dcf1a40ab677f(char **_swig_go_0, ch
 }
 
 
-_gostring_ _wrap_play_sign_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
+_gostring_ _wrap_play_sign_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_play *_swig_go_1, _goslice_ _swig_go_2, long long _swig_go_3) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   cfa_slice arg3 ;
@@ -6392,7 +6433,7 @@ _gostring_ _wrap_play_sign_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_source_new_native_e32dcf1a40ab677f(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2) {
+_gostring_ _wrap_source_new_native_f7425e4dc1cb5994(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2) {
   shim_source **arg1 = (shim_source **) 0 ;
   cfa_reconcile_next arg2 = (cfa_reconcile_next) 0 ;
   void *arg3 = (void *) 0 ;
@@ -6409,7 +6450,7 @@ _gostring_ _wrap_source_new_native_e32dcf1a40ab677f(shim_source **_swig_go_0, cf
 }
 
 
-void _wrap_source_free_native_e32dcf1a40ab677f(shim_source *_swig_go_0) {
+void _wrap_source_free_native_f7425e4dc1cb5994(shim_source *_swig_go_0) {
   shim_source *arg1 = (shim_source *) 0 ;
   
   arg1 = *(shim_source **)&_swig_go_0; 
@@ -6419,7 +6460,7 @@ void _wrap_source_free_native_e32dcf1a40ab677f(shim_source *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_memory_storage_new_native_e32dcf1a40ab677f(cfa_storage **_swig_go_0) {
+_gostring_ _wrap_memory_storage_new_native_f7425e4dc1cb5994(cfa_storage **_swig_go_0) {
   cfa_storage **arg1 = (cfa_storage **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -6432,7 +6473,7 @@ _gostring_ _wrap_memory_storage_new_native_e32dcf1a40ab677f(cfa_storage **_swig_
 }
 
 
-void _wrap_storage_free_native_e32dcf1a40ab677f(cfa_storage *_swig_go_0) {
+void _wrap_storage_free_native_f7425e4dc1cb5994(cfa_storage *_swig_go_0) {
   cfa_storage *arg1 = (cfa_storage *) 0 ;
   
   arg1 = *(cfa_storage **)&_swig_go_0; 
@@ -6442,7 +6483,7 @@ void _wrap_storage_free_native_e32dcf1a40ab677f(cfa_storage *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_engine_open_native_e32dcf1a40ab677f(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17, int _swig_go_18) {
+_gostring_ _wrap_engine_open_native_f7425e4dc1cb5994(cfa_engine **_swig_go_0, _gostring_ _swig_go_1, cfa_storage *_swig_go_2, cfa_provider *_swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9, int _swig_go_10, long long _swig_go_11, long long _swig_go_12, int _swig_go_13, int _swig_go_14, int _swig_go_15, int _swig_go_16, int _swig_go_17, int _swig_go_18) {
   cfa_engine **arg1 = (cfa_engine **) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_storage *arg3 = (cfa_storage *) 0 ;
@@ -6493,7 +6534,7 @@ _gostring_ _wrap_engine_open_native_e32dcf1a40ab677f(cfa_engine **_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_campaign_create_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_campaign_create_native_f7425e4dc1cb5994(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, cfa_money _swig_go_6, long long _swig_go_7, int _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6534,7 +6575,7 @@ _gostring_ _wrap_campaign_create_native_e32dcf1a40ab677f(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_update_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
+_gostring_ _wrap_campaign_update_native_f7425e4dc1cb5994(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, cfa_money _swig_go_8, long long _swig_go_9, int _swig_go_10, _gostring_ _swig_go_11, _gostring_ _swig_go_12, int _swig_go_13) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6580,7 +6621,7 @@ _gostring_ _wrap_campaign_update_native_e32dcf1a40ab677f(cfa_campaign **_swig_go
 }
 
 
-_gostring_ _wrap_campaign_end_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_campaign_end_native_f7425e4dc1cb5994(cfa_campaign **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_campaign **arg1 = (cfa_campaign **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6612,7 +6653,7 @@ _gostring_ _wrap_campaign_end_native_e32dcf1a40ab677f(cfa_campaign **_swig_go_0,
 }
 
 
-_gostring_ _wrap_cursor_rewind_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
+_gostring_ _wrap_cursor_rewind_native_f7425e4dc1cb5994(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6646,7 +6687,7 @@ _gostring_ _wrap_cursor_rewind_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_cursor_pause_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_pause_native_f7425e4dc1cb5994(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6670,7 +6711,7 @@ _gostring_ _wrap_cursor_pause_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go
 }
 
 
-_gostring_ _wrap_cursor_resume_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
+_gostring_ _wrap_cursor_resume_native_f7425e4dc1cb5994(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6694,7 +6735,7 @@ _gostring_ _wrap_cursor_resume_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_g
 }
 
 
-_gostring_ _wrap_letter_requeue_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
+_gostring_ _wrap_letter_requeue_native_f7425e4dc1cb5994(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6726,7 +6767,7 @@ _gostring_ _wrap_letter_requeue_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_
 }
 
 
-_gostring_ _wrap_donor_erase_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_donor_erase_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6750,7 +6791,7 @@ _gostring_ _wrap_donor_erase_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, _go
 }
 
 
-_gostring_ _wrap_payment_accept_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
+_gostring_ _wrap_payment_accept_native_f7425e4dc1cb5994(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6780,7 +6821,7 @@ _gostring_ _wrap_payment_accept_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_payment_capture_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_payment_capture_native_f7425e4dc1cb5994(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6814,7 +6855,7 @@ _gostring_ _wrap_payment_capture_native_e32dcf1a40ab677f(cfa_payment **_swig_go_
 }
 
 
-_gostring_ _wrap_payment_cancel_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
+_gostring_ _wrap_payment_cancel_native_f7425e4dc1cb5994(cfa_payment **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, int _swig_go_7) {
   cfa_payment **arg1 = (cfa_payment **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6846,7 +6887,7 @@ _gostring_ _wrap_payment_cancel_native_e32dcf1a40ab677f(cfa_payment **_swig_go_0
 }
 
 
-_gostring_ _wrap_refund_create_native_e32dcf1a40ab677f(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
+_gostring_ _wrap_refund_create_native_f7425e4dc1cb5994(cfa_refund **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, int _swig_go_8) {
   cfa_refund **arg1 = (cfa_refund **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6880,25 +6921,60 @@ _gostring_ _wrap_refund_create_native_e32dcf1a40ab677f(cfa_refund **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_audit_engine_native_e32dcf1a40ab677f(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_stop_new_native_f7425e4dc1cb5994(shim_stop **_swig_go_0) {
+  shim_stop **arg1 = (shim_stop **) 0 ;
+  cfa_status result;
+  _gostring_ _swig_go_result;
+  
+  arg1 = *(shim_stop ***)&_swig_go_0; 
+  
+  result = (cfa_status)shim_stop_new(arg1);
+  _swig_go_result = careforall_failure(result); 
+  return _swig_go_result;
+}
+
+
+void _wrap_stop_set_native_f7425e4dc1cb5994(shim_stop *_swig_go_0) {
+  shim_stop *arg1 = (shim_stop *) 0 ;
+  
+  arg1 = *(shim_stop **)&_swig_go_0; 
+  
+  shim_stop_set(arg1);
+  
+}
+
+
+void _wrap_stop_free_native_f7425e4dc1cb5994(shim_stop *_swig_go_0) {
+  shim_stop *arg1 = (shim_stop *) 0 ;
+  
+  arg1 = *(shim_stop **)&_swig_go_0; 
+  
+  shim_stop_free(arg1);
+  
+}
+
+
+_gostring_ _wrap_audit_engine_native_f7425e4dc1cb5994(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, shim_stop *_swig_go_3) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
+  shim_stop *arg4 = (shim_stop *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
   arg1 = *(cfa_audit ***)&_swig_go_0; 
   arg2 = *(cfa_engine **)&_swig_go_1; 
   arg3 = careforall_text(_swig_go_2); 
+  arg4 = *(shim_stop **)&_swig_go_3; 
   
-  result = (cfa_status)shim_audit_engine(arg1,arg2,(char const *)arg3);
+  result = (cfa_status)shim_audit_engine(arg1,arg2,(char const *)arg3,arg4);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   return _swig_go_result;
 }
 
 
-_gostring_ _wrap_schema_of_native_e32dcf1a40ab677f(int *_swig_go_0, int *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_schema_of_native_f7425e4dc1cb5994(int *_swig_go_0, int *_swig_go_1, _gostring_ _swig_go_2) {
   int32_t *arg1 = (int32_t *) 0 ;
   int32_t *arg2 = (int32_t *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6916,18 +6992,20 @@ _gostring_ _wrap_schema_of_native_e32dcf1a40ab677f(int *_swig_go_0, int *_swig_g
 }
 
 
-_gostring_ _wrap_audit_file_native_e32dcf1a40ab677f(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_audit_file_native_f7425e4dc1cb5994(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, shim_stop *_swig_go_3) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
+  shim_stop *arg4 = (shim_stop *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
   arg1 = *(cfa_audit ***)&_swig_go_0; 
   arg2 = careforall_text(_swig_go_1); 
   arg3 = careforall_text(_swig_go_2); 
+  arg4 = *(shim_stop **)&_swig_go_3; 
   
-  result = (cfa_status)shim_audit_file(arg1,(char const *)arg2,(char const *)arg3);
+  result = (cfa_status)shim_audit_file(arg1,(char const *)arg2,(char const *)arg3,arg4);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg2); 
   free((void *)arg3); 
@@ -6935,7 +7013,7 @@ _gostring_ _wrap_audit_file_native_e32dcf1a40ab677f(cfa_audit **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_doctor_native_e32dcf1a40ab677f(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_doctor_native_f7425e4dc1cb5994(cfa_checkup **_swig_go_0, cfa_engine *_swig_go_1, int _swig_go_2, int _swig_go_3) {
   cfa_checkup **arg1 = (cfa_checkup **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   int32_t arg3 ;
@@ -6954,7 +7032,7 @@ _gostring_ _wrap_doctor_native_e32dcf1a40ab677f(cfa_checkup **_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_doctor_do_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
+_gostring_ _wrap_doctor_do_native_f7425e4dc1cb5994(long long *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, _gostring_ _swig_go_4, _gostring_ _swig_go_5, int _swig_go_6) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -6982,7 +7060,7 @@ _gostring_ _wrap_doctor_do_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_en
 }
 
 
-_gostring_ _wrap_reconcile_engine_native_e32dcf1a40ab677f(cfa_reconciliation **_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_reconcile_engine_native_f7425e4dc1cb5994(cfa_reconciliation **_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
   cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   shim_source *arg3 = (shim_source *) 0 ;
@@ -7005,7 +7083,7 @@ _gostring_ _wrap_reconcile_engine_native_e32dcf1a40ab677f(cfa_reconciliation **_
 }
 
 
-_gostring_ _wrap_reconcile_file_native_e32dcf1a40ab677f(cfa_reconciliation **_swig_go_0, _gostring_ _swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_reconcile_file_native_f7425e4dc1cb5994(cfa_reconciliation **_swig_go_0, _gostring_ _swig_go_1, shim_source *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5) {
   cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
   char *arg2 = (char *) 0 ;
   shim_source *arg3 = (shim_source *) 0 ;
@@ -7029,7 +7107,7 @@ _gostring_ _wrap_reconcile_file_native_e32dcf1a40ab677f(cfa_reconciliation **_sw
 }
 
 
-_gostring_ _wrap_reconcile_repair_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_reconcile_repair_native_f7425e4dc1cb5994(long long *_swig_go_0, cfa_engine *_swig_go_1, shim_source *_swig_go_2, int _swig_go_3) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   shim_source *arg3 = (shim_source *) 0 ;
@@ -7048,40 +7126,7 @@ _gostring_ _wrap_reconcile_repair_native_e32dcf1a40ab677f(long long *_swig_go_0,
 }
 
 
-_gostring_ _wrap_stop_new_native_e32dcf1a40ab677f(shim_stop **_swig_go_0) {
-  shim_stop **arg1 = (shim_stop **) 0 ;
-  cfa_status result;
-  _gostring_ _swig_go_result;
-  
-  arg1 = *(shim_stop ***)&_swig_go_0; 
-  
-  result = (cfa_status)shim_stop_new(arg1);
-  _swig_go_result = careforall_failure(result); 
-  return _swig_go_result;
-}
-
-
-void _wrap_stop_set_native_e32dcf1a40ab677f(shim_stop *_swig_go_0) {
-  shim_stop *arg1 = (shim_stop *) 0 ;
-  
-  arg1 = *(shim_stop **)&_swig_go_0; 
-  
-  shim_stop_set(arg1);
-  
-}
-
-
-void _wrap_stop_free_native_e32dcf1a40ab677f(shim_stop *_swig_go_0) {
-  shim_stop *arg1 = (shim_stop *) 0 ;
-  
-  arg1 = *(shim_stop **)&_swig_go_0; 
-  
-  shim_stop_free(arg1);
-  
-}
-
-
-_gostring_ _wrap_reconcile_live_native_e32dcf1a40ab677f(cfa_reconciliation **_swig_go_0, long long *_swig_go_1, cfa_engine *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, shim_stop *_swig_go_10) {
+_gostring_ _wrap_reconcile_live_native_f7425e4dc1cb5994(cfa_reconciliation **_swig_go_0, long long *_swig_go_1, cfa_engine *_swig_go_2, long long _swig_go_3, long long _swig_go_4, int _swig_go_5, int _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, shim_stop *_swig_go_10) {
   cfa_reconciliation **arg1 = (cfa_reconciliation **) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   cfa_engine *arg3 = (cfa_engine *) 0 ;
@@ -7116,7 +7161,7 @@ _gostring_ _wrap_reconcile_live_native_e32dcf1a40ab677f(cfa_reconciliation **_sw
 }
 
 
-_gostring_ _wrap_reconcile_record_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, cfa_reconciliation *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_reconcile_record_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0, cfa_reconciliation *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_reconciliation *arg2 = (cfa_reconciliation *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7139,7 +7184,7 @@ _gostring_ _wrap_reconcile_record_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0
 }
 
 
-_gostring_ _wrap_campaign_page_native_e32dcf1a40ab677f(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_campaign_page_native_f7425e4dc1cb5994(cfa_campaign_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_campaign_list **arg1 = (cfa_campaign_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7159,7 +7204,7 @@ _gostring_ _wrap_campaign_page_native_e32dcf1a40ab677f(cfa_campaign_list **_swig
 }
 
 
-_gostring_ _wrap_cursor_page_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
+_gostring_ _wrap_cursor_page_native_f7425e4dc1cb5994(cfa_cursor_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3) {
   cfa_cursor_list **arg1 = (cfa_cursor_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7179,7 +7224,7 @@ _gostring_ _wrap_cursor_page_native_e32dcf1a40ab677f(cfa_cursor_list **_swig_go_
 }
 
 
-_gostring_ _wrap_pledge_create_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
+_gostring_ _wrap_pledge_create_native_f7425e4dc1cb5994(cfa_pledge **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, cfa_money _swig_go_5, _gostring_ _swig_go_6, _gostring_ _swig_go_7, _gostring_ _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, int _swig_go_11, int _swig_go_12, int _swig_go_13, _gostring_ _swig_go_14, _gostring_ _swig_go_15, _gostring_ _swig_go_16) {
   cfa_pledge **arg1 = (cfa_pledge **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7235,7 +7280,7 @@ _gostring_ _wrap_pledge_create_native_e32dcf1a40ab677f(cfa_pledge **_swig_go_0, 
 }
 
 
-_gostring_ _wrap_pledge_page_native_e32dcf1a40ab677f(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
+_gostring_ _wrap_pledge_page_native_f7425e4dc1cb5994(cfa_pledge_list **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, int _swig_go_4) {
   cfa_pledge_list **arg1 = (cfa_pledge_list **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7258,7 +7303,7 @@ _gostring_ _wrap_pledge_page_native_e32dcf1a40ab677f(cfa_pledge_list **_swig_go_
 }
 
 
-_gostring_ _wrap_totals_get_native_e32dcf1a40ab677f(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
+_gostring_ _wrap_totals_get_native_f7425e4dc1cb5994(cfa_totals **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, int _swig_go_5) {
   cfa_totals **arg1 = (cfa_totals **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7282,7 +7327,7 @@ _gostring_ _wrap_totals_get_native_e32dcf1a40ab677f(cfa_totals **_swig_go_0, cfa
 }
 
 
-void _wrap_facts_free_native_e32dcf1a40ab677f(shim_facts *_swig_go_0) {
+void _wrap_facts_free_native_f7425e4dc1cb5994(shim_facts *_swig_go_0) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   
   arg1 = *(shim_facts **)&_swig_go_0; 
@@ -7292,7 +7337,7 @@ void _wrap_facts_free_native_e32dcf1a40ab677f(shim_facts *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_facts_new_native_e32dcf1a40ab677f(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
+_gostring_ _wrap_facts_new_native_f7425e4dc1cb5994(shim_facts **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, long long _swig_go_5, long long _swig_go_6, int _swig_go_7, long long _swig_go_8, _gostring_ _swig_go_9, _gostring_ _swig_go_10, _gostring_ _swig_go_11, cfa_money _swig_go_12) {
   shim_facts **arg1 = (shim_facts **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7334,7 +7379,7 @@ _gostring_ _wrap_facts_new_native_e32dcf1a40ab677f(shim_facts **_swig_go_0, _gos
 }
 
 
-_gostring_ _wrap_facts_refund_native_e32dcf1a40ab677f(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
+_gostring_ _wrap_facts_refund_native_f7425e4dc1cb5994(shim_facts *_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, cfa_money _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5, long long _swig_go_6) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7362,7 +7407,7 @@ _gostring_ _wrap_facts_refund_native_e32dcf1a40ab677f(shim_facts *_swig_go_0, _g
 }
 
 
-_gostring_ _wrap_facts_dispute_native_e32dcf1a40ab677f(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_facts_dispute_native_f7425e4dc1cb5994(shim_facts *_swig_go_0, _gostring_ _swig_go_1, cfa_money _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, cfa_money _swig_go_6, _gostring_ _swig_go_7, long long _swig_go_8, long long _swig_go_9) {
   shim_facts *arg1 = (shim_facts *) 0 ;
   char *arg2 = (char *) 0 ;
   cfa_money arg3 ;
@@ -7395,7 +7440,7 @@ _gostring_ _wrap_facts_dispute_native_e32dcf1a40ab677f(shim_facts *_swig_go_0, _
 }
 
 
-_gostring_ _wrap_call_done_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
+_gostring_ _wrap_call_done_native_f7425e4dc1cb5994(cfa_engine *_swig_go_0, cfa_pulled_call *_swig_go_1, int _swig_go_2, int _swig_go_3, shim_facts *_swig_go_4, _gostring_ _swig_go_5, _gostring_ _swig_go_6, long long _swig_go_7, _gostring_ _swig_go_8, int _swig_go_9, int _swig_go_10, int _swig_go_11) {
   cfa_engine *arg1 = (cfa_engine *) 0 ;
   cfa_pulled_call *arg2 = (cfa_pulled_call *) 0 ;
   int32_t arg3 ;
@@ -7433,7 +7478,7 @@ _gostring_ _wrap_call_done_native_e32dcf1a40ab677f(cfa_engine *_swig_go_0, cfa_p
 }
 
 
-_gostring_ _wrap_webhook_accept_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_webhook_accept_native_f7425e4dc1cb5994(int *_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, _gostring_ _swig_go_3, _gostring_ _swig_go_4, int _swig_go_5, int _swig_go_6, shim_facts *_swig_go_7, int _swig_go_8, int _swig_go_9) {
   int32_t *arg1 = (int32_t *) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7467,7 +7512,7 @@ _gostring_ _wrap_webhook_accept_native_e32dcf1a40ab677f(int *_swig_go_0, cfa_eng
 }
 
 
-_gostring_ _wrap_provider_new_native_e32dcf1a40ab677f(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
+_gostring_ _wrap_provider_new_native_f7425e4dc1cb5994(cfa_provider **_swig_go_0, _gostring_ _swig_go_1, int _swig_go_2) {
   cfa_provider **arg1 = (cfa_provider **) 0 ;
   char *arg2 = (char *) 0 ;
   uint32_t arg3 ;
@@ -7485,7 +7530,7 @@ _gostring_ _wrap_provider_new_native_e32dcf1a40ab677f(cfa_provider **_swig_go_0,
 }
 
 
-void _wrap_provider_free_native_e32dcf1a40ab677f(cfa_provider *_swig_go_0) {
+void _wrap_provider_free_native_f7425e4dc1cb5994(cfa_provider *_swig_go_0) {
   cfa_provider *arg1 = (cfa_provider *) 0 ;
   
   arg1 = *(cfa_provider **)&_swig_go_0; 
@@ -7495,7 +7540,7 @@ void _wrap_provider_free_native_e32dcf1a40ab677f(cfa_provider *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_play_new_native_e32dcf1a40ab677f(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_new_native_f7425e4dc1cb5994(cfa_play **_swig_go_0, long long _swig_go_1, int _swig_go_2, int _swig_go_3, long long _swig_go_4, _gostring_ _swig_go_5) {
   cfa_play **arg1 = (cfa_play **) 0 ;
   uint64_t arg2 ;
   int32_t arg3 ;
@@ -7519,7 +7564,7 @@ _gostring_ _wrap_play_new_native_e32dcf1a40ab677f(cfa_play **_swig_go_0, long lo
 }
 
 
-_gostring_ _wrap_play_weather_set_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
+_gostring_ _wrap_play_weather_set_native_f7425e4dc1cb5994(cfa_play *_swig_go_0, int _swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, int _swig_go_6, int _swig_go_7, int _swig_go_8, int _swig_go_9) {
   cfa_play *arg1 = (cfa_play *) 0 ;
   int32_t arg2 ;
   int32_t arg3 ;
@@ -7550,7 +7595,7 @@ _gostring_ _wrap_play_weather_set_native_e32dcf1a40ab677f(cfa_play *_swig_go_0, 
 }
 
 
-_gostring_ _wrap_play_books_get_native_e32dcf1a40ab677f(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
+_gostring_ _wrap_play_books_get_native_f7425e4dc1cb5994(long long *_swig_go_0, long long *_swig_go_1, long long *_swig_go_2, long long *_swig_go_3, long long *_swig_go_4, long long *_swig_go_5, long long *_swig_go_6, long long *_swig_go_7, cfa_play *_swig_go_8) {
   int64_t *arg1 = (int64_t *) 0 ;
   int64_t *arg2 = (int64_t *) 0 ;
   int64_t *arg3 = (int64_t *) 0 ;
@@ -7579,7 +7624,7 @@ _gostring_ _wrap_play_books_get_native_e32dcf1a40ab677f(long long *_swig_go_0, l
 }
 
 
-_gostring_ _wrap_play_payment_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
+_gostring_ _wrap_play_payment_native_f7425e4dc1cb5994(long long *_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2) {
   int64_t *arg1 = (int64_t *) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7597,7 +7642,7 @@ _gostring_ _wrap_play_payment_native_e32dcf1a40ab677f(long long *_swig_go_0, cfa
 }
 
 
-_gostring_ _wrap_play_refund_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
+_gostring_ _wrap_play_refund_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, long long _swig_go_3, int _swig_go_4, _gostring_ _swig_go_5) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7622,7 +7667,7 @@ _gostring_ _wrap_play_refund_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play
 }
 
 
-_gostring_ _wrap_play_dispute_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
+_gostring_ _wrap_play_dispute_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_play *_swig_go_1, _gostring_ _swig_go_2, int _swig_go_3, long long _swig_go_4, long long _swig_go_5, long long _swig_go_6, cfa_money _swig_go_7, _gostring_ _swig_go_8, long long _swig_go_9) {
   char **arg1 = (char **) 0 ;
   cfa_play *arg2 = (cfa_play *) 0 ;
   char *arg3 = (char *) 0 ;
@@ -7655,7 +7700,7 @@ _gostring_ _wrap_play_dispute_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_pla
 }
 
 
-_gostring_ _wrap_key_new_native_e32dcf1a40ab677f(char **_swig_go_0) {
+_gostring_ _wrap_key_new_native_f7425e4dc1cb5994(char **_swig_go_0) {
   char **arg1 = (char **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -7668,7 +7713,7 @@ _gostring_ _wrap_key_new_native_e32dcf1a40ab677f(char **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_money_format_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_money _swig_go_1) {
+_gostring_ _wrap_money_format_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_money _swig_go_1) {
   char **arg1 = (char **) 0 ;
   cfa_money arg2 ;
   cfa_status result;
@@ -7683,7 +7728,7 @@ _gostring_ _wrap_money_format_native_e32dcf1a40ab677f(char **_swig_go_0, cfa_mon
 }
 
 
-void _wrap_record_free_native_e32dcf1a40ab677f(shim_record *_swig_go_0) {
+void _wrap_record_free_native_f7425e4dc1cb5994(shim_record *_swig_go_0) {
   shim_record *arg1 = (shim_record *) 0 ;
   
   arg1 = *(shim_record **)&_swig_go_0; 
@@ -7693,7 +7738,7 @@ void _wrap_record_free_native_e32dcf1a40ab677f(shim_record *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_record_new_native_e32dcf1a40ab677f(shim_record **_swig_go_0) {
+_gostring_ _wrap_record_new_native_f7425e4dc1cb5994(shim_record **_swig_go_0) {
   shim_record **arg1 = (shim_record **) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
@@ -7706,7 +7751,7 @@ _gostring_ _wrap_record_new_native_e32dcf1a40ab677f(shim_record **_swig_go_0) {
 }
 
 
-_gostring_ _wrap_record_add_native_e32dcf1a40ab677f(shim_record *_swig_go_0, shim_facts *_swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, long long _swig_go_6, long long _swig_go_7, long long _swig_go_8) {
+_gostring_ _wrap_record_add_native_f7425e4dc1cb5994(shim_record *_swig_go_0, shim_facts *_swig_go_1, int _swig_go_2, int _swig_go_3, int _swig_go_4, int _swig_go_5, long long _swig_go_6, long long _swig_go_7, long long _swig_go_8) {
   shim_record *arg1 = (shim_record *) 0 ;
   shim_facts *arg2 = (shim_facts *) 0 ;
   int32_t arg3 ;
@@ -7735,7 +7780,7 @@ _gostring_ _wrap_record_add_native_e32dcf1a40ab677f(shim_record *_swig_go_0, shi
 }
 
 
-_gostring_ _wrap_record_source_native_e32dcf1a40ab677f(shim_source **_swig_go_0, shim_record *_swig_go_1) {
+_gostring_ _wrap_record_source_native_f7425e4dc1cb5994(shim_source **_swig_go_0, shim_record *_swig_go_1) {
   shim_source **arg1 = (shim_source **) 0 ;
   shim_record *arg2 = (shim_record *) 0 ;
   cfa_status result;
