@@ -66,7 +66,7 @@ void check_circuit_end(struct sim *sim, const struct circuit_walk *walk) {
 
 /* ---- pledges ----------------------------------------------------------------------------------- */
 
-void check_refusal(struct process *process, struct donor *donor) {
+void check_refusal(struct process *process, struct donor *donor, int64_t asked_us) {
     struct sim *sim = process->sim;
     int32_t number = (int32_t)(donor - sim->donors);
     cfa_error error = CFA_ERROR_INIT;
@@ -74,8 +74,10 @@ void check_refusal(struct process *process, struct donor *donor) {
     bool faults = sim->faults;
     require(sim, sim->breaker && sim->rejects, "donor %d is refused by no circuit breaker",
             (int)number);
-    require(sim, !donor->acknowledged && donor->answer == NULL,
-            "S2: donor %d has a pledge, and is refused", (int)number);
+    /* A second click may have revived the pledge while this refusal was on its way. */
+    bool overtaken = donor->acknowledged && asked_us <= donor->acknowledged_us;
+    require(sim, !donor->acknowledged || overtaken, "S2: donor %d has a pledge, and is refused",
+            (int)number);
     bool calm = !sim->faults && sim->now_us - sim->calm_us > 6 * HOUR_US;
     require(sim, !calm || donor->refusals++ < 8,
             "L3: donor %d is refused although nothing is wrong", (int)number);
@@ -94,7 +96,7 @@ void check_refusal(struct process *process, struct donor *donor) {
     else
         cover(REFUSED);
     donor->kept = donor->written = true;
-    donor->untouched = !donor->overlaps;
+    donor->untouched = !donor->overlaps && !overtaken;
     strncpy(donor->pledge_id, cfa_pledge_id(pledge), sizeof donor->pledge_id - 1);
     strncpy(donor->payment_id, cfa_pledge_payment_id(pledge), sizeof donor->payment_id - 1);
     cfa_pledge_free(pledge);

@@ -173,6 +173,8 @@ static void learn_pledge(struct process *process, struct donor *donor, const cfa
                 memcmp(amount.currency, donor->amount.currency, 4) == 0 &&
                 strcmp(cfa_pledge_campaign_id(pledge), sim->campaign_ids[donor->campaign]) == 0,
             "S4: donor %d got somebody else's pledge", (int)number);
+    if (!donor->acknowledged)
+        donor->acknowledged_us = sim->now_us;
     donor->acknowledged = donor->written = true;
     snprintf(donor->pledge_id, sizeof donor->pledge_id, "%s", id);
     snprintf(donor->payment_id, sizeof donor->payment_id, "%s", cfa_pledge_payment_id(pledge));
@@ -192,7 +194,7 @@ static void learn(struct process *process, struct donor *donor, cfa_status statu
         return;
     }
     if (status == CFA_ECIRCUIT) {
-        check_refusal(process, donor);
+        check_refusal(process, donor, asked_us);
         return;
     }
     switch (cfa_status_class_of(status)) {

@@ -290,7 +290,7 @@ struct donor {
     char pledge_id[CFA_ID_TEXT_SIZE], payment_id[CFA_ID_TEXT_SIZE];
     char *answer, *client_secret;
     size_t answer_size;
-    int64_t first_us, async_us, answered_us;
+    int64_t first_us, async_us, acknowledged_us, answered_us;
     int32_t operation; /* what the operator does with a hold */
     bool back;         /* somebody will want money back */
     int32_t desk_refunds;
@@ -543,7 +543,7 @@ bool is_circuit_event(const cfa_event_view *event);
 void check_circuit_event(struct sim *sim, struct circuit_walk *walk, const cfa_event_view *event);
 void check_circuit_end(struct sim *sim, const struct circuit_walk *walk);
 /* A donor was told CFA_ECIRCUIT. */
-void check_refusal(struct process *process, struct donor *donor);
+void check_refusal(struct process *process, struct donor *donor, int64_t asked_us);
 /* A key that was refused comes again: nothing may have been charged until now. */
 void check_untouched(struct sim *sim, const struct donor *donor);
 /* A call goes out: the circuit breaker must have let it through. */
