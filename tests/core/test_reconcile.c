@@ -452,6 +452,8 @@ START_TEST(what_is_of_no_kind_is_only_counted) {
     cfa_reconciliation *report = compared();
     ck_assert_int_eq(cfa_reconciliation_differences(report), 0);
     ck_assert_ptr_nonnull(strstr(cfa_reconciliation_json(report), "\"other\":1,\"unnamed\":2"));
+    ck_assert_int_eq(cfa_reconciliation_other(report), 1);
+    ck_assert_int_eq(cfa_reconciliation_unnamed(report), 2);
     ck_assert_ptr_nonnull(strstr(cfa_reconciliation_text(report), "they name no payment"));
     cfa_reconciliation_free(report);
     ck_assert_int_eq(repaired(), 0);

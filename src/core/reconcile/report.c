@@ -338,9 +338,7 @@ int64_t cfa_reconciliation_objects(const cfa_reconciliation *report) {
 int64_t cfa_reconciliation_foreign(const cfa_reconciliation *report) {
     return report->summary.foreign;
 }
-int64_t cfa_reconciliation_other(const cfa_reconciliation *report) {
-    return report->summary.other;
-}
+int64_t cfa_reconciliation_other(const cfa_reconciliation *report) { return report->summary.other; }
 int64_t cfa_reconciliation_unnamed(const cfa_reconciliation *report) {
     return report->summary.unnamed;
 }
