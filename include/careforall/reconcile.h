@@ -70,10 +70,12 @@ typedef struct cfa_reconcile_spec {
     /* Non-zero: the record changes while it is read, and reading it takes long: each object is
      * judged in a snapshot of its own, and none is held during `next`. */
     int32_t moving;
+    int32_t all_kinds; /* non-zero: what the record has nothing of does not exist; else it proves
+                        * nothing of a kind that it brings no object of */
 } cfa_reconcile_spec;
 
 #define CFA_RECONCILE_SPEC_INIT                                                                    \
-    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0, 0 }
+    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0, 0, 0 }
 
 /* Objects of one record, all kinds together: bounds the memory to 8 bytes each. */
 #define CFA_RECONCILE_OBJECTS_MAX 16000000
@@ -149,7 +151,7 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_live(cfa_reconciliation **out,
                                                      const cfa_reconcile_live_spec *spec);
 
 /* The same record for a comparison of one's own: a source for `cfa_reconcile_spec.next`, which wants
- * `moving` with it. Used by one thread at a time, freed before the engine is closed. */
+ * `moving` and `all_kinds` with it. Used by one thread at a time, freed before the engine closes. */
 typedef struct cfa_reconcile_listing cfa_reconcile_listing;
 
 /*

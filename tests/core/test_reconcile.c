@@ -297,6 +297,28 @@ START_TEST(what_the_record_lacks_is_missing_there) {
 }
 END_TEST
 
+/* As when a key of another account lists nothing at all. */
+START_TEST(what_a_record_of_all_kinds_lacks_is_missing_there) {
+    cfa_reconciliation *report;
+    cfa_reconcile_spec spec = spec_of();
+    open_paid(_i);
+    refund_by_hand(300, CFA_REFUND_SUCCEEDED);
+    deliver();
+    record.count = 0;
+    ck_assert_int_eq(cfa_reconcile_engine(&report, book.engine, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_reconciliation_differences(report), 0);
+    ck_assert_ptr_nonnull(strstr(cfa_reconciliation_text(report), "not looked for"));
+    cfa_reconciliation_free(report);
+    spec.all_kinds = 1;
+    ck_assert_int_eq(cfa_reconcile_engine(&report, book.engine, &spec), CFA_OK);
+    ck_assert_int_eq(cfa_reconciliation_count(report, "missing_there"), GIFTS + 1);
+    ck_assert_int_eq(cfa_reconciliation_differences(report), GIFTS + 1);
+    ck_assert_ptr_null(strstr(cfa_reconciliation_text(report), "not looked for"));
+    cfa_reconciliation_free(report);
+    close_sound();
+}
+END_TEST
+
 START_TEST(another_amount_or_currency_is_named_and_left_alone) {
     open_paid(_i);
     int64_t rows = all_rows_of(&book);
@@ -678,6 +700,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "dispute", a_lost_dispute_is_missing_here_and_repaired_once);
     add_per_store(suite, "paid", a_payment_that_is_paid_there_leaves_the_book_behind);
     add_per_store(suite, "there", what_the_record_lacks_is_missing_there);
+    add_per_store(suite, "all_kinds", what_a_record_of_all_kinds_lacks_is_missing_there);
     add_per_store(suite, "amount", another_amount_or_currency_is_named_and_left_alone);
     add_per_store(suite, "ahead", a_record_that_says_less_finds_the_book_ahead);
     add_per_store(suite, "unknown", a_payment_that_names_us_and_is_unknown_stays_reported);

@@ -287,6 +287,7 @@ cfa_status cfa_reconcile_live(cfa_reconciliation **out, int64_t *out_repaired, c
     spec.next_self = listing;
     spec.all_ours = listing->spec.all_ours;
     spec.moving = 1;
+    spec.all_kinds = 1; /* a list that is empty says so */
     cfa_reconcile_listing_window(listing, &spec.from_us, &spec.until_us);
     status = cfa_reconcile_engine(&report, engine, &spec);
     if (status == CFA_OK && listing->spec.repair != 0 &&

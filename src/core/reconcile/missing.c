@@ -1,6 +1,7 @@
 /*
  * missing.c - the walk over our own rows of a time: those whose money moved, and that the record did
- * not name. A kind of which the record has nothing is not walked: its absence proves nothing.
+ * not name. A kind of which the record has nothing is not walked, unless the record is of every kind:
+ * its absence proves nothing.
  */
 #include <careforall/refund.h>
 #include <string.h>
@@ -54,8 +55,8 @@ static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t num
     cfa__reconcile_place place = { .kind = number };
     cfa_slice ref;
     int64_t created_us;
-    bool must =
-        describe(kind, record, run->moved[number] == run->read[number], &place, &created_us, &ref);
+    bool moved = run->read[number] > 0 && run->moved[number] == run->read[number];
+    bool must = describe(kind, record, moved, &place, &created_us, &ref);
     *out_over = created_us > run->spec->until_us + MARGIN_US;
     if (!must || !is_of_time(run, created_us) || cfa__seen_has(&run->seen[number], place.id))
         return CFA_OK;
@@ -125,7 +126,7 @@ cfa_status cfa__reconcile_missing(cfa__reconcile *run) {
                                                           &cfa__dispute_kind };
     cfa_status status = CFA_OK;
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS && status == CFA_OK; i++) {
-        if (run->spec->until_us == 0 || run->read[i] == 0)
+        if (run->spec->until_us == 0 || (run->read[i] == 0 && run->spec->all_kinds == 0))
             continue;
         cfa__seen_sort(&run->seen[i]);
         if (i == CFA_RECONCILE_PAYMENT)

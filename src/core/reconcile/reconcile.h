@@ -38,6 +38,7 @@ typedef struct cfa__reconcile_summary {
     int64_t from_us, until_us, as_of_us;
     int64_t differences, objects, foreign, other, unnamed;
     int64_t counts[CFA__RECONCILE_CODES], read[CFA__RECONCILE_KINDS];
+    bool all_kinds;
 } cfa__reconcile_summary;
 
 const cfa__reconcile_summary *cfa__reconciliation_summary(const cfa_reconciliation *report);

@@ -211,7 +211,7 @@ static void write_scope(cfa__buffer *text, const cfa_reconciliation *report) {
         return;
     }
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++) {
-        if (report->summary.read[i] == 0)
+        if (report->summary.read[i] == 0 && !report->summary.all_kinds)
             write_pair(text, "  not looked for, since the record has none: each ", kind_names[i]);
         else
             write_pair(text, "  looked for in the record: each ", kind_names[i]);
@@ -314,6 +314,7 @@ cfa_status cfa__reconciliation_finish(cfa_reconciliation *report, const cfa__rec
     report->summary.unnamed = run->unnamed;
     report->summary.from_us = run->spec->from_us;
     report->summary.until_us = run->spec->until_us;
+    report->summary.all_kinds = run->spec->all_kinds != 0;
     report->summary.book_id = run->book.book_id;
     report->livemode = (int32_t)run->book.livemode;
     report->provider = cfa__text_of(report->arena, run->book.provider, &failed);
