@@ -216,6 +216,23 @@ START_TEST(an_answer_that_cannot_be_read_whole_is_no_page) {
 }
 END_TEST
 
+/* What is in such a payout is not known, and the list is not over. */
+START_TEST(a_payout_that_cannot_be_named_is_no_end) {
+    static const char *const bodies[] = {
+        LIST("{\"object\":\"payout\",\"automatic\":true,\"status\":\"paid\","
+             "\"reconciliation_status\":\"completed\"}",
+             "false"),
+        LIST(PAYOUT("", "true", "paid", "completed"), "false"),
+        LIST(PAYOUT("po:1", "true", "paid", "completed"), "false"),
+    };
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        peer_push_json(peer, 200, "", bodies[i]);
+        cfa_list_page page = list(CFA_LIST_SETTLEMENTS, NULL);
+        expect_no_page(&page, CFA_OUTCOME_UNKNOWN, "unreadable_answer");
+    }
+}
+END_TEST
+
 START_TEST(what_fails_says_whether_to_ask_again) {
     static const struct {
         int status;
@@ -304,6 +321,7 @@ int main(void) {
     tcase_add_test(test_case, only_payouts_that_are_known_to_hold_it_settle_a_payment);
     tcase_add_test(test_case, a_list_is_of_the_account_that_was_asked_for);
     tcase_add_test(test_case, an_answer_that_cannot_be_read_whole_is_no_page);
+    tcase_add_test(test_case, a_payout_that_cannot_be_named_is_no_end);
     tcase_add_test(test_case, what_fails_says_whether_to_ask_again);
     tcase_add_test(test_case, a_page_that_is_too_long_is_asked_for_in_halves);
     tcase_add_test(test_case, a_cursor_that_is_none_is_refused_unasked);

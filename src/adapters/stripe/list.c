@@ -228,26 +228,34 @@ static bool is_settled(const cfa__json *payout) {
 }
 
 /* The first payout whose rows can be read, or NULL. */
-static const char *find_payout(const cfa__json *data) {
+static const cfa__json *find_payout(const cfa__json *data) {
     for (size_t i = 0; i < cfa__json_size(data); i++) {
         if (is_settled(cfa__json_at(data, i))) {
-            return cfa__stripe_text(cfa__json_at(data, i), "id");
+            return cfa__json_at(data, i);
         }
     }
     return NULL;
+}
+
+/* Whether a cursor can hold it. */
+static bool is_place(const char *id) {
+    return id != NULL && id[0] != '\0' && strlen(id) < ID_SIZE && strchr(id, ':') == NULL;
 }
 
 /* Say where the next page begins; false when that cannot be said. */
 static bool turn(listing *list, const cfa__json *data, bool more) {
     size_t size = cfa__json_size(data);
     place next = list->here;
-    const char *payout = next.at == PAYOUTS ? find_payout(data) : NULL;
+    const cfa__json *payout = next.at == PAYOUTS ? find_payout(data) : NULL;
+    const char *id = cfa__stripe_text(payout, "id");
     const char *last = more && size > 0 ? cfa__stripe_text(cfa__json_at(data, size - 1), "id") : "";
     if (payout != NULL) {
-        next = begin_of(ROWS, payout);
+        if (!is_place(id)) {
+            return false;
+        }
+        next = begin_of(ROWS, id);
     } else if (more) {
-        if (last == NULL || last[0] == '\0' || strlen(last) >= ID_SIZE ||
-            strchr(last, ':') != NULL) {
+        if (!is_place(last)) {
             return false;
         }
         memcpy(next.after, last, strlen(last) + 1);
