@@ -4,6 +4,8 @@
  */
 #include "core/hooked.h"
 
+#include "core/engine/calls.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +222,38 @@ START_TEST(a_refused_pledge_that_nobody_asks_for_again_expires_unsent) {
     ck_assert_int_eq(try_gift(&book, &pledge, "left"), CFA_OK);
     ck_assert_int_eq(cfa_pledge_state(pledge), CFA_PAYMENT_EXPIRED);
     ck_assert_int_eq(play_books_of(&book).intent_count, FAILURES);
+    cfa_pledge_free(pledge);
+    cfa_pledge_free(kept);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
+/* A process takes it while the clock is a day ahead, and dies; then the clock is right again. */
+START_TEST(a_refused_pledge_stays_unsent_when_the_clock_runs_ahead_and_back) {
+    struct book book;
+    open_with_breaker(&book, _i, CFA_CIRCUIT_REJECT);
+    trip(&book);
+    cfa_pledge *pledge, *kept;
+    cfa__command *lease;
+    expect_error(try_gift(&book, &pledge, "left"), CFA_ECIRCUIT, NULL);
+    ck_assert_int_eq(cfa_pledge_find(&kept, book.engine, NULL, "left"), CFA_OK);
+    provider_is_out = false;
+    book_advance(&book, HOUR_US);
+    book_settle(&book);
+    cfa_engine *other = book_second_engine(&book);
+    cfa_manual_clock_jump(book.clock, 24 * HOUR_US);
+    ck_assert_int_eq(cfa__lease_due(&lease, other, CFA__LEASE_MAX), CFA_OK);
+    ck_assert_int_gt(((const cfa__lease_answer *)lease->output)->count, 0);
+    cfa__command_release(other, lease);
+    cfa_engine_close(other);
+    cfa_manual_clock_jump(book.clock, -24 * HOUR_US);
+    book_advance(&book, HOUR_US);
+    book_settle(&book);
+    ck_assert_int_eq(state_of(book.engine, kept), CFA_PAYMENT_PENDING);
+    ck_assert_int_eq(play_books_of(&book).intent_count, FAILURES);
+    ck_assert_int_eq(try_gift(&book, &pledge, "left"), CFA_OK);
+    ck_assert_int_eq(play_books_of(&book).intent_count, FAILURES + 1);
     cfa_pledge_free(pledge);
     cfa_pledge_free(kept);
     audit(&book);
@@ -472,6 +506,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "reject",
                   while_open_a_pledge_is_kept_refused_and_revived_by_its_key_alone);
     add_per_store(suite, "expires", a_refused_pledge_that_nobody_asks_for_again_expires_unsent);
+    add_per_store(suite, "ahead", a_refused_pledge_stays_unsent_when_the_clock_runs_ahead_and_back);
     add_per_store(suite, "queue", while_open_a_queued_pledge_is_pending_and_goes_out_by_itself);
     add_per_store(suite, "waits", who_waits_while_open_waits_and_does_not_ask_again_and_again);
     add_per_store(suite, "half_open", half_open_lets_one_call_try_and_a_failure_opens_it_again);

@@ -106,8 +106,9 @@ void check_untouched(struct sim *sim, const struct donor *donor) {
     if (!donor->untouched)
         return;
     struct truth truth = truth_of(sim, donor);
-    require(sim, !truth.exists, "S1: %s was refused, and went to the provider all the same",
-            donor->payment_id);
+    require(sim, !truth.exists,
+            "S1: donor %d was refused, and %s went to the provider all the same",
+            (int)(donor - sim->donors), donor->payment_id);
 }
 
 /* ---- calls ------------------------------------------------------------------------------------- */

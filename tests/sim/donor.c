@@ -276,6 +276,7 @@ static bool ask_somebody(struct sim *sim, int32_t number, bool through_port) {
         return false;
     if (donor->first_us == 0)
         donor->first_us = sim->now_us;
+    note(sim, "donor asks", number, donor->in_flight, process->number);
     stir(sim);
     check_untouched(sim, donor);
     donor->untouched = false;

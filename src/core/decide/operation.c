@@ -306,6 +306,9 @@ bool cfa__operation_is_leasable(const cfa__operation *operation, bool expedite, 
 }
 
 bool cfa__operation_is_too_late(const cfa__operation *operation, const cfa__payment *payment) {
+    /* What was put off is leased only to end: its donor was refused, and never asked again. */
+    if (operation->state == CFA__OPERATION_DEFERRED)
+        return true;
     return operation->call == CFA_CALL_CREATE && operation->state == CFA__OPERATION_READY &&
            operation->first_sent_us == operation->updated_us &&
            operation->updated_us >= payment->expires_us;
@@ -322,8 +325,6 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
         return status;
     cfa__operation *operation = draft;
     int64_t now_us = cfa__now_us(set);
-    if (operation->state == CFA__OPERATION_DEFERRED)
-        operation->state = CFA__OPERATION_READY; /* its payment's time is over: it ends unsent */
     if (cfa__operation_is_too_late(operation, payment)) {
         operation->first_sent_us = 0; /* its last owner did not send it either */
     } else if (!cfa__id_is_null(operation->lease_owner) && operation->call != CFA_CALL_RETRIEVE &&
@@ -340,7 +341,8 @@ static cfa_status lease_one(cfa__working_set *set, const cfa__lease_input *input
     operation->lease_epoch++;
     operation->due_us = now_us + input->lease_ms * 1000;
     operation->updated_us = now_us;
-    if (cfa__operation_next_call(operation, payment, now_us) == operation->call) {
+    if (operation->state != CFA__OPERATION_DEFERRED &&
+        cfa__operation_next_call(operation, payment, now_us) == operation->call) {
         operation->last_sent_us = now_us;
         if (operation->first_sent_us == 0)
             operation->first_sent_us = now_us;
@@ -361,11 +363,12 @@ static bool has_leased(const cfa__operation *const *operations, const cfa__lease
 /* True when leasing it now sends nothing: its donor's time was over before any call was made. */
 static bool ends_unsent(const cfa__operation *operation, const cfa__payment *payment,
                         int64_t now_us) {
+    if (operation->state == CFA__OPERATION_DEFERRED)
+        return true;
     if (operation->call != CFA_CALL_CREATE || now_us < payment->expires_us)
         return false;
-    return operation->state == CFA__OPERATION_DEFERRED ||
-           (operation->state == CFA__OPERATION_READY &&
-            (operation->first_sent_us == 0 || cfa__operation_is_too_late(operation, payment)));
+    return operation->state == CFA__OPERATION_READY &&
+           (operation->first_sent_us == 0 || cfa__operation_is_too_late(operation, payment));
 }
 
 /* True when a call would go out: only then the breaker is asked, whose one turn to try it takes. */

@@ -301,6 +301,10 @@ static cfa_status after_create(struct scene *scene) {
     assert(reply->outcome == CFA_OUTCOME_NOT_SENT);
     if (now_us >= scene->payment->expires_us)
         return end_without_object(scene, CFA_FACT_EXPIRED, "never_sent");
+    if (operation->state == CFA__OPERATION_DEFERRED) { /* the clock ran ahead, and came back */
+        schedule(scene, scene->payment->expires_us - now_us);
+        return CFA_OK;
+    }
     return try_unsent_again(scene);
 }
 
