@@ -126,6 +126,8 @@ bool cfa__json_read_bool(const cfa__json *value, bool *out) {
     return true;
 }
 
+bool cfa__json_is_array(const cfa__json *value) { return json_is_array(to_jansson(value)); }
+
 size_t cfa__json_size(const cfa__json *array) { return json_array_size(to_jansson(array)); }
 
 const cfa__json *cfa__json_at(const cfa__json *array, size_t index) {

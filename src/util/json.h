@@ -31,6 +31,7 @@ const cfa__json *cfa__json_get(const cfa__json *object, const char *name);
 bool cfa__json_read_int(const cfa__json *value, int64_t *out);
 bool cfa__json_read_text(const cfa__json *value, const char **out); /* borrowed from the root */
 bool cfa__json_read_bool(const cfa__json *value, bool *out);
+bool cfa__json_is_array(const cfa__json *value);
 size_t cfa__json_size(const cfa__json *array);
 const cfa__json *cfa__json_at(const cfa__json *array, size_t index);
 

@@ -73,6 +73,16 @@ START_TEST(every_kind_of_object_is_read) {
 }
 END_TEST
 
+START_TEST(a_file_with_no_object_is_read_to_its_end) {
+    static const char *const files[] = { HEADER, LIST("", "false") };
+    for (size_t i = 0; i < 2; i++) {
+        cfa_stripe_export *file = export_opened(files[i]);
+        export_ends(file);
+        cfa_stripe_export_free(file);
+    }
+}
+END_TEST
+
 START_TEST(rows_are_read_by_the_names_of_their_columns) {
     cfa_stripe_export *file =
         export_opened("Status,PaymentIntent ID,Currency,\"Amount\",id,Captured,Created (UTC),Note,"
@@ -177,6 +187,8 @@ static const struct bad {
       "line 2:", "ISO 4217" },
     { HEADER "ch_1,Gift,01/02/2026 00:00,1.00,0.00,eur,true,Paid,Test,pi_1,\n", 0, CFA_EINVAL,
       "line 2:", "a time such as" },
+    { HEADER "ch_1,Gift,2026-02-29 12:00,1.00,0.00,eur,true,Paid,Test,pi_1,\n", 0, CFA_EINVAL,
+      "line 2:", "a time such as" },
     { HEADER "ch_1,Gift,2026-01-01 24:00,1.00,0.00,eur,true,Paid,Test,pi_1,\n", 0, CFA_EINVAL,
       "line 2:", "a time such as" },
     { HEADER "ch_1,Gift,2026-01-01 00:00,1.00,0.00,eur,yes,Paid,Test,pi_1,\n", 0, CFA_EINVAL,
@@ -232,6 +244,7 @@ int main(void) {
     Suite *suite = suite_create("stripe_export");
     add(suite, "forms", objects_come_one_per_line_or_in_lists_as_often_as_they_are_read, 4);
     add(suite, "kinds", every_kind_of_object_is_read, 1);
+    add(suite, "none", a_file_with_no_object_is_read_to_its_end, 1);
     add(suite, "rows", rows_are_read_by_the_names_of_their_columns, 1);
     add(suite, "twice", the_same_object_twice_is_once_too_often_only_with_other_words, 1);
     add(suite, "changes", a_file_that_changes_is_refused, 1);

@@ -255,6 +255,23 @@ static void push_page(const char *objects, bool more) {
     "{\"id\":\"" id "\",\"object\":\"payment_intent\",\"amount\":1,\"currency\":\"usd\","          \
     "\"status\":\"succeeded\",\"metadata\":{}}"
 
+/* What is no list says nothing, least of all that there is nothing: a new key would charge again. */
+START_TEST(a_lookup_that_is_answered_by_no_list_proves_nothing) {
+    static const char *const answers[] = {
+        "{\"object\":\"list\",\"data\":{},\"has_more\":false}",
+        "{\"object\":\"list\",\"data\":\"\",\"has_more\":false}",
+        "{\"object\":\"list\",\"has_more\":false}",
+        "{\"object\":\"list\",\"data\":[]}",
+        "{\"object\":\"search_result\",\"data\":[],\"has_more\":false}",
+    };
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        peer_push_json(peer, 200, "", answers[i]);
+        cfa_reply reply = wire_perform(wire_call(CFA_CALL_LOOKUP));
+        ck_assert_int_eq(reply.outcome, CFA_OUTCOME_UNKNOWN);
+    }
+}
+END_TEST
+
 START_TEST(a_lookup_turns_pages_until_it_finds_the_payment) {
     for (int flying = 0; flying < 2; flying++) {
         size_t first = peer_count(peer);
@@ -384,6 +401,7 @@ int main(void) {
     tcase_add_test(all, closing_a_page_cancels_the_payment);
     tcase_add_test(all, an_intent_of_an_open_page_is_called_off_by_closing_the_page);
     tcase_add_test(all, a_refused_cancel_without_an_open_page_stays_refused);
+    tcase_add_test(all, a_lookup_that_is_answered_by_no_list_proves_nothing);
     tcase_add_test(all, a_lookup_turns_pages_until_it_finds_the_payment);
     tcase_add_test(all, a_lookup_that_saw_every_page_proves_absence);
     tcase_add_test(all, a_lookup_in_the_hosted_mode_asks_for_pages_and_intents);

@@ -194,6 +194,8 @@ START_TEST(an_answer_that_cannot_be_read_whole_is_no_page) {
         { "[]", "unreadable_answer" },
         { "{\"object\":\"list\",\"data\":[]}", "unreadable_answer" },
         { "{\"object\":\"list\",\"has_more\":false}", "unreadable_answer" },
+        { "{\"object\":\"list\",\"data\":{},\"has_more\":false}", "unreadable_answer" },
+        { "{\"object\":\"list\",\"data\":\"\",\"has_more\":false}", "unreadable_answer" },
         { "{\"data\":[],\"has_more\":false}", "unreadable_answer" },
         { LIST("", "true"), "unreadable_answer" },
         { LIST("", "\"no\""), "unreadable_answer" },

@@ -194,6 +194,8 @@ static cfa_status name_twice(cfa_stripe_export *file, uint64_t id) {
 
 static cfa_status check_marks(cfa_stripe_export *file) {
     static_assert(sizeof *file->marks == 2 * sizeof(uint64_t), "a mark is two words, its id first");
+    if (file->mark_count == 0)
+        return CFA_OK;
     cfa__sort_words(&file->marks->id, file->mark_count, 2);
     for (size_t i = 1; i < file->mark_count; i++) {
         if (file->marks[i].id == file->marks[i - 1].id &&

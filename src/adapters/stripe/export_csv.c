@@ -312,6 +312,8 @@ static int64_t days_of(int32_t year, int32_t month, int32_t day) {
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
+static bool is_leap(int32_t year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
+
 /* "2026-01-31 12:00", with seconds or without; the header says that it is UTC. */
 static cfa_status read_time(cfa_stripe_export *file, int32_t column, int64_t *out_us) {
     static const int32_t longest[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
@@ -319,7 +321,8 @@ static cfa_status read_time(cfa_stripe_export *file, int32_t column, int64_t *ou
     int32_t year, month, day, hour, minute, second = 0;
     bool good = read_digits(&at, 4, 2000, 9999, &year) && read_mark(&at, '-') &&
                 read_digits(&at, 2, 1, 12, &month) && read_mark(&at, '-') &&
-                read_digits(&at, 2, 1, longest[month - 1], &day) && read_mark(&at, ' ') &&
+                read_digits(&at, 2, 1, longest[month - 1], &day) &&
+                (month != 2 || day < 29 || is_leap(year)) && read_mark(&at, ' ') &&
                 read_digits(&at, 2, 0, 23, &hour) && read_mark(&at, ':') &&
                 read_digits(&at, 2, 0, 59, &minute);
     if (good && *at == ':')

@@ -276,10 +276,8 @@ static void take(listing *list, const cfa__stripe_response *response) {
     if (cfa__json_parse(&root, response->body) != CFA_OK) {
         root = NULL;
     }
-    const cfa__json *data = cfa__json_get(root, "data");
-    if (response->status != 200 || !cfa__stripe_object_is(root, "list") || data == NULL ||
-        cfa__json_size(data) > PAGE_OBJECTS ||
-        !cfa__json_read_bool(cfa__json_get(root, "has_more"), &more)) {
+    const cfa__json *data = cfa__stripe_page(root, &more);
+    if (response->status != 200 || data == NULL || cfa__json_size(data) > PAGE_OBJECTS) {
         fail_answered(list, response, root);
     } else if (list->here.at == PAYOUTS || read_objects(list, data, response->date_us)) {
         list->out->outcome = CFA_OUTCOME_DONE;

@@ -355,11 +355,9 @@ static bool turn_page(cfa__stripe_exchange *exchange, const cfa__stripe_response
 static bool next_page(cfa__stripe_exchange *exchange, const cfa__stripe_response *response,
                       const cfa__json *root, cfa__stripe_request *out_request) {
     struct cfa__stripe_walk *walk = exchange->walk;
-    const cfa__json *page = cfa__json_get(root, "data");
     bool more;
-    if (response->status != 200 || page == NULL ||
-        !cfa__json_read_bool(cfa__json_get(root, "has_more"), &more) ||
-        (more && cfa__json_size(page) == 0)) {
+    const cfa__json *page = cfa__stripe_page(root, &more);
+    if (response->status != 200 || page == NULL || (more && cfa__json_size(page) == 0)) {
         return failed(exchange, response, root, out_request);
     }
     walk->tries = 0;

@@ -13,6 +13,13 @@ bool cfa__stripe_object_is(const cfa__json *value, const char *name) {
     return object != NULL && strcmp(object, name) == 0;
 }
 
+const cfa__json *cfa__stripe_page(const cfa__json *list, bool *out_more) {
+    const cfa__json *data = cfa__json_get(list, "data");
+    bool good = cfa__stripe_object_is(list, "list") && cfa__json_is_array(data) &&
+                cfa__json_read_bool(cfa__json_get(list, "has_more"), out_more);
+    return good ? data : NULL;
+}
+
 const char *cfa__stripe_text(const cfa__json *object, const char *name) {
     const char *text;
     return cfa__json_read_text(cfa__json_get(object, name), &text) ? text : NULL;

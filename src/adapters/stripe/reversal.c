@@ -50,12 +50,8 @@ static void add_fee(cfa_money *fee, bool *known, int64_t units, const char *curr
 /* A list that is all there: its objects. NULL: it goes on, or is longer than facts may be. */
 static const cfa__json *whole(const cfa__json *list) {
     bool more;
-    const cfa__json *data = cfa__json_get(list, "data");
-    return cfa__stripe_object_is(list, "list") && data != NULL &&
-                   cfa__json_read_bool(cfa__json_get(list, "has_more"), &more) && !more &&
-                   cfa__json_size(data) <= CFA_REVERSALS_MAX
-               ? data
-               : NULL;
+    const cfa__json *data = cfa__stripe_page(list, &more);
+    return data != NULL && !more && cfa__json_size(data) <= CFA_REVERSALS_MAX ? data : NULL;
 }
 
 /* ---- refunds --------------------------------------------------------------------------------- */

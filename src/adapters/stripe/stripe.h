@@ -168,6 +168,9 @@ CFA_MUST_CHECK cfa_status cfa__stripe_charge(cfa_facts *out, const cfa__json *ch
                                              int64_t moment_us, cfa_arena *arena);
 /* True for {"object": name}. */
 bool cfa__stripe_object_is(const cfa__json *value, const char *name);
+/* The objects of one page of a list; NULL when that is anything else: it says nothing, least of all
+ * that there are none. */
+const cfa__json *cfa__stripe_page(const cfa__json *list, bool *out_more);
 /* A text member, borrowed; NULL when absent or of another type. */
 const char *cfa__stripe_text(const cfa__json *object, const char *name);
 bool cfa__stripe_text_is(const cfa__json *object, const char *name, const char *wanted);
