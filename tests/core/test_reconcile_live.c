@@ -296,6 +296,9 @@ START_TEST(a_provider_that_lists_nothing_is_told_apart) {
     ops.list = cfa_play_provider(book.play)->ops->list;
     spec.until_us = spec.from_us;
     expect_error(cfa_reconcile_live(&report, NULL, book.engine, &spec), CFA_EINVAL, "until_us");
+    spec.from_us = INT64_MAX - 1;
+    spec.until_us = INT64_MAX;
+    expect_error(cfa_reconcile_live(&report, NULL, book.engine, &spec), CFA_ERANGE, "until_us");
     spec.from_us = 0;
     expect_error(cfa_reconcile_live(&report, NULL, book.engine, &spec), CFA_EINVAL, "from_us");
     ck_assert_ptr_null(report);

@@ -473,7 +473,7 @@ cfa_status cfa__payment_reduce(cfa__payment *payment, const cfa_facts *facts, cf
             refusal = captured_above_hold(&after)
                           ? "more is captured than the provider said it held"
                           : "more went back than was captured";
-    } else if ((is_late(&after) && !is_late(&before)) ||
+    } else if ((after.flags & ~before.flags & CFA_PAYMENT_FLAG_LATE) != 0 ||
                (has_money(&after) && reduction.step_count > 0 &&
                 reduction.steps[0].from == CFA_PAYMENT_FAILED &&
                 reduction.steps[0].to != CFA_PAYMENT_PENDING)) {

@@ -82,6 +82,8 @@ static cfa_status take_spec(cfa_reconcile_live_spec *out, cfa_engine *engine,
         out->timeout_ms = TIMEOUT_MS;
     if (out->from_us <= 0)
         return refuse(CFA_EINVAL, "from_us", "say since when the provider's objects are compared");
+    if (out->until_us > cfa__book_now_us(engine) + DAY_US)
+        return refuse(CFA_ERANGE, "until_us", "the time ends more than a day from now");
     if (out->until_us <= out->from_us)
         return refuse(CFA_EINVAL, "until_us", "the time ends before it begins");
     return out->timeout_ms > 0 ? CFA_OK
