@@ -344,6 +344,19 @@ void cfa__key_of_id(cfa__any_record *out, const cfa_kind *kind, cfa__id id) {
     memcpy((char *)out + field->offset, &id, sizeof id);
 }
 
+cfa__parked cfa__parked_key(const cfa__provider_object *object) {
+    return (cfa__parked){ .provider = object->provider,
+                          .account = object->account,
+                          .ref = object->ref,
+                          .number = object->drained_count + 1 };
+}
+
+cfa__webhook cfa__webhook_key(const cfa__parked *parked) {
+    return (cfa__webhook){ .provider = parked->provider,
+                           .account = parked->account,
+                           .event_id = parked->event_id };
+}
+
 static const cfa_kind *const kinds[] = {
 #define KIND_POINTER(number, name, FIELDS, doc) &cfa__##name##_kind,
     CFA__KIND_MAP(KIND_POINTER)

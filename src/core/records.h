@@ -433,6 +433,10 @@ typedef union cfa__any_record {
 
 /* Write the key of a kind whose primary key is one id. */
 void cfa__key_of_id(cfa__any_record *out, const cfa_kind *kind, cfa__id id);
+/* Of the oldest webhook that waits for an object, if one does; of the webhook that such a row is
+ * about. Their text is that of what they are made of. */
+cfa__parked cfa__parked_key(const cfa__provider_object *object);
+cfa__webhook cfa__webhook_key(const cfa__parked *parked);
 
 /* All of the above, for `migrate`. */
 extern const cfa_schema cfa__schema;

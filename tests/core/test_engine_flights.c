@@ -614,12 +614,6 @@ END_TEST
 
 /* ---- the suite --------------------------------------------------------------------------------- */
 
-static void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
-    TCase *test_case = tcase_create(name);
-    tcase_add_loop_test(test_case, test, 0, count);
-    suite_add_tcase(suite, test_case);
-}
-
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine flights");
     add_per_store(suite, "limit",

@@ -548,12 +548,6 @@ END_TEST
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
-    TCase *test_case = tcase_create(name);
-    tcase_add_loop_test(test_case, test, 0, count);
-    suite_add_tcase(suite, test_case);
-}
-
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine hold");
     add_loop(suite, "held", late_money_is_in_no_total_and_raised_by_no_event,

@@ -436,12 +436,6 @@ END_TEST
 
 /* ---- the suite ------------------------------------------------------------------------------- */
 
-static void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
-    TCase *test_case = tcase_create(name);
-    tcase_add_loop_test(test_case, test, 0, count);
-    suite_add_tcase(suite, test_case);
-}
-
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine refund review");
     add_loop(suite, "not_absent", a_refund_that_is_named_but_not_taken_is_not_absent,

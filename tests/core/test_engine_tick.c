@@ -945,12 +945,6 @@ END_TEST
 
 /* ---- the suite --------------------------------------------------------------------------------- */
 
-static void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
-    TCase *test_case = tcase_create(name);
-    tcase_add_loop_test(test_case, test, 0, count);
-    suite_add_tcase(suite, test_case);
-}
-
 int main(int argc, char **argv) {
     Suite *suite = suite_create("engine tick");
     const int every_kind = STORES * (int)COUNT(kinds), both_providers = 2 * STORES;

@@ -512,10 +512,14 @@ int run_suite(Suite *suite, int argc, char **argv) {
     return failed == 0 && run > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-void add_per_store(Suite *suite, const char *name, const TTest *test) {
+void add_loop(Suite *suite, const char *name, const TTest *test, int count) {
     TCase *test_case = tcase_create(name);
-    tcase_add_loop_test(test_case, test, 0, STORES);
+    tcase_add_loop_test(test_case, test, 0, count);
     suite_add_tcase(suite, test_case);
+}
+
+void add_per_store(Suite *suite, const char *name, const TTest *test) {
+    add_loop(suite, name, test, STORES);
 }
 
 void add_once(Suite *suite, const char *name, const TTest *test) {

@@ -123,7 +123,8 @@ void together(int count, void (*run)(void *user, int index), void *user);
 
 /* Run the suite, or only the test case named by the first argument; the program's exit code. */
 int run_suite(Suite *suite, int argc, char **argv);
-/* Make a test case `name` of one test, run once per store; `add_once` for one that has no store. */
+/* Make a test case `name` of one test: run so many times, with `_i`; once per store; once. */
+void add_loop(Suite *suite, const char *name, const TTest *test, int count);
 void add_per_store(Suite *suite, const char *name, const TTest *test);
 void add_once(Suite *suite, const char *name, const TTest *test);
 

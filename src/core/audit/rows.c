@@ -206,12 +206,8 @@ static cfa__place place_of_ref(cfa__audit *audit, cfa_slice ref) {
 /* `*out_waiting_us` is set when this is the oldest that waits for the object. */
 static cfa_status check_parked(cfa__audit *audit, const cfa__parked *parked,
                                const cfa__provider_object *object, int64_t *out_waiting_us) {
-    cfa__webhook key;
+    const cfa__webhook key = cfa__webhook_key(parked);
     const void *found;
-    memset(&key, 0, sizeof key);
-    key.provider = parked->provider;
-    key.account = parked->account;
-    key.event_id = parked->event_id;
     cfa_status status = cfa__audit_get(audit, audit->scratch, &cfa__webhook_kind, &key, &found);
     if (status != CFA_OK)
         return status;

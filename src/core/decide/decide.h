@@ -64,6 +64,11 @@ CFA_MUST_CHECK cfa_status cfa__book_find(cfa__working_set *set, const cfa__book 
  * CFA_EKEYREUSE naming the field. */
 CFA_MUST_CHECK cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__keyed *keyed,
                                            cfa__id *out_resource);
+/* The same of a key that changes a payment, which is made ready for it. CFA_ENOTFOUND: there is no
+ * such payment. */
+CFA_MUST_CHECK cfa_status cfa__key_resolve_payment(cfa__working_set *set, const cfa__keyed *keyed,
+                                                   cfa__id payment_id, cfa__id *out_resource,
+                                                   cfa__payment **out);
 /* Bind a new key to what it made. */
 CFA_MUST_CHECK cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed,
                                         cfa__id resource_id);

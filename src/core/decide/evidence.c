@@ -135,12 +135,7 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
     cfa_status status = cfa__find(set, &cfa__parked_kind, key, &found);
     if (status != CFA_OK || found == NULL)
         return status;
-    const cfa__parked *parked = found;
-    cfa__webhook webhook_key;
-    memset(&webhook_key, 0, sizeof webhook_key);
-    webhook_key.provider = parked->provider;
-    webhook_key.account = parked->account;
-    webhook_key.event_id = parked->event_id;
+    const cfa__webhook webhook_key = cfa__webhook_key(found);
     void *draft;
     status = cfa__edit(set, &cfa__webhook_kind, &webhook_key, &draft);
     if (status != CFA_OK)
@@ -165,27 +160,18 @@ static cfa_status drain_one(cfa__working_set *set, cfa__payment *payment, const 
  * it all. */
 static cfa_status drain(cfa__working_set *set, cfa__payment *payment, cfa__provider_object *object,
                         const cfa__evidence *binding) {
-    cfa__parked key;
-    memset(&key, 0, sizeof key);
-    key.provider = object->provider;
-    key.account = object->account;
-    key.ref = object->ref;
+    cfa__parked key = cfa__parked_key(object);
     int64_t last = object->parked_count;
     if (last > object->drained_count + CFA__DRAIN_MAX)
         last = object->drained_count + CFA__DRAIN_MAX;
     /* The next one that goes on waiting is asked for too: since when it does. */
     int64_t through = last < object->parked_count ? last + 1 : last, waiting_us = 0;
     bool missed = false;
-    for (key.number = object->drained_count + 1; key.number <= through; key.number++) {
+    for (; key.number <= through; key.number++) {
         const void *found;
         cfa_status status = cfa__find(set, &cfa__parked_kind, &key, &found);
         if (status == CFA_OK && found != NULL) {
-            const cfa__parked *parked = found;
-            cfa__webhook webhook;
-            memset(&webhook, 0, sizeof webhook);
-            webhook.provider = parked->provider;
-            webhook.account = parked->account;
-            webhook.event_id = parked->event_id;
+            const cfa__webhook webhook = cfa__webhook_key(found);
             status = cfa__find(set, &cfa__webhook_kind, &webhook, &found);
             if (status == CFA_OK && found != NULL && key.number > last)
                 waiting_us = ((const cfa__webhook *)found)->received_us;

@@ -100,6 +100,21 @@ cfa_status cfa__key_resolve(cfa__working_set *set, const cfa__keyed *keyed, cfa_
     return CFA_OK;
 }
 
+cfa_status cfa__key_resolve_payment(cfa__working_set *set, const cfa__keyed *keyed,
+                                    cfa__id payment_id, cfa__id *out_resource, cfa__payment **out) {
+    void *draft = NULL;
+    cfa_status status = cfa__key_resolve(set, keyed, out_resource);
+    if (status < 0)
+        return status;
+    cfa_status payment_status = cfa__edit_id(set, &cfa__payment_kind, payment_id, &draft);
+    if (status == CFA__MISS || payment_status != CFA_OK)
+        return payment_status < 0 ? payment_status : CFA__MISS;
+    *out = draft;
+    return draft != NULL
+               ? CFA_OK
+               : cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such payment");
+}
+
 cfa_status cfa__key_bind(cfa__working_set *set, const cfa__keyed *keyed, cfa__id resource_id) {
     cfa_slice fingerprint = { keyed->fingerprint,
                               1 + (size_t)keyed->field_count * CFA__FINGERPRINT_PART };

@@ -81,16 +81,11 @@ cfa_status cfa__refund_create(cfa__working_set *set, cfa__command *command) {
     const cfa__refund_input *input = command->input;
     cfa__refund_answer *answer = command->output;
     cfa__id resource;
-    void *draft = NULL;
-    cfa_status status = cfa__key_resolve(set, &input->keyed, &resource);
-    if (status < 0)
+    cfa__payment *payment;
+    cfa_status status =
+        cfa__key_resolve_payment(set, &input->keyed, input->payment_id, &resource, &payment);
+    if (status != CFA_OK)
         return status;
-    cfa_status payment_status = cfa__edit_id(set, &cfa__payment_kind, input->payment_id, &draft);
-    if (status == CFA__MISS || payment_status != CFA_OK)
-        return payment_status < 0 ? payment_status : CFA__MISS;
-    cfa__payment *payment = draft;
-    if (payment == NULL)
-        return cfa_error_set(CFA_ENOTFOUND, ORIGIN, "payment_id", 0, "there is no such payment");
     answer->payment = payment;
     if (!cfa__id_is_null(resource))
         return replay(set, command, resource);

@@ -111,20 +111,11 @@ static cfa_status find_waiting(cfa__working_set *set, const cfa__provider_object
     const cfa__provider_object *object = found;
     if (status != CFA_OK || object == NULL || object->waiting_us == 0)
         return status;
-    cfa__parked key;
-    memset(&key, 0, sizeof key);
-    key.provider = object->provider;
-    key.account = object->account;
-    key.ref = object->ref;
-    key.number = object->drained_count + 1;
+    const cfa__parked key = cfa__parked_key(object);
     status = cfa__find(set, &cfa__parked_kind, &key, &found);
     if (status != CFA_OK || found == NULL)
         return status;
-    cfa__webhook webhook;
-    memset(&webhook, 0, sizeof webhook);
-    webhook.provider = key.provider;
-    webhook.account = key.account;
-    webhook.event_id = ((const cfa__parked *)found)->event_id;
+    const cfa__webhook webhook = cfa__webhook_key(found);
     status = cfa__find(set, &cfa__webhook_kind, &webhook, &found);
     *out = found;
     return status;
@@ -226,7 +217,6 @@ cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command) {
 /* Schema 4: since when an object's webhooks wait. */
 static cfa_status fill_waiting(cfa__working_set *set, const cfa__parked *parked) {
     cfa__provider_object key;
-    cfa__webhook webhook_key;
     const void *found;
     void *draft;
     memset(&key, 0, sizeof key);
@@ -238,10 +228,7 @@ static cfa_status fill_waiting(cfa__working_set *set, const cfa__parked *parked)
     if (status != CFA_OK || object == NULL || object->waiting_us != 0 ||
         parked->number != object->drained_count + 1)
         return status;
-    memset(&webhook_key, 0, sizeof webhook_key);
-    webhook_key.provider = parked->provider;
-    webhook_key.account = parked->account;
-    webhook_key.event_id = parked->event_id;
+    const cfa__webhook webhook_key = cfa__webhook_key(parked);
     status = cfa__find(set, &cfa__webhook_kind, &webhook_key, &found);
     if (status != CFA_OK || found == NULL)
         return status;

@@ -52,21 +52,12 @@ static cfa_status note_targets(cfa__examination *examination, const char *object
 }
 
 static cfa_status note_waiting(cfa__examination *examination, const cfa__provider_object *object) {
-    cfa__parked key;
-    memset(&key, 0, sizeof key);
-    key.provider = object->provider;
-    key.account = object->account;
-    key.ref = object->ref;
-    key.number = object->drained_count + 1;
+    const cfa__parked key = cfa__parked_key(object);
     const void *found;
     cfa_status status = cfa__examine_record(examination, &cfa__parked_kind, &key, &found);
     if (status != CFA_OK || found == NULL)
         return status;
-    cfa__webhook webhook;
-    memset(&webhook, 0, sizeof webhook);
-    webhook.provider = key.provider;
-    webhook.account = key.account;
-    webhook.event_id = ((const cfa__parked *)found)->event_id;
+    const cfa__webhook webhook = cfa__webhook_key(found);
     status = cfa__examine_record(examination, &cfa__webhook_kind, &webhook, &found);
     if (status != CFA_OK || found == NULL)
         return status;
