@@ -26,7 +26,7 @@ static void open_paid(int store) {
     book.platform.pause = pause_nowhere;
     book_start(&book);
     for (int i = 0; i < GIFTS; i++) {
-        char key[16];
+        char key[24];
         snprintf(key, sizeof key, "gift-%d", i);
         pledges[i] = pledge_make(&book, key, 1000);
         if (cfa_pledge_state(pledges[i]) != CFA_PAYMENT_COMPLETED)
@@ -201,7 +201,7 @@ START_TEST(a_book_that_goes_on_meanwhile_is_never_ahead_and_lacks_nothing) {
     pthread_t donors;
     book_open(&book, _i);
     for (int i = 0; i < GIFTS; i++) {
-        char key[16];
+        char key[24];
         snprintf(key, sizeof key, "gift-%d", i);
         pledges[i] = pledge_make(&book, key, 1000);
     }
