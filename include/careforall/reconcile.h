@@ -119,7 +119,7 @@ CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_repair(int64_t *out_repaired, cf
 typedef struct cfa_reconcile_live_spec {
     size_t struct_size;
     int64_t from_us;    /* what the provider created since, and a while before; required */
-    int64_t until_us;   /* and before this time, at most a day from now; 0: up to ten minutes ago */
+    int64_t until_us;   /* and before this time, until the year 9999; 0: up to ten minutes ago */
     int32_t repair;     /* non-zero: repair where something can be told, then compare again */
     int32_t all_ours;   /* as in cfa_reconcile_spec */
     int32_t timeout_ms; /* of all of it; 0: an hour */

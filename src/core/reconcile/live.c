@@ -17,6 +17,7 @@
  * repeated for half of one. And between the two clocks. */
 #define LATE_US (25 * HOUR_US)
 #define EARLY_US HOUR_US
+#define UNTIL_US_MAX INT64_C(253402300799999999) /* the last that RFC 3339 can name */
 #define TIMEOUT_MS 3600000
 #define PAGE_TIMEOUT_MS 30000
 #define PAGE_TRIES_MAX 8
@@ -82,8 +83,8 @@ static cfa_status take_spec(cfa_reconcile_live_spec *out, cfa_engine *engine,
         out->timeout_ms = TIMEOUT_MS;
     if (out->from_us <= 0)
         return refuse(CFA_EINVAL, "from_us", "say since when the provider's objects are compared");
-    if (out->until_us > cfa__book_now_us(engine) + DAY_US)
-        return refuse(CFA_ERANGE, "until_us", "the time ends more than a day from now");
+    if (out->until_us > UNTIL_US_MAX)
+        return refuse(CFA_ERANGE, "until_us", "the time ends after the year 9999");
     if (out->until_us <= out->from_us)
         return refuse(CFA_EINVAL, "until_us", "the time ends before it begins");
     return out->timeout_ms > 0 ? CFA_OK
