@@ -274,21 +274,16 @@ static cfa_status tell(cfa__reconcile *run, cfa_engine *engine, const cfa_facts 
  * before it may have made it known. */
 static cfa_status repair_round(cfa__reconcile *run, cfa_engine *engine, int32_t timeout_ms,
                                int64_t *told) {
-    const cfa_storage_ops *ops = run->storage->ops;
     for (;;) {
         cfa_reconcile_object object;
-        int64_t now_us;
         cfa_arena_reset(run->scratch);
         cfa_status status = next_object(run, run->scratch, &object);
         if (status != CFA_OK)
             return status == CFA_ENOTFOUND ? CFA_OK : status;
         if (object.summary != 0 && object.summary != CFA_RECONCILE_MOVEMENT)
             continue;
-        status = ops->begin(run->session, CFA_SESSION_READ, BEGIN_MS, &now_us);
-        if (status == CFA_OK) {
-            status = cfa__reconcile_object(run, &object);
-            ops->rollback(run->session);
-        }
+        run->object = &object;
+        status = in_snapshot(run, judge_one);
         if (object.summary != 0)
             object.facts = cfa__reconcile_beside(&object.facts);
         if (status == CFA_OK && run->feeds && !run->contradicts)
