@@ -9,14 +9,21 @@
 
 char export_path[64];
 
-void export_set_up(void) {
+static void set_up(void) {
     snprintf(export_path, sizeof export_path, "/tmp/careforall-export-XXXXXX");
     int descriptor = mkstemp(export_path);
     ck_assert_int_ge(descriptor, 0);
     close(descriptor);
 }
 
-void export_tear_down(void) { unlink(export_path); }
+static void tear_down(void) { unlink(export_path); }
+
+void export_add(Suite *suite, const char *name, const TTest *test, int count) {
+    TCase *tests = tcase_create(name);
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_loop_test(tests, test, 0, count);
+    suite_add_tcase(suite, tests);
+}
 
 void export_write(const char *text, size_t size) {
     FILE *file = fopen(export_path, "wb");

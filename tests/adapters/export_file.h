@@ -3,11 +3,12 @@
 #define CFA_TESTS_ADAPTERS_EXPORT_FILE_H
 
 #include <careforall/adapters/stripe.h>
+#include <check.h>
 
 extern char export_path[64];
 
-void export_set_up(void);
-void export_tear_down(void);
+/* Make a test case `name` of one test that has such a file, run so many times, with `_i`. */
+void export_add(Suite *suite, const char *name, const TTest *test, int count);
 void export_write(const char *text, size_t size);
 cfa_stripe_export *export_opened(const char *text);
 cfa_reconcile_object export_taken(cfa_stripe_export *file);

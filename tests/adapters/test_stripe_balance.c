@@ -398,24 +398,20 @@ START_TEST(a_file_that_is_not_sound_is_refused_with_its_line) {
 }
 END_TEST
 
-static void add(Suite *suite, const char *name, const TTest *test, int count) {
-    TCase *tests = tcase_create(name);
-    tcase_add_checked_fixture(tests, export_set_up, export_tear_down);
-    tcase_add_loop_test(tests, test, 0, count);
-    suite_add_tcase(suite, tests);
-}
-
 int main(void) {
     Suite *suite = suite_create("stripe_balance");
-    add(suite, "charge", a_charge_of_the_history_tells_its_fee_and_amount_by_our_id, 1);
-    add(suite, "settled_amount", a_settled_amount_is_never_taken_for_the_donors, 1);
-    add(suite, "paid_out", a_payment_that_may_still_fail_is_not_captured_until_it_is_paid_out, 1);
-    add(suite, "parts", refunds_and_disputes_are_named_by_what_moved, 1);
-    add(suite, "skipped", what_is_no_donors_money_is_skipped_and_what_has_no_name_is_said, 11);
-    add(suite, "currencies", every_currency_is_exact, 7);
-    add(suite, "shortest", the_shortest_itemized_file_is_read, 1);
-    add(suite, "expanded", an_expanded_source_is_the_object_with_the_movements_fee, 1);
-    add(suite, "id", a_source_that_is_an_id_tells_what_it_names, 1);
-    add(suite, "refused", a_file_that_is_not_sound_is_refused_with_its_line, (int)COUNT(bads));
+    export_add(suite, "charge", a_charge_of_the_history_tells_its_fee_and_amount_by_our_id, 1);
+    export_add(suite, "settled_amount", a_settled_amount_is_never_taken_for_the_donors, 1);
+    export_add(suite, "paid_out",
+               a_payment_that_may_still_fail_is_not_captured_until_it_is_paid_out, 1);
+    export_add(suite, "parts", refunds_and_disputes_are_named_by_what_moved, 1);
+    export_add(suite, "skipped", what_is_no_donors_money_is_skipped_and_what_has_no_name_is_said,
+               11);
+    export_add(suite, "currencies", every_currency_is_exact, 7);
+    export_add(suite, "shortest", the_shortest_itemized_file_is_read, 1);
+    export_add(suite, "expanded", an_expanded_source_is_the_object_with_the_movements_fee, 1);
+    export_add(suite, "id", a_source_that_is_an_id_tells_what_it_names, 1);
+    export_add(suite, "refused", a_file_that_is_not_sound_is_refused_with_its_line,
+               (int)COUNT(bads));
     return wire_run(suite);
 }

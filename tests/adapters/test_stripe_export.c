@@ -233,23 +233,17 @@ START_TEST(what_is_no_file_is_refused) {
 }
 END_TEST
 
-static void add(Suite *suite, const char *name, const TTest *test, int count) {
-    TCase *tests = tcase_create(name);
-    tcase_add_checked_fixture(tests, export_set_up, export_tear_down);
-    tcase_add_loop_test(tests, test, 0, count);
-    suite_add_tcase(suite, tests);
-}
-
 int main(void) {
     Suite *suite = suite_create("stripe_export");
-    add(suite, "forms", objects_come_one_per_line_or_in_lists_as_often_as_they_are_read, 4);
-    add(suite, "kinds", every_kind_of_object_is_read, 1);
-    add(suite, "none", a_file_with_no_object_is_read_to_its_end, 1);
-    add(suite, "rows", rows_are_read_by_the_names_of_their_columns, 1);
-    add(suite, "twice", the_same_object_twice_is_once_too_often_only_with_other_words, 1);
-    add(suite, "changes", a_file_that_changes_is_refused, 1);
-    add(suite, "refused", a_file_that_is_not_sound_is_refused_with_its_line, (int)COUNT(bads));
-    add(suite, "long", what_is_too_long_is_refused_with_its_line, 2);
-    add(suite, "no_file", what_is_no_file_is_refused, 1);
+    export_add(suite, "forms", objects_come_one_per_line_or_in_lists_as_often_as_they_are_read, 4);
+    export_add(suite, "kinds", every_kind_of_object_is_read, 1);
+    export_add(suite, "none", a_file_with_no_object_is_read_to_its_end, 1);
+    export_add(suite, "rows", rows_are_read_by_the_names_of_their_columns, 1);
+    export_add(suite, "twice", the_same_object_twice_is_once_too_often_only_with_other_words, 1);
+    export_add(suite, "changes", a_file_that_changes_is_refused, 1);
+    export_add(suite, "refused", a_file_that_is_not_sound_is_refused_with_its_line,
+               (int)COUNT(bads));
+    export_add(suite, "long", what_is_too_long_is_refused_with_its_line, 2);
+    export_add(suite, "no_file", what_is_no_file_is_refused, 1);
     return wire_run(suite);
 }
