@@ -31,6 +31,7 @@ struct form {
 
 static const struct form forms[] = {
     { "csv", exported_csv, plain_csv },
+    { "bare csv", exported_bare_csv, plain_csv },
     { "json", exported_json, plain_json },
 };
 

@@ -49,15 +49,15 @@ static struct words words_of(const paid_book *book, int64_t i) {
     return out;
 }
 
-int64_t exported_csv(const char *path, const paid_book *book) {
+static int64_t write_csv(const char *path, const paid_book *book, bool ours) {
     FILE *file = create(path);
     fputs("id,Description,Seller Message,Created date (UTC),Amount,Amount Refunded,Currency,"
           "Converted Amount,Converted Amount Refunded,Fee,Taxes On Fee,Converted Currency,Mode,"
           "Status,Statement Descriptor,Customer ID,Customer Description,Customer Email,Captured,"
           "Card ID,Card Last4,Card Brand,Card Funding,Card Exp Month,Card Exp Year,Card Name,"
-          "Card Issue Country,Card CVC Status,Invoice ID,Transfer,PaymentIntent ID,"
-          "payment_id (metadata)\n",
+          "Card Issue Country,Card CVC Status,Invoice ID,Transfer,PaymentIntent ID",
           file);
+    fputs(ours ? ",payment_id (metadata)\n" : "\n", file);
     for (int64_t n = 0; n < book->payments; n++) {
         struct words words = words_of(book, place(book, n));
         time_t seconds = (time_t)words.created_s;
@@ -70,14 +70,22 @@ int64_t exported_csv(const char *path, const paid_book *book) {
             "%s,\"Clean water, for everybody\",Payment complete.,%s,%lld.%02lld,%lld.%02lld,eur,"
             "%lld.%02lld,%lld.%02lld,0.00,0.00,eur,Test,%s,CLEAN WATER,cus_%.14s,,"
             "ada.lovelace@example.org,true,pm_%.24s,4242,Visa,credit,12,2030,Ada Lovelace,DE,"
-            "pass,,,%s,%s\n",
+            "pass,,,%s%s%s\n",
             words.charge, created, words.amount / 100, words.amount % 100, words.refunded / 100,
             words.refunded % 100, words.amount / 100, words.amount % 100, words.refunded / 100,
             words.refunded % 100, words.refunded > 0 ? "Partial Refund" : "Paid", words.intent + 4,
-            words.charge + 4, words.intent, words.payment_id);
+            words.charge + 4, words.intent, ours ? "," : "", ours ? words.payment_id : "");
     }
     finish(file, path);
     return book->payments;
+}
+
+int64_t exported_csv(const char *path, const paid_book *book) {
+    return write_csv(path, book, true);
+}
+
+int64_t exported_bare_csv(const char *path, const paid_book *book) {
+    return write_csv(path, book, false);
 }
 
 static void write_intent(FILE *file, const struct words *words) {

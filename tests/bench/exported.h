@@ -7,8 +7,10 @@
 
 #include "bench/paid_book.h"
 
-/* The Dashboard's payments export: a row per payment. Both return how many objects there are. */
+/* The Dashboard's payments export: a row per payment. All return how many objects there are. */
 int64_t exported_csv(const char *path, const paid_book *book);
+/* The same without the column of our own ids. */
+int64_t exported_bare_csv(const char *path, const paid_book *book);
 /* The API's lists, indented as it writes them: payment intents, behind them refunds. */
 int64_t exported_json(const char *path, const paid_book *book);
 

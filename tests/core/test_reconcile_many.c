@@ -14,11 +14,17 @@
 
 #include "core/decide/evidence.h"
 
-#define PAYMENTS 20000 /* more than two windows */
+#define PAYMENTS 70000 /* more than two windows */
 #define FROM_US INT64_C(1790000000000000)
 
 static cfa_storage storage;
 static int64_t spacing_us;
+static int64_t late_us = 2000000; /* how much later than the payment the provider's object may be */
+static bool nobody_names;         /* no object names our payment */
+static int64_t looked_up;         /* rows that were asked for by the provider's id */
+static int64_t pages_read;        /* of payments */
+static const cfa_storage_ops *plain_ops;
+static cfa_storage_ops counting_ops;
 
 static struct record {
     int32_t order[PAYMENTS]; /* payments; negative: one that the book does not know */
@@ -44,7 +50,7 @@ static cfa__id id_of(int32_t i) {
 }
 
 /* Most objects name our payment, some none, and some another than their own: these contradict. */
-static bool names_none(int32_t i) { return i % 5 == 0; }
+static bool names_none(int32_t i) { return nobody_names || i % 5 == 0; }
 static bool contradicts(int32_t i) { return i >= 0 && i % 7 == 0 && !names_none(i); }
 
 /* One in ten is not paid. */
@@ -103,6 +109,15 @@ static void open_book(void) {
     storage.ops->session_close(session);
 }
 
+/* By the provider's clock, in seconds: soon or late after the payment, or by a clock that is behind;
+ * one in thirty does not tell. */
+static int64_t made_us(int32_t i) {
+    int64_t noise = (int64_t)((uint64_t)i * UINT64_C(0x9e3779b97f4a7c15) >> 2);
+    int64_t us = FROM_US + i * spacing_us;
+    us += noise % 40 == 0 ? -5000000 : noise % 50 == 1 ? INT64_C(90000000000) : noise % late_us;
+    return i % 30 == 7 ? 0 : us / 1000000 * 1000000;
+}
+
 static cfa_status next_object(void *self, cfa_reconcile_object *out) {
     (void)self;
     if (record.at == record.count) {
@@ -118,6 +133,7 @@ static cfa_status next_object(void *self, cfa_reconcile_object *out) {
                                    .facts = CFA_FACTS_INIT };
     name_ref(record.ref, i);
     out->facts.ref = record.ref;
+    out->facts.occurred_us = made_us(i);
     out->facts.amount = (cfa_money){ 1000, "EUR" };
     if (i < 0)
         return CFA_OK;
@@ -195,6 +211,23 @@ static void finds(int32_t missing) {
 /* Ids of one millisecond, of neighbouring ones, and far apart. */
 static const int64_t spacings_us[] = { 3, 900, 1000000 };
 
+static cfa_status count_loads(cfa_session *session, cfa_query *queries, size_t count,
+                              cfa_arena *arena) {
+    for (size_t i = 0; i < count; i++) {
+        looked_up += queries[i].kind == &cfa__provider_object_kind;
+        pages_read += queries[i].kind == &cfa__payment_kind && queries[i].limit > 1;
+    }
+    return plain_ops->load(session, queries, count, arena);
+}
+
+static void count_storage(void) {
+    plain_ops = storage.ops;
+    counting_ops = *storage.ops;
+    counting_ops.load = count_loads;
+    storage.ops = &counting_ops;
+    looked_up = pages_read = 0;
+}
+
 START_TEST(what_is_left_out_of_a_long_record_is_missing_there_and_nothing_else) {
     spacing_us = spacings_us[_i];
     open_book();
@@ -210,6 +243,50 @@ START_TEST(what_is_left_out_of_a_long_record_is_missing_there_and_nothing_else) 
     for (int32_t i = 0; i < PAYMENTS - 100; i++)
         paid += is_paid(i);
     finds(paid);
+    storage.ops->close(storage.self);
+}
+END_TEST
+
+/* The provider's ids lie at random places, and a look-up of each is what costs. */
+START_TEST(payments_that_no_object_names_are_found_by_their_time) {
+    spacing_us = spacings_us[_i];
+    late_us = _i == 2 ? INT64_C(1000000000) : spacing_us * 1000;
+    nobody_names = true;
+    open_book();
+    count_storage();
+    finds(take_record(0, false));
+    /* One in fifty was paid long after, one in thirty has no time. */
+    ck_assert_int_lt(looked_up, PAYMENTS / 15);
+    ck_assert_int_lt(pages_read, 6 * PAYMENTS / 64);
+    finds(take_record(50, false));
+    ck_assert_int_lt(looked_up, 2 * PAYMENTS / 15);
+    storage.ops->close(storage.self);
+}
+END_TEST
+
+/* The provider's time leads past too many payments that the record does not have, or nowhere. */
+START_TEST(times_that_find_little_are_given_up) {
+    spacing_us = 1000000;
+    late_us = 1;
+    nobody_names = true;
+    open_book();
+    count_storage();
+    int32_t missing = 0, count = 0;
+    take_record(0, false);
+    for (int32_t i = 0; i < PAYMENTS; i++) {
+        missing += i % 40 != 0 && is_paid(i);
+        if (i % 40 == 0)
+            record.order[count++] = i;
+    }
+    record.count = count;
+    finds(missing);
+    ck_assert_int_gt(looked_up, count * 8 / 10);
+    ck_assert_int_lt(pages_read, (PAYMENTS + 5 * count) / 64);
+    looked_up = pages_read = 0;
+    late_us = INT64_C(4000000000000000000); /* beyond what an id can say */
+    finds(missing);
+    ck_assert_int_gt(looked_up, count * 8 / 10);
+    ck_assert_int_lt(pages_read, (PAYMENTS + 5 * count) / 64);
     storage.ops->close(storage.self);
 }
 END_TEST
@@ -239,6 +316,12 @@ int main(int argc, char **argv) {
                         what_is_left_out_of_a_long_record_is_missing_there_and_nothing_else, 0,
                         sizeof spacings_us / sizeof spacings_us[0]);
     suite_add_tcase(suite, missing);
+    TCase *times = tcase_create("times");
+    tcase_set_timeout(times, 120);
+    tcase_add_loop_test(times, payments_that_no_object_names_are_found_by_their_time, 0,
+                        sizeof spacings_us / sizeof spacings_us[0]);
+    tcase_add_test(times, times_that_find_little_are_given_up);
+    suite_add_tcase(suite, times);
     TCase *strangers = tcase_create("strangers");
     tcase_set_timeout(strangers, 120);
     tcase_add_test(strangers, strangers_among_many_are_counted);

@@ -17,6 +17,14 @@
 #define TRIP 64 /* keys of one load */
 #define PAGE 64 /* rows of one load, where many neighbours are asked for */
 
+/* What an object of the provider's may be younger than our payment: a donor takes a while to pay.
+ * And older: these are two clocks. */
+#define PAID_WITHIN_MS UINT64_C(3600000)
+#define CLOCKS_DIFFER_MS UINT64_C(10000)
+#define PASSED_MAX 4     /* payments that may be passed for each that is looked for by its time */
+#define PASSED_IN_VAIN 8 /* so many for each that was found, and the next windows do without */
+#define SKIPS_MAX 64
+
 /* A row that is asked for, by its id or by the provider's. */
 struct row {
     const cfa_kind *kind;
@@ -34,6 +42,7 @@ struct cfa__window {
     size_t row_count, loaded;
     uint16_t places[PLACES];  /* of rows by hash, and 1; 0: free */
     uint64_t order[ROWS_MAX]; /* of keys, with the row's number in the last 16 bits */
+    uint32_t skips, skipped;  /* windows that need not look by time, and those that did not */
     cfa__any_record keys[TRIP];
     cfa_query queries[TRIP];
 };
@@ -224,12 +233,15 @@ static cfa_status load_neighbours(cfa__reconcile *run, const uint64_t *order, si
     return CFA_OK;
 }
 
-/* Load what was asked for since the last time; all of it is of one kind or not of neighbours. */
+/* Load what was asked for since the last time and is not found yet; all of it is of one kind or not
+ * of neighbours. */
 static cfa_status load_rows(cfa__reconcile *run, bool neighbours) {
     cfa__window *window = run->window;
-    size_t from = window->loaded, count = window->row_count - from;
-    for (size_t i = 0; i < count; i++)
-        window->order[i] = (order_of(&window->rows[from + i]) & ~UINT64_C(0xffff)) | (from + i);
+    size_t count = 0;
+    for (size_t i = window->loaded; i < window->row_count; i++) {
+        if (window->rows[i].found == NULL)
+            window->order[count++] = (order_of(&window->rows[i]) & ~UINT64_C(0xffff)) | i;
+    }
     cfa__sort_words(window->order, count, 1);
     window->loaded = window->row_count;
     return neighbours ? load_neighbours(run, window->order, count)
@@ -249,27 +261,28 @@ static bool names(const cfa_reconcile_object *object, struct row *out) {
 
 /* A payment that has the object's id knows what the provider's object stands for: both were written
  * in one commit, and the audit proves it. So that is not read. */
-static cfa_status take_binding(cfa__reconcile *run, const cfa_facts *facts,
-                               const cfa__payment *payment) {
-    cfa__window *window = run->window;
-    struct row row = { .kind = &cfa__provider_object_kind, .ref = cfa__slice(facts->ref) };
-    cfa__provider_object object = { .provider = run->book.provider,
-                                    .account = run->book.account,
-                                    .ref = row.ref,
-                                    .payment_id = payment->id };
-    row.found = cfa_arena_copy(window->arena, &object, sizeof object);
-    if (row.found == NULL)
-        return CFA_ENOMEM;
-    ask(window, &row);
-    window->loaded = window->row_count;
-    return CFA_OK;
-}
-
-static bool is_bound(const cfa__reconcile *run, const cfa_facts *facts,
-                     const cfa__payment *payment) {
-    return cfa__slices_equal(payment->ref, cfa__slice(facts->ref)) &&
+static bool is_bound(const cfa__reconcile *run, cfa_slice ref, const cfa__payment *payment) {
+    return cfa__slices_equal(payment->ref, ref) &&
            cfa__slices_equal(payment->provider, run->book.provider) &&
            cfa__slices_equal(payment->account, run->book.account);
+}
+
+static cfa_status bind(cfa__reconcile *run, struct row *row, cfa__id payment_id) {
+    cfa__provider_object object = { .provider = run->book.provider,
+                                    .account = run->book.account,
+                                    .ref = row->ref,
+                                    .payment_id = payment_id };
+    row->found = cfa_arena_copy(run->window->arena, &object, sizeof object);
+    return row->found != NULL ? CFA_OK : CFA_ENOMEM;
+}
+
+static cfa_status take_binding(cfa__reconcile *run, cfa_slice ref, cfa__id payment_id) {
+    cfa__window *window = run->window;
+    struct row row = { .kind = &cfa__provider_object_kind, .ref = ref };
+    cfa_status status = bind(run, &row, payment_id);
+    ask(window, &row);
+    window->loaded = window->row_count;
+    return status;
 }
 
 /* First the payments by our ids, which lie beside each other as the provider's do not. One that is
@@ -283,18 +296,107 @@ static cfa_status load_named(cfa__reconcile *run) {
     }
     cfa_status status = load_rows(run, true);
     for (size_t i = 0; i < window->object_count && status == CFA_OK; i++) {
-        const cfa_facts *facts = &window->objects[i].facts;
+        cfa_slice ref = cfa__slice(window->objects[i].facts.ref);
         uint16_t place = names(&window->objects[i], &row) ? *place_of(window, &row) : 0;
         const cfa__payment *payment = place != 0 ? window->rows[place - 1].found : NULL;
         if (payment == NULL)
             continue;
-        if (is_bound(run, facts, payment))
-            status = take_binding(run, facts, payment);
+        if (is_bound(run, ref, payment))
+            status = take_binding(run, ref, payment->id);
         else if (run->keeps_seen && cfa__reconcile_must(run, payment) &&
                  !cfa__walked_doubt(&run->walked, payment->id))
             run->walked.range_count = 0; /* all is walked again, and nothing else passed */
     }
     return status;
+}
+
+/* ---- payments that objects do not name -------------------------------------------------------- */
+
+/* When objects of payments were made that name none of ours, in order. Returns how many. */
+static size_t order_times(cfa__window *window) {
+    size_t count = 0;
+    struct row row;
+    for (size_t i = 0; i < window->object_count; i++) {
+        const cfa_reconcile_object *object = &window->objects[i];
+        if (object->kind == CFA_RECONCILE_PAYMENT && object->facts.ref != NULL &&
+            object->facts.occurred_us > 0 && !names(object, &row))
+            window->order[count++] = (uint64_t)object->facts.occurred_us / 1000;
+    }
+    cfa__sort_words(window->order, count, 1);
+    return count;
+}
+
+/* How much younger than their payments objects may be that are found by their time: twice the time
+ * that most of them are of, so that few payments are passed in vain, however many a second has. */
+static uint64_t younger_ms(const uint64_t *times, size_t count) {
+    uint64_t lead = 4 * (times[count - count / 4 - 1] - times[count / 4]);
+    lead = lead < PAID_WITHIN_MS ? lead : PAID_WITHIN_MS;
+    return lead > CLOCKS_DIFFER_MS ? lead : CLOCKS_DIFFER_MS;
+}
+
+static cfa__id id_before(uint64_t ms, uint64_t lead_ms) {
+    static const uint8_t none[10] = { 0 };
+    return cfa__id_make(ms > lead_ms ? (int64_t)(ms - lead_ms) * 1000 : 0, none);
+}
+
+/* The next page of payments behind `last`: those that were asked for by the provider's id are bound.
+ * Returns how many in `*found`, and in `*passed` how many there are. */
+static cfa_status pass_page(cfa__reconcile *run, cfa__any_record *last, size_t *found,
+                            size_t *passed) {
+    cfa__window *window = run->window;
+    cfa_query query = {
+        .kind = &cfa__payment_kind, .flags = CFA_QUERY_AFTER, .limit = PAGE, .key = last
+    };
+    cfa_arena_reset(run->scratch);
+    cfa_status status = run->storage->ops->load(run->session, &query, 1, run->scratch);
+    *found = *passed = 0;
+    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+        const cfa__payment *payment = query.records[i];
+        struct row row = { .kind = &cfa__provider_object_kind, .ref = payment->ref };
+        uint16_t place = row.ref.data != NULL ? *place_of(window, &row) : 0;
+        last->payment.id = payment->id;
+        ++*passed;
+        if (place <= window->loaded || window->rows[place - 1].found != NULL ||
+            !is_bound(run, row.ref, payment))
+            continue;
+        status = bind(run, &window->rows[place - 1], payment->id);
+        ++*found;
+    }
+    return status;
+}
+
+/*
+ * The provider's ids lie nowhere near each other, and a look-up of each is at a random place of the
+ * book. But they were made about when their payments were, and these lie in the order of time. What
+ * is not found by it is looked up.
+ */
+static cfa_status find_by_time(cfa__reconcile *run) {
+    cfa__window *window = run->window;
+    const uint64_t *times = window->order;
+    size_t count = order_times(window), at = 0, found = 0, passed = 0;
+    if (count == 0 || window->skipped++ < window->skips)
+        return CFA_OK;
+    const uint64_t lead_ms = younger_ms(times, count);
+    cfa__any_record last;
+    cfa__key_of_id(&last, &cfa__payment_kind, id_before(times[0], lead_ms));
+    while (at < count && found < count && passed < PASSED_MAX * count + PAGE) {
+        size_t now_found, now_passed;
+        cfa_status status = pass_page(run, &last, &now_found, &now_passed);
+        if (status != CFA_OK)
+            return status;
+        found += now_found;
+        passed += now_passed;
+        uint64_t reached_ms = now_passed < PAGE ? UINT64_MAX : cfa__walked_ms(last.payment.id);
+        while (at < count && times[at] + CLOCKS_DIFFER_MS < reached_ms)
+            at++;
+        if (at < count && times[at] > lead_ms && times[at] - lead_ms > reached_ms)
+            cfa__key_of_id(&last, &cfa__payment_kind, id_before(times[at], lead_ms));
+    }
+    bool in_vain = found * PASSED_IN_VAIN < passed;
+    window->skips = !in_vain ? 0 : window->skips == 0 ? 1 : 2 * window->skips;
+    window->skips = window->skips < SKIPS_MAX ? window->skips : SKIPS_MAX;
+    window->skipped = 0;
+    return CFA_OK;
 }
 
 /* ---- what objects are about ------------------------------------------------------------------ */
@@ -337,6 +439,8 @@ cfa_status cfa__window_load(cfa__reconcile *run) {
     cfa_status status = load_named(run);
     for (size_t i = 0; i < window->object_count; i++)
         ask_objects(window, &window->objects[i].facts);
+    if (status == CFA_OK)
+        status = find_by_time(run);
     if (status == CFA_OK)
         status = load_rows(run, false);
     for (size_t i = 0; i < window->object_count && status == CFA_OK; i++) {
