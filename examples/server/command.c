@@ -40,15 +40,20 @@ static const command commands[] = {
       "", command_outbox_pause },
     { COMMAND_OUTBOX_RESUME, "outbox resume", "CURSOR", 1, 1, "go on after a pause", "",
       command_outbox_resume },
-    { COMMAND_AUDIT, "audit", "", 0, 0, "recompute the books, name the first difference",
-      "Reads only. Exit codes: 0 clean, 1 differences, 2 could not run.", command_audit },
 #ifdef SERVER_STRIPE
+    { COMMAND_AUDIT, "audit", "[FILE]", 0, 1, "recompute the books, name the first difference",
+      "FILE: Stripe's record to compare them with, as for reconcile. Reads only. Exit codes: 0 "
+      "clean,\n1 differences, 2 could not run.",
+      command_audit },
     { COMMAND_RECONCILE, "reconcile", "[FILE]", 0, 1, "compare the books with Stripe's record",
       "FILE: objects as JSON, or the payments export as CSV; or --live, beside a running server, "
       "too.\nReads only, but with --repair or --record. Exit codes: 0 clean, 1 differences, 2 "
       "could not "
       "run.",
       command_reconcile },
+#else
+    { COMMAND_AUDIT, "audit", "", 0, 0, "recompute the books, name the first difference",
+      "Reads only. Exit codes: 0 clean, 1 differences, 2 could not run.", command_audit },
 #endif
     { COMMAND_EXPLAIN, "explain", "ID", 1, 1, "tell one donation's story",
       "ID: of a pledge, payment, refund, dispute or event, or what the provider calls it. Reads "

@@ -1,7 +1,8 @@
-/* command_audit.c - the books recomputed from the shell. The file is opened to be read only, so that
- * an auditor's copy stays what it is. */
+/* command_audit.c - the books recomputed from the shell, and compared with the provider's exported file
+ * when one is given. The book is opened to be read only, so that an auditor's copy stays what it is. */
 #include "app.h"
 #include "command.h"
+#include "record_file.h"
 
 #include <careforall/adapters/sqlite.h>
 
@@ -16,13 +17,14 @@ static int complain(const server_config *config, cfa_status status) {
     return EXIT_NO_AUDIT;
 }
 
-int command_audit(const server_config *config) {
+static int run(const server_config *config, const cfa_reconcile_spec *record) {
     cfa_storage storage;
     cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
     cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
     cfa_audit *audit = NULL;
     options.read_only = 1;
     spec.campaign_id = config->campaign;
+    spec.record = record;
     cfa_status status = cfa_sqlite_storage_new(&storage, config->database, &options);
     if (status != CFA_OK)
         return complain(config, status);
@@ -37,4 +39,22 @@ int command_audit(const server_config *config) {
     int code = cfa_audit_differences(audit) == 0 ? EXIT_SUCCESS : EXIT_DIFFERENCES;
     cfa_audit_free(audit);
     return code;
+}
+
+int command_audit(const server_config *config) {
+#ifdef SERVER_STRIPE
+    record_file file;
+    if (config->words[0]) {
+        if (!record_file_open(&file, config))
+            return EXIT_NO_AUDIT;
+        int code = run(config, &file.spec);
+        record_file_close(&file);
+        return code;
+    }
+#endif
+    if (config->from || config->until || config->all_ours) {
+        config_complain("--from, --until and --all-ours are of the provider's file: give one");
+        return EXIT_NO_AUDIT;
+    }
+    return run(config, NULL);
 }

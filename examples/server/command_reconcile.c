@@ -4,8 +4,8 @@
  * live run, open the book with an adapter that can make no call of the book's.
  */
 #include "app.h"
-#include "body.h"
 #include "command.h"
+#include "record_file.h"
 #include "secrets.h"
 
 #ifdef SERVER_STRIPE
@@ -14,7 +14,6 @@
 #include <careforall/adapters/stripe.h>
 
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,27 +24,6 @@ static const char *const no_secret = "whsec_none"; /* no webhook comes here */
 static int complain(const char *what) {
     config_complain("%s: %s", what, app_last_error().message);
     return EXIT_NOT_RUN;
-}
-
-static bool read_time(const char *flag, const char *text, int64_t *out) {
-    if (!text || body_parse_time(text, out))
-        return true;
-    config_complain("%s %s: give a time with its zone, such as 2030-12-31T23:59:59Z", flag, text);
-    return false;
-}
-
-static bool read_spec(cfa_reconcile_spec *out, const server_config *config) {
-    if (!config->words[0]) {
-        config_complain("say with what: careforall-server reconcile FILE, or --live");
-        return false;
-    }
-    if (!config->from != !config->until) {
-        config_complain("--from and --until belong together");
-        return false;
-    }
-    out->all_ours = config->all_ours;
-    return read_time("--from", config->from, &out->from_us) &&
-           read_time("--until", config->until, &out->until_us);
 }
 
 /* An error of the reader names the line of the file. */
@@ -64,15 +42,7 @@ static int compare(const server_config *config, const cfa_reconcile_spec *spec,
                         config->database, app_last_error().message);
         return EXIT_NOT_RUN;
     }
-    if (status != CFA_OK)
-        return complain(config->words[0]);
-    const char *provider = cfa_reconciliation_provider(*out);
-    if (*provider != '\0' && strcmp(provider, "stripe") != 0) {
-        config_complain("the book %s is of the provider %s; this reads Stripe's files",
-                        config->database, provider);
-        return EXIT_NOT_RUN;
-    }
-    return EXIT_SUCCESS;
+    return status == CFA_OK ? EXIT_SUCCESS : complain(config->words[0]);
 }
 
 /* Calls that follow from what is told are left to the server. */
@@ -159,8 +129,8 @@ static bool read_live_spec(cfa_reconcile_live_spec *out, const server_config *co
     out->from_us = ((int64_t)time(NULL) - LIVE_DAYS * INT64_C(86400)) * 1000000;
     out->repair = config->repair;
     out->all_ours = config->all_ours;
-    return read_time("--from", config->from, &out->from_us) &&
-           read_time("--until", config->until, &out->until_us);
+    return record_file_time("--from", config->from, &out->from_us) &&
+           record_file_time("--until", config->until, &out->until_us);
 }
 
 static int run_live_on(const server_config *config, const cfa_reconcile_live_spec *spec,
@@ -228,24 +198,23 @@ static int run_live(const server_config *config) {
 int command_reconcile(const server_config *config) {
     if (config->live)
         return run_live(config);
-    cfa_stripe_export *file = NULL;
     cfa_reconciliation *report = NULL;
-    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
-    if (!read_spec(&spec, config))
+    record_file file;
+    if (!config->words[0]) {
+        config_complain("say with what: careforall-server reconcile FILE, or --live");
         return EXIT_NOT_RUN;
-    if (cfa_stripe_export_open(&file, config->words[0]) != CFA_OK)
-        return complain(config->words[0]);
-    spec.next = cfa_stripe_export_next;
-    spec.next_self = file;
-    int code = compare(config, &spec, &report);
+    }
+    if (!record_file_open(&file, config))
+        return EXIT_NOT_RUN;
+    int code = compare(config, &file.spec, &report);
     if (code == EXIT_SUCCESS && config->repair && cfa_reconciliation_repairable(report) > 0)
-        code = repair(config, &spec, &report);
+        code = repair(config, &file.spec, &report);
     if (code == EXIT_SUCCESS && config->record)
         code = record_alone(config, report);
     if (code == EXIT_SUCCESS)
         code = print(config, report);
     cfa_reconciliation_free(report);
-    cfa_stripe_export_free(file);
+    record_file_close(&file);
     return code;
 }
 

@@ -161,13 +161,13 @@ static const setting settings[] = {
            "answer as a page that loads nothing"),
     OPTION("live", SETTING_SWITCH, COMMAND_RECONCILE, live, 0, 0, NULL, NULL,
            "with what Stripe itself lists, instead of a file; needs its key"),
-    OPTION("from", SETTING_TEXT, COMMAND_RECONCILE, from, 0, 0, NULL, "TIME",
+    OPTION("from", SETTING_TEXT, COMMAND_AUDIT | COMMAND_RECONCILE, from, 0, 0, NULL, "TIME",
            "what was made here since must be in the file; live: what Stripe\n"
            "made since, default a week ago"),
-    OPTION("until", SETTING_TEXT, COMMAND_RECONCILE, until, 0, 0, NULL, "TIME",
+    OPTION("until", SETTING_TEXT, COMMAND_AUDIT | COMMAND_RECONCILE, until, 0, 0, NULL, "TIME",
            "and before this time; together with --from; live: default ten\nminutes ago"),
-    OPTION("all_ours", SETTING_SWITCH, COMMAND_RECONCILE, all_ours, 0, 0, NULL, NULL,
-           "the account is this book's alone: nothing in the file is\nsomebody else's"),
+    OPTION("all_ours", SETTING_SWITCH, COMMAND_AUDIT | COMMAND_RECONCILE, all_ours, 0, 0, NULL,
+           NULL, "the account is this book's alone: nothing in the file is\nsomebody else's"),
     OPTION(
         "repair", SETTING_SWITCH, COMMAND_RECONCILE, repair, 0, 0, NULL, NULL,
         "tell the book what the file's objects say, as webhooks would\nhave; then compare again"),

@@ -11,6 +11,7 @@
 
 #include <careforall/base.h>
 #include <careforall/engine.h>
+#include <careforall/reconcile.h>
 #include <careforall/sys/storage.h>
 
 CFA_BEGIN
@@ -22,37 +23,21 @@ enum {
     CFA_AUDIT_WARNING = 2 /* no number is wrong, but somebody should look */
 };
 
-/* A payment as the provider's own record has it. */
-typedef struct cfa_audit_object {
-    size_t struct_size;
-    const char *ref;        /* the provider's id of the payment; required */
-    const char *payment_id; /* our id as the provider echoes it, or NULL */
-    char currency[4];
-    int64_t captured_minor, refunded_minor;
-    int64_t line; /* of the file that it was read from; 0: none */
-} cfa_audit_object;
-
-/*
- * The provider's record, in any order: write the next object and return CFA_OK, or CFA_ENOTFOUND at
- * the end, behind which it begins again; anything else ends the audit with that status. Text is
- * borrowed until the next call.
- */
-typedef cfa_status (*cfa_audit_next)(void *self, cfa_audit_object *out);
-
 typedef struct cfa_audit_spec {
     size_t struct_size;
     const char *campaign_id; /* only its payments and totals, not the log; NULL: the whole book */
-    cfa_audit_next next;     /* NULL: no provider's record to compare with */
-    void *next_self;
-    int64_t from_us, until_us; /* payments of this time must be in that record; 0, 0: none must */
-    /* Asked before each page of rows, with how many were read so far; non-zero ends the audit with
+    /* The provider's own record, to be compared with the book in the same snapshot, as a
+     * reconciliation does: what differs is a finding, "provider." and its code. Of a whole book only,
+     * and not `moving`. NULL: none. */
+    const cfa_reconcile_spec *record;
+    /* Asked before each page of rows and every so many objects of the record, with how many were read so far; non-zero ends the audit with
      * CFA_ECLOSING. NULL: nobody ends it. */
     int32_t (*stop)(void *self, int64_t rows);
     void *stop_self;
 } cfa_audit_spec;
 
 #define CFA_AUDIT_SPEC_INIT                                                                        \
-    { sizeof(cfa_audit_spec), NULL, NULL, NULL, 0, 0, NULL, NULL }
+    { sizeof(cfa_audit_spec), NULL, NULL, NULL, NULL }
 
 /*
  * Audit the book of an engine, which goes on working.
@@ -60,10 +45,13 @@ typedef struct cfa_audit_spec {
  * Reads one snapshot for as long as it takes, so that a number and what it is made of are of one
  * moment; a SQLite file's log cannot be cut meanwhile and grows by what is committed. Audit a copy
  * when that is too much.
+ * A record that cannot be compared because the book is damaged is not; the report says why, and the
+ * damage is a finding.
  * `*out`: owned, `cfa_audit_free`. `spec`: borrowed until the call returns, NULL for defaults.
  * Expected: CFA_OK (look at `cfa_audit_differences`); CFA_EINVAL; CFA_ENOTFOUND (no such campaign);
  * CFA_ECORRUPT (a row cannot be read at all; the message names it); CFA_ECLOSING (`stop` said so);
- * CFA_ENOMEM; TRANSIENT. Threading: any thread. Since: 0.1.
+ * CFA_ENOMEM; TRANSIENT; with a record what `cfa_reconcile_engine` expects. Threading: any thread.
+ * Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_audit_engine(cfa_audit **out, cfa_engine *engine,
                                                    const cfa_audit_spec *spec);

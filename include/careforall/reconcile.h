@@ -70,12 +70,14 @@ typedef struct cfa_reconcile_spec {
     /* Non-zero: the record changes while it is read, and reading it takes long: each object is
      * judged in a snapshot of its own, and none is held during `next`. */
     int32_t moving;
-    int32_t all_kinds; /* non-zero: what the record has nothing of does not exist; else it proves
+    int32_t all_kinds;    /* non-zero: what the record has nothing of does not exist; else it proves
                         * nothing of a kind that it brings no object of */
+    const char *provider; /* whose record it is, such as "stripe": a book of another one is refused.
+                           * NULL: not told */
 } cfa_reconcile_spec;
 
 #define CFA_RECONCILE_SPEC_INIT                                                                    \
-    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0, 0, 0 }
+    { sizeof(cfa_reconcile_spec), NULL, NULL, 0, 0, 0, 0, 0, NULL }
 
 /* Objects of one record, all kinds together: bounds the memory to 8 bytes each. */
 #define CFA_RECONCILE_OBJECTS_MAX 16000000
@@ -89,7 +91,7 @@ typedef struct cfa_reconciliation cfa_reconciliation;
  * once, and writes nothing.
  * `*out`: owned, `cfa_reconciliation_free`. `spec`, `storage`: borrowed until the call returns.
  * Expected: CFA_OK (look at `cfa_reconciliation_differences`); CFA_EINVAL; CFA_EMODE (the record is
- * of the other mode); CFA_ERANGE (too many objects); CFA_ENOMEM; TRANSIENT; CFA_ESCHEMA for a
+ * of the other mode or of another provider); CFA_ERANGE (too many objects); CFA_ENOMEM; TRANSIENT; CFA_ESCHEMA for a
  * storage; what `next` failed with.
  * Threading: any thread. Since: 0.1.
  */

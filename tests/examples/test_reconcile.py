@@ -47,9 +47,10 @@ class Desk:
         assert (code == 0) == report["clean"], report
         return report
 
-    def audit(self):
-        code, out, err = run("audit", "--database", self.database)
+    def audit(self, *more):
+        code, out, err = run("audit", *more, "--database", self.database)
         assert (code, err) == (0, ""), out
+        return out
 
 
 @pytest.fixture
@@ -130,6 +131,48 @@ def test_a_record_that_says_less_finds_the_book_ahead(desk):
     path = desk.export("refunds", change=lambda text: text.replace('"status":"succeeded"', '"status":"pending"'))
     report = desk.report(path)
     assert codes(report) == {("state_ahead", "refund", "state")}, report
+
+
+def test_an_audit_compares_the_book_with_the_file_in_its_own_snapshot(desk):
+    path = desk.export()
+    out = desk.audit(path, *WINDOW)
+    assert out.startswith("audit: clean; ") and "\nrecord: clean; " in out and "each payment of 2020-01-01" in out
+    desk.refund(500)
+    path = desk.export()
+    code, out, err = run("audit", path, "--database", desk.database, "--json", *WINDOW)
+    report = json.loads(out)
+    assert (code, err) == (1, "") and report["differences"] == report["record"]["differences"] > 0
+    assert {finding["check"] for finding in report["findings"]} == {
+        f"provider.{row['code']}" for row in report["record"]["listed"]}
+    finding = report["findings"][0]
+    assert finding["check"] == "provider.missing_here" and finding["campaign_id"] == desk.campaign_id
+    assert re.search(r"^re_\w+ \(line \d+\)$", finding["subject"]) and finding["causes"], finding
+    assert desk.reconcile(path, "--repair")[0] == 0
+    desk.audit(path, *WINDOW)
+
+
+def test_an_audit_without_or_with_a_wrong_file_exits_with_2(desk, tmp_path):
+    def refused(*words):
+        code, out, err = run("audit", *words, "--database", desk.database)
+        assert (code, out) == (2, "") and err.count("\n") == 1, (code, out, err)
+        return err
+
+    assert "--from, --until and --all-ours are of the provider's file: give one" in refused(*WINDOW)
+    assert "--from and --until belong together" in refused(desk.export(), "--from", "2020-01-01T00:00:00Z")
+    assert "is of a whole book" in refused(desk.export(), "--campaign", desk.campaign_id)
+    bad = tmp_path / "bad.json"
+    bad.write_text('{\n"object": "list",\n]')
+    assert "line 3" in refused(str(bad))
+    assert "no-such-file" in refused(str(tmp_path / "no-such-file.json"))
+
+
+def test_a_book_of_another_provider_is_refused(desk, start, tmp_path):
+    path, other = desk.export(), str(tmp_path / "other.db")
+    server = start("--database", other)
+    assert server.get("/health").status == 200 and server.stop() == 0
+    for command in ("reconcile", "audit"):
+        code, out, err = run(command, path, "--database", other)
+        assert (code, out) == (2, "") and 'of the provider "stripe", the book of "play"' in err, err
 
 
 def test_a_bad_file_is_refused_with_its_line_before_anything_is_repaired(desk):

@@ -14,9 +14,10 @@ static cfa_status run(cfa_audit **out, const cfa_storage *storage, const cfa_aud
     cfa_status status = CFA_OK;
     if (given != NULL)
         status = cfa__spec_take(&spec, sizeof spec, given,
-                                CFA__SIZE_THROUGH(cfa_audit_spec, until_us), ORIGIN);
-    if (status == CFA_OK && spec.from_us > spec.until_us)
-        status = cfa_error_set(CFA_EINVAL, ORIGIN, "until_us", 0, "the time ends before it begins");
+                                CFA__SIZE_THROUGH(cfa_audit_spec, record), ORIGIN);
+    if (status == CFA_OK && spec.record != NULL && spec.campaign_id != NULL)
+        status = cfa_error_set(CFA_EINVAL, ORIGIN, "campaign_id", 0,
+                               "a provider's record is of a whole book, not of one campaign");
     return status == CFA_OK ? cfa__audit_run(out, storage, &spec) : status;
 }
 

@@ -80,11 +80,11 @@ static cfa_status read_book(cfa__audit *audit) {
     if (status == CFA_OK)
         status = cfa__audit_totals(audit);
     if (status == CFA_OK && whole)
-        status = cfa__audit_provider(audit, true);
-    if (status == CFA_OK)
         status = audit->status;
     if (status == CFA_OK)
         status = cfa__tally_resolve(audit);
+    if (status == CFA_OK && whole)
+        status = cfa__audit_provider(audit);
     if (status != CFA_OK)
         return status;
     cfa__audit_judge(audit);
@@ -130,6 +130,7 @@ cfa_status cfa__audit_run(cfa_audit **out, const cfa_storage *storage, const cfa
         status = cfa__tally_open(audit);
     if (status == CFA_OK)
         status = run(out, audit);
+    cfa_reconciliation_free(audit->record);
     cfa__tally_close(audit);
     cfa_free(audit->sums);
     cfa_arena_free(audit->scratch);

@@ -102,11 +102,16 @@
     X(TOTALS_STRAY, "totals.stray", ERROR, "a total has its campaign")                             \
     X(TOTALS_POSITION, "totals.position", ERROR, "a total is not beyond what was applied")         \
     X(TOTALS_COUNTER, "totals.counter", ERROR, "a total is the sum of its contribution rows")      \
-    X(PROVIDER_MISSING, "provider.missing", ERROR,                                                 \
-      "the provider's record has every object that the book knows")                                \
-    X(PROVIDER_DIFFERS, "provider.differs", ERROR, "book and provider's record agree")             \
-    X(PROVIDER_UNKNOWN, "provider.unknown", WARNING,                                               \
-      "the book knows every object of the provider's record")
+    X(PROVIDER_MISSING_HERE, "provider.missing_here", ERROR,                                       \
+      "the book knows every object of the provider's record that is its own")                      \
+    X(PROVIDER_MISSING_THERE, "provider.missing_there", ERROR,                                     \
+      "the provider's record has all that moved money in its time")                                \
+    X(PROVIDER_AMOUNT_DIFFERS, "provider.amount_differs", ERROR,                                   \
+      "amounts and currencies are those of the provider's record")                                 \
+    X(PROVIDER_STATE_BEHIND, "provider.state_behind", ERROR,                                       \
+      "the book knows all that the provider's record says")                                        \
+    X(PROVIDER_STATE_AHEAD, "provider.state_ahead", ERROR,                                         \
+      "the provider's record says all that the book knows")
 
 enum cfa__audit_check {
 #define CFA__AUDIT_ENUM(symbol, name, severity, doc) CFA__AUDIT_##symbol,
@@ -172,8 +177,10 @@ typedef struct cfa__audit {
     cfa__sum *sums;                     /* open hash table */
     size_t sum_capacity, sum_count;
     cfa__tally *tallies;
-    cfa__id last_missing; /* payment that was just reported as missing */
-    cfa_status status;    /* first failure */
+    cfa__id last_missing;       /* payment that was just reported as missing */
+    cfa_reconciliation *record; /* what came of the provider's record; NULL: nothing */
+    char record_problem[256];   /* why it could not be compared; empty: it was, or there is none */
+    cfa_status status;          /* first failure */
 } cfa__audit;
 
 /* ---- findings (finding.c) -------------------------------------------------------------------- */
@@ -218,6 +225,8 @@ CFA_MUST_CHECK cfa_status cfa__stream_open(cfa__stream *stream, cfa__audit *audi
                                            const cfa_kind *kind, int32_t index, int32_t match_count,
                                            const void *key);
 void cfa__stream_close(cfa__stream *stream);
+/* False: whoever asked for the audit ends it, which is the last error. */
+bool cfa__audit_goes_on(const cfa__audit *audit);
 /* The row at hand, NULL at the end; valid until the second next page. */
 CFA_MUST_CHECK cfa_status cfa__stream_peek(cfa__stream *stream, const void **out);
 void cfa__stream_skip(cfa__stream *stream);
@@ -239,7 +248,6 @@ enum {
     CFA__TALLY_OBJECT,    /* provider's objects against payments */
     CFA__TALLY_PART,      /* provider's objects against refunds and disputes */
     CFA__TALLY_ACCEPTED,  /* steps that take held money into the totals against acts */
-    CFA__TALLY_PROVIDER,  /* payments with money against the provider's record */
     CFA__TALLIES
 };
 
@@ -282,8 +290,8 @@ CFA_MUST_CHECK cfa_status cfa__audit_log(cfa__audit *audit);
 CFA_MUST_CHECK cfa_status cfa__audit_rows(cfa__audit *audit);
 /* acts.c */
 CFA_MUST_CHECK cfa_status cfa__audit_acts(cfa__audit *audit);
-/* provider.c: the provider's own record, if there is one; `check` false: only for the tally. */
-CFA_MUST_CHECK cfa_status cfa__audit_provider(cfa__audit *audit, bool check);
+/* provider.c: the provider's own record, if there is one. */
+CFA_MUST_CHECK cfa_status cfa__audit_provider(cfa__audit *audit);
 /* chain.c: what the findings come from. */
 CFA_MUST_CHECK cfa_status cfa__audit_chains(cfa__audit *audit);
 

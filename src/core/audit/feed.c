@@ -72,10 +72,6 @@ static void feed_payment(cfa__audit *audit, const cfa__payment *payment) {
                            .weight = -1 };
     cfa__tally_note(audit, CFA__TALLY_PLEDGE, &member);
     feed_sequences(audit, CFA__TALLY_LOG, &cfa__payment_kind, payment->id, payment->sequence);
-    cfa__member held = { .group = payment->id, .weight = 1 };
-    if (audit->spec->next != NULL && payment->captured_minor > 0 &&
-        payment->created_us >= audit->spec->from_us && payment->created_us < audit->spec->until_us)
-        cfa__tally_note(audit, CFA__TALLY_PROVIDER, &held);
     feed_ref(audit, payment, payment->ref);
     feed_ref(audit, payment, payment->origin_ref);
 }
@@ -440,16 +436,6 @@ static void explain_accepted(cfa__audit *audit, const cfa__member *members, size
     cfa__audit_numbers(audit, CFA__AUDIT_TRANSITION_ACT, &place, "acts", sides.plus, sides.minus);
 }
 
-static void explain_provider(cfa__audit *audit, const cfa__member *members, size_t count) {
-    struct sides sides;
-    cfa__place place = cfa__place_of("pay", members[0].group);
-    place.payment_id = members[0].group;
-    take_sides(&sides, members, count);
-    cfa__audit_numbers(audit,
-                       sides.minus == 0 ? CFA__AUDIT_PROVIDER_MISSING : CFA__AUDIT_PROVIDER_DIFFERS,
-                       &place, "objects", sides.plus, sides.minus);
-}
-
 cfa_status cfa__audit_explain(cfa__audit *audit, int32_t tally, const cfa__member *members,
                               size_t count) {
     cfa_status status = CFA_OK;
@@ -463,8 +449,7 @@ cfa_status cfa__audit_explain(cfa__audit *audit, int32_t tally, const cfa__membe
     case CFA__TALLY_SUPPORTER: explain_supporter(audit, members, count); break;
     case CFA__TALLY_OBJECT: status = explain_object(audit, members, count); break;
     case CFA__TALLY_PART: explain_part(audit, members, count); break;
-    case CFA__TALLY_ACCEPTED: explain_accepted(audit, members, count); break;
-    default: explain_provider(audit, members, count); break;
+    default: explain_accepted(audit, members, count); break;
     }
     return status == CFA_OK ? audit->status : status;
 }

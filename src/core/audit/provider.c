@@ -1,86 +1,92 @@
 /*
- * provider.c - the provider's own record against the book: every object of the record is compared
- * with its payment, and the payments with money of its time are counted against it.
+ * provider.c - the provider's own record against the book: a reconciliation in the audit's snapshot,
+ * whose differences are findings.
  */
 #include "core/audit/audit.h"
 
+#include <stdio.h>
 #include <string.h>
 
-static cfa_status find_payment(cfa__audit *audit, const cfa__book *book, const char *ref,
-                               const cfa__payment **out) {
-    cfa__provider_object key;
-    const void *found;
-    memset(&key, 0, sizeof key);
-    key.provider = book->provider;
-    key.account = book->account;
-    key.ref = (cfa_slice){ ref, strlen(ref) };
-    *out = NULL;
-    cfa_status status =
-        cfa__audit_get(audit, audit->scratch, &cfa__provider_object_kind, &key, &found);
-    const cfa__provider_object *object = found;
-    if (status != CFA_OK || object == NULL || cfa__id_is_null(object->payment_id))
-        return status;
-    status =
-        cfa__audit_get_id(audit, audit->scratch, &cfa__payment_kind, object->payment_id, &found);
-    *out = found;
+#include "core/decide/evidence.h"
+#include "core/reconcile/reconcile.h"
+
+#define OF_CODE(symbol, name, doc)                                                                 \
+    _Static_assert(CFA__AUDIT_PROVIDER_##symbol - CFA__AUDIT_PROVIDER_MISSING_HERE ==              \
+                       CFA__RECONCILE_##symbol,                                                    \
+                   "a check for each code, in their order");
+CFA__RECONCILE_CODE_MAP(OF_CODE)
+#undef OF_CODE
+
+static bool goes_on(void *self) { return cfa__audit_goes_on(self); }
+
+/* What a difference is about: the payment when it is known, else what the provider calls it. */
+static cfa_status find_place(cfa__audit *audit, const cfa_reconcile_difference *difference,
+                             cfa__place *out) {
+    const void *found = NULL;
+    cfa__id id = CFA__ID_NULL;
+    cfa_status status = CFA_OK;
+    *out = cfa__place_of(NULL, CFA__ID_NULL);
+    if (difference->payment_id != NULL)
+        status = cfa__id_parse(&id, "pay", difference->payment_id, "payment_id");
+    if (status == CFA_OK && !cfa__id_is_null(id))
+        status = cfa__audit_get_id(audit, audit->scratch, &cfa__payment_kind, id, &found);
+    if (status == CFA_OK && found != NULL)
+        *out = cfa__place_of_payment(found);
+    out->prefix = NULL;
     return status;
 }
 
-static void compare(cfa__audit *audit, const cfa_audit_object *object,
-                    const cfa__payment *payment) {
-    cfa__place place = cfa__place_of(NULL, CFA__ID_NULL);
-    place.text = object->ref;
-    place.number = object->line;
-    if (payment == NULL) {
-        cfa__audit_texts(audit, CFA__AUDIT_PROVIDER_UNKNOWN, &place, "ref", "a payment", "none");
-        return;
-    }
-    place = cfa__place_of_payment(payment);
-    if (memcmp(object->currency, payment->currency, sizeof payment->currency) != 0)
-        cfa__audit_texts(audit, CFA__AUDIT_PROVIDER_DIFFERS, &place, "currency", object->currency,
-                         payment->currency);
-    else if (!cfa__audit_compare(audit, CFA__AUDIT_PROVIDER_DIFFERS, &place, "captured_minor",
-                                 object->captured_minor, payment->captured_minor))
-        cfa__audit_compare(audit, CFA__AUDIT_PROVIDER_DIFFERS, &place, "refunded_minor",
-                           object->refunded_minor, payment->refunded_minor);
+static void name_subject(char out[CFA__AUDIT_TEXT_SIZE],
+                         const cfa_reconcile_difference *difference) {
+    const char *name = difference->id != NULL ? difference->id : difference->ref;
+    name = name != NULL ? name : difference->kind;
+    if (difference->line != 0)
+        snprintf(out, CFA__AUDIT_TEXT_SIZE, "%s (line %lld)", name, (long long)difference->line);
+    else
+        snprintf(out, CFA__AUDIT_TEXT_SIZE, "%s", name);
 }
 
-static bool is_of_the_time(const cfa__audit *audit, const cfa__payment *payment) {
-    return payment != NULL && payment->captured_minor > 0 &&
-           payment->created_us >= audit->spec->from_us &&
-           payment->created_us < audit->spec->until_us;
-}
-
-cfa_status cfa__audit_provider(cfa__audit *audit, bool check) {
-    const void *book;
-    cfa__any_record key;
-    memset(&key, 0, sizeof key);
-    key.book.id = 1;
-    if (audit->spec->next == NULL)
-        return CFA_OK;
-    cfa_status status = cfa__audit_get(audit, audit->arena, &cfa__book_kind, &key, &book);
-    while (status == CFA_OK && book != NULL) {
-        cfa_audit_object object = { .struct_size = sizeof object };
-        const cfa__payment *payment;
+static cfa_status note_listed(cfa__audit *audit, int32_t code, size_t *at) {
+    const char *name = cfa__reconcile_code_name(code);
+    const int32_t check = CFA__AUDIT_PROVIDER_MISSING_HERE + code;
+    const cfa_reconcile_difference *difference;
+    cfa_status status = CFA_OK;
+    for (; status == CFA_OK && (difference = cfa_reconciliation_at(audit->record, *at)) != NULL &&
+           strcmp(difference->code, name) == 0;
+         ++*at) {
+        cfa__place place;
+        char subject[CFA__AUDIT_TEXT_SIZE];
         cfa_arena_reset(audit->scratch);
-        status = audit->spec->next(audit->spec->next_self, &object);
-        if (status == CFA_ENOTFOUND)
-            return CFA_OK;
-        if (status != CFA_OK)
-            break;
-        if (object.ref == NULL)
-            return cfa_error_set(CFA_EINVAL, "core.audit", "ref", 0,
-                                 "an object of the provider's record has no reference");
-        object.currency[sizeof object.currency - 1] = '\0';
-        status = find_payment(audit, book, object.ref, &payment);
-        if (status == CFA_OK && check)
-            compare(audit, &object, payment);
-        if (status == CFA_OK && is_of_the_time(audit, payment)) {
-            cfa__member member = { .group = payment->id, .weight = -1 };
-            cfa__tally_note(audit, CFA__TALLY_PROVIDER, &member);
-        }
+        status = find_place(audit, difference, &place);
+        name_subject(subject, difference);
+        place.text = subject;
         if (status == CFA_OK)
-            status = audit->status;
+            cfa__audit_texts(audit, check, &place, difference->field, difference->expected,
+                             difference->found);
     }
+    /* More were counted than are listed. */
+    if (status == CFA_OK && audit->counts[check] > 0)
+        audit->counts[check] = cfa_reconciliation_count(audit->record, name);
     return status;
+}
+
+cfa_status cfa__audit_provider(cfa__audit *audit) {
+    bool damaged = false;
+    if (audit->spec->record == NULL)
+        return CFA_OK;
+    for (int32_t check = 0; check < CFA__AUDIT_PROVIDER_MISSING_HERE; check++)
+        damaged = damaged || audit->counts[check] > audit->dropped[check];
+    const cfa__reconcile_snapshot snapshot = { audit->storage, audit->session, goes_on, audit };
+    cfa_status status = cfa__reconcile_within(&audit->record, &snapshot, audit->spec->record);
+    if (status == CFA_ECORRUPT && damaged) { /* that is told, and no number can be trusted */
+        cfa_error error = { .struct_size = sizeof error };
+        bool told = cfa_error_last(&error) == CFA_OK;
+        snprintf(audit->record_problem, sizeof audit->record_problem, "%s",
+                 told ? error.message : "the book is damaged");
+        return CFA_OK;
+    }
+    size_t at = 0;
+    for (int32_t code = 0; code < CFA__RECONCILE_CODES && status == CFA_OK; code++)
+        status = note_listed(audit, code, &at);
+    return status == CFA_OK ? audit->status : status;
 }

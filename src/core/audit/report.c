@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util/buffer.h"
+#include "core/decide/evidence.h"
+#include "core/reconcile/reconcile.h"
 
 struct cfa_audit {
     cfa_arena *arena;
@@ -100,7 +101,17 @@ static void write_finding(cfa__buffer *json, const cfa_audit_finding *finding) {
     cfa__json_close(json, '}');
 }
 
-static cfa_status write_json(cfa_audit *report) {
+/* The reconciliation whole; or why there is none. */
+static void write_record(cfa__buffer *json, const cfa__audit *audit) {
+    if (audit->record != NULL)
+        cfa__json_raw(json, "record", cfa__slice(cfa_reconciliation_json(audit->record)));
+    else
+        cfa__json_text(json, "record", NULL);
+    cfa__json_text(json, "record_problem",
+                   audit->record_problem[0] != '\0' ? audit->record_problem : NULL);
+}
+
+static cfa_status write_json(cfa_audit *report, const cfa__audit *audit) {
     cfa__buffer json;
     cfa_slice out;
     cfa__buffer_init(&json, report->arena, 4096);
@@ -120,6 +131,7 @@ static cfa_status write_json(cfa_audit *report) {
     for (size_t i = 0; i < report->size; i++)
         write_finding(&json, &report->findings[i]);
     cfa__json_close(&json, ']');
+    write_record(&json, audit);
     cfa__json_close(&json, '}');
     cfa_status status = cfa__buffer_finish(&json, &out);
     report->json = out.data;
@@ -148,7 +160,7 @@ static void write_found(cfa__buffer *text, size_t number, const cfa_audit_findin
     cfa__buffer_text(text, "\n");
 }
 
-static cfa_status write_text(cfa_audit *report) {
+static cfa_status write_text(cfa_audit *report, const cfa__audit *audit) {
     cfa__buffer text;
     cfa_slice out;
     cfa__buffer_init(&text, report->arena, 4096);
@@ -177,6 +189,13 @@ static cfa_status write_text(cfa_audit *report) {
     cfa__buffer_text(&text, "\n");
     for (size_t i = 0; i < report->size; i++)
         write_found(&text, i + 1, &report->findings[i]);
+    if (audit->record != NULL) {
+        cfa__buffer_text(&text, "record: ");
+        cfa__reconciliation_write_scope(&text, audit->record);
+    } else if (audit->record_problem[0] != '\0') {
+        write_line(&text, "record: not compared: ", audit->record_problem);
+        cfa__buffer_text(&text, "\n");
+    }
     cfa_status status = cfa__buffer_finish(&text, &out);
     report->text = out.data;
     return status;
@@ -194,9 +213,9 @@ cfa_status cfa__audit_report(cfa_audit **out, cfa__audit *audit) {
     if (status == CFA_OK && !take_findings(report, audit))
         status = CFA_ENOMEM;
     if (status == CFA_OK)
-        status = write_json(report);
+        status = write_json(report, audit);
     if (status == CFA_OK)
-        status = write_text(report);
+        status = write_text(report, audit);
     if (status != CFA_OK) {
         cfa_audit_free(report);
         return status;

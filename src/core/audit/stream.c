@@ -25,6 +25,13 @@ void cfa__stream_close(cfa__stream *stream) {
     stream->pages[0] = stream->pages[1] = NULL;
 }
 
+bool cfa__audit_goes_on(const cfa__audit *audit) {
+    if (audit->spec->stop == NULL || !audit->spec->stop(audit->spec->stop_self, audit->row_count))
+        return true;
+    (void)cfa_error_set(CFA_ECLOSING, "core.audit", NULL, 0, "the audit was ended");
+    return false;
+}
+
 static cfa_status read_page(cfa__stream *stream) {
     cfa__audit *audit = stream->audit;
     const void *key = stream->begun ? stream->records[stream->count - 1] : (void *)&stream->first;
@@ -35,8 +42,8 @@ static cfa_status read_page(cfa__stream *stream) {
                         .flags = stream->begun ? CFA_QUERY_AFTER : 0,
                         .limit = CFA__AUDIT_PAGE,
                         .key = key };
-    if (audit->spec->stop != NULL && audit->spec->stop(audit->spec->stop_self, audit->row_count))
-        return cfa_error_set(CFA_ECLOSING, "core.audit", NULL, 0, "the audit was ended");
+    if (!cfa__audit_goes_on(audit))
+        return CFA_ECLOSING;
     cfa_arena_reset(stream->pages[next]);
     cfa_status status = audit->storage->ops->load(audit->session, &query, 1, stream->pages[next]);
     if (status != CFA_OK)

@@ -170,7 +170,6 @@ static const cfa_kind *const sources[CFA__TALLIES][6] = {
     [CFA__TALLY_DONOR] = { &cfa__donor_kind, &cfa__pledge_kind },
     [CFA__TALLY_SUPPORTER] = { &cfa__contribution_kind, &cfa__supporter_kind },
     [CFA__TALLY_OBJECT] = { &cfa__provider_object_kind, &cfa__payment_kind },
-    [CFA__TALLY_PROVIDER] = { &cfa__payment_kind },
     [CFA__TALLY_PART] = { &cfa__provider_object_kind, &cfa__refund_kind, &cfa__dispute_kind },
     [CFA__TALLY_ACCEPTED] = { &cfa__transition_kind, &cfa__act_kind },
 };
@@ -206,8 +205,6 @@ static cfa_status resolve(cfa__audit *audit, int32_t which) {
         tally->member_count = 0;
         for (size_t i = 0; status == CFA_OK && sources[which][i] != NULL; i++)
             status = feed_all(audit, sources[which][i]);
-        if (status == CFA_OK && which == CFA__TALLY_PROVIDER)
-            status = cfa__audit_provider(audit, false);
         if (status == CFA_OK)
             status = explain_all(audit);
         from = tally->until;

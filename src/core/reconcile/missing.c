@@ -57,7 +57,7 @@ static cfa_status look_at(cfa__reconcile *run, const cfa_kind *kind, int32_t num
     int64_t created_us;
     bool moved = run->read[number] > 0 && run->moved[number] == run->read[number];
     bool must = describe(kind, record, moved, &place, &created_us, &ref);
-    *out_over = created_us > run->spec->until_us + MARGIN_US;
+    *out_over = created_us - MARGIN_US > run->spec->until_us;
     if (!must || !is_of_time(run, created_us) || cfa__seen_has(&run->seen[number], place.id))
         return CFA_OK;
     if (ref.data != NULL)
@@ -109,7 +109,9 @@ static cfa_status walk(cfa__reconcile *run, const cfa_kind *kind, int32_t number
             .kind = kind, .flags = CFA_QUERY_AFTER, .limit = CFA__RECONCILE_PAGE, .key = &last
         };
         cfa_arena_reset(run->scratch);
-        status = run->storage->ops->load(run->session, &query, 1, run->scratch);
+        status = cfa__reconcile_go_on(run);
+        if (status == CFA_OK)
+            status = run->storage->ops->load(run->session, &query, 1, run->scratch);
         for (int32_t i = 0; status == CFA_OK && i < query.count && !over; i++)
             status = look_at(run, kind, number, query.records[i], &over);
         if (status == CFA_OK)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/api/api.h"
+#include "core/decide/evidence.h"
 #include "core/decide/facts.h"
 #include "util/secure.h"
 
@@ -17,6 +18,11 @@
 #define EVENT_TYPE "reconcile.object"
 
 /* ---- reading --------------------------------------------------------------------------------- */
+
+cfa_status cfa__reconcile_go_on(const cfa__reconcile *run) {
+    const cfa__reconcile_snapshot *within = run->within;
+    return within == NULL || within->goes_on(within->self) ? CFA_OK : CFA_ECLOSING;
+}
 
 cfa_status cfa__reconcile_get(cfa__reconcile *run, const cfa_kind *kind, const void *key,
                               const void **out) {
@@ -45,6 +51,16 @@ static cfa_status keep(cfa__reconcile *run, cfa_slice *slice) {
     return slice->data != NULL ? CFA_OK : CFA_ENOMEM;
 }
 
+static cfa_status check_provider(const cfa__reconcile *run) {
+    const cfa_slice theirs = cfa__slice(run->spec->provider), ours = run->book.provider;
+    if (theirs.size == 0 || ours.size == 0 || cfa__slices_equal(theirs, ours))
+        return CFA_OK;
+    return cfa_error_format(CFA_EMODE, CFA__RECONCILE_ORIGIN, "provider", 0,
+                            "the record is of the provider \"%.*s\", the book of \"%.*s\"",
+                            (int)theirs.size, (const char *)theirs.data, (int)ours.size,
+                            (const char *)ours.data);
+}
+
 static cfa_status read_book(cfa__reconcile *run) {
     cfa__any_record key;
     const void *found;
@@ -58,7 +74,9 @@ static cfa_status read_book(cfa__reconcile *run) {
         return status;
     run->book = *(const cfa__book *)found;
     status = keep(run, &run->book.provider);
-    return status == CFA_OK ? keep(run, &run->book.account) : status;
+    if (status == CFA_OK)
+        status = keep(run, &run->book.account);
+    return status == CFA_OK ? check_provider(run) : status;
 }
 
 /* The next object of the record, in memory of ours. */
@@ -91,8 +109,11 @@ static cfa_status fill_window(cfa__reconcile *run) {
     cfa_arena *arena = cfa__window_begin(run->window);
     cfa_reconcile_object *object;
     cfa_status status = CFA_OK;
-    while (status == CFA_OK && (object = cfa__window_next(run->window)) != NULL)
-        status = next_object(run, arena, object);
+    for (size_t i = 0; status == CFA_OK && (object = cfa__window_next(run->window)) != NULL; i++) {
+        status = i % CFA__RECONCILE_PAGE == 0 ? cfa__reconcile_go_on(run) : CFA_OK;
+        if (status == CFA_OK)
+            status = next_object(run, arena, object);
+    }
     if (status == CFA_ENOTFOUND)
         cfa__window_end(run->window);
     return status;
@@ -153,21 +174,25 @@ static cfa_status compare_moving(cfa__reconcile *run) {
     return status;
 }
 
-static cfa_status open_run(cfa__reconcile *run, const cfa_storage *storage,
-                           const cfa_reconcile_spec *spec) {
+static cfa_status begin_run(cfa__reconcile *run, const cfa_storage *storage,
+                            const cfa_reconcile_spec *spec) {
     memset(run, 0, sizeof *run);
     run->storage = storage;
     run->spec = spec;
     cfa_status status = cfa_arena_new(&run->arena);
-    if (status == CFA_OK)
-        status = cfa_arena_new(&run->scratch);
+    return status == CFA_OK ? cfa_arena_new(&run->scratch) : status;
+}
+
+static cfa_status open_run(cfa__reconcile *run, const cfa_storage *storage,
+                           const cfa_reconcile_spec *spec) {
+    cfa_status status = begin_run(run, storage, spec);
     return status == CFA_OK
                ? storage->ops->session_open(storage->self, CFA_SESSION_READ, &run->session)
                : status;
 }
 
 static void close_run(cfa__reconcile *run) {
-    if (run->session != NULL)
+    if (run->session != NULL && run->within == NULL)
         run->storage->ops->session_close(run->session);
     for (int32_t i = 0; i < CFA__RECONCILE_KINDS; i++)
         cfa__seen_free(&run->seen[i]);
@@ -191,29 +216,53 @@ static cfa_status take_spec(cfa_reconcile_spec *out, const cfa_reconcile_spec *g
     return status;
 }
 
-static cfa_status run_compare(cfa_reconciliation **out, const cfa_storage *storage,
-                              const cfa_reconcile_spec *given) {
-    cfa_reconcile_spec spec;
-    cfa__reconcile run;
+static cfa_status compare_still(cfa__reconcile *run) { return in_snapshot(run, compare); }
+
+/* Make the report of a run that was opened with `status`, and close it. */
+static cfa_status report_run(cfa_reconciliation **out, cfa__reconcile *run, cfa_status status,
+                             cfa_status (*work)(cfa__reconcile *run)) {
     cfa_reconciliation *report = NULL;
-    cfa_status status = take_spec(&spec, given);
-    if (status != CFA_OK)
-        return status;
-    status = open_run(&run, storage, &spec);
     if (status == CFA_OK)
         status = cfa__reconciliation_new(&report);
-    run.report = report;
-    run.keeps_seen = spec.until_us != 0;
+    run->report = report;
+    run->keeps_seen = run->spec->until_us != 0;
     if (status == CFA_OK)
-        status = spec.moving != 0 ? compare_moving(&run) : in_snapshot(&run, compare);
+        status = work(run);
     if (status == CFA_OK)
-        status = cfa__reconciliation_finish(report, &run);
-    close_run(&run);
+        status = cfa__reconciliation_finish(report, run);
+    close_run(run);
     if (status == CFA_OK)
         *out = report;
     else
         cfa_reconciliation_free(report);
     return status;
+}
+
+static cfa_status run_compare(cfa_reconciliation **out, const cfa_storage *storage,
+                              const cfa_reconcile_spec *given) {
+    cfa_reconcile_spec spec;
+    cfa__reconcile run;
+    cfa_status status = take_spec(&spec, given);
+    if (status != CFA_OK)
+        return status;
+    status = open_run(&run, storage, &spec);
+    return report_run(out, &run, status, spec.moving != 0 ? compare_moving : compare_still);
+}
+
+cfa_status cfa__reconcile_within(cfa_reconciliation **out, const cfa__reconcile_snapshot *snapshot,
+                                 const cfa_reconcile_spec *given) {
+    cfa_reconcile_spec spec;
+    cfa__reconcile run;
+    cfa_status status = take_spec(&spec, given);
+    if (status == CFA_OK && spec.moving != 0)
+        status = cfa_error_set(CFA_EINVAL, CFA__RECONCILE_ORIGIN, "moving", 0,
+                               "a record that moves is not compared in one snapshot");
+    if (status != CFA_OK)
+        return status;
+    status = begin_run(&run, snapshot->storage, &spec);
+    run.session = snapshot->session;
+    run.within = snapshot;
+    return report_run(out, &run, status, compare);
 }
 
 cfa_status cfa_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,

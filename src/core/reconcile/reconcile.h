@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "core/records.h"
+#include "util/buffer.h"
 
 #define CFA__RECONCILE_ORIGIN "core.reconcile"
 #define CFA__RECONCILE_PAGE 256
@@ -145,9 +146,23 @@ bool cfa__window_find(cfa__window *window, const cfa_kind *kind, const void *key
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
+/* A snapshot that is open already, of somebody who may end the work: false, with a last error. */
+typedef struct cfa__reconcile_snapshot {
+    const cfa_storage *storage;
+    cfa_session *session;
+    bool (*goes_on)(void *self);
+    void *self;
+} cfa__reconcile_snapshot;
+
+/* reconcile.c: compare in it. `spec` is not `moving`. */
+CFA_MUST_CHECK cfa_status cfa__reconcile_within(cfa_reconciliation **out,
+                                                const cfa__reconcile_snapshot *snapshot,
+                                                const cfa_reconcile_spec *spec);
+
 typedef struct cfa__reconcile {
     const cfa_storage *storage;
     cfa_session *session;
+    const cfa__reconcile_snapshot *within; /* NULL: the session is the run's own */
     const cfa_reconcile_spec *spec;
     cfa_reconciliation *report; /* NULL: nothing is noted */
     cfa_arena *arena;           /* of the run: the book's text */
@@ -174,6 +189,9 @@ CFA_MUST_CHECK cfa_status cfa__reconcile_get(cfa__reconcile *run, const cfa_kind
 CFA_MUST_CHECK cfa_status cfa__reconcile_get_id(cfa__reconcile *run, const cfa_kind *kind,
                                                 cfa__id id, const void **out);
 
+/* Asked before each page of rows, and every so many objects. */
+CFA_MUST_CHECK cfa_status cfa__reconcile_go_on(const cfa__reconcile *run);
+
 /* window.c: load the rows that the window's objects are about. */
 CFA_MUST_CHECK cfa_status cfa__window_load(cfa__reconcile *run);
 
@@ -197,6 +215,8 @@ void cfa__reconcile_note_int(cfa__reconcile *run, int32_t code, const cfa__recon
 void cfa__reconcile_note_begin(cfa__reconcile *run);
 void cfa__reconcile_note_unrepairable(cfa__reconcile *run);
 CFA_MUST_CHECK cfa_status cfa__reconciliation_new(cfa_reconciliation **out);
+/* How much was compared, and what was looked for: the beginning of the text. */
+void cfa__reconciliation_write_scope(cfa__buffer *text, const cfa_reconciliation *report);
 /* Take the counts and write the report. */
 CFA_MUST_CHECK cfa_status cfa__reconciliation_finish(cfa_reconciliation *report,
                                                      const cfa__reconcile *run);

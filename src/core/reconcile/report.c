@@ -202,7 +202,7 @@ static void write_row(cfa__buffer *text, const cfa_reconcile_difference *differe
     cfa__buffer_text(text, "\n");
 }
 
-static void write_scope(cfa__buffer *text, const cfa_reconciliation *report) {
+static void write_times(cfa__buffer *text, const cfa_reconciliation *report) {
     char from[28], until[28];
     cfa__time_format(from, report->summary.from_us);
     cfa__time_format(until, report->summary.until_us);
@@ -221,39 +221,43 @@ static void write_scope(cfa__buffer *text, const cfa_reconciliation *report) {
     }
 }
 
+void cfa__reconciliation_write_scope(cfa__buffer *text, const cfa_reconciliation *report) {
+    if (report->summary.differences == 0)
+        cfa__buffer_text(text, "clean");
+    else
+        write_count(text, report->summary.differences, " difference", " differences");
+    cfa__buffer_text(text, "; ");
+    write_count(text, report->summary.objects, " object", " objects");
+    if (report->summary.foreign > 0) {
+        cfa__buffer_text(text, ", ");
+        cfa__buffer_int(text, report->summary.foreign);
+        cfa__buffer_text(text, " of them not of this book");
+    }
+    if (report->summary.other > 0) {
+        cfa__buffer_text(text, ", ");
+        cfa__buffer_int(text, report->summary.other);
+        cfa__buffer_text(text, " of them payouts, fees and the like");
+    }
+    if (report->summary.unnamed > 0) {
+        cfa__buffer_text(text, ", ");
+        cfa__buffer_int(text, report->summary.unnamed);
+        cfa__buffer_text(text, " of them not compared, since they name no payment: export them "
+                               "with payment_intent_id or payment_id");
+    }
+    if (report->repairable > 0) {
+        cfa__buffer_text(text, "; a repair tells the book of ");
+        cfa__buffer_int(text, report->repairable);
+    }
+    cfa__buffer_text(text, "\n");
+    write_times(text, report);
+}
+
 static cfa_status write_text(cfa_reconciliation *report) {
     cfa__buffer text;
     cfa_slice out;
     cfa__buffer_init(&text, report->arena, 4096);
     cfa__buffer_text(&text, "reconcile: ");
-    if (report->summary.differences == 0)
-        cfa__buffer_text(&text, "clean");
-    else
-        write_count(&text, report->summary.differences, " difference", " differences");
-    cfa__buffer_text(&text, "; ");
-    write_count(&text, report->summary.objects, " object", " objects");
-    if (report->summary.foreign > 0) {
-        cfa__buffer_text(&text, ", ");
-        cfa__buffer_int(&text, report->summary.foreign);
-        cfa__buffer_text(&text, " of them not of this book");
-    }
-    if (report->summary.other > 0) {
-        cfa__buffer_text(&text, ", ");
-        cfa__buffer_int(&text, report->summary.other);
-        cfa__buffer_text(&text, " of them payouts, fees and the like");
-    }
-    if (report->summary.unnamed > 0) {
-        cfa__buffer_text(&text, ", ");
-        cfa__buffer_int(&text, report->summary.unnamed);
-        cfa__buffer_text(&text, " of them not compared, since they name no payment: export them "
-                                "with payment_intent_id or payment_id");
-    }
-    if (report->repairable > 0) {
-        cfa__buffer_text(&text, "; a repair tells the book of ");
-        cfa__buffer_int(&text, report->repairable);
-    }
-    cfa__buffer_text(&text, "\n");
-    write_scope(&text, report);
+    cfa__reconciliation_write_scope(&text, report);
     for (int32_t i = 0; i < CFA__RECONCILE_CODES; i++) {
         if (report->summary.counts[i] == 0)
             continue;
