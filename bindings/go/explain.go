@@ -22,32 +22,50 @@ type Audit struct {
 	Text        string // for people
 }
 
-// Audit recomputes every total, contribution and fact in one snapshot, of one campaign or of the whole book (""). A
-// difference is in the report, not an error. Of a large book it takes minutes: the end of the context ends it, and so does
-// Close.
-func (e *Engine) Audit(ctx context.Context, campaignID string) (*Audit, error) {
+// AuditSpec says what is audited; the zero value: the whole book.
+type AuditSpec struct {
+	CampaignID string       // only its payments and totals, not the log
+	Record     RecordSource // the provider's, compared with the whole book in the same snapshot; nil: none
+	Compare    ReconcileSpec
+}
+
+// Audit recomputes every total, contribution and fact in one snapshot. A difference is in the report, not an error. Of a
+// large book it takes minutes: the end of the context ends it, and so does Close.
+func (e *Engine) Audit(ctx context.Context, spec AuditSpec) (*Audit, error) {
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
 	defer e.gate.leave()
-	return audit(ctx, e.gate.shutting, func(out *native.Audit, stop native.Stop) error {
-		return native.Audit_engine(out, e.handle, campaignID, stop)
+	return audit(ctx, e.gate.shutting, spec, func(out *native.Audit, source native.Source, stop native.Stop) error {
+		return native.Audit_engine(out, e.handle, spec.CampaignID, source, microseconds(spec.Compare.Since),
+			microseconds(spec.Compare.Until), flag(spec.Compare.AllOurs), stop)
 	})
 }
 
-func audit(ctx context.Context, shutting <-chan struct{}, one func(out *native.Audit, stop native.Stop) error) (*Audit,
-	error) {
+func audit(ctx context.Context, shutting <-chan struct{}, spec AuditSpec,
+	one func(out *native.Audit, source native.Source, stop native.Stop) error) (*Audit, error) {
+	var source native.Source
+	if spec.Record != nil {
+		lent, giveBack, err := spec.Record.LendRecord()
+		if err != nil {
+			return nil, wrap(err)
+		}
+		defer giveBack()
+		source = lent
+	} else if spec.Compare != (ReconcileSpec{}) {
+		return nil, failed(EINVAL, "Record", "Compare is of a record: give one")
+	}
 	stop, giveBack, err := newStop(ctx, shutting)
 	if err != nil {
 		return nil, err
 	}
 	defer giveBack()
 	var handle native.Audit
-	if err := one(&handle, stop); err != nil {
+	if err := one(&handle, source, stop); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, wrap(err)
+		return nil, wrapWindow(err)
 	}
 	defer native.Audit_free(handle)
 	return &Audit{native.Audit_differences(handle), native.Audit_position(handle), []byte(native.Audit_json(handle)),

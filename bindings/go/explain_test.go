@@ -27,13 +27,13 @@ func TestCloseAndContextEndAnAudit(t *testing.T) {
 	defer engine.Close()
 	canceled, cancel := context.WithCancel(background)
 	cancel()
-	if _, err := engine.Audit(canceled, ""); err != context.Canceled {
+	if _, err := engine.Audit(canceled, AuditSpec{}); err != context.Canceled {
 		t.Fatal(err)
 	}
-	if _, err := AuditFile(canceled, path, ""); err != context.Canceled {
+	if _, err := AuditFile(canceled, path, AuditSpec{}); err != context.Canceled {
 		t.Fatal(err)
 	}
-	_, err := engine.Audit(shutting{background, engine}, "")
+	_, err := engine.Audit(shutting{background, engine}, AuditSpec{})
 	expect(t, err, ECLOSING, "")
 }
 
@@ -43,12 +43,12 @@ func TestABookExplainsItself(t *testing.T) {
 		payment := paidPayment(t, engine, play, campaign)
 		refund := must[*Refund](t)(engine.CreateRefund(background, RefundSpec{PaymentID: payment.ID}))
 		for _, id := range []string{"", campaign.ID} {
-			audit := must[*Audit](t)(engine.Audit(background, id))
+			audit := must[*Audit](t)(engine.Audit(background, AuditSpec{CampaignID: id}))
 			if audit.Differences != 0 || audit.Position < payment.Position || !json.Valid(audit.JSON) || audit.Text == "" {
 				t.Fatalf("%+v", audit)
 			}
 		}
-		_, err := engine.Audit(background, "cmp_01arz3ndektsv4rrffq69g5fav")
+		_, err := engine.Audit(background, AuditSpec{CampaignID: "cmp_01arz3ndektsv4rrffq69g5fav"})
 		expect(t, err, ENOTFOUND, "")
 
 		for _, id := range []string{payment.ID, payment.Ref, refund.ID} {

@@ -325,12 +325,13 @@ func FileSchema(path string) (found, known int, err error) {
 }
 
 // AuditFile recomputes a book's file, only read, as Audit does. Nobody needs to have it open; also for a copy.
-func AuditFile(ctx context.Context, path, campaignID string) (*Audit, error) {
+func AuditFile(ctx context.Context, path string, spec AuditSpec) (*Audit, error) {
 	if err := filePath(path); err != nil {
 		return nil, err
 	}
-	return audit(ctx, nil, func(out *native.Audit, stop native.Stop) error {
-		return native.Audit_file(out, path, campaignID, stop)
+	return audit(ctx, nil, spec, func(out *native.Audit, source native.Source, stop native.Stop) error {
+		return native.Audit_file(out, path, spec.CampaignID, source, microseconds(spec.Compare.Since),
+			microseconds(spec.Compare.Until), flag(spec.Compare.AllOurs), stop)
 	})
 }
 

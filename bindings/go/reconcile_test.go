@@ -121,7 +121,27 @@ func TestARepairTellsWhatTheProviderSays(t *testing.T) {
 		if dispute.Ref != "dp_1" || dispute.Reason != "fraudulent" || dispute.Fee != euro(1500) {
 			t.Fatalf("%+v", dispute)
 		}
-		same(t, must[*Audit](t)(engine.Audit(background, "")).Differences, int64(0))
+		same(t, must[*Audit](t)(engine.Audit(background, AuditSpec{})).Differences, int64(0))
+	})
+}
+
+func TestAnAuditComparesWithTheRecordInItsSnapshot(t *testing.T) {
+	onBoth(t, func(t *testing.T, engine *Engine, play *Play) {
+		campaign := newCampaign(t, engine)
+		known, lost := paidPayment(t, engine, play, campaign), paidPayment(t, engine, play, campaign)
+		spec := AuditSpec{Record: newRecord(t, told(known)), Compare: around(known)}
+		audit := must[*Audit](t)(engine.Audit(background, spec))
+		if audit.Differences != 1 || !bytes.Contains(audit.JSON, []byte(`"check":"provider.missing_there"`)) ||
+			!strings.Contains(audit.Text, lost.ID) || !strings.Contains(audit.Text, "record: 1 difference") {
+			t.Fatal(audit.Text)
+		}
+		spec.CampaignID = campaign.ID
+		_, err := engine.Audit(background, spec)
+		expect(t, err, EINVAL, "campaign_id")
+		_, err = engine.Audit(background, AuditSpec{Compare: around(known)})
+		expect(t, err, EINVAL, "Record")
+		_, err = engine.Audit(background, AuditSpec{Record: newRecord(t), Compare: ReconcileSpec{Since: known.Created}})
+		expect(t, err, EINVAL, "Until")
 	})
 }
 
@@ -178,7 +198,9 @@ func TestAFileIsReconciledAndAuditedReadOnly(t *testing.T) {
 	before := must[[]byte](t)(os.ReadFile(path))
 	other := newRecord(t, ReconcileObject{Facts: Facts{Ref: "pi_other", Amount: amount}})
 	same(t, must[*Reconciliation](t)(ReconcileFile(path, other, around(payment))).Counts["missing_there"], int64(1))
-	same(t, must[*Audit](t)(AuditFile(background, path, "")).Differences, int64(0))
+	same(t, must[*Audit](t)(AuditFile(background, path, AuditSpec{})).Differences, int64(0))
+	same(t, must[*Audit](t)(AuditFile(background, path, AuditSpec{Record: other, Compare: around(payment)})).Differences,
+		int64(1))
 	found, known, err := FileSchema(path)
 	same(t, err, nil)
 	same(t, found > 0 && found == known, true)
@@ -186,7 +208,7 @@ func TestAFileIsReconciledAndAuditedReadOnly(t *testing.T) {
 	if _, err := ReconcileFile(filepath.Join(t.TempDir(), "none.db"), record, ReconcileSpec{}); err == nil {
 		t.Fatal("there is no such book")
 	}
-	_, err = AuditFile(background, "", "")
+	_, err = AuditFile(background, "", AuditSpec{})
 	expect(t, err, EINVAL, "path")
 }
 

@@ -255,15 +255,35 @@ static inline void shim_stop_free(shim_stop *stop)
 }
 
 #ifndef SWIG
+static inline cfa_reconcile_spec shim_reconcile_spec(const shim_source *source, int64_t from_us,
+                                                     int64_t until_us, int32_t all_ours)
+{
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = source->next;
+    spec.next_self = source->self;
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    spec.all_ours = all_ours;
+    spec.provider = source->provider;
+    return spec;
+}
+
 static inline int32_t shim_audit_stop_asked(void *self, int64_t rows)
 {
     (void)rows;
     return shim_stop_asked(self);
 }
 
-static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, shim_stop *stop)
+/* `source` NULL: without a record. `record` outlives the spec. */
+static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, const shim_source *source,
+                                             cfa_reconcile_spec *record, int64_t from_us,
+                                             int64_t until_us, int32_t all_ours, shim_stop *stop)
 {
     cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    if (source != NULL) {
+        *record = shim_reconcile_spec(source, from_us, until_us, all_ours);
+        spec.record = record;
+    }
     spec.campaign_id = campaign_id;
     spec.stop = shim_audit_stop_asked;
     spec.stop_self = stop;
@@ -272,9 +292,13 @@ static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, shim_stop 
 #endif
 
 static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
-                                           const char *campaign_id, shim_stop *stop)
+                                           const char *campaign_id, const shim_source *source,
+                                           int64_t from_us, int64_t until_us, int32_t all_ours,
+                                           shim_stop *stop)
 {
-    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
+    cfa_reconcile_spec record;
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, source, &record, from_us, until_us,
+                                                all_ours, stop);
     return cfa_audit_engine(out, engine, &spec);
 }
 
@@ -300,13 +324,17 @@ static inline cfa_status shim_schema_of(int32_t *out_found, int32_t *out_known, 
 }
 
 static inline cfa_status shim_audit_file(cfa_audit **out, const char *path,
-                                         const char *campaign_id, shim_stop *stop)
+                                         const char *campaign_id, const shim_source *source,
+                                         int64_t from_us, int64_t until_us, int32_t all_ours,
+                                         shim_stop *stop)
 {
     cfa_storage storage;
+    cfa_reconcile_spec record;
     cfa_status status = shim_file_open(&storage, path);
     if (status != CFA_OK)
         return status;
-    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, source, &record, from_us, until_us,
+                                                all_ours, stop);
     status = cfa_audit_storage(out, &storage, &spec);
     storage.ops->close(storage.self);
     return status;
@@ -337,18 +365,6 @@ static inline cfa_status shim_doctor_do(int64_t *out_done, cfa_engine *engine, c
 }
 
 /* ---- the books against the provider's ------------------------------------------------------ */
-
-static inline cfa_reconcile_spec shim_reconcile_spec(const shim_source *source, int64_t from_us,
-                                                     int64_t until_us, int32_t all_ours)
-{
-    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
-    spec.next = source->next;
-    spec.next_self = source->self;
-    spec.from_us = from_us;
-    spec.until_us = until_us;
-    spec.all_ours = all_ours;
-    return spec;
-}
 
 static inline cfa_status shim_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,
                                                const shim_source *source, int64_t from_us,

@@ -11,22 +11,33 @@
 #include <careforall/reconcile.h>
 #include <careforall/sys/platform.h>
 
+#ifndef SWIG
+#include <string.h>
+#endif
+
 typedef struct shim_source shim_source;
 
 #ifndef SWIG
 struct shim_source {
     cfa_reconcile_next next;
     void *self;
+    char provider[32]; /* whose record it is; empty: not told */
 };
 #endif
 
-static inline cfa_status shim_source_new(shim_source **out, cfa_reconcile_next next, void *self)
+static inline cfa_status shim_source_new(shim_source **out, cfa_reconcile_next next, void *self,
+                                         const char *provider)
 {
+    const size_t size = provider != NULL ? strlen(provider) : 0;
+    if (size >= sizeof((*out)->provider))
+        return cfa_error_set(CFA_ETOOLONG, "bindings", "provider", 0,
+                             "a provider's name has at most 31 bytes");
     shim_source *made = (shim_source *)cfa_alloc(sizeof *made);
     if (made == NULL)
         return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a source");
     made->next = next;
     made->self = self;
+    memcpy(made->provider, size > 0 ? provider : "", size + 1);
     *out = made;
     return CFA_OK;
 }

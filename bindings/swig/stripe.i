@@ -84,7 +84,7 @@ static cfa_status stripe_new(cfa_stripe **out, const char *secret_key,
 
 static cfa_status stripe_source_new(shim_source **out, cfa_stripe_export *file)
 {
-    return shim_source_new(out, cfa_stripe_export_next, file);
+    return shim_source_new(out, cfa_stripe_export_next, file, "stripe");
 }
 %}
 

@@ -165,7 +165,7 @@ func (e *Export) LendRecord() (native.Source, func(), error) {
 		return nil, nil, failed(status, &failure)
 	}
 	var source native.Source
-	err := native.Source_new(&source, unsafe.Pointer(C.cfa_stripe_export_next), unsafe.Pointer(file))
+	err := native.Source_new(&source, unsafe.Pointer(C.cfa_stripe_export_next), unsafe.Pointer(file), "stripe")
 	if err != nil {
 		C.cfa_stripe_export_free(file)
 		return nil, nil, err

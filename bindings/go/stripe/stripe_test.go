@@ -382,11 +382,43 @@ func TestCloseAndContextEndALiveReconciliation(t *testing.T) {
 	}
 }
 
-func TestAnExportedFileIsASource(t *testing.T) {
+// likeStripe makes a book of Stripe's without a network.
+type likeStripe struct{}
+
+func (likeStripe) Name() string                          { return "stripe" }
+func (likeStripe) Capabilities() careforall.Capabilities { return careforall.ProviderTwoStep }
+
+func (likeStripe) Call(_ context.Context, request careforall.Request) careforall.Reply {
+	return careforall.Reply{Outcome: careforall.OutcomeDone, Facts: careforall.Facts{Ref: "pi_of_this_book",
+		PaymentID: request.PaymentID, Amount: request.Amount}}
+}
+
+func TestARecordOfAnotherProviderIsRefused(t *testing.T) {
 	play := must[*careforall.Play](t)(careforall.NewPlay(careforall.PlayOptions{}))
 	defer play.Close()
 	engine := must[*careforall.Engine](t)(careforall.OpenMemory(careforall.Options{Provider: play}))
 	defer engine.Close()
+	export := &Export{Path: filepath.Join(t.TempDir(), "export.json")}
+	if err := os.WriteFile(export.Path, []byte(`{"object": "list", "data": [], "has_more": false}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var failure *careforall.Error
+	_, err := engine.Audit(background, careforall.AuditSpec{Record: export})
+	if !errors.As(err, &failure) || failure.Status != careforall.EMODE || failure.Field != "provider" {
+		t.Fatal(err)
+	}
+}
+
+func TestAnExportedFileIsASource(t *testing.T) {
+	engine := must[*careforall.Engine](t)(careforall.OpenMemory(careforall.Options{Provider: careforall.Host(likeStripe{})}))
+	defer engine.Close()
+	ctx, cancel := context.WithCancel(background)
+	served := make(chan error, 1)
+	go func() { served <- engine.ServeProvider(ctx, likeStripe{}) }()
+	defer func() {
+		cancel()
+		<-served
+	}()
 	campaign := must[*careforall.Campaign](t)(engine.CreateCampaign(background,
 		careforall.CampaignSpec{Title: "Well", Currencies: []string{"EUR"}}))
 	pledge := must[*careforall.Pledge](t)(engine.CreatePledge(background, careforall.PledgeSpec{

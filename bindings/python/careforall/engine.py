@@ -20,7 +20,7 @@ from .models import (Act, ActReport, Audit, Campaign, Checkup, CircuitRule, Curs
                      WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
-from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent, window_named
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, audited, lent, window_named
 from .subscription import Subscription
 from .times import span_to_ms, to_ms, to_us
 
@@ -453,17 +453,17 @@ class Engine:
 
     # ---- a book that explains itself --------------------------------------------------------------------------
 
-    def audit(self, campaign_id: str | None = None) -> Audit:
+    def audit(self, campaign_id: str | None = None, *, record: RecordSource | Iterable[ReconcileObject] | None = None,
+              since: datetime | None = None, until: datetime | None = None, all_ours: bool = False) -> Audit:
         """Recompute every total, contribution and fact in one snapshot, of the whole book or of one campaign. A
-        difference is in the report, no exception. Of a large book it takes minutes: ``close`` and Ctrl-C end it."""
-        def work(handle: Any, stop: Any) -> Audit:
-            made = native.audit_engine(handle, campaign_id, stop)
-            try:
-                return Audit._read(made)
-            finally:
-                native.audit_free(made)
+        difference is in the report, no exception. Of a large book it takes minutes: ``close`` and Ctrl-C end it.
 
-        return self._stoppable(work)
+        With the provider's ``record`` the whole book is compared with it in the same snapshot; ``since``, ``until`` and
+        ``all_ours`` are of it, as in ``reconcile``.
+        """
+        with audited(record, since, until, all_ours) as source:
+            return self._stoppable(lambda handle, stop: Audit._adopt(native.audit_engine(
+                handle, campaign_id, source, to_us(since), to_us(until), all_ours, stop)))
 
     def explain(self, id: str, *, timeout: float | None = None) -> Story:
         """Tell one donation's story by any of its ids, ours or the provider's."""

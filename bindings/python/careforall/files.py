@@ -8,7 +8,7 @@ from datetime import datetime
 
 from . import errors, native
 from .models import Audit
-from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, lent, window_named
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, audited, lent, window_named
 from .times import to_us
 
 __all__ = ["audit_file", "file_schema", "reconcile_file"]
@@ -29,18 +29,14 @@ def file_schema(path: str | os.PathLike[str]) -> tuple[int, int]:
     return found, known
 
 
-def audit_file(path: str | os.PathLike[str], campaign_id: str | None = None) -> Audit:
+def audit_file(path: str | os.PathLike[str], campaign_id: str | None = None, *,
+               record: RecordSource | Iterable[ReconcileObject] | None = None, since: datetime | None = None,
+               until: datetime | None = None, all_ours: bool = False) -> Audit:
     """Recompute every total, contribution and fact of a book's file, as ``Engine.audit`` does. Ctrl-C ends it."""
     text, stop = file_path(path), Stop()
-
-    def work() -> Audit:
-        handle = native.audit_file(text, campaign_id, stop.handle)
-        try:
-            return Audit._read(handle)
-        finally:
-            native.audit_free(handle)
-
-    return stop.run(work)
+    with audited(record, since, until, all_ours) as source:
+        return stop.run(lambda: Audit._adopt(native.audit_file(
+            text, campaign_id, source, to_us(since), to_us(until), all_ours, stop.handle)))
 
 
 def reconcile_file(path: str | os.PathLike[str], source: RecordSource | Iterable[ReconcileObject], *,

@@ -611,9 +611,12 @@ class Audit:
         return json.loads(self.data)
 
     @classmethod
-    def _read(cls, handle: Any) -> Audit:
-        return cls(native.audit_differences(handle), native.audit_position(handle), native.audit_json(handle),
-                   native.audit_text(handle))
+    def _adopt(cls, handle: Any) -> Audit:
+        try:
+            return cls(native.audit_differences(handle), native.audit_position(handle), native.audit_json(handle),
+                       native.audit_text(handle))
+        finally:
+            native.audit_free(handle)
 
 
 @dataclass(frozen=True, slots=True)

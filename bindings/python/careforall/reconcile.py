@@ -132,6 +132,18 @@ def lent(source: RecordSource | Iterable[ReconcileObject]) -> Iterator[Any]:
             yield handle
 
 
+@contextmanager
+def audited(record: RecordSource | Iterable[ReconcileObject] | None, *given: object) -> Iterator[Any]:
+    """The same of an audit, which may have no record; what is ``given`` is of one."""
+    if record is not None:
+        with window_named(), lent(record) as handle:
+            yield handle
+    elif any(given):
+        raise errors.invalid(native.EINVAL, "record", "since, until and all_ours are of a record: give one")
+    else:
+        yield None
+
+
 _NAMES = {"from_us": "since", "until_us": "until"}
 
 

@@ -11,8 +11,9 @@ import pytest
 from test_engine import AMOUNT, paid
 
 from careforall import (CareForAllError, DisputeFacts, DisputeState, Engine, Fact, Facts, InvalidError, Money,
-                        PaymentFlag, PaymentState, PlayProvider, ReconcileKind, ReconcileObject, ReconcileRow, Record,
-                        RefundFacts, RefundState, audit_file, file_schema, reconcile_file)
+                        Outcome, PaymentFlag, PaymentState, PlayProvider, ReconcileKind, ReconcileObject,
+                        ReconcileRow, Record, RefundFacts, RefundState, Reply, Wait, audit_file, file_schema,
+                        reconcile_file)
 
 
 def told(payment, **changes):
@@ -69,6 +70,25 @@ def test_every_kind_of_difference_is_told(engine, play, campaign):
     one, = (one for one in report.listed if one.code == "missing_here" and one.kind == "payment")
     assert (one.ref, one.id, one.repairable) == ("pi_of_somebody_else", None, False)
     assert lost.id in report.text and report.json()["differences"] == report.differences
+
+
+def test_an_audit_compares_with_the_record_in_its_snapshot(engine, play, campaign):
+    known, lost, dear = (paid(engine, play, campaign) for _ in range(3))
+    with Record([told(known), told(dear, amount=Money(AMOUNT.minor + 1, "EUR"))]) as record:
+        audit = engine.audit(record=record, **window(known))
+        found = {(one["check"], one["payment_id"]) for one in audit.json()["findings"]}
+        assert found == {("provider.missing_there", lost.id), ("provider.amount_differs", dear.id)}
+        assert audit.differences == 2 == audit.json()["record"]["differences"] and "record: 2 differences" in audit.text
+        with pytest.raises(InvalidError) as caught:
+            engine.audit(campaign.id, record=record)
+        assert caught.value.field == "campaign_id"
+    assert engine.audit(record=[told(known)]).differences == 0   # nothing must be in it
+    with pytest.raises(InvalidError) as caught:
+        engine.audit(record=[], since=known.created)
+    assert caught.value.field == "until"
+    with pytest.raises(InvalidError) as caught:
+        engine.audit(since=known.created)
+    assert caught.value.field == "record"
 
 
 def test_a_repair_tells_what_the_provider_says(engine, play, campaign):
@@ -167,6 +187,8 @@ def test_a_file_is_reconciled_and_audited_read_only(play, tmp_path):
         payment = paid(engine, play, engine.create_campaign("Well", "EUR"))
         assert reconcile_file(path, [told(payment)]).differences == 0    # beside the engine
         assert audit_file(path).differences == 0
+        assert audit_file(path, record=[told(payment)], **window(payment)).differences == 0
+        assert audit_file(path, record=[], all_ours=True, **window(payment)).differences == 0   # none of that kind
     before = path.read_bytes()
     found, known = file_schema(path)
     assert found == known > 0
@@ -305,19 +327,44 @@ STRIPE_PAYMENT = """{"id": "%s","object": "payment_intent", "amount": %d, "amoun
 """
 
 
+class LikeStripe:
+    """A book of Stripe's without a network."""
+
+    name = "stripe"
+
+    def call(self, request):
+        return Reply(Outcome.DONE, Facts(ref="pi_of_this_book", payment_id=request.payment_id, amount=request.amount))
+
+
 def test_an_exported_file_of_stripe_is_a_source(tmp_path):
     stripe = pytest.importorskip("careforall.stripe")
     path = tmp_path / "export.json"
-    with Engine.memory(provider=PlayProvider()) as engine:
+    with Engine.memory(provider=LikeStripe()) as engine:
         campaign = engine.create_campaign("Well", "EUR")
-        payment = engine.payment(engine.create_pledge(campaign.id, AMOUNT).payment_id)
+        pledge = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+        while not engine.payment(pledge.payment_id).ref:
+            engine.serve_provider(budget=0.05)
+        payment = engine.payment(pledge.payment_id)
         path.write_text(STRIPE_PAYMENT % (payment.ref, AMOUNT.minor, AMOUNT.minor, int(time.time()), payment.id))
         export = stripe.StripeExport(path)
         report = engine.reconcile(export)
         assert report.objects == 1 and report.counts["state_behind"] > 0 and report.listed[0].line == 1
+        audit = engine.audit(record=export)
+        assert audit.differences == 1 and audit.json()["findings"][0]["check"] == "provider.state_behind"
         path.write_text("{ nonsense")
         with pytest.raises(CareForAllError) as caught:
             engine.reconcile(export)
         assert caught.value.message.startswith("line 1:")
         with pytest.raises(CareForAllError):
             engine.reconcile(stripe.StripeExport(tmp_path / "none.json"))
+
+
+def test_a_record_of_another_provider_is_refused(engine, play, campaign, tmp_path):
+    stripe = pytest.importorskip("careforall.stripe")
+    path = tmp_path / "export.json"
+    payment = paid(engine, play, campaign)
+    path.write_text(STRIPE_PAYMENT % (payment.ref, AMOUNT.minor, AMOUNT.minor, int(time.time()), payment.id))
+    for call in (engine.reconcile, engine.repair, lambda export: engine.audit(record=export)):
+        with pytest.raises(CareForAllError) as caught:
+            call(stripe.StripeExport(path))
+        assert (caught.value.name, caught.value.field) == ("CFA_EMODE", "provider")

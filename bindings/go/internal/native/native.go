@@ -221,38 +221,38 @@ typedef _gostring_ swig_type_187;
 typedef _gostring_ swig_type_188;
 typedef _gostring_ swig_type_189;
 typedef _gostring_ swig_type_190;
-typedef long long swig_type_191;
+typedef _gostring_ swig_type_191;
 typedef long long swig_type_192;
-typedef _gostring_ swig_type_193;
+typedef long long swig_type_193;
 typedef _gostring_ swig_type_194;
 typedef _gostring_ swig_type_195;
 typedef _gostring_ swig_type_196;
 typedef _gostring_ swig_type_197;
-typedef long long swig_type_198;
-typedef _gostring_ swig_type_199;
+typedef _gostring_ swig_type_198;
+typedef long long swig_type_199;
 typedef _gostring_ swig_type_200;
 typedef _gostring_ swig_type_201;
 typedef _gostring_ swig_type_202;
-typedef long long swig_type_203;
-typedef _gostring_ swig_type_204;
+typedef _gostring_ swig_type_203;
+typedef long long swig_type_204;
 typedef _gostring_ swig_type_205;
 typedef _gostring_ swig_type_206;
 typedef _gostring_ swig_type_207;
-typedef long long swig_type_208;
-typedef _gostring_ swig_type_209;
+typedef _gostring_ swig_type_208;
+typedef long long swig_type_209;
 typedef _gostring_ swig_type_210;
 typedef _gostring_ swig_type_211;
 typedef _gostring_ swig_type_212;
-typedef long long swig_type_213;
-typedef _gostring_ swig_type_214;
+typedef _gostring_ swig_type_213;
+typedef long long swig_type_214;
 typedef _gostring_ swig_type_215;
 typedef _gostring_ swig_type_216;
 typedef _gostring_ swig_type_217;
 typedef _gostring_ swig_type_218;
 typedef _gostring_ swig_type_219;
-typedef long long swig_type_220;
+typedef _gostring_ swig_type_220;
 typedef long long swig_type_221;
-typedef _gostring_ swig_type_222;
+typedef long long swig_type_222;
 typedef _gostring_ swig_type_223;
 typedef _gostring_ swig_type_224;
 typedef _gostring_ swig_type_225;
@@ -266,8 +266,8 @@ typedef _gostring_ swig_type_232;
 typedef _gostring_ swig_type_233;
 typedef _gostring_ swig_type_234;
 typedef _gostring_ swig_type_235;
-typedef long long swig_type_236;
-typedef _gostring_ swig_type_237;
+typedef _gostring_ swig_type_236;
+typedef long long swig_type_237;
 typedef _gostring_ swig_type_238;
 typedef _gostring_ swig_type_239;
 typedef _gostring_ swig_type_240;
@@ -303,31 +303,31 @@ typedef _gostring_ swig_type_269;
 typedef _gostring_ swig_type_270;
 typedef _gostring_ swig_type_271;
 typedef _gostring_ swig_type_272;
-typedef _gostring_ swig_type_273;
-typedef _gostring_ swig_type_274;
+typedef long long swig_type_273;
+typedef long long swig_type_274;
 typedef _gostring_ swig_type_275;
 typedef _gostring_ swig_type_276;
 typedef _gostring_ swig_type_277;
 typedef _gostring_ swig_type_278;
 typedef _gostring_ swig_type_279;
-typedef _gostring_ swig_type_280;
-typedef _gostring_ swig_type_281;
+typedef long long swig_type_280;
+typedef long long swig_type_281;
 typedef _gostring_ swig_type_282;
-typedef long long swig_type_283;
-typedef long long swig_type_284;
+typedef _gostring_ swig_type_283;
+typedef _gostring_ swig_type_284;
 typedef _gostring_ swig_type_285;
 typedef _gostring_ swig_type_286;
-typedef long long swig_type_287;
+typedef _gostring_ swig_type_287;
 typedef long long swig_type_288;
-typedef _gostring_ swig_type_289;
+typedef long long swig_type_289;
 typedef _gostring_ swig_type_290;
-typedef long long swig_type_291;
+typedef _gostring_ swig_type_291;
 typedef long long swig_type_292;
-typedef _gostring_ swig_type_293;
+typedef long long swig_type_293;
 typedef _gostring_ swig_type_294;
 typedef _gostring_ swig_type_295;
-typedef _gostring_ swig_type_296;
-typedef _gostring_ swig_type_297;
+typedef long long swig_type_296;
+typedef long long swig_type_297;
 typedef _gostring_ swig_type_298;
 typedef _gostring_ swig_type_299;
 typedef _gostring_ swig_type_300;
@@ -349,66 +349,71 @@ typedef _gostring_ swig_type_315;
 typedef _gostring_ swig_type_316;
 typedef _gostring_ swig_type_317;
 typedef _gostring_ swig_type_318;
-typedef long long swig_type_319;
+typedef _gostring_ swig_type_319;
 typedef _gostring_ swig_type_320;
 typedef _gostring_ swig_type_321;
 typedef _gostring_ swig_type_322;
-typedef long long swig_type_323;
+typedef _gostring_ swig_type_323;
 typedef long long swig_type_324;
-typedef long long swig_type_325;
+typedef _gostring_ swig_type_325;
 typedef _gostring_ swig_type_326;
 typedef _gostring_ swig_type_327;
-typedef _gostring_ swig_type_328;
-typedef _gostring_ swig_type_329;
-typedef _gostring_ swig_type_330;
+typedef long long swig_type_328;
+typedef long long swig_type_329;
+typedef long long swig_type_330;
 typedef _gostring_ swig_type_331;
 typedef _gostring_ swig_type_332;
-typedef long long swig_type_333;
+typedef _gostring_ swig_type_333;
 typedef _gostring_ swig_type_334;
 typedef _gostring_ swig_type_335;
-typedef long long swig_type_336;
-typedef long long swig_type_337;
-typedef _gostring_ swig_type_338;
-typedef long long swig_type_339;
-typedef long long swig_type_340;
-typedef _gostring_ swig_type_341;
-typedef _gostring_ swig_type_342;
+typedef _gostring_ swig_type_336;
+typedef _gostring_ swig_type_337;
+typedef long long swig_type_338;
+typedef _gostring_ swig_type_339;
+typedef _gostring_ swig_type_340;
+typedef long long swig_type_341;
+typedef long long swig_type_342;
 typedef _gostring_ swig_type_343;
 typedef long long swig_type_344;
-typedef _gostring_ swig_type_345;
+typedef long long swig_type_345;
 typedef _gostring_ swig_type_346;
 typedef _gostring_ swig_type_347;
 typedef _gostring_ swig_type_348;
-typedef _gostring_ swig_type_349;
+typedef long long swig_type_349;
 typedef _gostring_ swig_type_350;
 typedef _gostring_ swig_type_351;
 typedef _gostring_ swig_type_352;
-typedef long long swig_type_353;
-typedef long long swig_type_354;
+typedef _gostring_ swig_type_353;
+typedef _gostring_ swig_type_354;
 typedef _gostring_ swig_type_355;
 typedef _gostring_ swig_type_356;
 typedef _gostring_ swig_type_357;
-typedef _gostring_ swig_type_358;
-typedef _gostring_ swig_type_359;
+typedef long long swig_type_358;
+typedef long long swig_type_359;
 typedef _gostring_ swig_type_360;
 typedef _gostring_ swig_type_361;
-typedef long long swig_type_362;
+typedef _gostring_ swig_type_362;
 typedef _gostring_ swig_type_363;
 typedef _gostring_ swig_type_364;
 typedef _gostring_ swig_type_365;
-typedef long long swig_type_366;
+typedef _gostring_ swig_type_366;
 typedef long long swig_type_367;
-typedef long long swig_type_368;
+typedef _gostring_ swig_type_368;
 typedef _gostring_ swig_type_369;
-typedef long long swig_type_370;
-typedef _gostring_ swig_type_371;
-typedef _gostring_ swig_type_372;
-typedef _gostring_ swig_type_373;
+typedef _gostring_ swig_type_370;
+typedef long long swig_type_371;
+typedef long long swig_type_372;
+typedef long long swig_type_373;
 typedef _gostring_ swig_type_374;
 typedef long long swig_type_375;
-typedef long long swig_type_376;
-typedef long long swig_type_377;
+typedef _gostring_ swig_type_376;
+typedef _gostring_ swig_type_377;
 typedef _gostring_ swig_type_378;
+typedef _gostring_ swig_type_379;
+typedef long long swig_type_380;
+typedef long long swig_type_381;
+typedef long long swig_type_382;
+typedef _gostring_ swig_type_383;
 extern void _wrap_Swig_free_native_f7425e4dc1cb5994(uintptr_t arg1);
 extern uintptr_t _wrap_Swig_malloc_native_f7425e4dc1cb5994(swig_intgo arg1);
 extern swig_type_1 _wrap_version_native_f7425e4dc1cb5994(void);
@@ -775,61 +780,61 @@ extern swig_type_180 _wrap_play_fault_next_native_f7425e4dc1cb5994(swig_voidp ar
 extern swig_type_181 _wrap_play_deliver_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
 extern swig_type_182 _wrap_play_webhook_take_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3);
 extern swig_type_183 _wrap_play_sign_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_184 arg3, swig_type_185 arg4);
-extern swig_type_186 _wrap_source_new_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_reconcile_next arg2, swig_voidp arg3);
+extern swig_type_186 _wrap_source_new_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_reconcile_next arg2, swig_voidp arg3, swig_type_187 arg4);
 extern void _wrap_source_free_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_187 _wrap_memory_storage_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_188 _wrap_memory_storage_new_native_f7425e4dc1cb5994(swig_voidp arg1);
 extern void _wrap_storage_free_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_188 _wrap_engine_open_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_189 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_190 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_191 arg12, swig_type_192 arg13, int arg14, int arg15, int arg16, int arg17, int arg18, int arg19);
-extern swig_type_193 _wrap_campaign_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_194 arg3, swig_type_195 arg4, swig_type_196 arg5, swig_type_197 arg6, cfa_money arg7, swig_type_198 arg8, int arg9, swig_type_199 arg10, swig_type_200 arg11, int arg12);
-extern swig_type_201 _wrap_campaign_update_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_202 arg3, swig_type_203 arg4, swig_type_204 arg5, swig_type_205 arg6, swig_type_206 arg7, swig_type_207 arg8, cfa_money arg9, swig_type_208 arg10, int arg11, swig_type_209 arg12, swig_type_210 arg13, int arg14);
-extern swig_type_211 _wrap_campaign_end_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_212 arg3, swig_type_213 arg4, swig_type_214 arg5, swig_type_215 arg6, swig_type_216 arg7, swig_type_217 arg8);
-extern swig_type_218 _wrap_cursor_rewind_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_219 arg3, swig_type_220 arg4, swig_type_221 arg5, swig_type_222 arg6, swig_type_223 arg7, swig_type_224 arg8, swig_type_225 arg9);
-extern swig_type_226 _wrap_cursor_pause_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_227 arg3, swig_type_228 arg4, swig_type_229 arg5);
-extern swig_type_230 _wrap_cursor_resume_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_231 arg3, swig_type_232 arg4, swig_type_233 arg5);
-extern swig_type_234 _wrap_letter_requeue_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_235 arg3, swig_type_236 arg4, swig_type_237 arg5, swig_type_238 arg6, swig_type_239 arg7, swig_type_240 arg8);
-extern swig_type_241 _wrap_donor_erase_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_242 arg2, swig_type_243 arg3, swig_type_244 arg4, int arg5);
-extern swig_type_245 _wrap_payment_accept_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_246 arg3, swig_type_247 arg4, swig_type_248 arg5, swig_type_249 arg6, swig_type_250 arg7);
-extern swig_type_251 _wrap_payment_capture_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_252 arg3, cfa_money arg4, swig_type_253 arg5, swig_type_254 arg6, swig_type_255 arg7, swig_type_256 arg8, int arg9);
-extern swig_type_257 _wrap_payment_cancel_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_258 arg3, swig_type_259 arg4, swig_type_260 arg5, swig_type_261 arg6, swig_type_262 arg7, int arg8);
-extern swig_type_263 _wrap_refund_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_264 arg3, swig_type_265 arg4, swig_type_266 arg5, cfa_money arg6, swig_type_267 arg7, swig_type_268 arg8, int arg9);
-extern swig_type_269 _wrap_stop_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_189 _wrap_engine_open_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_190 arg2, swig_voidp arg3, swig_voidp arg4, swig_type_191 arg5, int arg6, int arg7, int arg8, int arg9, int arg10, int arg11, swig_type_192 arg12, swig_type_193 arg13, int arg14, int arg15, int arg16, int arg17, int arg18, int arg19);
+extern swig_type_194 _wrap_campaign_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_195 arg3, swig_type_196 arg4, swig_type_197 arg5, swig_type_198 arg6, cfa_money arg7, swig_type_199 arg8, int arg9, swig_type_200 arg10, swig_type_201 arg11, int arg12);
+extern swig_type_202 _wrap_campaign_update_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_203 arg3, swig_type_204 arg4, swig_type_205 arg5, swig_type_206 arg6, swig_type_207 arg7, swig_type_208 arg8, cfa_money arg9, swig_type_209 arg10, int arg11, swig_type_210 arg12, swig_type_211 arg13, int arg14);
+extern swig_type_212 _wrap_campaign_end_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_213 arg3, swig_type_214 arg4, swig_type_215 arg5, swig_type_216 arg6, swig_type_217 arg7, swig_type_218 arg8);
+extern swig_type_219 _wrap_cursor_rewind_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_220 arg3, swig_type_221 arg4, swig_type_222 arg5, swig_type_223 arg6, swig_type_224 arg7, swig_type_225 arg8, swig_type_226 arg9);
+extern swig_type_227 _wrap_cursor_pause_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_228 arg3, swig_type_229 arg4, swig_type_230 arg5);
+extern swig_type_231 _wrap_cursor_resume_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_232 arg3, swig_type_233 arg4, swig_type_234 arg5);
+extern swig_type_235 _wrap_letter_requeue_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_236 arg3, swig_type_237 arg4, swig_type_238 arg5, swig_type_239 arg6, swig_type_240 arg7, swig_type_241 arg8);
+extern swig_type_242 _wrap_donor_erase_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_243 arg2, swig_type_244 arg3, swig_type_245 arg4, int arg5);
+extern swig_type_246 _wrap_payment_accept_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_247 arg3, swig_type_248 arg4, swig_type_249 arg5, swig_type_250 arg6, swig_type_251 arg7);
+extern swig_type_252 _wrap_payment_capture_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_253 arg3, cfa_money arg4, swig_type_254 arg5, swig_type_255 arg6, swig_type_256 arg7, swig_type_257 arg8, int arg9);
+extern swig_type_258 _wrap_payment_cancel_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_259 arg3, swig_type_260 arg4, swig_type_261 arg5, swig_type_262 arg6, swig_type_263 arg7, int arg8);
+extern swig_type_264 _wrap_refund_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_265 arg3, swig_type_266 arg4, swig_type_267 arg5, cfa_money arg6, swig_type_268 arg7, swig_type_269 arg8, int arg9);
+extern swig_type_270 _wrap_stop_new_native_f7425e4dc1cb5994(swig_voidp arg1);
 extern void _wrap_stop_set_native_f7425e4dc1cb5994(swig_voidp arg1);
 extern void _wrap_stop_free_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_270 _wrap_audit_engine_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_271 arg3, swig_voidp arg4);
-extern swig_type_272 _wrap_schema_of_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_273 arg3);
-extern swig_type_274 _wrap_audit_file_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_275 arg2, swig_type_276 arg3, swig_voidp arg4);
-extern swig_type_277 _wrap_doctor_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
-extern swig_type_278 _wrap_doctor_do_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_279 arg3, int arg4, swig_type_280 arg5, swig_type_281 arg6, int arg7);
-extern swig_type_282 _wrap_reconcile_engine_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_283 arg4, swig_type_284 arg5, int arg6);
-extern swig_type_285 _wrap_reconcile_file_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_286 arg2, swig_voidp arg3, swig_type_287 arg4, swig_type_288 arg5, int arg6);
-extern swig_type_289 _wrap_reconcile_repair_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
-extern swig_type_290 _wrap_reconcile_live_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_291 arg4, swig_type_292 arg5, int arg6, int arg7, swig_type_293 arg8, swig_type_294 arg9, int arg10, swig_voidp arg11);
-extern swig_type_295 _wrap_reconcile_record_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_296 arg3, swig_type_297 arg4, int arg5);
-extern swig_type_298 _wrap_campaign_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_299 arg3, int arg4);
-extern swig_type_300 _wrap_cursor_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_301 arg3, int arg4);
-extern swig_type_302 _wrap_pledge_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_303 arg3, swig_type_304 arg4, swig_type_305 arg5, cfa_money arg6, swig_type_306 arg7, swig_type_307 arg8, swig_type_308 arg9, swig_type_309 arg10, swig_type_310 arg11, int arg12, int arg13, int arg14, swig_type_311 arg15, swig_type_312 arg16, swig_type_313 arg17);
-extern swig_type_314 _wrap_pledge_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_315 arg3, swig_type_316 arg4, int arg5);
-extern swig_type_317 _wrap_totals_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_318 arg3, swig_type_319 arg4, int arg5, int arg6);
+extern swig_type_271 _wrap_audit_engine_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_272 arg3, swig_voidp arg4, swig_type_273 arg5, swig_type_274 arg6, int arg7, swig_voidp arg8);
+extern swig_type_275 _wrap_schema_of_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_276 arg3);
+extern swig_type_277 _wrap_audit_file_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_278 arg2, swig_type_279 arg3, swig_voidp arg4, swig_type_280 arg5, swig_type_281 arg6, int arg7, swig_voidp arg8);
+extern swig_type_282 _wrap_doctor_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4);
+extern swig_type_283 _wrap_doctor_do_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_284 arg3, int arg4, swig_type_285 arg5, swig_type_286 arg6, int arg7);
+extern swig_type_287 _wrap_reconcile_engine_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_288 arg4, swig_type_289 arg5, int arg6);
+extern swig_type_290 _wrap_reconcile_file_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_291 arg2, swig_voidp arg3, swig_type_292 arg4, swig_type_293 arg5, int arg6);
+extern swig_type_294 _wrap_reconcile_repair_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, int arg4);
+extern swig_type_295 _wrap_reconcile_live_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_type_296 arg4, swig_type_297 arg5, int arg6, int arg7, swig_type_298 arg8, swig_type_299 arg9, int arg10, swig_voidp arg11);
+extern swig_type_300 _wrap_reconcile_record_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_301 arg3, swig_type_302 arg4, int arg5);
+extern swig_type_303 _wrap_campaign_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_304 arg3, int arg4);
+extern swig_type_305 _wrap_cursor_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_306 arg3, int arg4);
+extern swig_type_307 _wrap_pledge_create_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_308 arg3, swig_type_309 arg4, swig_type_310 arg5, cfa_money arg6, swig_type_311 arg7, swig_type_312 arg8, swig_type_313 arg9, swig_type_314 arg10, swig_type_315 arg11, int arg12, int arg13, int arg14, swig_type_316 arg15, swig_type_317 arg16, swig_type_318 arg17);
+extern swig_type_319 _wrap_pledge_page_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_320 arg3, swig_type_321 arg4, int arg5);
+extern swig_type_322 _wrap_totals_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_323 arg3, swig_type_324 arg4, int arg5, int arg6);
 extern void _wrap_facts_free_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_320 _wrap_facts_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_321 arg2, swig_type_322 arg3, cfa_money arg4, int arg5, swig_type_323 arg6, swig_type_324 arg7, int arg8, swig_type_325 arg9, swig_type_326 arg10, swig_type_327 arg11, swig_type_328 arg12, cfa_money arg13);
-extern swig_type_329 _wrap_facts_refund_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_330 arg2, swig_type_331 arg3, cfa_money arg4, int arg5, swig_type_332 arg6, swig_type_333 arg7);
-extern swig_type_334 _wrap_facts_dispute_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_335 arg2, cfa_money arg3, int arg4, swig_type_336 arg5, swig_type_337 arg6, cfa_money arg7, swig_type_338 arg8, swig_type_339 arg9, swig_type_340 arg10);
-extern swig_type_341 _wrap_call_done_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_voidp arg5, swig_type_342 arg6, swig_type_343 arg7, swig_type_344 arg8, swig_type_345 arg9, int arg10, int arg11, int arg12);
-extern swig_type_346 _wrap_webhook_accept_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_347 arg3, swig_type_348 arg4, swig_type_349 arg5, int arg6, int arg7, swig_voidp arg8, int arg9, int arg10);
-extern swig_type_350 _wrap_provider_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_351 arg2, int arg3);
+extern swig_type_325 _wrap_facts_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_326 arg2, swig_type_327 arg3, cfa_money arg4, int arg5, swig_type_328 arg6, swig_type_329 arg7, int arg8, swig_type_330 arg9, swig_type_331 arg10, swig_type_332 arg11, swig_type_333 arg12, cfa_money arg13);
+extern swig_type_334 _wrap_facts_refund_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_335 arg2, swig_type_336 arg3, cfa_money arg4, int arg5, swig_type_337 arg6, swig_type_338 arg7);
+extern swig_type_339 _wrap_facts_dispute_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_340 arg2, cfa_money arg3, int arg4, swig_type_341 arg5, swig_type_342 arg6, cfa_money arg7, swig_type_343 arg8, swig_type_344 arg9, swig_type_345 arg10);
+extern swig_type_346 _wrap_call_done_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, swig_voidp arg5, swig_type_347 arg6, swig_type_348 arg7, swig_type_349 arg8, swig_type_350 arg9, int arg10, int arg11, int arg12);
+extern swig_type_351 _wrap_webhook_accept_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_352 arg3, swig_type_353 arg4, swig_type_354 arg5, int arg6, int arg7, swig_voidp arg8, int arg9, int arg10);
+extern swig_type_355 _wrap_provider_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_356 arg2, int arg3);
 extern void _wrap_provider_free_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_352 _wrap_play_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_353 arg2, int arg3, int arg4, swig_type_354 arg5, swig_type_355 arg6);
-extern swig_type_356 _wrap_play_weather_set_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
-extern swig_type_357 _wrap_play_books_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6, swig_voidp arg7, swig_voidp arg8, swig_voidp arg9);
-extern swig_type_358 _wrap_play_payment_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_359 arg3);
-extern swig_type_360 _wrap_play_refund_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_361 arg3, swig_type_362 arg4, int arg5, swig_type_363 arg6);
-extern swig_type_364 _wrap_play_dispute_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_365 arg3, int arg4, swig_type_366 arg5, swig_type_367 arg6, swig_type_368 arg7, cfa_money arg8, swig_type_369 arg9, swig_type_370 arg10);
-extern swig_type_371 _wrap_key_new_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_372 _wrap_money_format_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_money arg2);
+extern swig_type_357 _wrap_play_new_native_f7425e4dc1cb5994(swig_voidp arg1, swig_type_358 arg2, int arg3, int arg4, swig_type_359 arg5, swig_type_360 arg6);
+extern swig_type_361 _wrap_play_weather_set_native_f7425e4dc1cb5994(swig_voidp arg1, int arg2, int arg3, int arg4, int arg5, int arg6, int arg7, int arg8, int arg9, int arg10);
+extern swig_type_362 _wrap_play_books_get_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_voidp arg3, swig_voidp arg4, swig_voidp arg5, swig_voidp arg6, swig_voidp arg7, swig_voidp arg8, swig_voidp arg9);
+extern swig_type_363 _wrap_play_payment_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_364 arg3);
+extern swig_type_365 _wrap_play_refund_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_366 arg3, swig_type_367 arg4, int arg5, swig_type_368 arg6);
+extern swig_type_369 _wrap_play_dispute_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, swig_type_370 arg3, int arg4, swig_type_371 arg5, swig_type_372 arg6, swig_type_373 arg7, cfa_money arg8, swig_type_374 arg9, swig_type_375 arg10);
+extern swig_type_376 _wrap_key_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_377 _wrap_money_format_native_f7425e4dc1cb5994(swig_voidp arg1, cfa_money arg2);
 extern void _wrap_record_free_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_373 _wrap_record_new_native_f7425e4dc1cb5994(swig_voidp arg1);
-extern swig_type_374 _wrap_record_add_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, int arg5, int arg6, swig_type_375 arg7, swig_type_376 arg8, swig_type_377 arg9);
-extern swig_type_378 _wrap_record_source_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2);
+extern swig_type_378 _wrap_record_new_native_f7425e4dc1cb5994(swig_voidp arg1);
+extern swig_type_379 _wrap_record_add_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2, int arg3, int arg4, int arg5, int arg6, swig_type_380 arg7, swig_type_381 arg8, swig_type_382 arg9);
+extern swig_type_383 _wrap_record_source_native_f7425e4dc1cb5994(swig_voidp arg1, swig_voidp arg2);
 #undef intgo
 */
 import "C"
@@ -4058,13 +4063,17 @@ func Play_sign(arg1 *Text, arg2 Play, arg3 []byte, arg4 int64) (_swig_ret error)
 	return swig_r_1
 }
 
-func Source_new(arg1 *Source, arg2 unsafe.Pointer, arg3 unsafe.Pointer) (_swig_ret error) {
+func Source_new(arg1 *Source, arg2 unsafe.Pointer, arg3 unsafe.Pointer, arg4 string) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_source_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_reconcile_next(_swig_i_1), C.swig_voidp(_swig_i_2))
+	_swig_i_3 := arg4
+	swig_r_p := C._wrap_source_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.cfa_reconcile_next(_swig_i_1), C.swig_voidp(_swig_i_2), *(*C.swig_type_187)(unsafe.Pointer(&_swig_i_3)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
+	if Swig_escape_always_false {
+		Swig_escape_val = arg4
+	}
 	var swig_r_1 error
 
 	if swig_r != "" {
@@ -4119,7 +4128,7 @@ func Engine_open(arg1 *Engine, arg2 string, arg3 Storage, arg4 Provider, arg5 st
 	_swig_i_16 := arg17
 	_swig_i_17 := arg18
 	_swig_i_18 := arg19
-	swig_r_p := C._wrap_engine_open_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_189)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_191(_swig_i_11), C.swig_type_192(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17), C.int(_swig_i_18))
+	swig_r_p := C._wrap_engine_open_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_190)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_voidp(_swig_i_3), *(*C.swig_type_191)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.int(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9), C.int(_swig_i_10), C.swig_type_192(_swig_i_11), C.swig_type_193(_swig_i_12), C.int(_swig_i_13), C.int(_swig_i_14), C.int(_swig_i_15), C.int(_swig_i_16), C.int(_swig_i_17), C.int(_swig_i_18))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4150,7 +4159,7 @@ func Campaign_create(arg1 *Campaign, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_campaign_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_194)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_198(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_199)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
+	swig_r_p := C._wrap_campaign_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_195)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_196)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_197)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_198)(unsafe.Pointer(&_swig_i_5)), C.cfa_money(_swig_i_6), C.swig_type_199(_swig_i_7), C.int(_swig_i_8), *(*C.swig_type_200)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_201)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4195,7 +4204,7 @@ func Campaign_update(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
 	_swig_i_13 := arg14
-	swig_r_p := C._wrap_campaign_update_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_202)(unsafe.Pointer(&_swig_i_2)), C.swig_type_203(_swig_i_3), *(*C.swig_type_204)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_208(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_209)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
+	swig_r_p := C._wrap_campaign_update_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_203)(unsafe.Pointer(&_swig_i_2)), C.swig_type_204(_swig_i_3), *(*C.swig_type_205)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_206)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_207)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_208)(unsafe.Pointer(&_swig_i_7)), C.cfa_money(_swig_i_8), C.swig_type_209(_swig_i_9), C.int(_swig_i_10), *(*C.swig_type_210)(unsafe.Pointer(&_swig_i_11)), *(*C.swig_type_211)(unsafe.Pointer(&_swig_i_12)), C.int(_swig_i_13))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4237,7 +4246,7 @@ func Campaign_end(arg1 *Campaign, arg2 Engine, arg3 string, arg4 int64, arg5 str
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_campaign_end_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_212)(unsafe.Pointer(&_swig_i_2)), C.swig_type_213(_swig_i_3), *(*C.swig_type_214)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_campaign_end_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_213)(unsafe.Pointer(&_swig_i_2)), C.swig_type_214(_swig_i_3), *(*C.swig_type_215)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_216)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_217)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_218)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4274,7 +4283,7 @@ func Cursor_rewind(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5 
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_cursor_rewind_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_219)(unsafe.Pointer(&_swig_i_2)), C.swig_type_220(_swig_i_3), C.swig_type_221(_swig_i_4), *(*C.swig_type_222)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_8)))
+	swig_r_p := C._wrap_cursor_rewind_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_220)(unsafe.Pointer(&_swig_i_2)), C.swig_type_221(_swig_i_3), C.swig_type_222(_swig_i_4), *(*C.swig_type_223)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_224)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_225)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_226)(unsafe.Pointer(&_swig_i_8)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4307,7 +4316,7 @@ func Cursor_pause(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5 
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_pause_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_227)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_pause_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_228)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_229)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_230)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4334,7 +4343,7 @@ func Cursor_resume(arg1 *CursorList, arg2 Engine, arg3 string, arg4 string, arg5
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_cursor_resume_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_231)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_4)))
+	swig_r_p := C._wrap_cursor_resume_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_232)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_233)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_234)(unsafe.Pointer(&_swig_i_4)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4364,7 +4373,7 @@ func Letter_requeue(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int64, arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_letter_requeue_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_235)(unsafe.Pointer(&_swig_i_2)), C.swig_type_236(_swig_i_3), *(*C.swig_type_237)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_7)))
+	swig_r_p := C._wrap_letter_requeue_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_236)(unsafe.Pointer(&_swig_i_2)), C.swig_type_237(_swig_i_3), *(*C.swig_type_238)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_239)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_240)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_241)(unsafe.Pointer(&_swig_i_7)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4397,7 +4406,7 @@ func Donor_erase(arg1 Engine, arg2 string, arg3 string, arg4 string, arg5 int32)
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_donor_erase_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_242)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_donor_erase_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_243)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_244)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_245)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4426,7 +4435,7 @@ func Payment_accept(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_payment_accept_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_246)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_6)))
+	swig_r_p := C._wrap_payment_accept_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_247)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_248)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_249)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_250)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_251)(unsafe.Pointer(&_swig_i_6)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4463,7 +4472,7 @@ func Payment_capture(arg1 *Payment, arg2 Engine, arg3 string, arg4 Money, arg5 s
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_payment_capture_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_252)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r_p := C._wrap_payment_capture_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_253)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), *(*C.swig_type_254)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_255)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_256)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_257)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4499,7 +4508,7 @@ func Payment_cancel(arg1 *Payment, arg2 Engine, arg3 string, arg4 string, arg5 s
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
-	swig_r_p := C._wrap_payment_cancel_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_258)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
+	swig_r_p := C._wrap_payment_cancel_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_259)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_260)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_261)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_262)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_263)(unsafe.Pointer(&_swig_i_6)), C.int(_swig_i_7))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4536,7 +4545,7 @@ func Refund_create(arg1 *Refund, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_refund_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_264)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
+	swig_r_p := C._wrap_refund_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_265)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_266)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_267)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_268)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_269)(unsafe.Pointer(&_swig_i_7)), C.int(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4586,13 +4595,17 @@ func Stop_free(arg1 Stop) {
 	C._wrap_stop_free_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0))
 }
 
-func Audit_engine(arg1 *Audit, arg2 Engine, arg3 string, arg4 Stop) (_swig_ret error) {
+func Audit_engine(arg1 *Audit, arg2 Engine, arg3 string, arg4 Source, arg5 int64, arg6 int64, arg7 int32, arg8 Stop) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_audit_engine_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_271)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3))
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	swig_r_p := C._wrap_audit_engine_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_272)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_type_273(_swig_i_4), C.swig_type_274(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4611,7 +4624,7 @@ func Schema_of(arg1 *int32, arg2 *int32, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_schema_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_273)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_schema_of_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4625,13 +4638,17 @@ func Schema_of(arg1 *int32, arg2 *int32, arg3 string) (_swig_ret error) {
 	return swig_r_1
 }
 
-func Audit_file(arg1 *Audit, arg2 string, arg3 string, arg4 Stop) (_swig_ret error) {
+func Audit_file(arg1 *Audit, arg2 string, arg3 string, arg4 Source, arg5 int64, arg6 int64, arg7 int32, arg8 Stop) (_swig_ret error) {
 	var swig_r string
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_audit_file_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_275)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_276)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3))
+	_swig_i_4 := arg5
+	_swig_i_5 := arg6
+	_swig_i_6 := arg7
+	_swig_i_7 := arg8
+	swig_r_p := C._wrap_audit_file_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_278)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_2)), C.swig_voidp(_swig_i_3), C.swig_type_280(_swig_i_4), C.swig_type_281(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4674,7 +4691,7 @@ func Doctor_do(arg1 *int64, arg2 Engine, arg3 string, arg4 int32, arg5 string, a
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_doctor_do_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_279)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), *(*C.swig_type_280)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_281)(unsafe.Pointer(&_swig_i_5)), C.int(_swig_i_6))
+	swig_r_p := C._wrap_doctor_do_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_284)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), *(*C.swig_type_285)(unsafe.Pointer(&_swig_i_4)), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_5)), C.int(_swig_i_6))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4702,7 +4719,7 @@ func Reconcile_engine(arg1 *Reconciliation, arg2 Engine, arg3 Source, arg4 int64
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_reconcile_engine_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_283(_swig_i_3), C.swig_type_284(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_reconcile_engine_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_288(_swig_i_3), C.swig_type_289(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 
@@ -4721,7 +4738,7 @@ func Reconcile_file(arg1 *Reconciliation, arg2 string, arg3 Source, arg4 int64, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_reconcile_file_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_286)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_287(_swig_i_3), C.swig_type_288(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_reconcile_file_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_291)(unsafe.Pointer(&_swig_i_1)), C.swig_voidp(_swig_i_2), C.swig_type_292(_swig_i_3), C.swig_type_293(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -4765,7 +4782,7 @@ func Reconcile_live(arg1 *Reconciliation, arg2 *int64, arg3 Engine, arg4 int64, 
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
-	swig_r_p := C._wrap_reconcile_live_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_291(_swig_i_3), C.swig_type_292(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_293)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_294)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.swig_voidp(_swig_i_10))
+	swig_r_p := C._wrap_reconcile_live_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.swig_voidp(_swig_i_2), C.swig_type_296(_swig_i_3), C.swig_type_297(_swig_i_4), C.int(_swig_i_5), C.int(_swig_i_6), *(*C.swig_type_298)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.swig_voidp(_swig_i_10))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg8
@@ -4789,7 +4806,7 @@ func Reconcile_record(arg1 Engine, arg2 Reconciliation, arg3 string, arg4 string
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_reconcile_record_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_296)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_297)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_reconcile_record_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_302)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4812,7 +4829,7 @@ func Campaign_page(arg1 *CampaignList, arg2 Engine, arg3 string, arg4 int32) (_s
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_campaign_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_299)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_campaign_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4832,7 +4849,7 @@ func Cursor_page(arg1 *CursorList, arg2 Engine, arg3 string, arg4 int32) (_swig_
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
-	swig_r_p := C._wrap_cursor_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_301)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
+	swig_r_p := C._wrap_cursor_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4865,7 +4882,7 @@ func Pledge_create(arg1 *Pledge, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_14 := arg15
 	_swig_i_15 := arg16
 	_swig_i_16 := arg17
-	swig_r_p := C._wrap_pledge_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_303)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_304)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_305)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_306)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_307)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_312)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_16)))
+	swig_r_p := C._wrap_pledge_create_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_308)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_309)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_310)(unsafe.Pointer(&_swig_i_4)), C.cfa_money(_swig_i_5), *(*C.swig_type_311)(unsafe.Pointer(&_swig_i_6)), *(*C.swig_type_312)(unsafe.Pointer(&_swig_i_7)), *(*C.swig_type_313)(unsafe.Pointer(&_swig_i_8)), *(*C.swig_type_314)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_315)(unsafe.Pointer(&_swig_i_10)), C.int(_swig_i_11), C.int(_swig_i_12), C.int(_swig_i_13), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_14)), *(*C.swig_type_317)(unsafe.Pointer(&_swig_i_15)), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_16)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4916,7 +4933,7 @@ func Pledge_page(arg1 *PledgeList, arg2 Engine, arg3 string, arg4 string, arg5 i
 	_swig_i_2 := arg3
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
-	swig_r_p := C._wrap_pledge_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_315)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_316)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
+	swig_r_p := C._wrap_pledge_page_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_320)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_3)), C.int(_swig_i_4))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4941,7 +4958,7 @@ func Totals_get(arg1 *Totals, arg2 Engine, arg3 string, arg4 int64, arg5 int32, 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_totals_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_318)(unsafe.Pointer(&_swig_i_2)), C.swig_type_319(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
+	swig_r_p := C._wrap_totals_get_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_323)(unsafe.Pointer(&_swig_i_2)), C.swig_type_324(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -4975,7 +4992,7 @@ func Facts_new(arg1 *Facts, arg2 string, arg3 string, arg4 Money, arg5 uint32, a
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
 	_swig_i_12 := arg13
-	swig_r_p := C._wrap_facts_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_321)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_322)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), C.swig_type_323(_swig_i_5), C.swig_type_324(_swig_i_6), C.int(_swig_i_7), C.swig_type_325(_swig_i_8), *(*C.swig_type_326)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_327)(unsafe.Pointer(&_swig_i_10)), *(*C.swig_type_328)(unsafe.Pointer(&_swig_i_11)), C.cfa_money(_swig_i_12))
+	swig_r_p := C._wrap_facts_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_326)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_327)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), C.swig_type_328(_swig_i_5), C.swig_type_329(_swig_i_6), C.int(_swig_i_7), C.swig_type_330(_swig_i_8), *(*C.swig_type_331)(unsafe.Pointer(&_swig_i_9)), *(*C.swig_type_332)(unsafe.Pointer(&_swig_i_10)), *(*C.swig_type_333)(unsafe.Pointer(&_swig_i_11)), C.cfa_money(_swig_i_12))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5010,7 +5027,7 @@ func Facts_refund(arg1 Facts, arg2 string, arg3 string, arg4 Money, arg5 int32, 
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
 	_swig_i_6 := arg7
-	swig_r_p := C._wrap_facts_refund_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_330)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_331)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_332)(unsafe.Pointer(&_swig_i_5)), C.swig_type_333(_swig_i_6))
+	swig_r_p := C._wrap_facts_refund_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_335)(unsafe.Pointer(&_swig_i_1)), *(*C.swig_type_336)(unsafe.Pointer(&_swig_i_2)), C.cfa_money(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_337)(unsafe.Pointer(&_swig_i_5)), C.swig_type_338(_swig_i_6))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5042,7 +5059,7 @@ func Facts_dispute(arg1 Facts, arg2 string, arg3 Money, arg4 int32, arg5 int64, 
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_facts_dispute_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_335)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2), C.int(_swig_i_3), C.swig_type_336(_swig_i_4), C.swig_type_337(_swig_i_5), C.cfa_money(_swig_i_6), *(*C.swig_type_338)(unsafe.Pointer(&_swig_i_7)), C.swig_type_339(_swig_i_8), C.swig_type_340(_swig_i_9))
+	swig_r_p := C._wrap_facts_dispute_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_340)(unsafe.Pointer(&_swig_i_1)), C.cfa_money(_swig_i_2), C.int(_swig_i_3), C.swig_type_341(_swig_i_4), C.swig_type_342(_swig_i_5), C.cfa_money(_swig_i_6), *(*C.swig_type_343)(unsafe.Pointer(&_swig_i_7)), C.swig_type_344(_swig_i_8), C.swig_type_345(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5073,7 +5090,7 @@ func Call_done(arg1 Engine, arg2 PulledCall, arg3 int32, arg4 int32, arg5 Facts,
 	_swig_i_9 := arg10
 	_swig_i_10 := arg11
 	_swig_i_11 := arg12
-	swig_r_p := C._wrap_call_done_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_voidp(_swig_i_4), *(*C.swig_type_342)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_343)(unsafe.Pointer(&_swig_i_6)), C.swig_type_344(_swig_i_7), *(*C.swig_type_345)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
+	swig_r_p := C._wrap_call_done_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_voidp(_swig_i_4), *(*C.swig_type_347)(unsafe.Pointer(&_swig_i_5)), *(*C.swig_type_348)(unsafe.Pointer(&_swig_i_6)), C.swig_type_349(_swig_i_7), *(*C.swig_type_350)(unsafe.Pointer(&_swig_i_8)), C.int(_swig_i_9), C.int(_swig_i_10), C.int(_swig_i_11))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -5105,7 +5122,7 @@ func Webhook_accept(arg1 *int32, arg2 Engine, arg3 string, arg4 string, arg5 str
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_webhook_accept_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_347)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_348)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_349)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
+	swig_r_p := C._wrap_webhook_accept_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_352)(unsafe.Pointer(&_swig_i_2)), *(*C.swig_type_353)(unsafe.Pointer(&_swig_i_3)), *(*C.swig_type_354)(unsafe.Pointer(&_swig_i_4)), C.int(_swig_i_5), C.int(_swig_i_6), C.swig_voidp(_swig_i_7), C.int(_swig_i_8), C.int(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5130,7 +5147,7 @@ func Provider_new(arg1 *Provider, arg2 string, arg3 uint32) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_provider_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_351)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
+	swig_r_p := C._wrap_provider_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), *(*C.swig_type_356)(unsafe.Pointer(&_swig_i_1)), C.int(_swig_i_2))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg2
@@ -5157,7 +5174,7 @@ func Play_new(arg1 *Play, arg2 uint64, arg3 int32, arg4 int32, arg5 int64, arg6 
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_353(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_354(_swig_i_4), *(*C.swig_type_355)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_new_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_type_358(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.swig_type_359(_swig_i_4), *(*C.swig_type_360)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg6
@@ -5221,7 +5238,7 @@ func Play_payment(arg1 *int64, arg2 Play, arg3 string) (_swig_ret error) {
 	_swig_i_0 := arg1
 	_swig_i_1 := arg2
 	_swig_i_2 := arg3
-	swig_r_p := C._wrap_play_payment_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_359)(unsafe.Pointer(&_swig_i_2)))
+	swig_r_p := C._wrap_play_payment_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_364)(unsafe.Pointer(&_swig_i_2)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5243,7 +5260,7 @@ func Play_refund(arg1 *Text, arg2 Play, arg3 string, arg4 int64, arg5 int32, arg
 	_swig_i_3 := arg4
 	_swig_i_4 := arg5
 	_swig_i_5 := arg6
-	swig_r_p := C._wrap_play_refund_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_361)(unsafe.Pointer(&_swig_i_2)), C.swig_type_362(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_363)(unsafe.Pointer(&_swig_i_5)))
+	swig_r_p := C._wrap_play_refund_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_366)(unsafe.Pointer(&_swig_i_2)), C.swig_type_367(_swig_i_3), C.int(_swig_i_4), *(*C.swig_type_368)(unsafe.Pointer(&_swig_i_5)))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5272,7 +5289,7 @@ func Play_dispute(arg1 *Text, arg2 Play, arg3 string, arg4 int32, arg5 int64, ar
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
 	_swig_i_9 := arg10
-	swig_r_p := C._wrap_play_dispute_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_365)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), C.swig_type_366(_swig_i_4), C.swig_type_367(_swig_i_5), C.swig_type_368(_swig_i_6), C.cfa_money(_swig_i_7), *(*C.swig_type_369)(unsafe.Pointer(&_swig_i_8)), C.swig_type_370(_swig_i_9))
+	swig_r_p := C._wrap_play_dispute_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), *(*C.swig_type_370)(unsafe.Pointer(&_swig_i_2)), C.int(_swig_i_3), C.swig_type_371(_swig_i_4), C.swig_type_372(_swig_i_5), C.swig_type_373(_swig_i_6), C.cfa_money(_swig_i_7), *(*C.swig_type_374)(unsafe.Pointer(&_swig_i_8)), C.swig_type_375(_swig_i_9))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	if Swig_escape_always_false {
 		Swig_escape_val = arg3
@@ -5348,7 +5365,7 @@ func Record_add(arg1 Record, arg2 Facts, arg3 int32, arg4 int32, arg5 int32, arg
 	_swig_i_6 := arg7
 	_swig_i_7 := arg8
 	_swig_i_8 := arg9
-	swig_r_p := C._wrap_record_add_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.swig_type_375(_swig_i_6), C.swig_type_376(_swig_i_7), C.swig_type_377(_swig_i_8))
+	swig_r_p := C._wrap_record_add_native_f7425e4dc1cb5994(C.swig_voidp(_swig_i_0), C.swig_voidp(_swig_i_1), C.int(_swig_i_2), C.int(_swig_i_3), C.int(_swig_i_4), C.int(_swig_i_5), C.swig_type_380(_swig_i_6), C.swig_type_381(_swig_i_7), C.swig_type_382(_swig_i_8))
 	swig_r = *(*string)(unsafe.Pointer(&swig_r_p))
 	var swig_r_1 error
 

@@ -210,22 +210,33 @@ static void* Swig_malloc(int c) {
 #include <careforall/reconcile.h>
 #include <careforall/sys/platform.h>
 
+#ifndef SWIG
+#include <string.h>
+#endif
+
 typedef struct shim_source shim_source;
 
 #ifndef SWIG
 struct shim_source {
     cfa_reconcile_next next;
     void *self;
+    char provider[32]; /* whose record it is; empty: not told */
 };
 #endif
 
-static inline cfa_status shim_source_new(shim_source **out, cfa_reconcile_next next, void *self)
+static inline cfa_status shim_source_new(shim_source **out, cfa_reconcile_next next, void *self,
+                                         const char *provider)
 {
+    const size_t size = provider != NULL ? strlen(provider) : 0;
+    if (size >= sizeof((*out)->provider))
+        return cfa_error_set(CFA_ETOOLONG, "bindings", "provider", 0,
+                             "a provider's name has at most 31 bytes");
     shim_source *made = (shim_source *)cfa_alloc(sizeof *made);
     if (made == NULL)
         return cfa_error_set(CFA_ENOMEM, "bindings", NULL, 0, "no memory for a source");
     made->next = next;
     made->self = self;
+    memcpy(made->provider, size > 0 ? provider : "", size + 1);
     *out = made;
     return CFA_OK;
 }
@@ -495,15 +506,35 @@ static inline void shim_stop_free(shim_stop *stop)
 }
 
 #ifndef SWIG
+static inline cfa_reconcile_spec shim_reconcile_spec(const shim_source *source, int64_t from_us,
+                                                     int64_t until_us, int32_t all_ours)
+{
+    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
+    spec.next = source->next;
+    spec.next_self = source->self;
+    spec.from_us = from_us;
+    spec.until_us = until_us;
+    spec.all_ours = all_ours;
+    spec.provider = source->provider;
+    return spec;
+}
+
 static inline int32_t shim_audit_stop_asked(void *self, int64_t rows)
 {
     (void)rows;
     return shim_stop_asked(self);
 }
 
-static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, shim_stop *stop)
+/* `source` NULL: without a record. `record` outlives the spec. */
+static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, const shim_source *source,
+                                             cfa_reconcile_spec *record, int64_t from_us,
+                                             int64_t until_us, int32_t all_ours, shim_stop *stop)
 {
     cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    if (source != NULL) {
+        *record = shim_reconcile_spec(source, from_us, until_us, all_ours);
+        spec.record = record;
+    }
     spec.campaign_id = campaign_id;
     spec.stop = shim_audit_stop_asked;
     spec.stop_self = stop;
@@ -512,9 +543,13 @@ static inline cfa_audit_spec shim_audit_spec(const char *campaign_id, shim_stop 
 #endif
 
 static inline cfa_status shim_audit_engine(cfa_audit **out, cfa_engine *engine,
-                                           const char *campaign_id, shim_stop *stop)
+                                           const char *campaign_id, const shim_source *source,
+                                           int64_t from_us, int64_t until_us, int32_t all_ours,
+                                           shim_stop *stop)
 {
-    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
+    cfa_reconcile_spec record;
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, source, &record, from_us, until_us,
+                                                all_ours, stop);
     return cfa_audit_engine(out, engine, &spec);
 }
 
@@ -540,13 +575,17 @@ static inline cfa_status shim_schema_of(int32_t *out_found, int32_t *out_known, 
 }
 
 static inline cfa_status shim_audit_file(cfa_audit **out, const char *path,
-                                         const char *campaign_id, shim_stop *stop)
+                                         const char *campaign_id, const shim_source *source,
+                                         int64_t from_us, int64_t until_us, int32_t all_ours,
+                                         shim_stop *stop)
 {
     cfa_storage storage;
+    cfa_reconcile_spec record;
     cfa_status status = shim_file_open(&storage, path);
     if (status != CFA_OK)
         return status;
-    const cfa_audit_spec spec = shim_audit_spec(campaign_id, stop);
+    const cfa_audit_spec spec = shim_audit_spec(campaign_id, source, &record, from_us, until_us,
+                                                all_ours, stop);
     status = cfa_audit_storage(out, &storage, &spec);
     storage.ops->close(storage.self);
     return status;
@@ -577,18 +616,6 @@ static inline cfa_status shim_doctor_do(int64_t *out_done, cfa_engine *engine, c
 }
 
 /* ---- the books against the provider's ------------------------------------------------------ */
-
-static inline cfa_reconcile_spec shim_reconcile_spec(const shim_source *source, int64_t from_us,
-                                                     int64_t until_us, int32_t all_ours)
-{
-    cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
-    spec.next = source->next;
-    spec.next_self = source->self;
-    spec.from_us = from_us;
-    spec.until_us = until_us;
-    spec.all_ours = all_ours;
-    return spec;
-}
 
 static inline cfa_status shim_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,
                                                const shim_source *source, int64_t from_us,
@@ -6433,19 +6460,22 @@ _gostring_ _wrap_play_sign_native_f7425e4dc1cb5994(char **_swig_go_0, cfa_play *
 }
 
 
-_gostring_ _wrap_source_new_native_f7425e4dc1cb5994(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2) {
+_gostring_ _wrap_source_new_native_f7425e4dc1cb5994(shim_source **_swig_go_0, cfa_reconcile_next _swig_go_1, void *_swig_go_2, _gostring_ _swig_go_3) {
   shim_source **arg1 = (shim_source **) 0 ;
   cfa_reconcile_next arg2 = (cfa_reconcile_next) 0 ;
   void *arg3 = (void *) 0 ;
+  char *arg4 = (char *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
   arg1 = *(shim_source ***)&_swig_go_0; 
   arg2 = (cfa_reconcile_next)_swig_go_1; 
   arg3 = *(void **)&_swig_go_2; 
+  arg4 = careforall_text(_swig_go_3); 
   
-  result = (cfa_status)shim_source_new(arg1,arg2,arg3);
+  result = (cfa_status)shim_source_new(arg1,arg2,arg3,(char const *)arg4);
   _swig_go_result = careforall_failure(result); 
+  free((void *)arg4); 
   return _swig_go_result;
 }
 
@@ -6954,20 +6984,28 @@ void _wrap_stop_free_native_f7425e4dc1cb5994(shim_stop *_swig_go_0) {
 }
 
 
-_gostring_ _wrap_audit_engine_native_f7425e4dc1cb5994(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, shim_stop *_swig_go_3) {
+_gostring_ _wrap_audit_engine_native_f7425e4dc1cb5994(cfa_audit **_swig_go_0, cfa_engine *_swig_go_1, _gostring_ _swig_go_2, shim_source *_swig_go_3, long long _swig_go_4, long long _swig_go_5, int _swig_go_6, shim_stop *_swig_go_7) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   cfa_engine *arg2 = (cfa_engine *) 0 ;
   char *arg3 = (char *) 0 ;
-  shim_stop *arg4 = (shim_stop *) 0 ;
+  shim_source *arg4 = (shim_source *) 0 ;
+  int64_t arg5 ;
+  int64_t arg6 ;
+  int32_t arg7 ;
+  shim_stop *arg8 = (shim_stop *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
   arg1 = *(cfa_audit ***)&_swig_go_0; 
   arg2 = *(cfa_engine **)&_swig_go_1; 
   arg3 = careforall_text(_swig_go_2); 
-  arg4 = *(shim_stop **)&_swig_go_3; 
+  arg4 = *(shim_source **)&_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int64_t)_swig_go_5; 
+  arg7 = (int32_t)_swig_go_6; 
+  arg8 = *(shim_stop **)&_swig_go_7; 
   
-  result = (cfa_status)shim_audit_engine(arg1,arg2,(char const *)arg3,arg4);
+  result = (cfa_status)shim_audit_engine(arg1,arg2,(char const *)arg3,(struct shim_source const *)arg4,arg5,arg6,arg7,arg8);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg3); 
   return _swig_go_result;
@@ -6992,20 +7030,28 @@ _gostring_ _wrap_schema_of_native_f7425e4dc1cb5994(int *_swig_go_0, int *_swig_g
 }
 
 
-_gostring_ _wrap_audit_file_native_f7425e4dc1cb5994(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, shim_stop *_swig_go_3) {
+_gostring_ _wrap_audit_file_native_f7425e4dc1cb5994(cfa_audit **_swig_go_0, _gostring_ _swig_go_1, _gostring_ _swig_go_2, shim_source *_swig_go_3, long long _swig_go_4, long long _swig_go_5, int _swig_go_6, shim_stop *_swig_go_7) {
   cfa_audit **arg1 = (cfa_audit **) 0 ;
   char *arg2 = (char *) 0 ;
   char *arg3 = (char *) 0 ;
-  shim_stop *arg4 = (shim_stop *) 0 ;
+  shim_source *arg4 = (shim_source *) 0 ;
+  int64_t arg5 ;
+  int64_t arg6 ;
+  int32_t arg7 ;
+  shim_stop *arg8 = (shim_stop *) 0 ;
   cfa_status result;
   _gostring_ _swig_go_result;
   
   arg1 = *(cfa_audit ***)&_swig_go_0; 
   arg2 = careforall_text(_swig_go_1); 
   arg3 = careforall_text(_swig_go_2); 
-  arg4 = *(shim_stop **)&_swig_go_3; 
+  arg4 = *(shim_source **)&_swig_go_3; 
+  arg5 = (int64_t)_swig_go_4; 
+  arg6 = (int64_t)_swig_go_5; 
+  arg7 = (int32_t)_swig_go_6; 
+  arg8 = *(shim_stop **)&_swig_go_7; 
   
-  result = (cfa_status)shim_audit_file(arg1,(char const *)arg2,(char const *)arg3,arg4);
+  result = (cfa_status)shim_audit_file(arg1,(char const *)arg2,(char const *)arg3,(struct shim_source const *)arg4,arg5,arg6,arg7,arg8);
   _swig_go_result = careforall_failure(result); 
   free((void *)arg2); 
   free((void *)arg3); 
