@@ -6,7 +6,7 @@ import json
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_SLICE_SECONDS = 0.2
 
 
 class ReconcileKind(IntEnum):
@@ -258,6 +259,9 @@ class Stop:
 
         try:
             threading.Thread(target=body, name="careforall-stoppable").start()
+            # In slices: a signal that comes just before a wait does not end it.
+            while not wait([answer], _SLICE_SECONDS).done:
+                pass
             return answer.result()
         except BaseException:
             self.set()

@@ -1,5 +1,6 @@
 """The books against the provider's own record: any iterable, Stripe's exported file, and the provider itself."""
 
+import _thread
 import http.server
 import signal
 import sqlite3
@@ -310,12 +311,14 @@ def test_close_ends_a_live_reconciliation(out_of_order):
     assert caught.value.name == "CFA_ECLOSING" and engine.closed
 
 
-def test_ctrl_c_ends_a_live_reconciliation(out_of_order):
+@pytest.mark.parametrize("how", ["a signal", "one that interrupts no wait"])
+def test_ctrl_c_ends_a_live_reconciliation(out_of_order, how):
     address, asked = out_of_order
     with engine_at(address) as engine:
         began = time.monotonic()
         here = threading.get_ident()
-        pressing = when(asked, lambda: signal.pthread_kill(here, signal.SIGINT))
+        pressing = when(asked, _thread.interrupt_main if how != "a signal" else
+                        lambda: signal.pthread_kill(here, signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             engine.reconcile_live(datetime.now(timezone.utc) - timedelta(days=1))
         pressing.join()
