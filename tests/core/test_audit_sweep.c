@@ -1,7 +1,7 @@
 /*
  * test_audit_sweep.c - an audit in which one allocation, or one read, fails: it says so, leaves
  * nothing behind, and the next one finds what there is to find. On a clean book and on a damaged one,
- * which is looked at twice.
+ * which is looked at twice, each without and with a record of the provider's that differs.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -80,9 +80,42 @@ static void damage(void) {
     cfa_arena_free(arena);
 }
 
-static void expect_finding(const cfa_audit *report, bool damaged) {
-    ck_assert_msg((cfa_audit_differences(report) > 0) == damaged, "%s", cfa_audit_text(report));
-    if (damaged) {
+/* ---- a record with a payment that nobody knows ------------------------------------------------ */
+
+enum { DAMAGED = 1, COMPARED = 2, CASES = 4 };
+
+static cfa_status next_stranger(void *self, cfa_reconcile_object *out) {
+    bool *told = self;
+    *told = !*told;
+    if (!*told)
+        return CFA_ENOTFOUND;
+    *out = (cfa_reconcile_object){
+        .struct_size = sizeof *out, .livemode = -1, .refunded_minor = -1, .facts = CFA_FACTS_INIT
+    };
+    out->facts.ref = "pi_of_nobody";
+    out->facts.amount = (cfa_money){ 500, "EUR" };
+    out->facts.occurred_us = INT64_C(1800000000000000);
+    return CFA_OK;
+}
+
+static cfa_status audit_once(cfa_audit **out, int which) {
+    bool told = false;
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    cfa_reconcile_spec record = CFA_RECONCILE_SPEC_INIT;
+    record.next = next_stranger;
+    record.next_self = &told;
+    record.all_ours = 1;
+    spec.record = (which & COMPARED) != 0 ? &record : NULL;
+    return cfa_audit_engine(out, book.engine, &spec);
+}
+
+static void expect_finding(const cfa_audit *report, int which) {
+    ck_assert_msg((cfa_audit_differences(report) > 0) == (which != 0), "%s",
+                  cfa_audit_text(report));
+    if ((which & COMPARED) != 0)
+        ck_assert_str_eq(cfa_audit_at(report, cfa_audit_size(report) - 1)->check,
+                         "provider.missing_here");
+    if ((which & DAMAGED) != 0) {
         ck_assert_str_eq(cfa_audit_at(report, 0)->check, "log.missing");
         ck_assert_uint_ge(cfa_audit_at(report, 0)->cause_count, 4);
     }
@@ -92,7 +125,7 @@ START_TEST(an_audit_says_when_it_ran_out_of_memory) {
     heap_install();
     book_open(&book, STORE_MEMORY);
     fill();
-    if (_i == 1)
+    if ((_i & DAMAGED) != 0)
         damage();
     int64_t before = heap.outstanding, nth = 0;
     cfa_status status = CFA_ENOMEM;
@@ -100,10 +133,10 @@ START_TEST(an_audit_says_when_it_ran_out_of_memory) {
         cfa_audit *report = NULL;
         heap.made = 0;
         heap.refuse_nth = ++nth;
-        status = cfa_audit_engine(&report, book.engine, NULL);
+        status = audit_once(&report, _i);
         heap.refuse_nth = 0;
         if (status == CFA_OK)
-            expect_finding(report, _i == 1);
+            expect_finding(report, _i);
         else
             expect_error(status, CFA_ENOMEM, NULL);
         ck_assert((status == CFA_OK) == (report != NULL));
@@ -136,13 +169,13 @@ START_TEST(an_audit_says_when_a_read_failed) {
     book_wrap(&book, fail_once, NULL);
     book_start(&book);
     fill();
-    if (_i == 1)
+    if ((_i & DAMAGED) != 0)
         damage();
     int failures = 0;
     for (uint64_t nth = 1;; nth++) {
         cfa_audit *report = NULL;
         fail_from = cfa_fault_storage_calls(book.fault) + nth;
-        cfa_status status = cfa_audit_engine(&report, book.engine, NULL);
+        cfa_status status = audit_once(&report, _i);
         bool reached = fail_from == 0;
         fail_from = 0;
         if (reached) {
@@ -152,7 +185,7 @@ START_TEST(an_audit_says_when_a_read_failed) {
             continue;
         }
         ck_assert_int_eq(status, CFA_OK);
-        expect_finding(report, _i == 1);
+        expect_finding(report, _i);
         cfa_audit_free(report);
         break;
     }
@@ -161,15 +194,15 @@ START_TEST(an_audit_says_when_a_read_failed) {
 }
 END_TEST
 
-static void add_twice(Suite *suite, const char *name, const TTest *test) {
+static void add_cases(Suite *suite, const char *name, const TTest *test) {
     TCase *test_case = tcase_create(name);
-    tcase_add_loop_test(test_case, test, 0, 2);
+    tcase_add_loop_test(test_case, test, 0, CASES);
     suite_add_tcase(suite, test_case);
 }
 
 int main(int argc, char **argv) {
     Suite *suite = suite_create("audit: sweeps");
-    add_twice(suite, "memory", an_audit_says_when_it_ran_out_of_memory);
-    add_twice(suite, "reads", an_audit_says_when_a_read_failed);
+    add_cases(suite, "memory", an_audit_says_when_it_ran_out_of_memory);
+    add_cases(suite, "reads", an_audit_says_when_a_read_failed);
     return run_suite(suite, argc, argv);
 }
