@@ -175,7 +175,9 @@ def test_a_dispute_is_missing_here_and_its_money_and_fee_are_compared(books):
     taken = Books(desk)
     report = desk.report(taken.itemized())
     assert codes(report) == {("missing_here", "dispute", None)} and report["repairable"] == 0, report
+    wire.wait_missed()
     wire.start()
+    wire.sandbox.pull("webhooks/retry")
     wait_totals(wire, desk.campaign_id, disputed_minor=1000)
     assert wire.server.stop() == 0
     path = desk.folder / "disputes.json"

@@ -117,6 +117,14 @@ class Wire:
         status, headers, _ = self.sandbox.call("POST", page, form={"number": number, "expiry": "12 / 34", "cvc": "123"}, key=None)
         return status, headers.get("Location")
 
+    def wait_missed(self):
+        """What the sandbox has to tell was tried and nobody took it: from here on it waits for "webhooks/retry"."""
+        def tried():
+            deliveries = json.loads(self.sandbox.call("GET", "/_sandbox/webhooks")[2])["deliveries"]
+            return all(each["state"] != "due" or each["attempts"] > 0 for each in deliveries)
+
+        eventually(tried, "webhooks that nobody took")
+
     def close(self):
         assert self.server.stop() == 0, self.server.log()
         self.sandbox.stop()
@@ -403,6 +411,7 @@ def test_a_killed_server_learns_what_was_paid_meanwhile(own_wire, tmp_path):
     pledge = wire.server.pledge(campaign_id, key)
     wire.server.kill()
     assert wire.pay(pledge)[0] == 303
+    wire.wait_missed()
     wire.start()
     again = wire.server.pledge(campaign_id, key)
     assert again.status == 200 and again.body == pledge.body
