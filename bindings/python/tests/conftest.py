@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -25,6 +26,14 @@ if importlib.util.find_spec("careforall") is None:
     sys.path.insert(0, str(built))
 
 from careforall import Engine, Money, PlayProvider  # noqa: E402
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as Python starts with it: whoever started this in the background had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

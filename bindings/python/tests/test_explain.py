@@ -66,7 +66,7 @@ def test_close_ends_an_audit(before_audits):
 
 
 @pytest.mark.parametrize("of", ["engine", "file"])
-def test_ctrl_c_ends_an_audit(before_audits, tmp_path, of):
+def test_ctrl_c_ends_an_audit(ctrl_c, before_audits, tmp_path, of):
     path, here = tmp_path / "book.db", threading.get_ident()
     with Engine.sqlite(path) as engine:
         ends = before_audits(lambda: signal.pthread_kill(here, signal.SIGINT))

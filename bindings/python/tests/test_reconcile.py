@@ -312,7 +312,7 @@ def test_close_ends_a_live_reconciliation(out_of_order):
 
 
 @pytest.mark.parametrize("how", ["a signal", "one that interrupts no wait"])
-def test_ctrl_c_ends_a_live_reconciliation(out_of_order, how):
+def test_ctrl_c_ends_a_live_reconciliation(ctrl_c, out_of_order, how):
     address, asked = out_of_order
     with engine_at(address) as engine:
         began = time.monotonic()
