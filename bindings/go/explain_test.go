@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // shutting is a context that closes an engine when it is looked at.
@@ -66,9 +65,11 @@ func TestABookExplainsItself(t *testing.T) {
 		if err := play.FaultNext(PlayFaultReplyLost); err != nil {
 			t.Fatal(err)
 		}
-		short, cancel := context.WithTimeout(background, 50*time.Millisecond)
-		defer cancel()
-		pledge := must[*Pledge](t)(engine.CreatePledge(short, PledgeSpec{CampaignID: campaign.ID, Amount: amount}))
+		pledge := must[*Pledge](t)(engine.CreatePledge(background,
+			PledgeSpec{CampaignID: campaign.ID, Amount: amount, Wait: WaitCommit}))
+		for must[*Payment](t)(engine.Payment(pledge.PaymentID)).Flags&PaymentFlagUnknown == 0 {
+			must[int](t)(engine.Tick(WorkCalls, 0)) // one call, and not the next one, which would find out
+		}
 		checkup := must[*Checkup](t)(engine.Doctor(background, true))
 		found := false
 		for _, finding := range checkup.Findings {

@@ -8,7 +8,8 @@ import time
 import pytest
 from test_engine import AMOUNT, paid
 
-from careforall import CareForAllError, Engine, InvalidError, PermanentError, PlayFault, audit_file, native
+from careforall import (CareForAllError, Engine, InvalidError, PaymentFlag, PermanentError, PlayFault, Wait, Work,
+                        audit_file, native)
 from careforall.reconcile import Stop
 
 
@@ -106,8 +107,9 @@ def test_a_story_is_told_by_any_of_its_ids(engine, play, campaign):
 def test_the_doctor_finds_what_waits_and_does_what_is_safe(engine, play, campaign):
     assert engine.doctor().findings == ()
     play.fault_next(PlayFault.REPLY_LOST)
-    pledge = engine.create_pledge(campaign.id, AMOUNT, timeout=0.05)
-    assert pledge.pending
+    pledge = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
+    while PaymentFlag.UNKNOWN not in engine.payment(pledge.payment_id).flags:
+        engine.tick(Work.CALLS, budget=0)   # one call, and not the next one, which would find out
     checkup = engine.doctor(deep=True)
     finding, = (one for one in checkup.findings if one.code == "operation_in_doubt")
     assert (finding.count, finding.severity, finding.safe) == (1, "warning", True)
