@@ -23,7 +23,8 @@ from test_server_stripe import KEY, SANDBOX, own_wire  # noqa: F401  (a fixture)
 DOCTOR, AUDITS, RECONCILIATIONS = (f"/api/v1/admin/{name}" for name in ("doctor", "audits", "reconciliations"))
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 ALL_TIME = {"from": "2020-01-01T00:00:00Z", "until": "2999-01-01T00:00:00Z"}
-SECONDS_OF_ACTS = 400_000   # in a book whose audit takes seconds
+MANY_ACTS = 400_000   # in a book whose audit takes a while
+AUDITS_MAX = 20        # until one is seen while it runs
 
 
 class Book:
@@ -124,45 +125,42 @@ def test_an_audit_that_cannot_read_a_row_fails_and_says_which(book):
 
 
 def slow(book):
-    """A book whose audit takes seconds: acts that nobody did."""
+    """A book whose audit takes a while: acts that nobody did."""
     book.campaign_id = book.server.campaign()
     return book.damage(
-        f"INSERT INTO cfa_act WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {SECONDS_OF_ACTS}) "
+        f"INSERT INTO cfa_act WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY_ACTS}) "
         "SELECT i + 1, action, subject, actor, reason, before, after, created_us, hash, hash FROM n, cfa_act WHERE number = 1")
 
 
-def test_of_two_starts_at_once_one_begins_and_the_other_is_told_what_runs(book):
+def begin_audit(book):
+    """Until it has read rows, or has ended already."""
+    def going():
+        audit = book.get(f"{AUDITS}/latest").json
+        return (audit["rows"] or audit["state"] != "running") and audit
+
+    assert book.post(AUDITS).status == 202
+    audit = eventually(going, "rows that were read")
+    assert (audit["rows"] is None) == (audit["state"] != "running") and (audit["rows"] or 0) <= MANY_ACTS * 2, audit
+
+
+def test_donations_go_on_beside_a_running_audit(book):
     slow(book)
-    answers = []
-
-    def begin():
-        answers.append(book.post(AUDITS))
-
-    starts = [threading.Thread(target=begin) for _ in range(2)]
-    for each in starts:
-        each.start()
-    for each in starts:
-        each.join()
-    first, second = sorted(answers, key=lambda answer: answer.status)
-    assert (first.status, second.status) == (202, 409), answers
-    assert second.json["code"] == "http_job_running" and second.headers["location"] == f"{AUDITS}/latest"
-    other = book.post(RECONCILIATIONS, ALL_TIME)
-    assert other.status == 409 and other.headers["location"] == f"{AUDITS}/latest", other
-    rows = eventually(lambda: book.get(f"{AUDITS}/latest").json["rows"], "rows that were read")
-    assert 0 < rows <= SECONDS_OF_ACTS * 2
-    began = time.monotonic()
-    assert book.get("/health").status == 200 and book.server.pledge(book.campaign_id).status == 201
-    assert time.monotonic() - began < 5   # beside it
-    assert book.get(f"{AUDITS}/latest").json["state"] == "running"
+    for _ in range(AUDITS_MAX):   # a busy machine may have ended it before anybody looked
+        begin_audit(book)
+        assert book.get("/health").status == 200 and book.server.pledge(book.campaign_id).status == 201
+        if book.get(f"{AUDITS}/latest").json["state"] == "running":
+            return
+    raise AssertionError("they waited for the audit")
 
 
 def test_a_shutdown_ends_a_running_audit(book):
     server = slow(book)
-    assert book.post(AUDITS).status == 202
-    eventually(lambda: book.get(f"{AUDITS}/latest").json["rows"], "rows that were read")
-    began = time.monotonic()
-    assert server.stop() == 0, server.log()
-    assert time.monotonic() - began < 5, "it waited for the audit"
+    for _ in range(AUDITS_MAX):   # the same
+        begin_audit(book)
+        assert server.stop() == 0, server.log()
+        if not logged(server, "job_finished"):
+            break
+        server = book.serve()
     [line] = logged(server, "job_failed")
     assert (line["kind"], line["status"]) == ("audit", "CFA_ECLOSING"), line
 
@@ -379,6 +377,25 @@ def silent(tmp_path):
         yield server
         if server.process.poll() is None:
             server.kill()
+
+
+@pytest.mark.skipif(not SANDBOX.exists(), reason="this build has no Stripe adapter")
+def test_of_two_starts_at_once_one_begins_and_the_other_is_told_what_runs(silent):
+    answers = []
+
+    def begin():
+        answers.append(silent.request("POST", RECONCILIATIONS, ALL_TIME, token=True))
+
+    starts = [threading.Thread(target=begin) for _ in range(2)]
+    for each in starts:
+        each.start()
+    for each in starts:
+        each.join()
+    first, second = sorted(answers, key=lambda answer: answer.status)
+    assert (first.status, second.status) == (202, 409), answers
+    assert second.json["code"] == "http_job_running" and second.headers["location"] == f"{RECONCILIATIONS}/latest"
+    other = silent.request("POST", AUDITS, token=True)
+    assert other.status == 409 and other.headers["location"] == f"{RECONCILIATIONS}/latest", other
 
 
 @pytest.mark.skipif(not SANDBOX.exists(), reason="this build has no Stripe adapter")
