@@ -21,7 +21,7 @@ import (
 
 const (
 	eventPrefix    = "org.careforall."
-	callSecondsMax = 20
+	callSecondsMax = 120 // only what is broken waits so long
 )
 
 // strictly reads JSON in which nothing may be that nobody looks at.

@@ -27,7 +27,6 @@
 #define PAYOUT(id, automatic, status, reconciliation)                                              \
     "{\"id\":\"" id "\",\"object\":\"payout\",\"automatic\":" automatic ",\"status\":\"" status    \
     "\",\"reconciliation_status\":\"" reconciliation "\"}"
-#define TIMEOUT_MS 5000
 
 static cfa_list_request request_of(int32_t kind, const char *cursor) {
     return (cfa_list_request){ .struct_size = sizeof(cfa_list_request),
@@ -37,7 +36,7 @@ static cfa_list_request request_of(int32_t kind, const char *cursor) {
                                .created_until_us = INT64_C(1700003600000000),
                                .cursor = cursor,
                                .now_us = DATE_US,
-                               .timeout_ms = TIMEOUT_MS };
+                               .timeout_ms = PATIENCE_MS };
 }
 
 static cfa_list_page list(int32_t kind, const char *cursor) {

@@ -34,7 +34,7 @@ CAREFORALL_ADMIN_TOKEN=$token CAREFORALL_WEBHOOK_SECRET=whsec_of_this_test_alone
     --listen 127.0.0.1:0 >"$scratch/said" 2>"$scratch/log" &
 server=$!
 url=
-for _ in {1..300}; do
+for _ in {1..1200}; do # only what is broken waits so long
     url=$(sed -n 's/^listening on //p' "$scratch/said")
     [[ -z $url ]] || break
     kill -0 "$server"

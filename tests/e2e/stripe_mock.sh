@@ -33,7 +33,7 @@ cmake --build "$build" --target stripe_mock_client >/dev/null
 # Port 0 lets the system choose; the mock says which it was.
 "$mock" -http-addr 127.0.0.1:0 -https-addr 127.0.0.1:0 >"$scratch/log" 2>&1 &
 mock_process=$!
-for _ in $(seq 100); do
+for _ in {1..1200}; do # only what is broken waits so long
     if [[ $(grep -c '^Listening for' "$scratch/log") == 2 ]]; then
         break
     fi

@@ -44,7 +44,7 @@ func must[T any](t testing.TB) func(T, error) T {
 
 func eventually(t testing.TB, what string, check func() bool) {
 	t.Helper()
-	until := time.Now().Add(30 * time.Second)
+	until := time.Now().Add(2 * time.Minute) // only what is broken waits so long
 	for !check() {
 		if time.Now().After(until) {
 			t.Fatal("not in time: " + what)

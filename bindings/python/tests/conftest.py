@@ -27,6 +27,8 @@ if importlib.util.find_spec("careforall") is None:
 
 from careforall import Engine, Money, PlayProvider  # noqa: E402
 
+PATIENCE_S = 120   # only what is broken waits so long
+
 
 @pytest.fixture
 def ctrl_c():

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from conftest import PATIENCE_S
 
 import careforall
 from careforall import (CampaignState, CareForAllError, Engine, InvalidError, LateRule, Money, PaymentState,
@@ -134,7 +135,7 @@ def test_webhooks_are_verified_and_applied(engine, play, campaign):
 
 def test_the_host_can_drive_the_engine(engine, play, campaign):
     pledge = engine.create_pledge(campaign.id, AMOUNT, wait=Wait.COMMIT)
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE_S
     while engine.pledge(pledge.id).pending and time.monotonic() < until:
         engine.tick(Work.ALL, budget=0.05)
     assert play.books.intents == 1
@@ -227,10 +228,10 @@ def test_close_waits_for_the_calls_that_run(tmp_path):
     threads = [threading.Thread(target=donate) for _ in range(8)]
     for thread in threads:
         thread.start()
-    assert running.wait(timeout=30)
+    assert running.wait(timeout=PATIENCE_S)
     engine.close()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_S)
         assert not thread.is_alive()
     assert unexpected == []
     with Engine.sqlite(tmp_path / "book.db", provider=play) as again:
@@ -250,7 +251,7 @@ def test_close_does_not_wait_for_a_long_wait(memory, play):
     thread = threading.Thread(target=wait)
     thread.start()
     memory.close()
-    assert ended.wait(timeout=30)
+    assert ended.wait(timeout=PATIENCE_S)
     thread.join()
 
 
@@ -281,7 +282,7 @@ running.wait()
 """
     package = str(pathlib.Path(careforall.__file__).parents[1])
     for attempt in range(5):
-        done = subprocess.run([sys.executable, "-c", program, str(tmp_path / f"{attempt}.db")], timeout=60,
+        done = subprocess.run([sys.executable, "-c", program, str(tmp_path / f"{attempt}.db")], timeout=PATIENCE_S,
                               capture_output=True, text=True, env={**os.environ, "PYTHONPATH": package})
         assert (done.returncode, done.stderr) == (0, "")
 
@@ -303,7 +304,7 @@ def test_a_tick_can_leave_commits_to_other_threads(engine, play, campaign):
     thread = threading.Thread(target=commit)
     thread.start()
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE_S
         while engine.pledge(pledge.id).pending and time.monotonic() < until:
             engine.tick(Work.ALL | Work.NO_COMMIT, budget=0.01)
     finally:

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from conftest import PATIENCE_S
 from test_engine import AMOUNT, paid
 
 from careforall import (CareForAllError, Engine, InvalidError, PaymentFlag, PermanentError, PlayFault, Wait, Work,
@@ -38,7 +39,7 @@ def before_audits(monkeypatch):
         def waiting(audit):
             def wrapped(*arguments):
                 act()
-                assert told.wait(20)
+                assert told.wait(PATIENCE_S)
                 try:
                     made = audit(*arguments)
                 except CareForAllError as error:
@@ -73,7 +74,7 @@ def test_ctrl_c_ends_an_audit(ctrl_c, before_audits, tmp_path, of):
         ends = before_audits(lambda: signal.pthread_kill(here, signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             engine.audit() if of == "engine" else audit_file(path)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not ends and time.monotonic() < deadline:
             time.sleep(0.01)
         assert ends == ["CFA_ECLOSING"]

@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+from conftest import PATIENCE_S
+
 import careforall
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -14,7 +16,7 @@ def run_quickstart(path):
     package = str(pathlib.Path(careforall.__file__).parents[1])
     return subprocess.run(
         [sys.executable, str(ROOT / "examples/python/quickstart.py"), str(path)], capture_output=True, text=True,
-        timeout=60, env={**os.environ, "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"})
+        timeout=PATIENCE_S, env={**os.environ, "PYTHONPATH": package, "PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def test_quickstart_prints_the_expected_lines(tmp_path):

@@ -9,6 +9,7 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from conftest import PATIENCE_S
 from test_engine import AMOUNT, paid
 
 from careforall import (CareForAllError, DisputeFacts, DisputeState, Engine, Fact, Facts, InvalidError, Money,
@@ -291,7 +292,7 @@ def engine_at(address):
 def when(asked, act):
     """Act in a thread, once the provider was asked."""
     def work():
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while not asked and time.monotonic() < deadline:
             time.sleep(0.01)
         act()

@@ -16,6 +16,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import PATIENCE_S
 
 import careforall
 from careforall import (CareForAllError, CircuitOpenError, CircuitRule, Engine, InvalidError, Money, PaymentState,
@@ -30,13 +31,12 @@ SANDBOX = os.environ.get("CAREFORALL_SANDBOX")
 KEY, SECRET = "sk_test_of_these_tests", "whsec_of_these_tests"
 AMOUNT = Money(2500, "EUR")
 PAGES = {"return_url": "https://give.example/thanks", "cancel_url": "https://give.example/back"}
-DEADLINE_S = 30
 
 needs_sandbox = pytest.mark.skipif(not SANDBOX, reason="CAREFORALL_SANDBOX does not name careforall-sandbox")
 
 
 def eventually(check):
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + PATIENCE_S
     while not (value := check()):
         assert time.monotonic() < end
         select.select([], [], [], 0.01)
@@ -77,7 +77,7 @@ class Sandbox:
         self.url = line.split()[-1]
 
     def panel(self, lever, **wanted):
-        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=PATIENCE_S)
         try:
             connection.request("POST" if wanted else "GET", f"/_sandbox/{lever}",
                                json.dumps(wanted) if wanted else None)
@@ -97,7 +97,7 @@ class Sandbox:
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(DEADLINE_S) == 0
+        assert self.process.wait(PATIENCE_S) == 0
         self.process.stdout.close()
         self.receiver.shutdown()
         self.thread.join()
@@ -256,6 +256,6 @@ def test_everything_else_works_where_the_library_is_absent(tmp_path):
     shutil.copytree(package, tmp_path / "careforall", ignore=shutil.ignore_patterns("*stripe_native*", "__pycache__"))
     done = subprocess.run(
         [sys.executable, "-c", "import careforall; careforall.Engine.memory().close(); import careforall.stripe"],
-        capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        capture_output=True, text=True, timeout=PATIENCE_S, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"})
     assert done.returncode == 1 and "ImportError: careforall.stripe needs libcareforall-stripe" in done.stderr

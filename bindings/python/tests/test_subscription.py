@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from conftest import PATIENCE_S
 
 from careforall import ConflictError, InvalidError
 
@@ -44,9 +45,9 @@ def test_iterating_ends_when_the_engine_closes(engine):
 
     thread = threading.Thread(target=read)
     thread.start()
-    assert both.wait(timeout=30)
+    assert both.wait(timeout=PATIENCE_S)
     engine.close()
-    thread.join(timeout=30)
+    thread.join(timeout=PATIENCE_S)
     assert not thread.is_alive()
 
 

@@ -10,6 +10,7 @@ import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from conftest import PATIENCE_S
 
 from careforall import (CareForAllError, DisputeFacts, DisputeState, Engine, Fact, Facts, LateRule, Money, Outcome,
                         PaymentFlag, PlayProvider, RefundFacts, RefundState, Reply, Visibility, Wait, WebhookEvent,
@@ -19,7 +20,6 @@ FOLDER = pathlib.Path(__file__).resolve().parents[3] / "tests/vectors"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 PREFIX = "org.careforall."
 BUCKETS = ("pledged", "authorized", "raised", "refunded", "disputed")
-CALL_SECONDS_MAX = 20
 
 #: Those that need a clock which the runner moves or stops. Here time is the system's; every other vector is run.
 LEFT_OUT = {
@@ -274,7 +274,7 @@ class Story:
         following = next((at for at in range(index, len(self.steps)) if "call" not in self.steps[at]),
                          len(self.steps))
         self.allowed = ordinal + following - index
-        until = time.monotonic() + CALL_SECONDS_MAX
+        until = time.monotonic() + PATIENCE_S
         while self.answered <= ordinal and not self.strangers:
             assert time.monotonic() < until, "no call became due"
             self.engine.serve_provider(budget=0.02)
