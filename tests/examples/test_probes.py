@@ -4,6 +4,7 @@ Every probe carries a second request in its tail. The server's access log says w
 with its route. A probe may run the request it openly is, never the one that it hides.
 """
 
+import contextlib
 import json
 import pathlib
 import re
@@ -184,10 +185,13 @@ class Target:
         return out, [line for line in self.lines()[before:] if line["request_id"] != mark]
 
 
+@contextlib.contextmanager
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is the proxy's: this socket never listens, and nobody else may have it meanwhile."""
+    with socket.socket() as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keeper.bind(("127.0.0.1", 0))
+        yield keeper.getsockname()[1]
 
 
 def wait_port(process, port):
@@ -209,7 +213,7 @@ http {{
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
     upstream server {{ server 127.0.0.1:{port}; keepalive 4; }}
     server {{
-        listen 127.0.0.1:{listen};
+        listen 127.0.0.1:{listen} reuseport;
         location / {{
             proxy_pass http://server; proxy_http_version 1.1; proxy_set_header Connection "";
             proxy_set_header Host $host; proxy_set_header X-Request-Id proxy-$request_id;
@@ -258,22 +262,22 @@ def target(request, server, tmp_path_factory):
     if not program:
         pytest.skip(f"{request.param} is not installed")
     folder = pathlib.Path(tmp_path_factory.mktemp(request.param.replace(" ", "-")))
-    listen = free_port()
     config = folder / "config"
-    if "nginx" in request.param:
-        config.write_text(NGINX.format(folder=folder, port=server.port, listen=listen,
-                                       buffering="off" if "streaming" in request.param else "on"))
-        command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
-    else:
-        config.write_text(HAPROXY.format(port=server.port, listen=listen))
-        command = [program, "-db", "-f", str(config)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_port(process, listen)
-        yield Target(server, listen, request.param)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(DEADLINE_S)
+    with free_port() as listen:
+        if "nginx" in request.param:
+            config.write_text(NGINX.format(folder=folder, port=server.port, listen=listen,
+                                           buffering="off" if "streaming" in request.param else "on"))
+            command = [program, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)]
+        else:
+            config.write_text(HAPROXY.format(port=server.port, listen=listen))
+            command = [program, "-db", "-f", str(config)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_port(process, listen)
+            yield Target(server, listen, request.param)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(DEADLINE_S)
 
 
 def hidden_ran(lines):
