@@ -16,6 +16,7 @@
 #define CFA__PROJECT_EVENTS_MAX 256 /* events applied by one projector command */
 #define CFA__UPKEEP_ROWS_MAX 512
 #define CFA__WAITING_ROWS_MAX 1100                     /* objects looked at by one upkeep */
+#define CFA__WAITING_NAMES_MAX 4                       /* webhooks of an object that may name it */
 #define CFA__WAITING_READ_US (INT64_C(3600) * 1000000) /* a webhook waits: its payment is read */
 #define CFA__STAGED_ROWS_MAX 256
 #define CFA__LEASE_MAX 32                                  /* operations leased by one command */
@@ -403,24 +404,18 @@ typedef struct cfa__upkeep_input {
     int64_t answer_kept_ms;
     bool rotate_keys;
     int64_t waiting_seen_us; /* what waits since then was looked at */
+    cfa__parked fill_after;  /* in a book that is not filled: the last row of the page before */
 } cfa__upkeep_input;
 typedef struct cfa__upkeep_answer {
     int32_t keys_moved, answers_dropped, payments_read;
     int64_t generation, waiting_seen_us;
+    bool fills;                   /* the book was not filled yet */
+    const cfa__parked *fill_last; /* NULL: that was the last page */
 } cfa__upkeep_answer;
-/* Move old random keys in key order, drop answers whose time is over, read payments that webhooks
- * name which wait for an hour. */
+/* Move old random keys in key order, drop answers whose time is over, fill what the newest
+ * migrations left empty, a page of old rows at a time, then read payments that webhooks name which
+ * wait for an hour. */
 CFA_MUST_CHECK cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command);
-
-/* Fill what the newest migrations left empty, a page of old rows at a time. */
-typedef struct cfa__fill_input {
-    cfa__parked after; /* the last row of the page before */
-} cfa__fill_input;
-typedef struct cfa__fill_answer {
-    const cfa__parked *last; /* NULL: the page was empty */
-    bool done;
-} cfa__fill_answer;
-CFA_MUST_CHECK cfa_status cfa__book_fill(cfa__working_set *set, cfa__command *command);
 
 /* Give staged events of joined transactions their place in the log, at most CFA__STAGED_ROWS_MAX;
  * before every batch. */

@@ -100,6 +100,67 @@ static cfa_status drop_answers(cfa__working_set *set, const cfa__upkeep_input *i
     return status == CFA_OK && missed ? CFA__MISS : status;
 }
 
+/* ---- columns that a migration left empty ----------------------------------------------------- */
+
+/* Schema 4: since when an object's webhooks wait. */
+static cfa_status fill_waiting(cfa__working_set *set, const cfa__parked *parked) {
+    cfa__provider_object key;
+    const void *found;
+    void *draft;
+    memset(&key, 0, sizeof key);
+    key.provider = parked->provider;
+    key.account = parked->account;
+    key.ref = parked->ref;
+    cfa_status status = cfa__find(set, &cfa__provider_object_kind, &key, &found);
+    const cfa__provider_object *object = found;
+    if (status != CFA_OK || object == NULL || object->waiting_us != 0 ||
+        parked->number != object->drained_count + 1)
+        return status;
+    const cfa__webhook webhook_key = cfa__webhook_key(parked);
+    status = cfa__find(set, &cfa__webhook_kind, &webhook_key, &found);
+    if (status != CFA_OK || found == NULL)
+        return status;
+    int64_t waiting_us = ((const cfa__webhook *)found)->received_us;
+    status = cfa__edit(set, &cfa__provider_object_kind, &key, &draft);
+    if (status == CFA_OK)
+        ((cfa__provider_object *)draft)->waiting_us = waiting_us;
+    return status;
+}
+
+/* One page; a book of which a row may still be empty says so. */
+static cfa_status fill_page(cfa__working_set *set, const cfa__upkeep_input *input,
+                            cfa__upkeep_answer *answer) {
+    const cfa__book *book;
+    cfa_status status = cfa__book_find(set, &book);
+    if (status != CFA_OK || book->filled >= CFA__SCHEMA_VERSION)
+        return status;
+    answer->fills = true;
+    cfa_query query = { .kind = &cfa__parked_kind,
+                        .flags = CFA_QUERY_AFTER,
+                        .limit = CFA__UPKEEP_ROWS_MAX,
+                        .key = &input->fill_after };
+    status = cfa__list(set, &query);
+    bool missed = false;
+    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
+        status = fill_waiting(set, query.records[i]);
+        if (status == CFA__MISS) {
+            missed = true;
+            status = CFA_OK;
+        }
+    }
+    if (status != CFA_OK || missed)
+        return status != CFA_OK ? status : CFA__MISS;
+    if (query.count == CFA__UPKEEP_ROWS_MAX) {
+        answer->fill_last = query.records[query.count - 1];
+        return CFA_OK;
+    }
+    void *draft;
+    status = cfa__edit(set, &cfa__book_kind, book, &draft);
+    if (status == CFA_OK)
+        ((cfa__book *)draft)->filled = CFA__SCHEMA_VERSION;
+    return status;
+}
+
 /* ---- webhooks that wait ---------------------------------------------------------------------- */
 
 /* The oldest webhook that waits for this object; NULL: it was drained, or is gone. */
@@ -174,7 +235,8 @@ static cfa_status read_waiting(cfa__working_set *set, const cfa__upkeep_input *i
                         .until = cfa__now_us(set) - CFA__WAITING_READ_US,
                         .key = &key };
     answer->waiting_seen_us = input->waiting_seen_us;
-    if (query.until <= input->waiting_seen_us)
+    /* Older ones may still turn up until the book is filled. */
+    if (query.until <= input->waiting_seen_us || answer->fills)
         return CFA_OK;
     cfa_status status = cfa__list(set, &query);
     bool missed = false;
@@ -200,7 +262,7 @@ static cfa_status read_waiting(cfa__working_set *set, const cfa__upkeep_input *i
 
 cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command) {
     static cfa_status (*const works[])(cfa__working_set *, const cfa__upkeep_input *,
-                                       cfa__upkeep_answer *) = { move_keys, drop_answers,
+                                       cfa__upkeep_answer *) = { move_keys, drop_answers, fill_page,
                                                                  read_waiting };
     bool missed = false;
     for (size_t i = 0; i < sizeof works / sizeof works[0]; i++) {
@@ -210,64 +272,6 @@ cfa_status cfa__upkeep(cfa__working_set *set, cfa__command *command) {
         missed = missed || status == CFA__MISS;
     }
     return missed ? CFA__MISS : CFA_OK;
-}
-
-/* ---- columns that a migration left empty ----------------------------------------------------- */
-
-/* Schema 4: since when an object's webhooks wait. */
-static cfa_status fill_waiting(cfa__working_set *set, const cfa__parked *parked) {
-    cfa__provider_object key;
-    const void *found;
-    void *draft;
-    memset(&key, 0, sizeof key);
-    key.provider = parked->provider;
-    key.account = parked->account;
-    key.ref = parked->ref;
-    cfa_status status = cfa__find(set, &cfa__provider_object_kind, &key, &found);
-    const cfa__provider_object *object = found;
-    if (status != CFA_OK || object == NULL || object->waiting_us != 0 ||
-        parked->number != object->drained_count + 1)
-        return status;
-    const cfa__webhook webhook_key = cfa__webhook_key(parked);
-    status = cfa__find(set, &cfa__webhook_kind, &webhook_key, &found);
-    if (status != CFA_OK || found == NULL)
-        return status;
-    int64_t waiting_us = ((const cfa__webhook *)found)->received_us;
-    status = cfa__edit(set, &cfa__provider_object_kind, &key, &draft);
-    if (status == CFA_OK)
-        ((cfa__provider_object *)draft)->waiting_us = waiting_us;
-    return status;
-}
-
-cfa_status cfa__book_fill(cfa__working_set *set, cfa__command *command) {
-    const cfa__fill_input *input = command->input;
-    cfa__fill_answer *answer = command->output;
-    cfa_query query = { .kind = &cfa__parked_kind,
-                        .flags = CFA_QUERY_AFTER,
-                        .limit = CFA__UPKEEP_ROWS_MAX,
-                        .key = &input->after };
-    cfa_status status = cfa__list(set, &query);
-    bool missed = false;
-    for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
-        status = fill_waiting(set, query.records[i]);
-        if (status == CFA__MISS) {
-            missed = true;
-            status = CFA_OK;
-        }
-    }
-    if (status != CFA_OK || missed)
-        return status != CFA_OK ? status : CFA__MISS;
-    answer->last = query.count > 0 ? query.records[query.count - 1] : NULL;
-    answer->done = query.count < CFA__UPKEEP_ROWS_MAX;
-    const cfa__book *book;
-    status = answer->done ? cfa__book_find(set, &book) : CFA_OK;
-    if (status != CFA_OK || !answer->done)
-        return status;
-    void *draft;
-    status = cfa__edit(set, &cfa__book_kind, book, &draft);
-    if (status == CFA_OK)
-        ((cfa__book *)draft)->filled = CFA__SCHEMA_VERSION;
-    return status;
 }
 
 /* ---- opening a book -------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
  * drive.c - who does the work: a host's loop by ticks, or two threads of the library by choice.
  * Plus upkeep and the statistics document.
  */
+#include "core/decide/evidence.h"
 #include "core/engine/calls.h"
 #include "core/engine/circuit.h"
 #include "core/engine/job.h"
@@ -56,7 +57,31 @@ int cfa_engine_descriptor(cfa_engine *engine) {
 
 /* ---- upkeep ---------------------------------------------------------------------------------- */
 
+static cfa_status parked_copy(cfa__parked *out, cfa_arena *arena, const cfa__parked *row) {
+    bool failed = false;
+    *out = *row;
+    out->provider = cfa__slice(cfa__text_of(arena, row->provider, &failed));
+    out->account = cfa__slice(cfa__text_of(arena, row->account, &failed));
+    out->ref = cfa__slice(cfa__text_of(arena, row->ref, &failed));
+    return failed ? CFA_ENOMEM : CFA_OK;
+}
+
+/* The next upkeep fills from here; another engine begins anew. */
+static cfa_status keep_filled(cfa_engine *engine, const cfa__parked *last) {
+    cfa_status status = engine->fill_memory == NULL ? cfa_arena_new(&engine->fill_memory) : CFA_OK;
+    if (status != CFA_OK)
+        return status;
+    cfa_arena_reset(engine->fill_memory);
+    engine->fill_after = NULL;
+    cfa__parked *kept = cfa_arena_alloc(engine->fill_memory, sizeof *kept);
+    status = kept == NULL ? CFA_ENOMEM : parked_copy(kept, engine->fill_memory, last);
+    if (status == CFA_OK)
+        engine->fill_after = kept;
+    return status;
+}
+
 static cfa_status upkeep_begin(cfa_engine *engine, int32_t *out_done) {
+    static const cfa__parked first = { { "", 0 }, { "", 0 }, { "", 0 }, 0, { NULL, 0 } };
     *out_done = 0;
     int64_t now = cfa__monotonic_us(engine);
     if (now < atomic_load(&engine->upkeep_us) || !cfa__job_take_idle(&engine->upkeep_job))
@@ -66,7 +91,8 @@ static cfa_status upkeep_begin(cfa_engine *engine, int32_t *out_done) {
     cfa_status status = cfa__command_new(&command, engine, cfa__upkeep, sizeof(cfa__upkeep_answer));
     cfa__upkeep_input *input =
         status == CFA_OK ? cfa_arena_alloc(command->arena, sizeof *input) : NULL;
-    if (input == NULL) {
+    const cfa__parked *after = engine->fill_after != NULL ? engine->fill_after : &first;
+    if (input == NULL || parked_copy(&input->fill_after, command->arena, after) != CFA_OK) {
         cfa__command_release(engine, command);
         cfa__job_leave(&engine->upkeep_job);
         return CFA_ENOMEM;
@@ -91,6 +117,8 @@ static cfa_status upkeep_collect(cfa_engine *engine, int32_t *out_done) {
             atomic_store(&engine->random_keys, 0);
         }
         atomic_store(&engine->waiting_seen_us, answer->waiting_seen_us);
+        if (answer->fill_last != NULL) /* one page a second: other processes have work, too */
+            status = keep_filled(engine, answer->fill_last);
         if (answer->payments_read > 0)
             atomic_store(&engine->operation_due_us, 0);
         *out_done = answer->keys_moved + answer->answers_dropped + answer->payments_read;

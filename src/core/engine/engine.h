@@ -162,6 +162,8 @@ struct cfa_engine {
     atomic_bool event_signaled;
     atomic_int_fast64_t upkeep_us;       /* monotonic time of the next upkeep */
     atomic_int_fast64_t waiting_seen_us; /* webhooks that wait since then were looked at */
+    const cfa__parked *fill_after;       /* the upkeep job's: how far an old book was filled */
+    cfa_arena *fill_memory;              /* has it; both NULL before the first page */
     atomic_int_fast64_t rest_until_us;   /* monotonic: until then ticks start nothing */
     cfa__statistics statistics;
 };

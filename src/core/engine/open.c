@@ -384,55 +384,6 @@ static cfa_status book_open(cfa_engine *engine) {
     return status;
 }
 
-static cfa_status parked_copy(cfa__parked *out, cfa_arena *arena, const cfa__parked *row) {
-    bool failed = false;
-    *out = *row;
-    out->provider = cfa__slice(cfa__text_of(arena, row->provider, &failed));
-    out->account = cfa__slice(cfa__text_of(arena, row->account, &failed));
-    out->ref = cfa__slice(cfa__text_of(arena, row->ref, &failed));
-    return failed ? CFA_ENOMEM : CFA_OK;
-}
-
-/* One page of what migrations left empty; `after` moves on, with its text in `arena`. */
-static cfa_status fill_page(cfa_engine *engine, cfa__parked *after, cfa_arena *arena,
-                            bool *out_done) {
-    cfa__command *command = NULL;
-    cfa_status status =
-        cfa__command_new(&command, engine, cfa__book_fill, sizeof(cfa__fill_answer));
-    if (status != CFA_OK)
-        return status;
-    cfa__fill_input *input = cfa_arena_alloc(command->arena, sizeof *input);
-    status = input == NULL ? CFA_ENOMEM : parked_copy(&input->after, command->arena, after);
-    command->input = input;
-    if (status == CFA_OK)
-        status = cfa__command_run(engine, &command, cfa__deadline_us(engine, 0));
-    if (status == CFA_OK) {
-        const cfa__fill_answer *answer = command->output;
-        *out_done = answer->done;
-        cfa_arena_reset(arena);
-        if (!answer->done)
-            status = parked_copy(after, arena, answer->last);
-    }
-    cfa__command_release(engine, command);
-    return status;
-}
-
-/* A book that an earlier version made: once, and from the start again if that is interrupted. */
-static cfa_status book_fill(cfa_engine *engine) {
-    cfa__parked after;
-    cfa_arena *arena;
-    bool done = engine->book.filled >= CFA__SCHEMA_VERSION;
-    memset(&after, 0, sizeof after);
-    after.provider = after.account = after.ref = cfa__slice("");
-    cfa_status status = done ? CFA_OK : cfa_arena_new(&arena);
-    if (status != CFA_OK || done)
-        return status;
-    while (status == CFA_OK && !done)
-        status = fill_page(engine, &after, arena, &done);
-    cfa_arena_free(arena);
-    return status;
-}
-
 /* One descriptor for what becomes due here and what moves at the provider. */
 static cfa_status descriptors_join(cfa_engine *engine) {
     if (engine->flights == NULL)
@@ -477,8 +428,6 @@ static cfa_status engine_fill(cfa_engine *engine, const cfa_engine_options *opti
         status = engine->storage.ops->migrate(engine->storage.self, &cfa__schema);
     if (status == CFA_OK)
         status = book_open(engine);
-    if (status == CFA_OK)
-        status = book_fill(engine);
     if (status == CFA_OK)
         status = cfa__circuit_open(engine);
     if (status == CFA_OK)
@@ -585,6 +534,7 @@ void cfa_engine_close(cfa_engine *engine) {
     pthread_mutex_destroy(&engine->flight_lock);
     pthread_mutex_destroy(&engine->circuit.lock);
     pthread_mutex_destroy(&engine->runner_lock);
+    cfa_arena_free(engine->fill_memory);
     cfa_arena_free(engine->memory);
     cfa_free(engine);
 }

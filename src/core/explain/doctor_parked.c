@@ -67,8 +67,28 @@ static cfa_status note_waiting(cfa__examination *examination, const cfa__provide
     return note_targets(examination, object_text(examination, object->ref), found, age_us);
 }
 
+/* The index of what waits is filled by upkeep in a book that an earlier version made. */
+static cfa_status note_unfilled(cfa__examination *examination) {
+    cfa__book key;
+    const void *found;
+    memset(&key, 0, sizeof key);
+    key.id = 1;
+    cfa_status status = cfa__examine_record(examination, &cfa__book_kind, &key, &found);
+    if (status == CFA_OK && found != NULL &&
+        ((const cfa__book *)found)->filled < CFA__SCHEMA_VERSION)
+        cfa__not_seen(examination,
+                      cfa__document_format(
+                          examination->texts, "%s",
+                          "An earlier version made this book, and its oldest waiting webhooks are "
+                          "still being listed: a running server does it"));
+    return status;
+}
+
 /* The index holds only what waits, the oldest first. */
 cfa_status cfa__examine_parked(cfa__examination *examination) {
+    cfa_status unfilled = note_unfilled(examination);
+    if (unfilled != CFA_OK)
+        return unfilled;
     cfa__provider_object key;
     memset(&key, 0, sizeof key);
     key.provider = key.account = key.ref = cfa__slice("");
