@@ -145,6 +145,54 @@ START_TEST(the_payment_that_a_waiting_webhook_names_is_read_once_after_an_hour) 
 }
 END_TEST
 
+/* A dispute's events name no payment, and may come first. */
+START_TEST(a_name_is_looked_for_behind_the_oldest_webhook) {
+    struct book book;
+    book_open(&book, _i);
+    cfa_pledge *pledge = pledge_make(&book, "k", 2500);
+    pledge_pay(&book, pledge);
+    book_advance(&book, MINUTE_US);
+    book_settle(&book);
+    ck_assert_int_eq(tell(&book, 1, "pi_other", NULL, NULL), CFA_WEBHOOK_PARKED);
+    ck_assert_int_eq(tell(&book, 2, "pi_other", NULL, NULL), CFA_WEBHOOK_PARKED);
+    ck_assert_int_eq(tell(&book, 3, "pi_other", NULL, cfa_pledge_payment_id(pledge)),
+                     CFA_WEBHOOK_PARKED);
+    book_advance(&book, HOUR_US);
+    book_settle(&book);
+    book_advance(&book, MINUTE_US);
+    ck_assert_int_eq(calls_by_settling(&book), 1);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
+/* Nothing else asks after a payment that is over, and only a read drains the rest. */
+START_TEST(the_payment_of_what_a_bind_left_waiting_is_read_although_nothing_names_it) {
+    enum { COUNT = 140 };
+    struct book book;
+    char ref[CFA_PLAY_REF_SIZE];
+    book_open(&book, _i);
+    cfa_pledge *pledge = pledge_make(&book, "k", 2500);
+    ref_of(&book, pledge, ref);
+    pledge_pay(&book, pledge);
+    book_advance(&book, MINUTE_US);
+    book_settle(&book);
+    for (int i = 0; i < COUNT; i++)
+        ck_assert_int_eq(tell(&book, i, "pi_early", NULL, NULL), CFA_WEBHOOK_PARKED);
+    (void)tell(&book, COUNT, ref, "pi_early", NULL);
+    ck_assert_int_gt(object_of(&book, "pi_early").waiting_us, 0);
+    ck_assert_int_eq(calls_by_settling(&book), 0);
+    book_advance(&book, HOUR_US);
+    book_settle(&book);
+    book_advance(&book, MINUTE_US);
+    ck_assert_int_eq(calls_by_settling(&book), 1);
+    cfa_pledge_free(pledge);
+    audit(&book);
+    book_close(&book);
+}
+END_TEST
+
 START_TEST(a_call_in_doubt_that_a_waiting_webhook_names_is_looked_up_at_once) {
     struct book book;
     book_open(&book, _i);
@@ -217,6 +265,9 @@ int main(int argc, char **argv) {
     add_per_store(suite, "part", what_goes_on_waiting_behind_a_drained_part_is_known);
     add_per_store(suite, "read",
                   the_payment_that_a_waiting_webhook_names_is_read_once_after_an_hour);
+    add_per_store(suite, "behind", a_name_is_looked_for_behind_the_oldest_webhook);
+    add_per_store(suite, "left",
+                  the_payment_of_what_a_bind_left_waiting_is_read_although_nothing_names_it);
     add_per_store(suite, "doubt",
                   a_call_in_doubt_that_a_waiting_webhook_names_is_looked_up_at_once);
     add_per_store(suite, "many",

@@ -163,22 +163,54 @@ static cfa_status fill_page(cfa__working_set *set, const cfa__upkeep_input *inpu
 
 /* ---- webhooks that wait ---------------------------------------------------------------------- */
 
-/* The oldest webhook that waits for this object; NULL: it was drained, or is gone. */
-static cfa_status find_waiting(cfa__working_set *set, const cfa__provider_object *listed,
-                               const cfa__webhook **out) {
+/* Null stays what it was: the webhook names no payment of ours. */
+static cfa_status read_name(cfa__working_set *set, const cfa__webhook *webhook, cfa__id *out) {
+    cfa_facts facts;
+    if (webhook->facts.data == NULL)
+        return CFA_OK;
+    cfa_status status = cfa__facts_decode(&facts, cfa__batch_arena(set), webhook->facts);
+    if (status == CFA_ENOMEM)
+        return status;
+    if (status != CFA_OK || facts.payment_id == NULL ||
+        cfa__id_parse(out, "pay", facts.payment_id, "payment_id") != CFA_OK)
+        *out = CFA__ID_NULL;
+    return CFA_OK;
+}
+
+/* The payment that the oldest webhooks which wait for this object name; null: none of them does, or
+ * nothing waits any more. An object that is bound names its own: more waited than one bind drains. */
+static cfa_status find_named(cfa__working_set *set, const cfa__provider_object *listed,
+                             cfa__id *out) {
     const void *found;
-    *out = NULL;
+    *out = CFA__ID_NULL;
     cfa_status status = cfa__find(set, &cfa__provider_object_kind, listed, &found);
     const cfa__provider_object *object = found;
     if (status != CFA_OK || object == NULL || object->waiting_us == 0)
         return status;
-    const cfa__parked key = cfa__parked_key(object);
-    status = cfa__find(set, &cfa__parked_kind, &key, &found);
-    if (status != CFA_OK || found == NULL)
-        return status;
-    const cfa__webhook webhook = cfa__webhook_key(found);
-    status = cfa__find(set, &cfa__webhook_kind, &webhook, &found);
-    *out = found;
+    if (!cfa__id_is_null(object->payment_id)) {
+        *out = object->payment_id;
+        return CFA_OK;
+    }
+    cfa__parked key = cfa__parked_key(object);
+    const cfa__webhook *webhooks[CFA__WAITING_NAMES_MAX];
+    int32_t count = 0;
+    bool missed = false;
+    for (; count < CFA__WAITING_NAMES_MAX && key.number <= object->parked_count; key.number++) {
+        webhooks[count] = NULL;
+        status = cfa__find(set, &cfa__parked_kind, &key, &found);
+        if (status == CFA_OK && found != NULL) {
+            const cfa__webhook webhook = cfa__webhook_key(found);
+            status = cfa__find(set, &cfa__webhook_kind, &webhook, &found);
+            webhooks[count] = found;
+        }
+        if (status < 0)
+            return status;
+        missed = missed || status == CFA__MISS;
+        count++;
+    }
+    status = missed ? CFA__MISS : CFA_OK;
+    for (int32_t i = 0; i < count && status == CFA_OK && cfa__id_is_null(*out); i++)
+        status = webhooks[i] != NULL ? read_name(set, webhooks[i], out) : CFA_OK;
     return status;
 }
 
@@ -206,18 +238,10 @@ static cfa_status read_payment(cfa__working_set *set, cfa__id payment_id, int32_
 
 static cfa_status read_named(cfa__working_set *set, const cfa__provider_object *object,
                              cfa__upkeep_answer *answer) {
-    const cfa__webhook *webhook;
-    cfa_facts facts;
     cfa__id payment_id;
-    cfa_status status = find_waiting(set, object, &webhook);
-    if (status != CFA_OK || webhook == NULL || webhook->facts.data == NULL)
-        return status;
-    status = cfa__facts_decode(&facts, cfa__batch_arena(set), webhook->facts);
-    if (status == CFA_ENOMEM)
-        return status;
-    if (status != CFA_OK || facts.payment_id == NULL ||
-        cfa__id_parse(&payment_id, "pay", facts.payment_id, "payment_id") != CFA_OK)
-        return CFA_OK; /* not ours: the doctor tells of it */
+    cfa_status status = find_named(set, object, &payment_id);
+    if (status != CFA_OK || cfa__id_is_null(payment_id))
+        return status; /* not ours: the doctor tells of it */
     return read_payment(set, payment_id, &answer->payments_read);
 }
 
