@@ -20,9 +20,11 @@
 static cfa_storage storage;
 static int64_t spacing_us;
 static int64_t late_us = 2000000; /* how much later than the payment the provider's object may be */
-static bool nobody_names;         /* no object names our payment */
-static int64_t looked_up;         /* rows that were asked for by the provider's id */
-static int64_t pages_read;        /* of payments */
+static bool movements;     /* rows of the balance that have no id of the provider's for a payment */
+static bool nobody_names;  /* no object names our payment */
+static int64_t alone;      /* payments that were asked for one by one, behind their window */
+static int64_t looked_up;  /* rows that were asked for by the provider's id */
+static int64_t pages_read; /* of payments */
 static const cfa_storage_ops *plain_ops;
 static cfa_storage_ops counting_ops;
 
@@ -139,6 +141,13 @@ static cfa_status next_object(void *self, cfa_reconcile_object *out) {
         return CFA_OK;
     cfa__id_format(record.payment_id, "pay", id_of(contradicts(i) ? (i + 5000) % PAYMENTS : i));
     out->facts.payment_id = names_none(i) ? NULL : record.payment_id;
+    if (movements) {
+        out->facts.ref = NULL;
+        out->whole = 0;
+        out->summary = CFA_RECONCILE_MOVEMENT;
+        cfa__id_format(record.payment_id, "pay", id_of(i));
+        out->facts.payment_id = record.payment_id;
+    }
     if (is_paid(i)) {
         out->facts.flags = CFA_FACT_SUCCEEDED;
         out->facts.authorized_minor = out->facts.captured_minor = 1000;
@@ -185,7 +194,7 @@ static bool is_in_record(const char *payment_id) {
 }
 
 /* Every paid payment that the record lacks, in the order of their ids, and nothing else. */
-static void finds(int32_t missing) {
+static void finds_all_but(int32_t missing, int32_t contradicting) {
     cfa_reconciliation *report = NULL;
     cfa_reconcile_spec spec = CFA_RECONCILE_SPEC_INIT;
     spec.next = next_object;
@@ -194,8 +203,8 @@ static void finds(int32_t missing) {
     ck_assert_int_eq(cfa_reconcile_storage(&report, &storage, &spec), CFA_OK);
     ck_assert_int_eq(cfa_reconciliation_objects(report), record.count);
     ck_assert_int_eq(cfa_reconciliation_count(report, "missing_there"), missing);
-    ck_assert_int_eq(cfa_reconciliation_count(report, "amount_differs"), contradictions());
-    ck_assert_int_eq(cfa_reconciliation_differences(report), missing + contradictions());
+    ck_assert_int_eq(cfa_reconciliation_count(report, "amount_differs"), contradicting);
+    ck_assert_int_eq(cfa_reconciliation_differences(report), missing + contradicting);
     const char *before = "";
     for (size_t i = 0; i < cfa_reconciliation_size(report); i++) {
         const cfa_reconcile_difference *difference = cfa_reconciliation_at(report, i);
@@ -208,6 +217,8 @@ static void finds(int32_t missing) {
     cfa_reconciliation_free(report);
 }
 
+static void finds(int32_t missing) { finds_all_but(missing, contradictions()); }
+
 /* Ids of one millisecond, of neighbouring ones, and far apart. */
 static const int64_t spacings_us[] = { 3, 900, 1000000 };
 
@@ -216,6 +227,7 @@ static cfa_status count_loads(cfa_session *session, cfa_query *queries, size_t c
     for (size_t i = 0; i < count; i++) {
         looked_up += queries[i].kind == &cfa__provider_object_kind;
         pages_read += queries[i].kind == &cfa__payment_kind && queries[i].limit > 1;
+        alone += queries[i].kind == &cfa__payment_kind && count == 1 && queries[i].limit == 1;
     }
     return plain_ops->load(session, queries, count, arena);
 }
@@ -225,7 +237,7 @@ static void count_storage(void) {
     counting_ops = *storage.ops;
     counting_ops.load = count_loads;
     storage.ops = &counting_ops;
-    looked_up = pages_read = 0;
+    looked_up = pages_read = alone = 0;
 }
 
 START_TEST(what_is_left_out_of_a_long_record_is_missing_there_and_nothing_else) {
@@ -264,6 +276,23 @@ START_TEST(payments_that_no_object_names_are_found_by_their_time) {
 }
 END_TEST
 
+/* A balance history may name the payment by our id in its metadata alone. */
+START_TEST(movements_that_name_only_our_payment_are_loaded_together) {
+    spacing_us = spacings_us[_i];
+    movements = true;
+    open_book();
+    for (int shuffled = 0; shuffled <= 1; shuffled++) {
+        int32_t missing = take_record(50, shuffled != 0);
+        count_storage();
+        finds_all_but(missing, 0);
+        ck_assert_int_eq(looked_up, 0);
+        ck_assert_int_lt(alone, PAYMENTS / 20);
+        storage.ops = plain_ops;
+    }
+    storage.ops->close(storage.self);
+}
+END_TEST
+
 /* The provider's time leads past too many payments that the record does not have, or nowhere. */
 START_TEST(times_that_find_little_are_given_up) {
     spacing_us = 1000000;
@@ -282,7 +311,7 @@ START_TEST(times_that_find_little_are_given_up) {
     finds(missing);
     ck_assert_int_gt(looked_up, count * 8 / 10);
     ck_assert_int_lt(pages_read, (PAYMENTS + 5 * count) / 64);
-    looked_up = pages_read = 0;
+    looked_up = pages_read = alone = 0;
     late_us = INT64_C(4000000000000000000); /* beyond what an id can say */
     finds(missing);
     ck_assert_int_gt(looked_up, count * 8 / 10);
@@ -321,6 +350,8 @@ int main(int argc, char **argv) {
     tcase_add_loop_test(times, payments_that_no_object_names_are_found_by_their_time, 0,
                         sizeof spacings_us / sizeof spacings_us[0]);
     tcase_add_test(times, times_that_find_little_are_given_up);
+    tcase_add_loop_test(times, movements_that_name_only_our_payment_are_loaded_together, 0,
+                        sizeof spacings_us / sizeof spacings_us[0]);
     suite_add_tcase(suite, times);
     TCase *strangers = tcase_create("strangers");
     tcase_set_timeout(strangers, 120);

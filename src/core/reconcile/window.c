@@ -255,7 +255,7 @@ static bool names(const cfa_reconcile_object *object, struct row *out) {
     const cfa_facts *facts = &object->facts;
     *out =
         (struct row){ .kind = &cfa__payment_kind, .named = object->kind == CFA_RECONCILE_PAYMENT };
-    return facts->ref != NULL && facts->ref[0] != '\0' && facts->payment_id != NULL &&
+    return facts->payment_id != NULL &&
            cfa__id_parse(&out->id, "pay", facts->payment_id, NULL) == CFA_OK;
 }
 
@@ -286,7 +286,7 @@ static cfa_status take_binding(cfa__reconcile *run, cfa_slice ref, cfa__id payme
 }
 
 /* First the payments by our ids, which lie beside each other as the provider's do not. One that is
- * not the object's after all was not named by it. */
+ * not the object's after all was not named by it; a movement has no object, and names what it is of. */
 static cfa_status load_named(cfa__reconcile *run) {
     cfa__window *window = run->window;
     struct row row;
@@ -299,7 +299,7 @@ static cfa_status load_named(cfa__reconcile *run) {
         cfa_slice ref = cfa__slice(window->objects[i].facts.ref);
         uint16_t place = names(&window->objects[i], &row) ? *place_of(window, &row) : 0;
         const cfa__payment *payment = place != 0 ? window->rows[place - 1].found : NULL;
-        if (payment == NULL)
+        if (payment == NULL || ref.size == 0)
             continue;
         if (is_bound(run, ref, payment))
             status = take_binding(run, ref, payment->id);
