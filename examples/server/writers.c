@@ -7,13 +7,23 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PROCESSES_MAX = 100000, FILES_MAX = 4096, MAP_LINES_MAX = 20000, NAMES_MAX = 5 };
+/* A checkup is waited for: whoever is not looked at by then is not named. */
+enum { TIME_MAX_MS = 2000 };
+
+static int64_t monotonic_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 static bool is_same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -36,7 +46,7 @@ static bool writes(const char *process, const char *descriptor) {
     return (flags & O_ACCMODE) != O_RDONLY;
 }
 
-static bool has_open(const char *process, const struct stat *wanted) {
+static bool has_open(const char *process, const struct stat *wanted, int64_t until_ms) {
     char path[80];
     bool found = false;
     const struct dirent *entry;
@@ -44,7 +54,9 @@ static bool has_open(const char *process, const struct stat *wanted) {
     DIR *files = opendir(path);
     if (!files)
         return false; /* gone, or another user's */
-    for (int i = 0; !found && i < FILES_MAX && (entry = readdir(files)) != NULL; i++) {
+    for (int i = 0;
+         !found && i < FILES_MAX && monotonic_ms() < until_ms && (entry = readdir(files)) != NULL;
+         i++) {
         struct stat file;
         snprintf(path, sizeof path, "/proc/%.20s/fd/%.20s", process, entry->d_name);
         found = is_number(entry->d_name) && stat(path, &file) == 0 && is_same(&file, wanted) &&
@@ -84,6 +96,7 @@ static void append_name(char *names, size_t size, const char *process) {
 }
 
 int writers_find(char *names, size_t size, const char *database) {
+    const int64_t until_ms = monotonic_ms() + TIME_MAX_MS;
     struct stat wanted;
     char own[24];
     int count = 0;
@@ -91,10 +104,12 @@ int writers_find(char *names, size_t size, const char *database) {
     names[0] = '\0';
     snprintf(own, sizeof own, "%ld", (long)getpid());
     DIR *processes = stat(database, &wanted) == 0 ? opendir("/proc") : NULL;
-    for (int i = 0; processes && i < PROCESSES_MAX && (entry = readdir(processes)) != NULL; i++) {
+    for (int i = 0; processes && i < PROCESSES_MAX && monotonic_ms() < until_ms &&
+                    (entry = readdir(processes)) != NULL;
+         i++) {
         const char *process = entry->d_name;
-        if (!is_number(process) || strcmp(process, own) == 0 || !has_open(process, &wanted) ||
-            is_ours(process))
+        if (!is_number(process) || strcmp(process, own) == 0 ||
+            !has_open(process, &wanted, until_ms) || is_ours(process))
             continue;
         if (count++ < NAMES_MAX)
             append_name(names, size, process);
