@@ -128,7 +128,7 @@ static json_t *outcome_of(const test_card *card, const char *status) {
                 "type", failed ? "issuer_declined" : "authorized");
 }
 
-static json_t *details_of(sandbox *box, const test_card *card, bool held, int64_t amount) {
+static json_t *details_of(const test_card *card, int64_t amount, int64_t held_until_s) {
     char last4[5];
     card_last4(card, last4);
     json_t *details = shape(details_shape), *fields = json_object_get(details, "card");
@@ -140,14 +140,14 @@ static json_t *details_of(sandbox *box, const test_card *card, bool held, int64_
         doc_set(fields, "three_d_secure",
                 pack("{s:s, s:s, s:n, s:s}", "authentication_flow", "challenge", "result",
                      "authenticated", "result_reason", "version", "2.2.0"));
-    if (held)
-        doc_set_integer(fields, "capture_before", clock_s(box) + HOLD_S);
+    if (held_until_s)
+        doc_set_integer(fields, "capture_before", held_until_s);
     return details;
 }
 
 json_t *charge_new(sandbox *box, json_t *intent, const test_card *card, const char *status) {
     char id[ID_BYTES];
-    int64_t amount = doc_integer(intent, "amount");
+    int64_t amount = doc_integer(intent, "amount"), now_s = clock_s(box);
     bool good = strcmp(status, "succeeded") == 0, failed = strcmp(status, "failed") == 0;
     bool held = text_equal(doc_string(intent, "capture_method"), "manual");
     bool captured = good && !held;
@@ -157,7 +157,7 @@ json_t *charge_new(sandbox *box, json_t *intent, const test_card *card, const ch
     doc_set_integer(charge, "amount", amount);
     doc_set_integer(charge, "amount_captured", captured ? amount : 0);
     doc_set(charge, "captured", json_boolean(captured));
-    doc_set_integer(charge, "created", clock_s(box));
+    doc_set_integer(charge, "created", now_s);
     doc_set_string(charge, "currency", doc_string(intent, "currency"));
     doc_set_string(charge, "description", doc_string(intent, "description"));
     doc_set_string(charge, "failure_code", failed ? card->code : NULL);
@@ -167,7 +167,8 @@ json_t *charge_new(sandbox *box, json_t *intent, const test_card *card, const ch
     doc_set(charge, "paid", json_boolean(good));
     doc_set_string(charge, "payment_intent", doc_string(intent, "id"));
     doc_set_string(charge, "payment_method", doc_string(intent, "payment_method"));
-    doc_set(charge, "payment_method_details", details_of(box, card, held && good, amount));
+    doc_set(charge, "payment_method_details",
+            details_of(card, amount, held && good ? now_s + HOLD_S : 0));
     doc_set_string(charge, "status", status);
     doc_set_string(doc_hidden(charge), "card", card_name(card));
     doc_set_string(doc_hidden(charge), "payment_id", doc_string(doc_hidden(intent), "payment_id"));

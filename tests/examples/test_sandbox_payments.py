@@ -160,8 +160,8 @@ def test_a_canceled_hold_takes_nothing(box):
 def test_a_hold_expires_after_seven_days_of_the_clock(start):
     box = start()
     intent = box.paid("h", capture_method="manual", expand=["latest_charge"])
-    before = intent["latest_charge"]["payment_method_details"]["card"]["capture_before"]
-    assert before - intent["created"] == 7 * 86400
+    charge = intent["latest_charge"]
+    assert charge["payment_method_details"]["card"]["capture_before"] - charge["created"] == 7 * 86400
     box.advance(7 * 86400 - 60)
     assert box.get(f"/v1/payment_intents/{intent['id']}")["status"] == "requires_capture"
     box.advance(120)
