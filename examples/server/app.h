@@ -33,6 +33,7 @@ typedef struct server_app {
     server_limits *limits;
     server_jobs *jobs;
     bool examining; /* a deep examination is under way */
+    bool uploading; /* a body is on its way into a file */
     uv_timer_t reconcile_timer;
     uint64_t reconcile_due_ms;
 

@@ -79,6 +79,7 @@ typedef struct server_config {
     int32_t pledges_per_minute, requests_per_minute, webhooks_per_minute; /* 0: no limit */
     const char *trusted_proxies_text;                                     /* NULL: none */
     caller_blocks trusted_proxies;
+    int32_t record_mib_max;
     int32_t drain_ms;
     int32_t drain_delay_ms; /* not ready any more, but still answering */
 

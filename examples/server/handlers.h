@@ -23,6 +23,10 @@ void handle_audit_begin(http_request *request);
 void handle_audit_latest(http_request *request);
 void handle_reconciliation_begin(http_request *request);
 void handle_reconciliation_latest(http_request *request);
+/* What precedes `handle_record`: the head alone is there. */
+bool prepare_audit_record(http_request *request);
+bool prepare_reconciliation_record(http_request *request);
+void handle_record(http_request *request);
 void handle_act_list(http_request *request);
 void handle_payment_get(http_request *request);
 void handle_payment_accept(http_request *request);

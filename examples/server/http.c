@@ -224,7 +224,7 @@ static void on_drain_timer(uv_timer_t *timer) {
     http_request *next = NULL;
     for (http_request *request = http->requests; request; request = next) {
         next = request->next;
-        http->cut = http->cut || request->suspended;
+        http->cut = http->cut || (request->suspended && !request->upload);
         if (request->suspended && request->complete)
             http_abandon(request, true);
         else if (request->suspended)

@@ -31,13 +31,15 @@ enum {
     HTTP_TARGET_BYTES_MAX = 2048,
     HTTP_BODY_BYTES_MAX = 64 * 1024,
     HTTP_WEBHOOK_BYTES_MAX = 512 * 1024,
-    HTTP_DISCARD_BYTES_MAX = 1024 * 1024, /* of a refused body that is still read */
+    HTTP_DISCARD_BYTES_MAX = 1024 * 1024,  /* of a refused body that is still read */
+    HTTP_UPLOAD_PIECE_BYTES = 1024 * 1024, /* of a body that goes to a file: each in HTTP_BODY_MS */
     HTTP_IDLE_MS = 15000,
     HTTP_HEADERS_MS = 10000,
     HTTP_BODY_MS = 20000,
     HTTP_WORK_MS = 30000,
     HTTP_WRITE_MS = 15000,
-    HTTP_TOTAL_MS = 60000, /* of one request, from its first line to the answer's last byte */
+    HTTP_TOTAL_MS = 60000, /* of one request, from its first line to the answer's last byte; a body
+                            * that goes to a file has its own time */
     HTTP_CALL_MS = 8000,   /* what an engine call may take */
     HTTP_PEER_REQUESTS_MAX = 1000, /* on one connection */
     HTTP_ID_BYTES_MIN = 8,
@@ -93,12 +95,14 @@ struct http_request {
     caller_address caller;          /* the peer, or whom a trusted proxy names */
 
     char *body;
-    size_t body_size, body_capacity, body_limit, discarded, sent_size;
+    size_t body_size, body_capacity, body_limit, discarded, discard_limit, sent_size;
     json_t *json;
+    struct http_upload *upload; /* where the body goes instead; NULL: to `body` */
 
     bool suspended, queued;
     bool pending; /* worked on elsewhere; the loop must not look at the answer */
     bool answered;
+    bool long_body;       /* it went to a file, and took its time */
     uint64_t deadline_ms; /* of an engine call that was begun */
     uv_work_t work;
     void (*run)(http_request *request);

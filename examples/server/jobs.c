@@ -14,8 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { RECORD_MS = 30000 };
+#ifdef SERVER_STRIPE
+#include <careforall/adapters/stripe.h>
+#endif
+
+enum { RECORD_MS = 30000, REPAIR_MS = 30000 };
 
 typedef enum job_state { JOB_NONE, JOB_RUNNING, JOB_FINISHED, JOB_FAILED } job_state;
 
@@ -41,6 +46,7 @@ struct server_jobs {
     uv_thread_t thread;
     bool has_thread; /* not joined yet */
     bool ending;
+    bool live_failed;
     job_record *running; /* NULL: none */
     int64_t count;
     job_record newest[JOB_KINDS];
@@ -71,13 +77,69 @@ static void keep_report(job_result *out, const char *report) {
     }
 }
 
-static void run_audit(server_jobs *jobs, const job_order *order, job_result *out) {
-    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
-    cfa_audit *audit = NULL;
+/* ---- the provider's exported file ----------------------------------------------------------- */
+
+typedef struct record_reader {
+    server_jobs *jobs;
+    struct cfa_stripe_export *file;
+    cfa_reconcile_spec spec;
+} record_reader;
+
+#ifdef SERVER_STRIPE
+
+static cfa_status next_of_record(void *self, cfa_reconcile_object *out) {
+    record_reader *reader = self;
+    return atomic_load(&reader->jobs->stopped) ? CFA_ECLOSING
+                                               : cfa_stripe_export_next(reader->file, out);
+}
+
+/* The file has no name: the descriptor stands for one. */
+static cfa_status record_open(record_reader *out, server_jobs *jobs, const job_order *order) {
+    char path[40];
+    *out = (record_reader){ jobs, NULL, CFA_RECONCILE_SPEC_INIT };
+    snprintf(path, sizeof path, "/proc/self/fd/%d", order->record);
+    cfa_status status = cfa_stripe_export_open(&out->file, path);
+    out->spec.next = next_of_record;
+    out->spec.next_self = out;
+    out->spec.from_us = order->from_us;
+    out->spec.until_us = order->until_us;
+    out->spec.all_ours = order->all_ours;
+    out->spec.provider = "stripe";
+    return status;
+}
+
+static void record_close(record_reader *reader) { cfa_stripe_export_free(reader->file); }
+
+#else /* no such order is ever made: handlers_job.c */
+
+static cfa_status record_open(record_reader *out, server_jobs *jobs, const job_order *order) {
     (void)order;
+    *out = (record_reader){ jobs, NULL, CFA_RECONCILE_SPEC_INIT };
+    return CFA_ENOTSUP;
+}
+
+static void record_close(record_reader *reader) { (void)reader; }
+
+#endif
+
+/* ---- audits --------------------------------------------------------------------------------- */
+
+static cfa_status audit_with(cfa_audit **out, server_jobs *jobs, const cfa_reconcile_spec *record) {
+    cfa_audit_spec spec = CFA_AUDIT_SPEC_INIT;
+    spec.record = record;
     spec.stop = stop_audit;
     spec.stop_self = jobs;
-    cfa_status status = cfa_audit_engine(&audit, jobs->engine, &spec);
+    return cfa_audit_engine(out, jobs->engine, &spec);
+}
+
+static void run_audit(server_jobs *jobs, const job_order *order, job_result *out) {
+    cfa_audit *audit = NULL;
+    record_reader reader = { NULL, NULL, CFA_RECONCILE_SPEC_INIT };
+    cfa_status status = order->has_record ? record_open(&reader, jobs, order) : CFA_OK;
+    if (status == CFA_OK)
+        status = audit_with(&audit, jobs, order->has_record ? &reader.spec : NULL);
+    if (order->has_record)
+        record_close(&reader);
     if (status != CFA_OK) {
         fail(out, status);
         return;
@@ -87,12 +149,32 @@ static void run_audit(server_jobs *jobs, const job_order *order, job_result *out
     cfa_audit_free(audit);
 }
 
-static void run_reconciliation(server_jobs *jobs, const job_order *order, job_result *out) {
-    cfa_reconcile_live_spec spec = CFA_RECONCILE_LIVE_SPEC_INIT;
+/* ---- reconciliations ------------------------------------------------------------------------ */
+
+/* As the command does: compare, tell the book what it can be told, and compare again. */
+static cfa_status compare_record(cfa_reconciliation **out, int64_t *out_repaired, server_jobs *jobs,
+                                 const job_order *order) {
+    record_reader reader;
     cfa_reconciliation *report = NULL;
-    cfa_actor by = CFA_ACTOR_INIT;
-    by.actor = order->actor[0] != '\0' ? order->actor : NULL;
-    by.reason = order->reason[0] != '\0' ? order->reason : NULL;
+    cfa_status status = record_open(&reader, jobs, order);
+    if (status == CFA_OK)
+        status = cfa_reconcile_engine(&report, jobs->engine, &reader.spec);
+    if (status == CFA_OK && order->repair && cfa_reconciliation_repairable(report) > 0) {
+        cfa_reconciliation_free(report);
+        report = NULL;
+        status = cfa_reconcile_repair(out_repaired, jobs->engine, &reader.spec, REPAIR_MS);
+        if (status == CFA_OK)
+            status = cfa_reconcile_engine(&report, jobs->engine, &reader.spec);
+    }
+    record_close(&reader);
+    if (status == CFA_OK)
+        *out = report;
+    return status;
+}
+
+static cfa_status compare_live(cfa_reconciliation **out, int64_t *out_repaired, server_jobs *jobs,
+                               const job_order *order, const cfa_actor *by) {
+    cfa_reconcile_live_spec spec = CFA_RECONCILE_LIVE_SPEC_INIT;
     spec.from_us = order->from_us;
     spec.until_us = order->until_us;
     spec.repair = order->repair;
@@ -100,8 +182,17 @@ static void run_reconciliation(server_jobs *jobs, const job_order *order, job_re
     spec.timeout_ms = order->timeout_ms;
     spec.stop = stop_listing;
     spec.stop_self = jobs;
-    spec.by = &by;
-    cfa_status status = cfa_reconcile_live(&report, &out->repaired, jobs->engine, &spec);
+    spec.by = by;
+    return cfa_reconcile_live(out, out_repaired, jobs->engine, &spec);
+}
+
+static void run_reconciliation(server_jobs *jobs, const job_order *order, job_result *out) {
+    cfa_reconciliation *report = NULL;
+    cfa_actor by = CFA_ACTOR_INIT;
+    by.actor = order->actor[0] != '\0' ? order->actor : NULL;
+    by.reason = order->reason[0] != '\0' ? order->reason : NULL;
+    cfa_status status = order->has_record ? compare_record(&report, &out->repaired, jobs, order)
+                                          : compare_live(&report, &out->repaired, jobs, order, &by);
     if (status != CFA_OK) {
         fail(out, status);
         return;
@@ -159,10 +250,16 @@ static void work(void *self) {
     memset(&result, 0, sizeof result);
     result.status = CFA_OK;
     kinds[record->order.kind].run(jobs, &record->order, &result);
+    if (record->order.has_record)
+        close(record->order.record);
+    if (record->order.has_record && result.status == CFA_ECLOSING) /* its reader says no more */
+        snprintf(result.message, sizeof result.message, "the server is closing");
     uv_mutex_lock(&jobs->lock);
     record->result = result;
     record->ended_us = now_us();
     record->state = result.status == CFA_OK ? JOB_FINISHED : JOB_FAILED;
+    if (record->order.kind == JOB_RECONCILIATION && !record->order.has_record)
+        jobs->live_failed = record->state == JOB_FAILED;
     tell_log(record);
     jobs->running = NULL;
     uv_cond_broadcast(&jobs->changed);
@@ -231,6 +328,10 @@ static json_t *view(const server_jobs *self, const job_record *record) {
                   (json_int_t)record->number, "state", states[record->state], "started_at",
                   view_time(record->began_us), "ended_at", view_time(record->ended_us));
     json_t *more = NULL;
+    (void)json_object_set_new(out, "source",
+                              json_string(record->order.has_record ? "record"
+                                          : audit                  ? "book"
+                                                                   : "live"));
     if (audit)
         more =
             json_pack("{s:o}", "rows",
@@ -267,6 +368,15 @@ static char *write_text(const server_jobs *self, const job_record *record) {
     return text;
 }
 
+bool jobs_busy(server_jobs *self, job_kind *out_kind) {
+    uv_mutex_lock(&self->lock);
+    bool busy = self->running != NULL;
+    if (busy)
+        *out_kind = self->running->order.kind;
+    uv_mutex_unlock(&self->lock);
+    return busy;
+}
+
 bool jobs_latest(server_jobs *self, job_kind kind, char **out_text) {
     uv_mutex_lock(&self->lock);
     const job_record *record = &self->newest[kind];
@@ -276,9 +386,9 @@ bool jobs_latest(server_jobs *self, job_kind kind, char **out_text) {
     return known;
 }
 
-bool jobs_failed(server_jobs *self, job_kind kind) {
+bool jobs_live_failed(server_jobs *self) {
     uv_mutex_lock(&self->lock);
-    bool failed = self->newest[kind].state == JOB_FAILED;
+    bool failed = self->live_failed;
     uv_mutex_unlock(&self->lock);
     return failed;
 }

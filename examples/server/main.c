@@ -12,6 +12,7 @@ int main(int argc, char **argv) {
     static server_config config;
     /* A reader that goes away ends its request, not the process. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     if (sodium_init() < 0) {
         config_complain("the system gave no randomness");
         return EXIT_FAILED;

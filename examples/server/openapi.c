@@ -55,6 +55,18 @@ static const named_json parameters[] = {
     { "deep", JSON({"name": "deep", "in": "query",
         "description": "1: read every payment and parked webhook, however many",
         "schema": {"type": "integer", "enum": [0, 1], "default": 0}}) },
+    { "from", JSON({"name": "from", "in": "query",
+        "description": "what was made here since must be in the file; with `until`",
+        "schema": {"$ref": "#/components/schemas/Time"}}) },
+    { "until", JSON({"name": "until", "in": "query",
+        "description": "and before this time; with `from`",
+        "schema": {"$ref": "#/components/schemas/Time"}}) },
+    { "repair", JSON({"name": "repair", "in": "query",
+        "description": "1: tell the book what the file's objects say, then compare again",
+        "schema": {"type": "integer", "enum": [0, 1], "default": 0}}) },
+    { "all_ours", JSON({"name": "all_ours", "in": "query",
+        "description": "1: what names no payment of ours is missing here, too",
+        "schema": {"type": "integer", "enum": [0, 1], "default": 0}}) },
     { "IdempotencyKey", JSON({"name": "Idempotency-Key", "in": "header", "required": true,
         "description":
             "made before the first try and kept for repeats; unguessable without the service token",
@@ -330,15 +342,24 @@ static const char problem_schema[] = JSON({
 
 /* ---- the document --------------------------------------------------------------------------- */
 
+static json_t *body_content(const http_route *route) {
+    static const char *const types[] = { "application/json", "text/csv",
+                                         "application/octet-stream" };
+    json_t *out = json_object();
+    for (int i = 0; i < ((route->flags & ROUTE_RECORD) ? 3 : 1); i++)
+        (void)json_object_set_new(out, types[i],
+                                  json_pack("{s:o}", "schema", reference("schemas", route->takes)));
+    return out;
+}
+
 static json_t *operation(const server_app *app, const http_route *route) {
     json_t *out =
         json_pack("{s:s, s:s, s:o, s:o}", "operationId", route->name, "summary", route->summary,
                   "parameters", route_parameters(route), "responses", route_answers(app, route));
     if (route->takes)
-        (void)json_object_set_new(out, "requestBody",
-                                  json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content",
-                                            "application/json", "schema",
-                                            reference("schemas", route->takes)));
+        (void)json_object_set_new(
+            out, "requestBody",
+            json_pack("{s:b, s:o}", "required", 1, "content", body_content(route)));
     /* The service may always say who it is; for some routes it must. */
     (void)json_object_set_new(out, "security",
                               route->flags & ROUTE_SERVICE ? json_pack("[{s:[]}]", "service")

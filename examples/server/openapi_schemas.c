@@ -78,8 +78,8 @@ const openapi_schema openapi_schemas[] = {
             "detail": {"type": "string", "description": "for people"}}}) },
     { "Audit", JSON({
         "type": "object", "additionalProperties": false,
-        "required": ["kind", "number", "state", "started_at", "ended_at", "rows", "verdict",
-                     "differences", "problem", "report"],
+        "required": ["kind", "number", "state", "started_at", "ended_at", "source", "rows",
+                     "verdict", "differences", "problem", "report"],
         "properties": {
             "kind": {"const": "audit"},
             "number": {"type": "integer", "minimum": 1,
@@ -87,12 +87,16 @@ const openapi_schema openapi_schemas[] = {
             "state": {"$ref": "#/components/schemas/JobState"},
             "started_at": {"$ref": "#/components/schemas/Time"},
             "ended_at": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
+            "source": {"enum": ["book", "record"],
+                       "description": "record: compared with the provider's exported file, too"},
             "rows": {"type": ["integer", "null"], "minimum": 0,
                      "description": "read so far; null at the end"},
             "verdict": {"anyOf": [{"$ref": "#/components/schemas/Verdict"}, {"type": "null"}]},
             "differences": {"type": ["integer", "null"], "minimum": 0},
             "problem": {"anyOf": [{"$ref": "#/components/schemas/JobFailure"}, {"type": "null"}]},
             "report": {"type": ["object", "null"], "description": "docs/audit.md"}}}) },
+    { "Record", JSON({
+        "description": "a file that was exported from Stripe, CSV or JSON: docs/reconcile.md"}) },
     { "ReconciliationSpec", JSON({
         "type": "object", "required": ["from"], "additionalProperties": false,
         "properties": {
@@ -106,8 +110,8 @@ const openapi_schema openapi_schemas[] = {
     { "Reconciliation", JSON({
         "type": "object", "additionalProperties": false,
         "required": ["kind", "number", "state", "started_at", "ended_at", "from", "until",
-                     "repair", "all_ours", "repaired", "verdict", "differences", "problem",
-                     "report"],
+                     "source", "repair", "all_ours", "repaired", "verdict", "differences",
+                     "problem", "report"],
         "properties": {
             "kind": {"const": "reconciliation"},
             "number": {"type": "integer", "minimum": 1,
@@ -115,9 +119,13 @@ const openapi_schema openapi_schemas[] = {
             "state": {"$ref": "#/components/schemas/JobState"},
             "started_at": {"$ref": "#/components/schemas/Time"},
             "ended_at": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}]},
-            "from": {"$ref": "#/components/schemas/Time"},
+            "source": {"enum": ["live", "record"],
+                       "description": "what the provider lists, or an exported file"},
+            "from": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}],
+                     "description": "null: of a file, nothing must be in it"},
             "until": {"anyOf": [{"$ref": "#/components/schemas/Time"}, {"type": "null"}],
-                      "description": "null: up to ten minutes before it began"},
+                      "description":
+                          "null: up to ten minutes before it began; of a file, as `from`"},
             "repair": {"type": "boolean"},
             "all_ours": {"type": "boolean"},
             "repaired": {"type": ["integer", "null"], "minimum": 0},

@@ -24,7 +24,8 @@
       "work on the whole book runs already; nothing was begun")                                    \
     X(BODY_TOO_LARGE, 413, "http_body_too_large", "the body is larger than this path takes")       \
     X(TARGET_TOO_LONG, 414, "http_target_too_long", "the request target is too long")              \
-    X(BAD_MEDIA_TYPE, 415, "http_bad_media_type", "the body must be application/json")             \
+    X(BAD_MEDIA_TYPE, 415, "http_bad_media_type",                                                  \
+      "the body is of a media type that this path does not take")                                  \
     X(NO_PRECONDITION, 428, "http_no_precondition", "this change needs an If-Match header")        \
     X(HEADERS_TOO_LARGE, 431, "http_headers_too_large", "the headers are too many or too large")   \
     X(RATE_LIMITED, 429, "http_rate_limited", "too many requests; nothing was done")               \

@@ -32,7 +32,7 @@ static void begin(server_app *app) {
 
 static void on_timer(uv_timer_t *timer) {
     server_app *app = timer->data;
-    if (uv_now(&app->loop) >= app->reconcile_due_ms || jobs_failed(app->jobs, JOB_RECONCILIATION))
+    if (uv_now(&app->loop) >= app->reconcile_due_ms || jobs_live_failed(app->jobs))
         begin(app);
 }
 

@@ -11,6 +11,7 @@
 #include "limit.h"
 #include "problem.h"
 #include "route.h"
+#include "upload.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ static http_request *request_new(http_server *http, struct MHD_Connection *conne
     request->number = http->request_number++;
     request->started_us = uv_hrtime() / 1000u;
     request->method = "?";
+    request->discard_limit = HTTP_DISCARD_BYTES_MAX;
     request->caller = caller_of_connection(connection);
     access_number(request);
     request->next = http->requests;
@@ -53,9 +55,11 @@ static http_request *request_new(http_server *http, struct MHD_Connection *conne
     return request;
 }
 
-/* A phase's deadline, within the whole request's. */
+/* A phase's deadline, within the whole request's. The time of an upload is bounded by its pieces. */
 static uint64_t phase_deadline(const http_request *request, uint64_t phase_ms) {
     uint64_t phase = http_now_ms() + phase_ms;
+    if (request->long_body)
+        return phase;
     uint64_t whole = request->started_us / 1000u + HTTP_TOTAL_MS;
     return phase < whole ? phase : whole;
 }
@@ -70,6 +74,7 @@ void http_release(http_request *request) {
         request->previous->next = request->next;
     else
         http->requests = request->next;
+    upload_end(request);
     json_decref(request->json);
     free(request->body);
     free(request->input);
@@ -142,7 +147,7 @@ static void admit(http_request *request, const char *method, const char *path,
     case ROUTE_OPTIONS: http_answer_empty(request, 204); return;
     case ROUTE_FOUND: break;
     }
-    request->body_limit = request->route->body_limit;
+    request->body_limit = route_body_limit(request);
     if (request->body_limit == 0 && (head.length > 0 || head.chunked))
         request->answer.close = true; /* a body where none belongs hides something */
     if (head.length > request->body_limit || (head.chunked && request->body_limit == 0))
@@ -151,6 +156,8 @@ static void admit(http_request *request, const char *method, const char *path,
         refuse_load(request);
     else
         route_admit(request);
+    if (request->answered && (request->route->flags & ROUTE_RECORD) && head.chunked)
+        request->answer.close = true; /* who knows how much would have to be dropped */
 }
 
 /* Keep or drop a piece of the body; false when the connection is not worth reading on. */
@@ -158,8 +165,13 @@ static bool take_body(http_request *request, const char *data, size_t size) {
     if (!request->answered && size > request->body_limit - request->body_size)
         refuse_size(request);
     if (request->answered) {
+        upload_end(request);
         request->discarded += size;
-        return request->discarded <= HTTP_DISCARD_BYTES_MAX;
+        return request->discarded <= request->discard_limit;
+    }
+    if (request->upload) {
+        request->body_size += size;
+        return upload_take(request, data, size);
     }
     if (request->body_size + size > request->body_capacity) {
         size_t capacity = request->body_capacity ? request->body_capacity * 2 : 1024;
@@ -382,7 +394,7 @@ enum MHD_Result http_on_request(void *self, struct MHD_Connection *connection, c
         bool at_once = request->answer.close || http_header(request, "Expect", NULL);
         return request->answered && at_once ? queue_answer(request) : MHD_YES;
     }
-    if (request->queued)
+    if (request->queued || request->suspended) /* the rest waits until a piece is in its file */
         return MHD_YES;
     if (*upload_size > 0) {
         size_t size = *upload_size;

@@ -145,6 +145,17 @@ static const http_route routes[] = {
       .summary = "Begin to recompute the book in use",
       .answers = "202:Audit",
       .problems = "409" },
+    { .method = "POST",
+      .pattern = "/api/v1/admin/audits/record",
+      .flags = ROUTE_SERVICE | ROUTE_RECORD,
+      .queries = "from until all_ours",
+      .prepare = prepare_audit_record,
+      .handler = handle_record,
+      .name = "beginAuditWithRecord",
+      .summary = "Begin to recompute the book in use, and compare it with an exported file",
+      .takes = "Record",
+      .answers = "202:Audit",
+      .problems = "409" },
     { .method = "GET",
       .pattern = "/api/v1/admin/audits/latest",
       .flags = ROUTE_SERVICE,
@@ -161,6 +172,17 @@ static const http_route routes[] = {
       .name = "beginReconciliation",
       .summary = "Begin to compare the book with what the provider lists",
       .takes = "ReconciliationSpec",
+      .answers = "202:Reconciliation",
+      .problems = "409" },
+    { .method = "POST",
+      .pattern = "/api/v1/admin/reconciliations/record",
+      .flags = ROUTE_SERVICE | ROUTE_RECORD | ROUTE_ACTOR,
+      .queries = "from until repair all_ours",
+      .prepare = prepare_reconciliation_record,
+      .handler = handle_record,
+      .name = "beginReconciliationWithRecord",
+      .summary = "Begin to compare the book with an exported file",
+      .takes = "Record",
       .answers = "202:Reconciliation",
       .problems = "409" },
     { .method = "GET",
@@ -378,28 +400,35 @@ static bool check_query(http_request *request) {
     return !scan.unknown && !scan.repeated;
 }
 
-/* A form or plain-text post is what a foreign page can make a browser send without asking; JSON is
+/* Whether `text` is the media type `name`, alone or in UTF-8. */
+static bool is_media_type(const char *text, const char *name) {
+    size_t size = strlen(name);
+    if (strncasecmp(text, name, size) != 0)
+        return false;
+    text += size;
+    text += strspn(text, " \t");
+    if (*text == '\0')
+        return true;
+    if (*text != ';')
+        return false;
+    text++;
+    text += strspn(text, " \t");
+    return strcasecmp(text, "charset=utf-8") == 0 || strcasecmp(text, "charset=\"utf-8\"") == 0;
+}
+
+/* A form or plain-text post is what a foreign page can make a browser send without asking; these are
  * not. */
 static bool check_media_type(http_request *request) {
+    static const char *const names[] = { "application/json", "text/csv",
+                                         "application/octet-stream" };
+    bool record = (request->route->flags & ROUTE_RECORD) != 0;
     int count = 0;
     const char *text = http_header(request, "Content-Type", &count);
-    static const char wanted[] = "application/json";
-    size_t size = sizeof wanted - 1;
-    if (count == 1 && strncasecmp(text, wanted, size) == 0) {
-        text += size;
-        text += strspn(text, " \t");
-        if (*text == '\0')
+    for (int i = 0; count == 1 && i < (record ? 3 : 1); i++)
+        if (is_media_type(text, names[i]))
             return true;
-        if (*text == ';') {
-            text++;
-            text += strspn(text, " \t");
-            if (strcasecmp(text, "charset=utf-8") == 0 ||
-                strcasecmp(text, "charset=\"utf-8\"") == 0)
-                return true;
-        }
-    }
-    problem_http(request, PROBLEM_BAD_MEDIA_TYPE, "Content-Type",
-                 "send Content-Type: application/json");
+    problem_http(request, PROBLEM_BAD_MEDIA_TYPE, "Content-Type", "send Content-Type: %s%s",
+                 names[0], record ? ", text/csv or application/octet-stream" : "");
     return false;
 }
 
@@ -424,7 +453,14 @@ bool route_admit(http_request *request) {
     }
     if (!check_query(request))
         return false;
-    return (!(flags & ROUTE_JSON) || check_media_type(request)) && check_coding(request);
+    return (!(flags & (ROUTE_JSON | ROUTE_RECORD)) || check_media_type(request)) &&
+           check_coding(request) && (!request->route->prepare || request->route->prepare(request));
+}
+
+size_t route_body_limit(const http_request *request) {
+    const http_route *route = request->route;
+    return (route->flags & ROUTE_RECORD) ? (size_t)request->app->config->record_mib_max << 20
+                                         : route->body_limit;
 }
 
 void route_dispatch(http_request *request) {

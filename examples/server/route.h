@@ -15,7 +15,8 @@ enum {
     ROUTE_TAG = 64,           /* documented: answers with an ETag and takes If-None-Match */
     ROUTE_PLEDGE_TOKEN = 128, /* documented: shows itself to who holds the pledge's token */
     ROUTE_PAY = 256,          /* counts against the limit of pledges */
-    ROUTE_ACTOR = 512         /* documented: tells the audit log who asks, and why */
+    ROUTE_ACTOR = 512,        /* documented: tells the audit log who asks, and why */
+    ROUTE_RECORD = 1024       /* the body is a provider's exported file, and goes to a file */
 };
 
 typedef struct http_route {
@@ -25,6 +26,9 @@ typedef struct http_route {
     size_t body_limit;
     const char *queries; /* names of its query arguments, separated by spaces; NULL: none */
     void (*handler)(http_request *request);
+    /* Called before the body is read, when the head was admitted; false after an answer was set.
+     * NULL: nothing to do. */
+    bool (*prepare)(http_request *request);
 
     /* For the OpenAPI document; schemas are named in openapi_schemas.c. */
     const char *name, *summary;
@@ -38,6 +42,9 @@ typedef enum route_match { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD, ROUTE_OP
 /* Find the route and copy the {id} into `request->parameter`. ROUTE_NO_METHOD and ROUTE_OPTIONS
  * fill `answer.allow`. */
 route_match route_find(http_request *request, const char *method, const char *path);
+
+/* How large its body may be. */
+size_t route_body_limit(const http_request *request);
 
 /* Authorization, query names and expectations of a found route; false after an answer was set. */
 bool route_admit(http_request *request);

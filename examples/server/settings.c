@@ -80,6 +80,8 @@ static const setting settings[] = {
            "younger objects are left to their webhooks"),
     NUMBER("reconcile_after_s", COMMAND_SERVE, reconcile_after_s, 0, 86400, "60",
            "for the first time so long after the start"),
+    NUMBER("record_mib_max", COMMAND_SERVE, record_mib_max, 1, 1048576, "256",
+           "largest exported file of the provider that is taken over HTTP,\nin MiB"),
     TEXT("return_urls", COMMAND_SERVE, return_urls_text, "URL...", NULL,
          "where hosted pages may send donors: scheme, host and port\n"
          "must be equal, the path must begin so; separated by spaces"),

@@ -141,7 +141,7 @@ def test_required_headers_and_tokens_are_asked_for(book):
     body = {"CampaignSpec": {"title": "x", "currencies": ["EUR"]},
             "PledgeSpec": {"campaign_id": MISSING["CampaignId"], "amount": {"minor": 100, "currency": "EUR"}},
             "PlayConfirmation": {"client_secret": "x", "payment_method": "x"}, "WebhookEvent": {},
-            "CaptureSpec": {}, "RefundSpec": {}, "ReconciliationSpec": {"from": "2020-01-01T00:00:00Z"}}
+            "CaptureSpec": {}, "RefundSpec": {}, "ReconciliationSpec": {"from": "2020-01-01T00:00:00Z"}, "Record": {}}
     for method, path, operation in operations(book.document):
         target = filled(book.document, path, operation)
         content = operation.get("requestBody", {}).get("content", {})
