@@ -521,6 +521,34 @@ START_TEST(the_doctor_lists_what_a_person_must_decide) {
 }
 END_TEST
 
+/* Calls have a limit, and what the rule cannot send back must not stay in silence. */
+START_TEST(late_money_that_no_call_is_left_for_is_told) {
+    open_pledged(_i, CFA_LATE_REFUND);
+    pledge_pay(&book, pledge);
+    int32_t refunds = 0;
+    for (int64_t calls = rows_of(&book, "operation"); calls < 64; calls++, refunds++) {
+        char key[16];
+        snprintf(key, sizeof key, "part-%d", (int)refunds);
+        refund_of(10, key);
+        ck_assert_ptr_null(finding_of(book.engine, "operations_spent", calls % 16 == 0));
+    }
+    ck_assert_int_gt(refunds, 50);
+    deliver();
+    tell(CFA_FACT_CANCELED, 0);
+    ck_assert_uint_eq(flags_of(book.engine, pledge), CFA_PAYMENT_FLAG_LATE);
+    ck_assert_int_eq(rows_of(&book, "refund"), refunds);
+    for (int deep = 0; deep < 2; deep++) {
+        const cfa_finding_view *view = finding_of(book.engine, "operations_spent", deep);
+        ck_assert_ptr_nonnull(view);
+        ck_assert_int_eq(view->severity, CFA_FINDING_WARNING);
+        ck_assert_int_eq(view->count, 1);
+        ck_assert_str_eq(view->ids[0], payment_id());
+    }
+    forget_checkup();
+    close_whole(1000, refunds * 10, 0);
+}
+END_TEST
+
 START_TEST(its_story_says_that_it_was_held_and_who_accepted_it) {
     open_held(_i);
     book_advance(&book, HOUR_US);
@@ -566,6 +594,7 @@ int main(int argc, char **argv) {
     add_per_store(suite, "failed_refund", a_refund_that_fails_later_leaves_money_to_be_accepted);
     add_per_store(suite, "dispute", a_dispute_of_held_money_shows_when_it_is_accepted);
     add_per_store(suite, "doctor", the_doctor_lists_what_a_person_must_decide);
+    add_per_store(suite, "spent", late_money_that_no_call_is_left_for_is_told);
     add_per_store(suite, "story", its_story_says_that_it_was_held_and_who_accepted_it);
     return run_suite(suite, argc, argv);
 }

@@ -67,6 +67,12 @@ const cfa__ailment_kind cfa__ailment_kinds[CFA__AILMENTS] = {
                                     "Accept each, POST /api/v1/payments/ID/accept, or refund it; a "
                                     "person must decide.",
                                     false },
+    [CFA__AILMENT_OPERATIONS_SPENT] = { "operations_spent", CFA_FINDING_WARNING,
+                                        "These payments have had all the provider calls that one "
+                                        "may have: no refund is made any more, by no rule either.",
+                                        "Do what is left to do at the provider; its webhooks bring "
+                                        "it into the book.",
+                                        false },
     [CFA__AILMENT_PAYMENT_OVERDUE] = { "payment_overdue", CFA_FINDING_WARNING,
                                        "The time to pay these is over for more than an hour, and "
                                        "the provider has not confirmed their end.",

@@ -121,6 +121,24 @@ static cfa_status note_held(cfa__examination *examination, const cfa__payment *p
     return status;
 }
 
+/* While any of its money may still have to go back. One payment has more than one event that
+ * leads here. */
+static void note_spent(cfa__examination *examination, const cfa__payment *payment) {
+    const cfa__finding *finding = &examination->findings[CFA__AILMENT_OPERATIONS_SPENT];
+    char id[CFA_ID_TEXT_SIZE];
+    if (payment->operation_count < CFA__OPERATIONS_PER_PAYMENT_MAX ||
+        cfa__payment_refundable_minor(payment) == 0)
+        return;
+    cfa__id_format(id, "pay", payment->id);
+    for (int32_t i = 0; i < finding->id_count; i++) {
+        if (strcmp(finding->ids[i], id) == 0)
+            return;
+    }
+    cfa__found(examination, CFA__AILMENT_OPERATIONS_SPENT,
+               id_text(examination, CFA__AILMENT_OPERATIONS_SPENT, "pay", payment->id),
+               examination->now_us - payment->updated_us, NULL);
+}
+
 static void note_refund(cfa__examination *examination, const cfa__refund *refund,
                         const cfa__lease_item *item) {
     int64_t age_us = examination->now_us - refund->created_us;
@@ -269,10 +287,12 @@ cfa_status cfa__examine_calls(cfa__examination *examination) {
 
 /* ---- conflicts and late money ---------------------------------------------------------------- */
 
-/* Both are told by an event, which late money has once. */
+/* All are told by an event, which what is held has once. */
 static cfa_status examine_event(cfa__examination *examination, const cfa__event *event) {
     bool held = event->type == CFA__EVENT_PAYMENT_HELD;
-    if (!held && event->type != CFA__EVENT_PAYMENT_CONFLICT)
+    bool by_rule = event->type == CFA__EVENT_PAYMENT_LATE_SUCCESS ||
+                   event->type == CFA__EVENT_PAYMENT_FRAUD_WARNING;
+    if (!held && !by_rule && event->type != CFA__EVENT_PAYMENT_CONFLICT)
         return CFA_OK;
     const void *found = NULL;
     cfa__any_record key;
@@ -282,7 +302,10 @@ static cfa_status examine_event(cfa__examination *examination, const cfa__event 
         return status;
     if (held)
         return note_held(examination, found);
-    note_conflict(examination, found);
+    if (by_rule) /* its rule may have wanted to send it back */
+        note_spent(examination, found);
+    else
+        note_conflict(examination, found);
     return CFA_OK;
 }
 
@@ -305,7 +328,7 @@ static cfa_status examine_newest(cfa__examination *examination) {
     cfa__not_seen(examination, cfa__document_format(
                                    examination->texts,
                                    "Conflicts were looked for in open payments and in the newest "
-                                   "%d events, held money in those events; --deep looks at every "
+                                   "%d events, late money in those events; --deep looks at every "
                                    "payment",
                                    CFA__DOCTOR_EVENTS_MAX));
     return CFA_OK;
@@ -324,6 +347,7 @@ cfa_status cfa__examine_conflicts(cfa__examination *examination) {
         cfa_status status = cfa__examine_page(examination, &query);
         for (int32_t i = 0; status == CFA_OK && i < query.count; i++) {
             note_conflict(examination, query.records[i]);
+            note_spent(examination, query.records[i]);
             status = note_held(examination, query.records[i]);
         }
         if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
