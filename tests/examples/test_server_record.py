@@ -244,6 +244,28 @@ def test_while_work_runs_no_file_is_read(start, tmp_path, temporary):
     assert left_behind(book.server, temporary) == []
 
 
+def test_work_that_began_while_a_file_was_on_its_way_comes_first(start, tmp_path, temporary):
+    book = Book(start, tmp_path)
+    slow(book)
+    with sending(book.server, f"Content-Length: {2 * MIB}\r\n") as peer:
+        peer.sendall(b"x" * (MIB + 5))
+        eventually(lambda: left_behind(book.server, temporary), "a file")
+        assert book.post(AUDITS).status == 202
+        peer.sendall(b"x" * (MIB - 5))
+        out = answered(peer)
+    assert out.startswith(b"HTTP/1.1 409 ") and f"Location: {AUDITS}/latest".encode() in out, out
+    assert left_behind(book.server, temporary) == []
+    assert book.get(f"{RECONCILIATIONS}/latest").status == 404
+
+
+def test_an_end_does_not_wait_for_a_comparison_with_a_file(start, tmp_path, temporary):
+    book = Book(start, tmp_path)
+    server = book.server
+    assert post(server, b"".join(rows(300_000))).status == 202
+    assert server.stop() == 0, server.log()
+    assert os.listdir(temporary) == []
+
+
 def test_of_two_files_one_is_taken_and_one_that_breaks_off_makes_room(small, temporary):
     body = HEADER + ROW % (1, 1)
     with sending(small, f"Content-Length: {MIB}\r\nExpect: 100-continue\r\n") as peer:
