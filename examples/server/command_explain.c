@@ -21,9 +21,39 @@ static cfa_explain_format format_of(const server_config *config) {
     return config->json ? CFA_EXPLAIN_JSON : config->html ? CFA_EXPLAIN_HTML : CFA_EXPLAIN_TEXT;
 }
 
+/* The schema of the book, which looking must not change; false after the one line was printed. */
+static bool read_schema(int32_t *out_found, int32_t *out_known, const char *database) {
+    cfa_storage storage;
+    struct stat file;
+    if (stat(database, &file) != 0) { /* looking makes no book where there is none, either */
+        config_complain("there is no database %s", database);
+        return false;
+    }
+    cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
+    options.read_only = 1;
+    cfa_status status = cfa_sqlite_storage_new(&storage, database, &options);
+    if (status == CFA_OK) {
+        status = cfa_schema_of(out_found, out_known, &storage);
+        storage.ops->close(storage.self);
+    }
+    if (status != CFA_OK)
+        config_complain("cannot open %s: %s; %s", database, app_last_error().message,
+                        app_open_fix(status));
+    return status == CFA_OK;
+}
+
 /* ---- explain -------------------------------------------------------------------------------- */
 
 int command_explain(const server_config *config) {
+    int32_t found, known;
+    if (!read_schema(&found, &known, config->database))
+        return EXIT_FAILED;
+    if (found < known) {
+        config_complain(
+            "%s has schema version %d, this program reads %d: careforall-server migrate",
+            config->database, (int)found, (int)known);
+        return EXIT_FAILED;
+    }
     cfa_engine *engine = command_open(config);
     if (!engine)
         return EXIT_FAILED;
@@ -80,22 +110,6 @@ static int examine(const server_config *config, cfa_engine *engine, const cfa_do
     return code;
 }
 
-/* The schema of the book, which looking must not change; false after the one line was printed. */
-static bool read_schema(int32_t *out_found, int32_t *out_known, const char *database) {
-    cfa_storage storage;
-    cfa_sqlite_options options = CFA_SQLITE_OPTIONS_INIT;
-    options.read_only = 1;
-    cfa_status status = cfa_sqlite_storage_new(&storage, database, &options);
-    if (status == CFA_OK) {
-        status = cfa_schema_of(out_found, out_known, &storage);
-        storage.ops->close(storage.self);
-    }
-    if (status != CFA_OK)
-        config_complain("cannot open %s: %s; %s", database, app_last_error().message,
-                        app_open_fix(status));
-    return status == CFA_OK;
-}
-
 /* An older one is a finding: shown as that of a book in which nothing else can be found. */
 static int tell_old_schema(const server_config *config, int32_t found, int32_t known) {
     char text[128];
@@ -141,13 +155,7 @@ static int tell_old_schema(const server_config *config, int32_t found, int32_t k
 
 int command_doctor(const server_config *config) {
     host_findings files;
-    struct stat file;
     int32_t found, known;
-    /* A doctor makes no book where there is none. */
-    if (stat(config->database, &file) != 0) {
-        config_complain("there is no database %s", config->database);
-        return DOCTOR_FAILED;
-    }
     if (!read_schema(&found, &known, config->database))
         return DOCTOR_FAILED;
     if (found < known)

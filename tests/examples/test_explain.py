@@ -150,6 +150,8 @@ def test_an_old_schema_is_a_finding_and_looking_does_not_change_it(tmp_path):
     assert finding["kind"] == "old_schema" and "schema version 2" in finding["text"] and "migrate" in finding["action"]
     code, out, _ = run("doctor", "--database", path)
     assert code == 1 and "old_schema" in out
+    code, out, err = run("explain", "1", "--database", path)
+    assert code != 0 and out == "" and "careforall-server migrate" in err and err.count("\n") == 1
     code, out, err = run("doctor", "--database", path, "--do", "old_schema")
     assert (code, out) == (2, "") and "careforall-server migrate" in err and err.count("\n") == 1
     with sqlite3.connect(path) as book:
@@ -183,6 +185,12 @@ def test_a_book_that_does_not_open_is_exit_2_and_is_not_made(tmp_path):
     path.write_bytes(b"not a database, but long enough to look like a file" * 40)
     code, out, err = run("doctor", "--database", str(path))
     assert code == 2 and out == "" and err.count("\n") == 1
+
+
+def test_a_story_makes_no_book(tmp_path):
+    path = tmp_path / "none.db"
+    code, out, err = run("explain", "1", "--database", str(path))
+    assert code != 0 and out == "" and "there is no database" in err and not path.exists()
 
 
 def test_the_page_from_the_shell_is_whole(donated):
