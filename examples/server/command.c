@@ -56,7 +56,8 @@ static const command commands[] = {
       "Reads only. Exit codes: 0 clean, 1 differences, 2 could not run.", command_audit },
 #endif
     { COMMAND_EXPLAIN, "explain", "ID", 1, 1, "tell one donation's story",
-      "ID: of a pledge, payment, refund, dispute, event or webhook, or what the provider calls it.\n"
+      "ID: of a pledge, payment, refund, dispute, event or webhook, or what the provider calls "
+      "it.\n"
       "Reads only.",
       command_explain },
     { COMMAND_DOCTOR, "doctor", "", 0, 0, "list what is stuck or strange, and what to do",
