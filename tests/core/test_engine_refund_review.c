@@ -198,22 +198,8 @@ END_TEST
 
 /* ---- the late rule --------------------------------------------------------------------------- */
 
-static cfa_status prepare_no_refund(void *self, const cfa_call *call, cfa_arena *arena,
-                                    cfa_slice *out_body) {
-    const cfa_provider *play = cfa_play_provider(book.play);
-    (void)self;
-    if (call->kind == CFA_CALL_REFUND)
-        return cfa_error_set(CFA_ENOTSUP, "provider.play", NULL, 0, "no refunds here");
-    return play->ops->prepare(play->self, call, arena, out_body);
-}
-
-/* A provider that cannot give back must not make us lose what it took. */
-START_TEST(late_money_that_cannot_go_back_is_in_the_books) {
-    book_prepare(&book, _i);
-    hooked_use(&hooked, &book, NULL);
-    hooked.ops.prepare = prepare_no_refund;
-    book_start(&book);
-    pledge = pledge_make(&book, "gift", 1000);
+/* The campaign ends, and gives back what comes late. */
+static void end_with_refunds(void) {
     cfa_campaign *campaign, *changed, *ended;
     cfa_campaign_spec spec = CFA_CAMPAIGN_SPEC_INIT;
     ck_assert_int_eq(cfa_campaign_get(&campaign, book.engine, book.campaign_id), CFA_OK);
@@ -230,10 +216,57 @@ START_TEST(late_money_that_cannot_go_back_is_in_the_books) {
     cfa_campaign_free(campaign);
     cfa_campaign_free(changed);
     cfa_campaign_free(ended);
+}
+
+static cfa_status prepare_no_refund(void *self, const cfa_call *call, cfa_arena *arena,
+                                    cfa_slice *out_body) {
+    const cfa_provider *play = cfa_play_provider(book.play);
+    (void)self;
+    if (call->kind == CFA_CALL_REFUND)
+        return cfa_error_set(CFA_ENOTSUP, "provider.play", NULL, 0, "no refunds here");
+    return play->ops->prepare(play->self, call, arena, out_body);
+}
+
+/* A provider that cannot give back must not make us lose what it took. */
+START_TEST(late_money_that_cannot_go_back_is_in_the_books) {
+    book_prepare(&book, _i);
+    hooked_use(&hooked, &book, NULL);
+    hooked.ops.prepare = prepare_no_refund;
+    book_start(&book);
+    pledge = pledge_make(&book, "gift", 1000);
+    end_with_refunds();
     pledge_pay(&book, pledge);
     ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_COMPLETED);
     ck_assert_uint_eq(flags_of(book.engine, pledge), CFA_PAYMENT_FLAG_LATE);
     close_whole(1000, 0);
+}
+END_TEST
+
+/* A provider may take it in parts; what counted before the end was never late. */
+START_TEST(only_what_came_after_the_end_goes_back) {
+    book_open(&book, _i);
+    pledge = pledge_make(&book, "gift", 1000);
+    ck_assert_int_eq(cfa_play_confirm(book.play, cfa_pledge_client_secret(pledge), "pm_ok"),
+                     CFA_OK);
+    cfa_payment *payment;
+    cfa_webhook_verdict verdict;
+    cfa_webhook_event event = { .struct_size = sizeof event,
+                                .event_id = "evt_part",
+                                .event_type = "test",
+                                .account = "",
+                                .relevant = 1,
+                                .facts = CFA_FACTS_INIT };
+    ck_assert_int_eq(cfa_payment_get(&payment, book.engine, cfa_pledge_payment_id(pledge)), CFA_OK);
+    event.facts.ref = cfa_payment_ref(payment);
+    event.facts.captured_minor = 400;
+    ck_assert_int_eq(cfa_webhook_accept(&verdict, book.engine, &event, PATIENCE_MS), CFA_OK);
+    ck_assert_int_eq(verdict, CFA_WEBHOOK_APPLIED);
+    cfa_payment_free(payment);
+    end_with_refunds();
+    ck_assert_int_eq(cfa_play_deliver(NULL, book.play, book.engine, 0), CFA_OK);
+    book_settle(&book);
+    ck_assert_int_eq(state_of(book.engine, pledge), CFA_PAYMENT_COMPLETED);
+    close_whole(1000, 600);
 }
 END_TEST
 
@@ -444,6 +477,7 @@ int main(int argc, char **argv) {
     add_loop(suite, "currency", a_broken_currency_does_not_stop_the_payment_it_waits_for,
              3 * STORES);
     add_per_store(suite, "no_refunds", late_money_that_cannot_go_back_is_in_the_books);
+    add_per_store(suite, "after_the_end", only_what_came_after_the_end_goes_back);
     add_per_store(suite, "oldest_first", refunds_are_listed_oldest_first_whatever_the_clock_does);
     add_loop(suite, "failed_read", a_read_that_failed_has_not_looked, 3 * STORES);
     add_per_store(suite, "meanwhile", news_that_comes_during_a_read_is_read_again);

@@ -92,7 +92,8 @@ static cfa_status apply_fraud_rule(cfa__working_set *set, cfa__payment *payment,
     if (!evidence->refunds_suspects || !is_suspected(payment) || is_suspected(before) ||
         payment->dispute_count > 0)
         return CFA_OK;
-    return cfa__refund_by_rule(set, evidence->provider, payment, CFA_REFUND_FRAUD);
+    return cfa__refund_by_rule(set, evidence->provider, payment, CFA_REFUND_FRAUD,
+                               payment->captured_minor);
 }
 
 /* ---- evidence -------------------------------------------------------------------------------- */

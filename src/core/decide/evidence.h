@@ -60,7 +60,8 @@ CFA_MUST_CHECK cfa_status cfa__reversals_apply(cfa__working_set *set, cfa__payme
 typedef struct cfa__lateness {
     bool is_late;
     bool is_untold; /* only the campaign's end makes it late: no machine said so */
-    bool is_held, goes_back;
+    bool is_held;
+    int64_t goes_back_minor; /* 0: none of it */
 } cfa__lateness;
 
 /* Judge a payment that facts were merged into, and set its flags LATE and HELD; nothing is told
@@ -92,9 +93,11 @@ CFA_MUST_CHECK cfa_status cfa__object_apply(cfa__working_set *set, cfa__payment 
 CFA_MUST_CHECK cfa_status cfa__refund_append(cfa__working_set *set, const cfa_provider *provider,
                                              cfa__payment *payment, const cfa__refund *refund,
                                              cfa__refund **out);
-/* The same by a rule, of all that is left. Nothing when nothing is, or the provider cannot. */
+/* The same by a rule, of what is left, at most so much. Nothing when nothing is, or the provider
+ * cannot. */
 CFA_MUST_CHECK cfa_status cfa__refund_by_rule(cfa__working_set *set, const cfa_provider *provider,
-                                              cfa__payment *payment, cfa_refund_origin origin);
+                                              cfa__payment *payment, cfa_refund_origin origin,
+                                              int64_t most_minor);
 /* The provider refused to make a refund that was asked for, or proved that it never did. */
 CFA_MUST_CHECK cfa_status cfa__refund_reject(cfa__working_set *set, cfa__payment *payment,
                                              cfa__id refund_id, const char *code);

@@ -32,11 +32,13 @@ cfa_status cfa__late_judge(cfa__working_set *set, cfa__payment *payment, const c
     out->is_late = late || cfa__campaign_has_ended(campaign, cfa__now_us(set));
     if (!out->is_late)
         return CFA_OK;
-    /* What counts already, or was accepted, is not held because more of it comes. */
+    /* What counts already, or was accepted, is neither held nor given back because more of it
+     * comes. */
     bool first = before->captured_minor == 0 || turned;
     out->is_untold = !late;
     out->is_held = campaign->late_rule == CFA_LATE_HOLD && first;
-    out->goes_back = campaign->late_rule == CFA_LATE_REFUND;
+    if (campaign->late_rule == CFA_LATE_REFUND)
+        out->goes_back_minor = payment->captured_minor - (first ? 0 : before->captured_minor);
     payment->flags |= CFA_PAYMENT_FLAG_LATE | (out->is_held ? CFA_PAYMENT_FLAG_HELD : 0);
     return CFA_OK;
 }
@@ -48,8 +50,9 @@ cfa_status cfa__late_apply(cfa__working_set *set, cfa__payment *payment,
         status = cfa__emit_payment(set, payment, CFA__EVENT_PAYMENT_LATE_SUCCESS);
     if (status == CFA_OK && lateness->is_held)
         status = cfa__log_notice(set, payment, "L01", CFA__EVENT_PAYMENT_HELD, evidence->cause_id);
-    if (status == CFA_OK && lateness->goes_back)
-        status = cfa__refund_by_rule(set, evidence->provider, payment, CFA_REFUND_LATE);
+    if (status == CFA_OK && lateness->goes_back_minor > 0)
+        status = cfa__refund_by_rule(set, evidence->provider, payment, CFA_REFUND_LATE,
+                                     lateness->goes_back_minor);
     return status;
 }
 

@@ -122,9 +122,12 @@ static cfa__id id_by_rule(const cfa__working_set *set, const cfa__payment *payme
 }
 
 cfa_status cfa__refund_by_rule(cfa__working_set *set, const cfa_provider *provider,
-                               cfa__payment *payment, cfa_refund_origin origin) {
+                               cfa__payment *payment, cfa_refund_origin origin,
+                               int64_t most_minor) {
     assert(origin == CFA_REFUND_LATE || origin == CFA_REFUND_FRAUD);
     int64_t amount = cfa__payment_refundable_minor(payment);
+    if (amount > most_minor)
+        amount = most_minor;
     if (amount == 0 || payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX)
         return CFA_OK;
     cfa__refund refund = { .id = id_by_rule(set, payment, origin),
