@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import BINARY, DEADLINE_S, TOKEN, Server, eventually
-from test_server_checks import AUDITS, RECONCILIATIONS, SANDBOX, finished, slow, Book
+from test_server_checks import ALL_TIME, AUDITS, RECONCILIATIONS, SANDBOX, Book, finished, silent  # noqa: F401
 from test_server_reversals import ask, donation, wait_totals
 from test_server_stripe import own_wire  # noqa: F401  (a fixture)
 
@@ -231,31 +231,28 @@ def test_a_file_beyond_the_limit_is_refused_by_its_length_or_where_it_is_reached
 # ---- one at a time ---------------------------------------------------------------------------------
 
 
-def test_while_work_runs_no_file_is_read(start, tmp_path, temporary):
-    book = Book(start, tmp_path)
-    slow(book)
-    assert book.post(AUDITS).status == 202
-    with sending(book.server, "Content-Length: 100000000\r\nExpect: 100-continue\r\n") as peer:
+def test_while_work_runs_no_file_is_read(temporary, silent):  # noqa: F811
+    assert silent.request("POST", RECONCILIATIONS, ALL_TIME, token=True).status == 202
+    with sending(silent, "Content-Length: 100000000\r\nExpect: 100-continue\r\n") as peer:
         out = answered(peer)
-    assert out.startswith(b"HTTP/1.1 409 ") and f"Location: {AUDITS}/latest".encode() in out, out
-    with sending(book.server, "Transfer-Encoding: chunked\r\n") as peer:
+    assert out.startswith(b"HTTP/1.1 409 ") and f"Location: {RECONCILIATIONS}/latest".encode() in out, out
+    with sending(silent, "Transfer-Encoding: chunked\r\n") as peer:
         out = answered(peer)
     assert out.startswith(b"HTTP/1.1 409 ") and b"http_job_running" in out, out
-    assert left_behind(book.server, temporary) == []
+    assert left_behind(silent, temporary) == []
 
 
-def test_work_that_began_while_a_file_was_on_its_way_comes_first(start, tmp_path, temporary):
-    book = Book(start, tmp_path)
-    slow(book)
-    with sending(book.server, f"Content-Length: {2 * MIB}\r\n") as peer:
+def test_work_that_began_while_a_file_was_on_its_way_comes_first(temporary, silent):  # noqa: F811
+    with sending(silent, f"Content-Length: {2 * MIB}\r\n") as peer:
         peer.sendall(b"x" * (MIB + 5))
-        eventually(lambda: left_behind(book.server, temporary), "a file")
-        assert book.post(AUDITS).status == 202
+        eventually(lambda: left_behind(silent, temporary), "a file")
+        assert silent.request("POST", RECONCILIATIONS, ALL_TIME, token=True).status == 202
         peer.sendall(b"x" * (MIB - 5))
         out = answered(peer)
-    assert out.startswith(b"HTTP/1.1 409 ") and f"Location: {AUDITS}/latest".encode() in out, out
-    assert left_behind(book.server, temporary) == []
-    assert book.get(f"{RECONCILIATIONS}/latest").status == 404
+    assert out.startswith(b"HTTP/1.1 409 ") and f"Location: {RECONCILIATIONS}/latest".encode() in out, out
+    assert left_behind(silent, temporary) == []
+    latest = silent.get(f"{RECONCILIATIONS}/latest", token=True).json
+    assert (latest["number"], latest["source"], latest["state"]) == (1, "live", "running")
 
 
 def test_an_end_does_not_wait_for_a_comparison_with_a_file(start, tmp_path, temporary):
