@@ -391,6 +391,8 @@ def test_a_rolled_secret_is_taken_beside_the_old_one_until_that_is_gone(own_hand
     twice = sign(text, old) + ",v1=" + sign(text, new).split("v1=")[1]
     assert post_webhook(hand, text.encode(), twice) == (200, {"verdict": "APPLIED"})
     hand.roll(new)
+    for each in (first, second, third):   # the totals follow
+        hand.server.wait_raised(each.campaign_id, 2500)
     before, late = hand.facts(), fourth.event()
     refused(hand, post(hand, late, secret=old), "does not match")
     assert hand.facts() == before
