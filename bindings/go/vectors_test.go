@@ -543,6 +543,14 @@ func tell(t *testing.T, vector storyVector) {
 	if vector.Clock {
 		t.Skip("needs a clock that the test moves")
 	}
+	for tries := 5; !ended(t, vector, tries > 1); tries-- {
+	}
+}
+
+// ended is false where a story met a call that no step tells of, took a second, and may be told again: a second later a
+// payment is read by itself, and that is too soon where the machine is slow.
+func ended(t *testing.T, vector storyVector, again bool) bool {
+	began := time.Now()
 	s := &story{t: t, vector: vector, ids: make([]string, len(vector.Payments)), refundIDs: map[int]string{}}
 	for _, step := range vector.Steps {
 		if step.Call != "" {
@@ -563,11 +571,18 @@ func tell(t *testing.T, vector storyVector) {
 		Currencies: strings.Split(vector.Currencies, ","), LateRule: rule})).ID
 	for index, step := range vector.Steps {
 		s.take(index, step)
+		if len(s.strangers) > 0 {
+			if again && time.Since(began) >= time.Second {
+				return false
+			}
+			t.Fatalf("no step tells of this call: %+v", s.strangers[0])
+		}
 		if step.State != "" {
 			same(t, must[*Payment](t)(s.engine.Payment(s.ids[step.Payment])).State.String(), step.State)
 		}
 	}
 	s.compare()
+	return true
 }
 
 func (s *story) take(index int, step storyStep) {
@@ -629,9 +644,6 @@ func (s *story) serve(index int) {
 			s.t.Fatal("no call became due")
 		}
 		must[bool](s.t)(s.engine.ServeOne(background, s, slice))
-	}
-	if len(s.strangers) > 0 {
-		s.t.Fatalf("no step tells of this call: %+v", s.strangers[0])
 	}
 }
 

@@ -405,9 +405,15 @@ TRANSITIONS, CONTRIBUTIONS, REVERSALS = load("transitions"), load("contributions
 
 def tell(vector):
     rest(vector, "rules", "currencies", "late_rule", "payments", "steps", "expect")
-    story = Story(vector)
-    with story.engine:
-        story.run()
+    for tries_left in range(4, -1, -1):
+        began, story = time.monotonic(), Story(vector)
+        with story.engine:
+            try:
+                return story.run()
+            except AssertionError:
+                # A second later a payment is read by itself: a machine that was as slow met a call that no step tells of.
+                if not story.strangers or time.monotonic() - began < 1 or not tries_left:
+                    raise
 
 
 @each(TRANSITIONS, "stories")
