@@ -30,7 +30,9 @@ typedef struct cfa_story cfa_story;
  *
  * `id`: of a pledge ("plg_..."), payment ("pay_..."), refund ("rfd_..."), dispute ("dsp_..."),
  * event ("evt_...") or webhook ("whk_..."), also as UUID or 32 hex digits; the position
- * of an event; or what the provider calls its payment, refund, dispute or webhook event. Reads only; a repeat tells what became of it since.
+ * of an event; what the provider calls its payment, refund, dispute or webhook event; the key of a
+ * call; or a call as an audit writes it, "pay_.../2". Blanks around it do not count. Reads only; a
+ * repeat tells what became of it since.
  * `*out`: owned, `cfa_story_free`.
  * Expected: CFA_OK; CFA_EINVAL (no such kind of id); CFA_ENOTFOUND; TRANSIENT.
  * Threading: any thread. Since: 0.1.

@@ -267,11 +267,16 @@ START_TEST(every_name_of_a_donation_finds_it) {
             hex[size++] = *at;
     }
     hex[size] = '\0';
-    char position[24];
+    char position[24], call[CFA_ID_TEXT_SIZE + 8], pasted[CFA_ID_TEXT_SIZE + 8];
+    snprintf(call, sizeof call, "%s/1", cfa_pledge_payment_id(pledge));
+    snprintf(pasted, sizeof pasted, " \t%s\r\n", cfa_pledge_payment_id(pledge));
     snprintf(position, sizeof position, "%lld",
              (long long)number_in(item_of(story, "timeline", "event", 1), "position"));
     const char *names[] = {
         position,
+        key,
+        call,
+        pasted,
         member(item_of(story, "timeline", "webhook", 0), "id"),
         cfa_pledge_id(pledge),
         cfa_pledge_payment_id(pledge),
@@ -344,6 +349,11 @@ START_TEST(a_name_of_nothing_is_refused_by_rule) {
     expect_error(cfa_explain(&story, engine, "whk_01arz3ndektsv4rrffq69g5fav", 0), CFA_ENOTFOUND,
                  "id");
     expect_error(cfa_explain(&story, engine, "pi_nobody", 0), CFA_ENOTFOUND, "id");
+    expect_error(cfa_explain(&story, engine, "pay_01arz3ndektsv4rrffq69g5fav/1", 0), CFA_ENOTFOUND,
+                 "id");
+    expect_error(cfa_explain(&story, engine, "cfa_", 0), CFA_ENOTFOUND, "id");
+    expect_error(cfa_explain(&story, engine, "cfa_x_1_1", 0), CFA_ENOTFOUND, "id");
+    expect_error(cfa_explain(&story, engine, " \n", 0), CFA_EINVAL, "id");
     expect_error(cfa_explain(&story, engine, "999999", 0), CFA_ENOTFOUND, "id");
     expect_error(cfa_explain(&story, engine, "999999999999999999", 0), CFA_ENOTFOUND, "id");
     expect_error(cfa_explain(&story, engine, "9999999999999999999", 0), CFA_ENOTFOUND, "id");

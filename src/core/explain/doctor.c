@@ -61,11 +61,10 @@ const cfa__ailment_kind cfa__ailment_kinds[CFA__AILMENTS] = {
     [CFA__AILMENT_HOLD_EXPIRING] = { "hold_expiring", CFA_FINDING_WARNING,
                                      "These payments are held, not taken, for more than five days: "
                                      "card networks let go after about seven.",
-                                     "Capture or cancel each; a person must decide.", false },
+                                     "Capture or cancel each.", false },
     [CFA__AILMENT_PAYMENT_HELD] = { "payment_held", CFA_FINDING_WARNING,
                                     "Late money is held by its campaign's rule: it is in no total.",
-                                    "Accept each, POST /api/v1/payments/ID/accept, or refund it; a "
-                                    "person must decide.",
+                                    "Accept each, POST /api/v1/payments/ID/accept, or refund it.",
                                     false },
     [CFA__AILMENT_OPERATIONS_SPENT] = { "operations_spent", CFA_FINDING_WARNING,
                                         "These payments have had all the provider calls that one "

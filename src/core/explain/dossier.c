@@ -248,9 +248,30 @@ static cfa_status resolve_ref(cfa__dossier *dossier, const char *text, const cha
         return take_object(dossier, queries[0].records[0]);
     if (queries[1].count == 0)
         return not_found(name != NULL ? name
-                                      : "pledge, payment, refund, dispute or event, nor "
-                                        "does the provider call one of ours so");
+                                      : "pledge, payment, refund, dispute, event or webhook, "
+                                        "nor does the provider call one of ours so");
     return take_webhook(dossier, queries[1].records);
+}
+
+/* A key that a call was made with, "cfa_", a UUID, number and attempt; or a call or a step as an audit
+ * writes it, "pay_.../2": each names its payment. */
+static bool names_call(const char *text, cfa__id *out) {
+    char id[CFA_ID_TEXT_SIZE + 8];
+    bool is_key = strncmp(text, "cfa_", 4) == 0;
+    text += is_key ? 4 : 0;
+    const char *end = strpbrk(text, is_key ? "_" : "/");
+    size_t size = end != NULL ? (size_t)(end - text) : 0;
+    if (end == NULL || size >= sizeof id || end[strspn(end, "0123456789_/")] != '\0')
+        return false;
+    memcpy(id, text, size);
+    id[size] = '\0';
+    return cfa__id_parse(out, "pay", id, "id") == CFA_OK;
+}
+
+static cfa_status try_call(cfa__dossier *dossier, const char *text, bool *out_found) {
+    cfa__id id;
+    *out_found = false;
+    return names_call(text, &id) ? try_kind(dossier, CFA__ASKED_PAYMENT, id, out_found) : CFA_OK;
 }
 
 static cfa_status resolve(cfa__dossier *dossier, const char *text) {
@@ -268,6 +289,8 @@ static cfa_status resolve(cfa__dossier *dossier, const char *text) {
     }
     bool found = false;
     cfa_status status = try_position(dossier, text, &found);
+    if (status == CFA_OK && !found)
+        status = try_call(dossier, text, &found);
     if (status == CFA_OK && !found)
         status = resolve_id(dossier, text, &name);
     if (status != CFA_OK || dossier->payment != NULL || dossier->event_count > 0 ||

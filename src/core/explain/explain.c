@@ -105,18 +105,33 @@ static cfa_status story_new(cfa_story **out) {
     return CFA_OK;
 }
 
-cfa_status cfa_explain(cfa_story **out, cfa_engine *engine, const char *id, int32_t timeout_ms) {
+/* Without what a paste brings along. */
+static cfa_status take_id(char out[ID_BYTES_MAX + 1], const char *given) {
+    static const char blanks[] = " \t\r\n";
+    const char *id = given != NULL ? given + strspn(given, blanks) : "";
+    size_t size = strlen(id);
+    while (size > 0 && strchr(blanks, id[size - 1]) != NULL)
+        size--;
+    if (size == 0)
+        return cfa_error_set(CFA_EINVAL, ORIGIN, "id", 0, "say whose story: give an id");
+    if (size > ID_BYTES_MAX)
+        return cfa_error_format(CFA_ETOOLONG, ORIGIN, "id", 0, "an id has at most %d bytes",
+                                ID_BYTES_MAX);
+    if (!cfa__text_is_utf8(id, size))
+        return cfa_error_set(CFA_EENCODING, ORIGIN, "id", 0, "id is not valid UTF-8");
+    memcpy(out, id, size);
+    out[size] = '\0';
+    return CFA_OK;
+}
+
+cfa_status cfa_explain(cfa_story **out, cfa_engine *engine, const char *given, int32_t timeout_ms) {
+    char id[ID_BYTES_MAX + 1];
     cfa_story *story;
     cfa__reader *reader;
     cfa__dossier dossier;
     cfa_status status = cfa__call_check(engine, out);
-    if (status == CFA_OK && (id == NULL || id[0] == '\0'))
-        status = cfa_error_set(CFA_EINVAL, ORIGIN, "id", 0, "say whose story: give an id");
-    if (status == CFA_OK && strlen(id) > ID_BYTES_MAX)
-        status = cfa_error_format(CFA_ETOOLONG, ORIGIN, "id", 0, "an id has at most %d bytes",
-                                  ID_BYTES_MAX);
-    if (status == CFA_OK && !cfa__text_is_utf8(id, strlen(id)))
-        status = cfa_error_set(CFA_EENCODING, ORIGIN, "id", 0, "id is not valid UTF-8");
+    if (status == CFA_OK)
+        status = take_id(id, given);
     if (status == CFA_OK)
         status = story_new(&story);
     if (status != CFA_OK)
