@@ -11,7 +11,7 @@
 /*
  * Count the processes that have `database` open for writing and do not use this library, and write
  * the first of them to `names`, as "1234 (sqlite3), 99 (python3)". Sees what its user may see, and
- * looks for two seconds at most. A program that is linked with the library statically counts as one
+ * looks for five seconds at most. A program that is linked with the library statically counts as one
  * without, unless it is this one.
  */
 int writers_find(char *names, size_t size, const char *database);
