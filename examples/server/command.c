@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const command commands[] = {
     { COMMAND_SERVE, "serve", "", 0, 0, "answer requests until SIGTERM",
@@ -190,6 +191,13 @@ config_result command_find(unsigned *out, int argc, char **argv, int *out_used) 
 /* ---- shared --------------------------------------------------------------------------------- */
 
 cfa_engine *command_open(const server_config *config) {
+    if (access(config->database, F_OK) == 0)
+        return command_make(config);
+    config_complain("there is no book %s", config->database);
+    return NULL;
+}
+
+cfa_engine *command_make(const server_config *config) {
     cfa_engine *engine = NULL;
     cfa_engine_options options = CFA_ENGINE_OPTIONS_INIT;
     cfa_status status = cfa_sqlite_open(&engine, config->database, &options);

@@ -52,7 +52,7 @@ int command_campaign_create(const server_config *config) {
     spec.key = command_key(fresh, config);
     spec.actor = config->actor;
     spec.reason = config->reason;
-    cfa_engine *engine = command_open(config);
+    cfa_engine *engine = command_make(config);
     if (!engine)
         return EXIT_FAILED;
     cfa_campaign *campaign = NULL;

@@ -46,7 +46,7 @@ int command_serve(const server_config *config) {
 }
 
 int command_migrate(const server_config *config) {
-    cfa_engine *engine = command_open(config);
+    cfa_engine *engine = command_make(config);
     if (!engine)
         return EXIT_FAILED;
     cfa_engine_close(engine);

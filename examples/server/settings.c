@@ -33,7 +33,8 @@
 static const setting settings[] = {
     { "config", SETTING_TEXT, COMMANDS_ALL, false, AT(file), 0, 0, NULL, "FILE", NULL,
       "read settings from FILE, one `key = value` per line" },
-    TEXT("database", COMMANDS_BOOK, database, "PATH", NULL, "SQLite file, created if need be"),
+    TEXT("database", COMMANDS_BOOK, database, "PATH", NULL,
+         "SQLite file; serve, migrate and campaign create make it if need be"),
     SWITCH("memory", COMMAND_SERVE, false, memory,
            "keep everything in memory; nothing survives the process"),
     TEXT("listen", COMMAND_SERVE, listen, "HOST:PORT", "127.0.0.1:8080",

@@ -210,7 +210,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_command_is_one_line_with_the_fix(tmp_path, name):
     arguments, want, words = WRONG[name]
-    code, out, err = run(*arguments, env=environment(CAREFORALL_DATABASE=str(tmp_path / "book.db")))
+    env = environment(CAREFORALL_DATABASE=str(tmp_path / "book.db"))
+    assert run("migrate", env=env)[0] == 0
+    code, out, err = run(*arguments, env=env)
     assert (code, out, err.count("\n")) == (want, "", 1) and words in err, (code, err)
 
 
@@ -218,6 +220,18 @@ def test_a_command_without_a_database_says_so():
     for command in (["migrate"], ["campaign", "list"], ["outbox", "list"]):
         code, out, err = run(*command)
         assert (code, out) == (2, "") and "give --database PATH" in err and "--memory" not in err
+
+
+@pytest.mark.parametrize("words", [("campaign", "list"), ("campaign", "show", "cmp_01kdvdnht0e01rmaf47jqz13ta"),
+                                   ("campaign", "end", "cmp_01kdvdnht0e01rmaf47jqz13ta"), ("outbox", "list"),
+                                   ("outbox", "dead", "files"), ("outbox", "pause", "files", "--reason", "a test"),
+                                   ("outbox", "resume", "files"), ("outbox", "rewind", "files", "--to", "0"),
+                                   ("outbox", "requeue", "files"), ("explain", "1"), ("doctor",), ("audit",)])
+def test_a_mistyped_path_makes_no_book(tmp_path, words):
+    path = tmp_path / "mistyped.db"
+    code, out, err = run(*words, "--database", str(path))
+    assert code != 0 and out == "" and err.count("\n") == 1 and str(path) in err, (code, out, err)
+    assert not path.exists()
 
 
 def test_a_version_that_passed_is_named(book):
