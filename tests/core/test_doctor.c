@@ -235,7 +235,7 @@ END_TEST
 static void make_refund(struct book *book, const cfa_pledge *pledge, cfa_refund_state state) {
     ck_assert_int_eq(cfa_play_refund_next(book->play, state), CFA_OK);
     cfa_refund_spec spec = CFA_REFUND_SPEC_INIT;
-    spec.key = state == CFA_REFUND_PENDING ? "pending" : "action";
+    spec.key = cfa_refund_state_name(state);
     spec.payment_id = cfa_pledge_payment_id(pledge);
     spec.amount = (cfa_money){ 500, "EUR" };
     cfa_refund *refund;
@@ -243,6 +243,40 @@ static void make_refund(struct book *book, const cfa_pledge *pledge, cfa_refund_
     ck_assert_int_eq(cfa_refund_state_of(refund), state);
     cfa_refund_free(refund);
 }
+
+START_TEST(a_refund_that_failed_is_found_until_another_is_made) {
+    struct book book;
+    book_open(&book, _i);
+    cfa_pledge *pledge = pledge_make(&book, "k", 2500);
+    pledge_pay(&book, pledge);
+    make_refund(&book, pledge, CFA_REFUND_FAILED);
+    book_settle(&book);
+    const cfa_finding_view *view = expect_found(book.engine, "refund_failed", 1, NULL);
+    ck_assert(!view->safe);
+    ck_assert_int_eq(strncmp(view->ids[0], "rfd_", 4), 0);
+    ck_assert_ptr_nonnull(finding_of(book.engine, "refund_failed", true));
+    book_advance(&book, HOUR_US);
+    make_refund(&book, pledge, CFA_REFUND_SUCCEEDED);
+    ck_assert_ptr_null(finding_of(book.engine, "refund_failed", false));
+    ck_assert_ptr_null(finding_of(book.engine, "refund_failed", true));
+    cfa_pledge_free(pledge);
+    finish(&book);
+}
+END_TEST
+
+START_TEST(what_failed_long_ago_is_no_finding) {
+    struct book book;
+    book_open(&book, _i);
+    cfa_pledge *pledge = pledge_make(&book, "k", 2500);
+    pledge_pay(&book, pledge);
+    make_refund(&book, pledge, CFA_REFUND_FAILED);
+    book_advance(&book, 31 * DAY_US);
+    book_settle(&book);
+    ck_assert_ptr_null(finding_of(book.engine, "refund_failed", true));
+    cfa_pledge_free(pledge);
+    finish(&book);
+}
+END_TEST
 
 START_TEST(refunds_and_disputes_that_wait_are_found) {
     struct book book;
@@ -606,6 +640,8 @@ int main(int argc, char **argv) {
     add_per_store(suite, "conflict", a_conflict_is_found_also_when_nothing_is_open);
     add_per_store(suite, "parked", a_webhook_that_waits_too_long_is_found);
     add_per_store(suite, "hold", a_hold_that_runs_out_is_found);
+    add_per_store(suite, "refund_failed", a_refund_that_failed_is_found_until_another_is_made);
+    add_per_store(suite, "long_ago", what_failed_long_ago_is_no_finding);
     add_per_store(suite, "reversals", refunds_and_disputes_that_wait_are_found);
     add_per_store(suite, "sinks", sinks_in_trouble_are_found_and_go_on);
     add_per_store(suite, "letters", dead_letters_are_found_and_delivered_again);

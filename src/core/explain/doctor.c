@@ -87,6 +87,12 @@ const cfa__ailment_kind cfa__ailment_kinds[CFA__AILMENTS] = {
     [CFA__AILMENT_REFUND_ACTION] = { "refund_action", CFA_FINDING_WARNING,
                                      "These refunds wait until their donor acts.",
                                      "Ask the donor to follow the provider's mail.", false },
+    [CFA__AILMENT_REFUND_FAILED] = { "refund_failed", CFA_FINDING_WARNING,
+                                     "These refunds failed in the last thirty days, and nobody "
+                                     "asked for another: the money is still here.",
+                                     "careforall-server explain ID says why; refund again, or ask "
+                                     "the donor for another way.",
+                                     false },
     [CFA__AILMENT_CIRCUIT_OPEN] = { "circuit_open", CFA_FINDING_WARNING,
                                     "The provider is out: calls are put off until one that tries "
                                     "is answered.",

@@ -18,6 +18,7 @@
 #define HOLD_GRAVE_US (HOLD_US - CFA__DAY_US)
 #define REFUND_REQUESTED_US CFA__HOUR_US
 #define REFUND_PENDING_US (7 * CFA__DAY_US)
+#define REFUND_FAILED_US (30 * CFA__DAY_US) /* then whoever had to look has looked */
 #define DISPUTE_WARN_US (7 * CFA__DAY_US)
 #define DISPUTE_GRAVE_US (2 * CFA__DAY_US)
 #define PARTS_MAX 100 /* refunds, or disputes, looked at of one payment */
@@ -121,22 +122,53 @@ static cfa_status note_held(cfa__examination *examination, const cfa__payment *p
     return status;
 }
 
-/* While any of its money may still have to go back. One payment has more than one event that
- * leads here. */
-static void note_spent(cfa__examination *examination, const cfa__payment *payment) {
-    const cfa__finding *finding = &examination->findings[CFA__AILMENT_OPERATIONS_SPENT];
-    char id[CFA_ID_TEXT_SIZE];
-    if (payment->operation_count < CFA__OPERATIONS_PER_PAYMENT_MAX ||
-        cfa__payment_refundable_minor(payment) == 0)
-        return;
-    cfa__id_format(id, "pay", payment->id);
+/* One payment has more than one event that leads here. */
+static bool is_listed(const cfa__examination *examination, cfa__ailment ailment, const char *prefix,
+                      cfa__id id) {
+    const cfa__finding *finding = &examination->findings[ailment];
+    char text[CFA_ID_TEXT_SIZE];
+    cfa__id_format(text, prefix, id);
     for (int32_t i = 0; i < finding->id_count; i++) {
-        if (strcmp(finding->ids[i], id) == 0)
-            return;
+        if (strcmp(finding->ids[i], text) == 0)
+            return true;
     }
-    cfa__found(examination, CFA__AILMENT_OPERATIONS_SPENT,
-               id_text(examination, CFA__AILMENT_OPERATIONS_SPENT, "pay", payment->id),
-               examination->now_us - payment->updated_us, NULL);
+    return false;
+}
+
+/* While any of its money may still have to go back. */
+static void note_spent(cfa__examination *examination, const cfa__payment *payment) {
+    const cfa__ailment ailment = CFA__AILMENT_OPERATIONS_SPENT;
+    if (payment->operation_count >= CFA__OPERATIONS_PER_PAYMENT_MAX &&
+        cfa__payment_refundable_minor(payment) > 0 &&
+        !is_listed(examination, ailment, "pay", payment->id))
+        cfa__found(examination, ailment, id_text(examination, ailment, "pay", payment->id),
+                   examination->now_us - payment->updated_us, NULL);
+}
+
+/* The newest refund did not go through, and there is money that it was of. */
+static cfa_status note_failed(cfa__examination *examination, const cfa__payment *payment) {
+    const cfa__ailment ailment = CFA__AILMENT_REFUND_FAILED;
+    if (payment->refund_count == 0 || cfa__payment_refundable_minor(payment) == 0)
+        return CFA_OK;
+    cfa__refund key;
+    memset(&key, 0, sizeof key);
+    key.payment_id = payment->id;
+    cfa_query query = { .kind = &cfa__refund_kind,
+                        .index = CFA__REFUND_BY_PAYMENT,
+                        .match_count = 1,
+                        .flags = CFA_QUERY_DESCENDING,
+                        .limit = 1,
+                        .key = &key };
+    cfa_status status = cfa__examine_load(examination, &query, 1);
+    if (status != CFA_OK || query.count == 0)
+        return status;
+    const cfa__refund *refund = query.records[0];
+    int64_t age_us = examination->now_us - refund->updated_us;
+    if (refund->state == CFA_REFUND_FAILED && age_us < REFUND_FAILED_US &&
+        !is_listed(examination, ailment, "rfd", refund->id))
+        cfa__found(examination, ailment, id_text(examination, ailment, "rfd", refund->id), age_us,
+                   NULL);
+    return CFA_OK;
 }
 
 static void note_refund(cfa__examination *examination, const cfa__refund *refund,
@@ -292,7 +324,9 @@ static cfa_status examine_event(cfa__examination *examination, const cfa__event 
     bool held = event->type == CFA__EVENT_PAYMENT_HELD;
     bool by_rule = event->type == CFA__EVENT_PAYMENT_LATE_SUCCESS ||
                    event->type == CFA__EVENT_PAYMENT_FRAUD_WARNING;
-    if (!held && !by_rule && event->type != CFA__EVENT_PAYMENT_CONFLICT)
+    bool failed =
+        event->type == CFA__EVENT_REFUND_FAILED || event->type == CFA__EVENT_REFUND_REVERSED;
+    if (!held && !by_rule && !failed && event->type != CFA__EVENT_PAYMENT_CONFLICT)
         return CFA_OK;
     const void *found = NULL;
     cfa__any_record key;
@@ -302,6 +336,8 @@ static cfa_status examine_event(cfa__examination *examination, const cfa__event 
         return status;
     if (held)
         return note_held(examination, found);
+    if (failed)
+        return note_failed(examination, found);
     if (by_rule) /* its rule may have wanted to send it back */
         note_spent(examination, found);
     else
@@ -328,7 +364,8 @@ static cfa_status examine_newest(cfa__examination *examination) {
     cfa__not_seen(examination, cfa__document_format(
                                    examination->texts,
                                    "Conflicts were looked for in open payments and in the newest "
-                                   "%d events, late money in those events; --deep looks at every "
+                                   "%d events, late money and failed refunds in those events; "
+                                   "--deep looks at every "
                                    "payment",
                                    CFA__DOCTOR_EVENTS_MAX));
     return CFA_OK;
@@ -349,6 +386,8 @@ cfa_status cfa__examine_conflicts(cfa__examination *examination) {
             note_conflict(examination, query.records[i]);
             note_spent(examination, query.records[i]);
             status = note_held(examination, query.records[i]);
+            if (status == CFA_OK)
+                status = note_failed(examination, query.records[i]);
         }
         if (status != CFA_OK || query.count < CFA__DOCTOR_PAGE)
             return status;
