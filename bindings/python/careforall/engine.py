@@ -20,7 +20,7 @@ from .models import (Act, ActReport, Audit, Campaign, Checkup, CircuitRule, Curs
                      WebhookVerdict, Work)
 from .money import Money, to_pair
 from .provider import Adapter, NativeProvider, Provider, Reply, Request, WebhookEvent
-from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, audited, lent, window_named
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, audited, borrowed, lent, window_named
 from .subscription import Subscription
 from .times import span_to_ms, to_ms, to_us
 
@@ -461,9 +461,15 @@ class Engine:
         With the provider's ``record`` the whole book is compared with it in the same snapshot; ``since``, ``until`` and
         ``all_ours`` are of it, as in ``reconcile``.
         """
-        with audited(record, since, until, all_ours) as source:
-            return self._stoppable(lambda handle, stop: Audit._adopt(native.audit_engine(
-                handle, campaign_id, source, to_us(since), to_us(until), all_ours, stop)))
+        source = audited(record, since, until, all_ours)
+
+        def work(handle: Any, stop: Any) -> Audit:
+            with borrowed(source) as lent_source:
+                return Audit._adopt(native.audit_engine(
+                    handle, campaign_id, lent_source, to_us(since), to_us(until), all_ours, stop))
+
+        with window_named():
+            return self._stoppable(work)
 
     def explain(self, id: str, *, timeout: float | None = None) -> Story:
         """Tell one donation's story by any of its ids, ours or the provider's."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from . import errors, native
 from .models import Audit
-from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, audited, lent, window_named
+from .reconcile import ReconcileObject, Reconciliation, RecordSource, Stop, audited, borrowed, lent, window_named
 from .times import to_us
 
 __all__ = ["audit_file", "file_schema", "reconcile_file"]
@@ -33,10 +33,15 @@ def audit_file(path: str | os.PathLike[str], campaign_id: str | None = None, *,
                record: RecordSource | Iterable[ReconcileObject] | None = None, since: datetime | None = None,
                until: datetime | None = None, all_ours: bool = False) -> Audit:
     """Recompute every total, contribution and fact of a book's file, as ``Engine.audit`` does. Ctrl-C ends it."""
-    text, stop = file_path(path), Stop()
-    with audited(record, since, until, all_ours) as source:
-        return stop.run(lambda: Audit._adopt(native.audit_file(
-            text, campaign_id, source, to_us(since), to_us(until), all_ours, stop.handle)))
+    text, stop, source = file_path(path), Stop(), audited(record, since, until, all_ours)
+
+    def work() -> Audit:
+        with borrowed(source) as lent_source:
+            return Audit._adopt(native.audit_file(
+                text, campaign_id, lent_source, to_us(since), to_us(until), all_ours, stop.handle))
+
+    with window_named():
+        return stop.run(work)
 
 
 def reconcile_file(path: str | os.PathLike[str], source: RecordSource | Iterable[ReconcileObject], *,

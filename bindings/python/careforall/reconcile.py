@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -133,16 +133,16 @@ def lent(source: RecordSource | Iterable[ReconcileObject]) -> Iterator[Any]:
             yield handle
 
 
-@contextmanager
-def audited(record: RecordSource | Iterable[ReconcileObject] | None, *given: object) -> Iterator[Any]:
-    """The same of an audit, which may have no record; what is ``given`` is of one."""
-    if record is not None:
-        with window_named(), lent(record) as handle:
-            yield handle
-    elif any(given):
+def audited(record: RecordSource | Iterable[ReconcileObject] | None, *given: object) -> RecordSource | None:
+    """What an audit compares with; what is ``given`` is of it. An iterable is read to its end."""
+    if record is None and any(given):
         raise errors.invalid(native.EINVAL, "record", "since, until and all_ours are of a record: give one")
-    else:
-        yield None
+    return record if record is None or isinstance(record, RecordSource) else Record(record)
+
+
+def borrowed(source: RecordSource | None) -> AbstractContextManager[Any]:
+    """The same as C reads it, to be entered by the thread in which it does: that may go on after its caller."""
+    return nullcontext() if source is None else source._lent()
 
 
 _NAMES = {"from_us": "since", "until_us": "until"}

@@ -1,5 +1,6 @@
 """A book that explains itself: audit, explain, doctor."""
 
+import contextlib
 import signal
 import sqlite3
 import threading
@@ -9,8 +10,8 @@ import pytest
 from conftest import PATIENCE_S
 from test_engine import AMOUNT, paid
 
-from careforall import (CareForAllError, Engine, InvalidError, PaymentFlag, PermanentError, PlayFault, Wait, Work,
-                        audit_file, native)
+from careforall import (CareForAllError, Engine, InvalidError, PaymentFlag, PermanentError, PlayFault, Record, Wait,
+                        Work, audit_file, native)
 from careforall.reconcile import Stop
 
 
@@ -78,6 +79,29 @@ def test_ctrl_c_ends_an_audit(ctrl_c, before_audits, tmp_path, of):
         while not ends and time.monotonic() < deadline:
             time.sleep(0.01)
         assert ends == ["CFA_ECLOSING"]
+
+
+@pytest.mark.parametrize("of", ["engine", "file"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_record_is_lent_until_the_audit_that_reads_it_has_ended(ctrl_c, before_audits, monkeypatch, tmp_path, of, kept):
+    path, here, freed, over, seen = tmp_path / "book.db", threading.get_ident(), threading.Event(), threading.Event(), []
+    free = native.record_free
+    monkeypatch.setattr(native, "record_free", lambda handle: (freed.set(), free(handle)))
+    ends = before_audits(lambda: signal.pthread_kill(here, signal.SIGINT))
+    with Engine.sqlite(path) as engine:
+        for name in ("audit_engine", "audit_file"):
+            def watched(*arguments, audit=getattr(native, name)):
+                try:
+                    return audit(*arguments)
+                finally:
+                    seen.append(freed.wait(0.3))   # whoever forgot the audit has had time to give it back
+                    over.set()
+            monkeypatch.setattr(native, name, watched)
+        with pytest.raises(KeyboardInterrupt), contextlib.ExitStack() as stack:
+            record = stack.enter_context(Record()) if kept else []
+            engine.audit(record=record) if of == "engine" else audit_file(path, record=record)
+        assert over.wait(PATIENCE_S) and seen == [False] and ends == ["CFA_ECLOSING"]
+        assert freed.is_set() or not kept   # what was made of an iterable is the garbage collector's
 
 
 def test_a_changed_number_is_a_difference(play, tmp_path):
