@@ -53,8 +53,23 @@ static void fill(void) {
     book_settle(&book);
 }
 
+enum { DAMAGED = 1, COMPARED = 2, CAMPAIGN = 4, CASES = 6 };
+
 /* The newest payment knows of an event that the log does not have. */
-static void damage(void) {
+static void lose_event(void *record) {
+    cfa__payment *payment = record;
+    payment->sequence++;
+    payment->version++;
+}
+
+static void falsify_total(void *record) {
+    cfa__totals *totals = record;
+    totals->raised_minor++;
+    totals->version++;
+}
+
+/* Change the last row of a kind. */
+static void damage(const cfa_kind *kind, void (*change)(void *record)) {
     cfa_session *session;
     int64_t now_us;
     const cfa_storage_ops *ops = book.storage.ops;
@@ -62,27 +77,32 @@ static void damage(void) {
     ck_assert_int_eq(cfa_arena_new(&arena), CFA_OK);
     ck_assert_int_eq(ops->session_open(book.storage.self, CFA_SESSION_WRITE, &session), CFA_OK);
     ck_assert_int_eq(ops->begin(session, CFA_SESSION_WRITE, 5000, &now_us), CFA_OK);
-    cfa__payment key;
+    cfa__any_record key, changed;
     memset(&key, 0, sizeof key);
-    cfa_query query = {
-        .kind = &cfa__payment_kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key
-    };
+    cfa_query query = { .kind = kind, .flags = CFA_QUERY_DESCENDING, .limit = 1, .key = &key };
     ck_assert_int_eq(ops->load(session, &query, 1, arena), CFA_OK);
     ck_assert_int_eq(query.count, 1);
-    cfa__payment changed = *(const cfa__payment *)query.records[0];
-    changed.sequence++;
-    changed.version++;
-    cfa_change change = { &cfa__payment_kind, CFA_CHANGE_UPDATE, &changed, query.records[0] };
-    cfa_save save = { .changes = &change, .change_count = 1, .log = &cfa__event_kind };
+    memcpy(&changed, query.records[0], kind->record_size);
+    change(&changed);
+    cfa_change row = { kind, CFA_CHANGE_UPDATE, &changed, query.records[0] };
+    cfa_save save = { .changes = &row, .change_count = 1, .log = &cfa__event_kind };
     ck_assert_int_eq(ops->save(session, &save, NULL), CFA_OK);
     ck_assert_int_eq(ops->commit(session), CFA_OK);
     ops->session_close(session);
     cfa_arena_free(arena);
 }
 
-/* ---- a record with a payment that nobody knows ------------------------------------------------ */
+static void fill_case(int which) {
+    fill();
+    if ((which & DAMAGED) == 0)
+        return;
+    if ((which & CAMPAIGN) != 0)
+        damage(&cfa__totals_kind, falsify_total);
+    else
+        damage(&cfa__payment_kind, lose_event);
+}
 
-enum { DAMAGED = 1, COMPARED = 2, CASES = 4 };
+/* ---- a record with a payment that nobody knows ------------------------------------------------ */
 
 static cfa_status next_stranger(void *self, cfa_reconcile_object *out) {
     bool *told = self;
@@ -106,27 +126,27 @@ static cfa_status audit_once(cfa_audit **out, int which) {
     record.next_self = &told;
     record.all_ours = 1;
     spec.record = (which & COMPARED) != 0 ? &record : NULL;
+    spec.campaign_id = (which & CAMPAIGN) != 0 ? book.campaign_id : NULL;
     return cfa_audit_engine(out, book.engine, &spec);
 }
 
 static void expect_finding(const cfa_audit *report, int which) {
-    ck_assert_msg((cfa_audit_differences(report) > 0) == (which != 0), "%s",
-                  cfa_audit_text(report));
+    ck_assert_msg((cfa_audit_differences(report) > 0) == ((which & (DAMAGED | COMPARED)) != 0),
+                  "%s", cfa_audit_text(report));
     if ((which & COMPARED) != 0)
         ck_assert_str_eq(cfa_audit_at(report, cfa_audit_size(report) - 1)->check,
                          "provider.missing_here");
     if ((which & DAMAGED) != 0) {
-        ck_assert_str_eq(cfa_audit_at(report, 0)->check, "log.missing");
-        ck_assert_uint_ge(cfa_audit_at(report, 0)->cause_count, 4);
+        ck_assert_str_eq(cfa_audit_at(report, 0)->check,
+                         (which & CAMPAIGN) != 0 ? "totals.counter" : "log.missing");
+        ck_assert_uint_ge(cfa_audit_at(report, 0)->cause_count, (which & CAMPAIGN) != 0 ? 2 : 4);
     }
 }
 
 START_TEST(an_audit_says_when_it_ran_out_of_memory) {
     heap_install();
     book_open(&book, STORE_MEMORY);
-    fill();
-    if ((_i & DAMAGED) != 0)
-        damage();
+    fill_case(_i);
     int64_t before = heap.outstanding, nth = 0;
     cfa_status status = CFA_ENOMEM;
     while (status != CFA_OK) {
@@ -168,9 +188,7 @@ START_TEST(an_audit_says_when_a_read_failed) {
     book_prepare(&book, STORE_MEMORY);
     book_wrap(&book, fail_once, NULL);
     book_start(&book);
-    fill();
-    if ((_i & DAMAGED) != 0)
-        damage();
+    fill_case(_i);
     int failures = 0;
     for (uint64_t nth = 1;; nth++) {
         cfa_audit *report = NULL;

@@ -79,7 +79,7 @@ static cfa_status read_book(cfa__audit *audit) {
         status = cfa__audit_rows(audit);
     if (status == CFA_OK)
         status = cfa__audit_totals(audit);
-    if (status == CFA_OK && whole)
+    if (status == CFA_OK)
         status = audit->status;
     if (status == CFA_OK)
         status = cfa__tally_resolve(audit);
