@@ -30,8 +30,8 @@ typedef struct cfa_audit_spec {
      * reconciliation does: what differs is a finding, "provider." and its code. Of a whole book only,
      * and not `moving`. NULL: none. */
     const cfa_reconcile_spec *record;
-    /* Asked before each page of rows and every so many objects of the record, with how many were read so far; non-zero ends the audit with
-     * CFA_ECLOSING. NULL: nobody ends it. */
+    /* Asked before each page of rows and every so many objects of the record, with how many rows were
+     * read so far; non-zero ends the audit with CFA_ECLOSING. NULL: nobody ends it. */
     int32_t (*stop)(void *self, int64_t rows);
     void *stop_self;
 } cfa_audit_spec;

@@ -91,8 +91,8 @@ typedef struct cfa_reconciliation cfa_reconciliation;
  * once, and writes nothing.
  * `*out`: owned, `cfa_reconciliation_free`. `spec`, `storage`: borrowed until the call returns.
  * Expected: CFA_OK (look at `cfa_reconciliation_differences`); CFA_EINVAL; CFA_EMODE (the record is
- * of the other mode or of another provider); CFA_ERANGE (too many objects); CFA_ENOMEM; TRANSIENT; CFA_ESCHEMA for a
- * storage; what `next` failed with.
+ * of the other mode or of another provider); CFA_ERANGE (too many objects); CFA_ENOMEM; TRANSIENT;
+ * CFA_ESCHEMA for a storage; what `next` failed with.
  * Threading: any thread. Since: 0.1.
  */
 CFA_API CFA_MUST_CHECK cfa_status cfa_reconcile_engine(cfa_reconciliation **out, cfa_engine *engine,

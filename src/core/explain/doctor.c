@@ -178,6 +178,16 @@ cfa_status cfa__examine_record(cfa__examination *examination, const cfa_kind *ki
     return status;
 }
 
+cfa_status cfa__examine_book_row(cfa__examination *examination, const cfa__book **out) {
+    cfa__book key;
+    const void *found;
+    memset(&key, 0, sizeof key);
+    key.id = 1;
+    cfa_status status = cfa__examine_record(examination, &cfa__book_kind, &key, &found);
+    *out = found;
+    return status;
+}
+
 void cfa__found(cfa__examination *examination, cfa__ailment ailment, const char *id, int64_t age_us,
                 const cfa__lease_item *target) {
     cfa__finding *finding = &examination->findings[ailment];

@@ -103,6 +103,9 @@ CFA_MUST_CHECK cfa_status cfa__examine_load(cfa__examination *examination, cfa_q
 /* One record by primary key; `*out` NULL when absent. */
 CFA_MUST_CHECK cfa_status cfa__examine_record(cfa__examination *examination, const cfa_kind *kind,
                                               const void *key, const void **out);
+/* The book's own row; `*out` NULL when it is not there. */
+CFA_MUST_CHECK cfa_status cfa__examine_book_row(cfa__examination *examination,
+                                                const cfa__book **out);
 /* The next page: the scratch memory is reset first. */
 CFA_MUST_CHECK cfa_status cfa__examine_page(cfa__examination *examination, cfa_query *query);
 

@@ -150,14 +150,10 @@ static cfa_status find_paid(cfa__examination *examination, int64_t since_us, int
 }
 
 static cfa_status examine_reconciled(cfa__examination *examination) {
-    cfa__book key;
-    const void *found;
-    memset(&key, 0, sizeof key);
-    key.id = 1;
-    cfa_status status = cfa__examine_record(examination, &cfa__book_kind, &key, &found);
-    if (status != CFA_OK || found == NULL)
+    const cfa__book *book;
+    cfa_status status = cfa__examine_book_row(examination, &book);
+    if (status != CFA_OK || book == NULL)
         return status;
-    const cfa__book *book = found;
     int64_t until_us = book->reconciled_until_us, paid_us;
     if (book->provider.data == NULL || book->livemode == 0)
         return CFA_OK;

@@ -69,13 +69,9 @@ static cfa_status note_waiting(cfa__examination *examination, const cfa__provide
 
 /* The index of what waits is filled by upkeep in a book that an earlier version made. */
 static cfa_status note_unfilled(cfa__examination *examination) {
-    cfa__book key;
-    const void *found;
-    memset(&key, 0, sizeof key);
-    key.id = 1;
-    cfa_status status = cfa__examine_record(examination, &cfa__book_kind, &key, &found);
-    if (status == CFA_OK && found != NULL &&
-        ((const cfa__book *)found)->filled < CFA__SCHEMA_VERSION)
+    const cfa__book *book;
+    cfa_status status = cfa__examine_book_row(examination, &book);
+    if (status == CFA_OK && book != NULL && book->filled < CFA__SCHEMA_VERSION)
         cfa__not_seen(examination,
                       cfa__document_format(
                           examination->texts, "%s",

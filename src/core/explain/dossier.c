@@ -188,12 +188,7 @@ static cfa_status read_waiting(cfa__dossier *dossier) {
     if (items == NULL)
         return CFA_ENOMEM;
     for (int32_t i = 0; i < parked.count && status == CFA_OK; i++) {
-        const cfa__parked *row = parked.records[i];
-        cfa__webhook webhook;
-        memset(&webhook, 0, sizeof webhook);
-        webhook.provider = row->provider;
-        webhook.account = row->account;
-        webhook.event_id = row->event_id;
+        const cfa__webhook webhook = cfa__webhook_key(parked.records[i]);
         cfa_query query = {
             .kind = &cfa__webhook_kind, .match_count = 3, .limit = 1, .key = &webhook
         };
