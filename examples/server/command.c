@@ -190,11 +190,15 @@ config_result command_find(unsigned *out, int argc, char **argv, int *out_used) 
 
 /* ---- shared --------------------------------------------------------------------------------- */
 
-cfa_engine *command_open(const server_config *config) {
+bool command_has_book(const server_config *config) {
     if (access(config->database, F_OK) == 0)
-        return command_make(config);
+        return true;
     config_complain("there is no book %s", config->database);
-    return NULL;
+    return false;
+}
+
+cfa_engine *command_open(const server_config *config) {
+    return command_has_book(config) ? command_make(config) : NULL;
 }
 
 cfa_engine *command_make(const server_config *config) {

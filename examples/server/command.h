@@ -29,7 +29,9 @@ void command_help(FILE *file, unsigned number);
 /* Open the book for a command that works beside a server: no provider, no sink, no thread. NULL
  * after the one line was printed, also where there is no book; `cfa_engine_close`. */
 cfa_engine *command_open(const server_config *config);
-/* The same, and a book is made if need be. */
+/* Whether there is a book; false after the one line was printed. */
+bool command_has_book(const server_config *config);
+/* The same as `command_open`, and a book is made if need be. */
 cfa_engine *command_make(const server_config *config);
 
 /* Read a position of the log; `text` NULL leaves `*out` as it is. False after the one line was

@@ -42,7 +42,6 @@ static int run(const server_config *config, const cfa_reconcile_spec *record) {
 }
 
 int command_audit(const server_config *config) {
-#ifdef SERVER_STRIPE
     record_file file;
     if (config->words[0]) {
         if (!record_file_open(&file, config))
@@ -51,7 +50,6 @@ int command_audit(const server_config *config) {
         record_file_close(&file);
         return code;
     }
-#endif
     if (config->from || config->until || config->all_ours) {
         config_complain("--from, --until and --all-ours are of the provider's file: give one");
         return EXIT_NO_AUDIT;

@@ -15,7 +15,6 @@
 
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { EXIT_DIFFERENCES = 1, EXIT_NOT_RUN = 2, REPAIR_TIMEOUT_MS = 30000, LIVE_DAYS = 7 };
 
@@ -172,10 +171,8 @@ static int run_live(const server_config *config) {
     spec.by = &by;
     if (!read_live_spec(&spec, config))
         return EXIT_NOT_RUN;
-    if (access(config->database, F_OK) != 0) {
-        config_complain("there is no book %s", config->database);
+    if (!command_has_book(config))
         return EXIT_NOT_RUN;
-    }
     if (!secrets_read_stripe_key(&secrets, config, why)) {
         config_complain("%s", why);
         return EXIT_NOT_RUN;

@@ -7,6 +7,7 @@
 #include "app.h"
 #include "log.h"
 #include "problem.h"
+#include "record_file.h"
 #include "view.h"
 
 #include <assert.h>
@@ -15,10 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#ifdef SERVER_STRIPE
-#include <careforall/adapters/stripe.h>
-#endif
 
 enum { RECORD_MS = 30000, REPAIR_MS = 30000 };
 
@@ -81,46 +78,30 @@ static void keep_report(job_result *out, const char *report) {
 
 typedef struct record_reader {
     server_jobs *jobs;
-    struct cfa_stripe_export *file;
-    cfa_reconcile_spec spec;
+    record_file file;
+    cfa_reconcile_spec spec; /* the file's, until the server closes */
 } record_reader;
-
-#ifdef SERVER_STRIPE
 
 static cfa_status next_of_record(void *self, cfa_reconcile_object *out) {
     record_reader *reader = self;
-    return atomic_load(&reader->jobs->stopped) ? CFA_ECLOSING
-                                               : cfa_stripe_export_next(reader->file, out);
+    const cfa_reconcile_spec *file = &reader->file.spec;
+    return atomic_load(&reader->jobs->stopped) ? CFA_ECLOSING : file->next(file->next_self, out);
 }
 
 /* The file has no name: the descriptor stands for one. */
 static cfa_status record_open(record_reader *out, server_jobs *jobs, const job_order *order) {
     char path[40];
-    *out = (record_reader){ jobs, NULL, CFA_RECONCILE_SPEC_INIT };
     snprintf(path, sizeof path, "/proc/self/fd/%d", order->record);
-    cfa_status status = cfa_stripe_export_open(&out->file, path);
+    cfa_status status = record_file_read(&out->file, path);
+    out->jobs = jobs;
+    out->spec = out->file.spec;
     out->spec.next = next_of_record;
     out->spec.next_self = out;
     out->spec.from_us = order->from_us;
     out->spec.until_us = order->until_us;
     out->spec.all_ours = order->all_ours;
-    out->spec.provider = "stripe";
     return status;
 }
-
-static void record_close(record_reader *reader) { cfa_stripe_export_free(reader->file); }
-
-#else /* no such order is ever made: handlers_job.c */
-
-static cfa_status record_open(record_reader *out, server_jobs *jobs, const job_order *order) {
-    (void)order;
-    *out = (record_reader){ jobs, NULL, CFA_RECONCILE_SPEC_INIT };
-    return CFA_ENOTSUP;
-}
-
-static void record_close(record_reader *reader) { (void)reader; }
-
-#endif
 
 /* ---- audits --------------------------------------------------------------------------------- */
 
@@ -134,12 +115,12 @@ static cfa_status audit_with(cfa_audit **out, server_jobs *jobs, const cfa_recon
 
 static void run_audit(server_jobs *jobs, const job_order *order, job_result *out) {
     cfa_audit *audit = NULL;
-    record_reader reader = { NULL, NULL, CFA_RECONCILE_SPEC_INIT };
+    record_reader reader;
     cfa_status status = order->has_record ? record_open(&reader, jobs, order) : CFA_OK;
     if (status == CFA_OK)
         status = audit_with(&audit, jobs, order->has_record ? &reader.spec : NULL);
     if (order->has_record)
-        record_close(&reader);
+        record_file_close(&reader.file);
     if (status != CFA_OK) {
         fail(out, status);
         return;
@@ -166,7 +147,7 @@ static cfa_status compare_record(cfa_reconciliation **out, int64_t *out_repaired
         if (status == CFA_OK)
             status = cfa_reconcile_engine(&report, jobs->engine, &reader.spec);
     }
-    record_close(&reader);
+    record_file_close(&reader.file);
     if (status == CFA_OK)
         *out = report;
     return status;
